@@ -1,0 +1,248 @@
+/* thinair core: sans-IO pieces. No syscalls, no clock, no allocation after open. Not thread-safe: one owner each. */
+#ifndef THINAIR_CORE_H
+#define THINAIR_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum ta_status {
+    TA_OK = 0,
+    TA_AGAIN,      /* nothing to hand out now */
+    TA_EINVAL,     /* a caller's argument is wrong */
+    TA_ENOMEM,
+    TA_ETOOBIG,    /* does not fit a stated bound */
+    TA_EBITSTREAM, /* bytes do not follow their syntax */
+    TA_ESYS,       /* see errno */
+} ta_status;
+
+const char *ta_status_text(ta_status status);
+
+/* Why a datagram or a frame was not used. Names for people and JSON: ta_drop_name(). */
+typedef enum ta_drop {
+    TA_DROP_SHORT = 0,  /* shorter than its headers */
+    TA_DROP_VERSION,    /* RTP version is not 2 */
+    TA_DROP_PADDING,    /* padding count lies */
+    TA_DROP_EXTENSION,  /* header extension or CSRC count lies */
+    TA_DROP_PAYLOAD_TYPE,
+    TA_DROP_SSRC,
+    TA_DROP_ADDRESS,    /* from a peer that has no session */
+    TA_DROP_DUPLICATE,  /* packet held already */
+    TA_DROP_LATE,       /* its frame is decided already */
+    TA_DROP_SEQUENCE,   /* far outside the window (a jump) */
+    TA_DROP_OVERSIZE,   /* packet, frame or access unit above its bound */
+    TA_DROP_ELEMENT,    /* frame element missing or contradicting itself */
+    TA_DROP_STAP,       /* STAP-A with lying lengths */
+    TA_DROP_FU,         /* FU-A without start, with S and E, or with a gap */
+    TA_DROP_NAL,        /* NAL unit type outside RFC 6184 mode 1 */
+    TA_DROP_INCOMPLETE, /* frames: given up with packets missing */
+    TA_DROP_QUEUE_FULL, /* frames: completed, but nobody took them in time */
+    TA_DROP_CONTROL,    /* control message refused: malformed or queue full */
+    TA_DROP_COUNT
+} ta_drop;
+
+const char *ta_drop_name(ta_drop reason);
+
+/* ---- Annex B (ITU-T H.264 Annex B) ------------------------------------------------------------------ */
+
+typedef struct ta_nal {
+    size_t offset; /* of the NAL header byte in the buffer */
+    size_t size;   /* without trailing zero bytes */
+} ta_nal;
+
+/* Offset of the next 00 00 01 at or after `from`, or `size` where there is none. */
+size_t ta_annexb_find(const uint8_t *data, size_t size, size_t from);
+
+/* Splits `data` into NAL units. Returns how many there are; at most `capacity` are written to `nals`. */
+size_t ta_annexb_split(const uint8_t *data, size_t size, ta_nal *nals, size_t capacity);
+
+/* ---- H.264 headers (ITU-T H.264 7.3.2.1, 7.3.2.2, 7.3.3, E.1) ----------------------------------------- */
+
+enum { TA_NAL_SLICE = 1, TA_NAL_IDR = 5, TA_NAL_SEI = 6, TA_NAL_SPS = 7, TA_NAL_PPS = 8, TA_NAL_AUD = 9 };
+enum { TA_MAX_DIMENSION = 8192, TA_MAX_NALS = 512 };
+
+typedef struct ta_sps {
+    uint32_t profile_idc, constraint_flags, level_idc, sps_id;
+    uint32_t chroma_format_idc, bit_depth_luma, bit_depth_chroma;
+    uint32_t width, height; /* after cropping, luma samples */
+    uint32_t num_ref_frames;
+    bool frame_mbs_only, vui_present;
+    bool video_full_range;
+    uint32_t colour_primaries, transfer, matrix; /* 2 where unspecified */
+    uint32_t num_units_in_tick, time_scale;      /* 0 where absent */
+    bool bitstream_restriction;
+    uint32_t max_num_reorder_frames, max_dec_frame_buffering; /* valid with bitstream_restriction */
+} ta_sps;
+
+typedef struct ta_pps {
+    uint32_t pps_id, sps_id;
+    bool cabac;
+} ta_pps;
+
+/* `nal` begins at the NAL header byte, emulation prevention still in it. TA_EBITSTREAM or TA_OK. */
+ta_status ta_sps_parse(const uint8_t *nal, size_t size, ta_sps *out);
+ta_status ta_pps_parse(const uint8_t *nal, size_t size, ta_pps *out);
+
+/* Writes the SPS again with VUI bitstream_restriction saying max_num_reorder_frames 0 and the smallest lawful
+ * max_dec_frame_buffering (= max_num_ref_frames; E.2.1). All other fields stay bit for bit. An SPS that says so already is
+ * copied. For streams without reordering only: the caller knows its encoder. TA_ETOOBIG where `capacity` is short. */
+ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t capacity, size_t *out_size);
+
+/* first_mb_in_slice of a slice NAL unit (types 1, 5). */
+ta_status ta_slice_first_mb(const uint8_t *nal, size_t size, uint32_t *first_mb);
+
+/* ---- RTP (RFC 3550, RFC 6184, RFC 8285; layout in docs/wire-protocol.md) ---------------------------------- */
+
+enum {
+    TA_RTP_HEADER = 12,
+    TA_MAX_PACKET = 1472,          /* UDP payload over Ethernet and WiFi */
+    TA_MIN_PACKET = 200,
+    TA_MAX_FRAME_PACKETS = 1024,   /* a power of two: packets are filed by seq modulo this */
+    TA_DELTA_UNKNOWN = 0xffffff,   /* 24-bit stage delta not known */
+};
+
+/* Stage stamps of one frame, microseconds on the sender's monotonic clock; 0 = unknown. */
+typedef struct ta_stamps {
+    uint64_t capture_us, dequeue_us, encode_in_us, encode_out_us;
+} ta_stamps;
+
+typedef struct ta_sent { /* of an earlier frame, told in a later frame's element */
+    uint32_t frame_id;
+    uint64_t capture_us;     /* of that frame; the wire carries send stamps as deltas to it. Sender only */
+    uint64_t first_send_us, last_send_us; /* sender: absolute. Receiver: see ta_au_info */
+} ta_sent;
+
+typedef struct ta_frame_meta {
+    uint32_t frame_id;
+    uint32_t rtp_time;       /* 90 kHz */
+    uint64_t capture_ntp;    /* UQ32.32, abs-capture-time; 0 = leave the element out */
+    bool key;                /* IDR */
+    ta_stamps stamps;
+    ta_sent sent;            /* first_send_us 0 = leave out */
+} ta_frame_meta;
+
+typedef struct ta_packetizer_config {
+    uint8_t payload_type;
+    uint32_t ssrc;
+    uint16_t first_seq;
+    size_t max_packet;       /* whole RTP packet, bytes: TA_MIN_PACKET..TA_MAX_PACKET */
+    bool elements;           /* false: plain RFC 6184, no header extension */
+} ta_packetizer_config;
+
+typedef struct ta_packetizer ta_packetizer;
+
+ta_status ta_packetizer_open(ta_packetizer **out, const ta_packetizer_config *config);
+/* Plans one access unit (Annex B). `au` must stay valid until drained. TA_ETOOBIG: over TA_MAX_NALS NAL units or
+ * TA_MAX_FRAME_PACKETS packets. TA_EBITSTREAM: no NAL unit. TA_EINVAL: the unit before is not drained. An AUD is not sent
+ * (RFC 6184 leaves it optional; the marker says the same). */
+ta_status ta_packetizer_push(ta_packetizer *p, const uint8_t *au, size_t size, const ta_frame_meta *meta);
+size_t ta_packetizer_count(const ta_packetizer *p); /* packets of the planned unit */
+ta_status ta_packetizer_next(ta_packetizer *p, uint8_t *out, size_t capacity, size_t *size); /* TA_AGAIN: drained */
+void ta_packetizer_close(ta_packetizer **p);
+
+typedef struct ta_rtp {      /* a parsed RTP packet; pointers into the datagram */
+    uint8_t payload_type;
+    bool marker;
+    uint16_t seq;
+    uint32_t time, ssrc;
+    const uint8_t *payload;
+    size_t payload_size;
+    bool has_element;
+    uint32_t frame_id;
+    uint16_t index, count;
+    bool key;
+    bool has_stamps;
+    ta_stamps stamps;        /* absolute, peer clock */
+    bool has_sent;
+    uint16_t sent_frame_id;  /* low 16 bits */
+    uint32_t sent_first_delta, sent_last_delta; /* from that frame's capture; TA_DELTA_UNKNOWN */
+    uint64_t capture_ntp;
+} ta_rtp;
+
+/* Checks every count against the size. On refusal returns TA_EBITSTREAM and says why. */
+ta_status ta_rtp_parse(const uint8_t *data, size_t size, ta_rtp *out, ta_drop *why);
+
+/* ---- Reassembly: packets in, access units out ------------------------------------------------------------- */
+
+enum { TA_AU_KEY = 1, TA_AU_GAP = 2 /* a frame before this one was lost */, TA_AU_SPS = 4 /* carries an SPS */ };
+
+typedef struct ta_au_info {
+    uint64_t frame_id;       /* extended to 64 bits; in plain modes counted from 0 */
+    uint64_t rtp_time;       /* extended to 64 bits */
+    uint32_t size;           /* bytes of Annex B */
+    uint32_t flags;          /* TA_AU_* */
+    uint32_t lost_before;    /* frames given up since the access unit before */
+    uint16_t first_seq;
+    uint16_t packets;
+    uint64_t first_us, last_us; /* arrival of the first and of the completing packet, local clock */
+    ta_stamps stamps;        /* peer clock, 0 = unknown */
+    uint64_t capture_ntp;
+    bool has_sent;           /* send stamps of an earlier frame */
+    uint16_t sent_frame_id;
+    uint32_t sent_first_delta, sent_last_delta;
+} ta_au_info;
+
+typedef struct ta_reassembler_config {
+    uint8_t payload_type;
+    bool elements;           /* frames by the project's element and count; else by marker and sequence */
+    uint32_t window_frames;  /* frames held at once, 2..32 */
+    uint32_t reorder_us;     /* how long a complete frame waits for an incomplete one before it */
+    size_t max_au;           /* bytes */
+} ta_reassembler_config;
+
+typedef struct ta_reassembler ta_reassembler;
+
+ta_status ta_reassembler_open(ta_reassembler **out, const ta_reassembler_config *config);
+/* Takes one RTP datagram (copied). Never fails: what is refused is counted. */
+void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, uint64_t arrival_us);
+/* Writes the next access unit, in decoding order. A frame with all packets is handed out at once unless an earlier one
+ * is still incomplete and not yet older than reorder_us. */
+ta_status ta_reassembler_next(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info);
+uint64_t ta_reassembler_deadline(const ta_reassembler *r); /* when next() may yield without a push; UINT64_MAX: never */
+void ta_reassembler_reset(ta_reassembler *r);              /* new peer: forget frames, keep counters */
+const uint64_t *ta_reassembler_drops(const ta_reassembler *r); /* TA_DROP_COUNT counters */
+void ta_reassembler_close(ta_reassembler **r);
+
+/* ---- Raw Annex B byte stream (the origin's yavta | socat) → access units ------------------------------------- */
+
+typedef struct ta_austream_config {
+    size_t max_au;
+    uint32_t quiet_us;       /* 0: off. A datagram shorter than the longest seen, then this long nothing: the unit is whole */
+} ta_austream_config;
+
+typedef struct ta_austream ta_austream;
+
+ta_status ta_austream_open(ta_austream **out, const ta_austream_config *config);
+/* Takes the next datagram of the stream (any cut). A unit ends where an AUD, SPS, PPS or SEI follows a slice, where a slice
+ * with first_mb 0 follows a slice, or by quiet_us. */
+void ta_austream_push(ta_austream *s, const uint8_t *data, size_t size, uint64_t arrival_us);
+ta_status ta_austream_next(ta_austream *s, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info);
+uint64_t ta_austream_deadline(const ta_austream *s);
+const uint64_t *ta_austream_drops(const ta_austream *s);
+void ta_austream_close(ta_austream **s);
+
+/* ---- Pictures ------------------------------------------------------------------------------------------------ */
+
+typedef struct ta_picture { /* 8-bit 4:2:0, three planes */
+    const uint8_t *y, *u, *v;
+    ptrdiff_t y_stride, u_stride, v_stride;
+    uint32_t width, height; /* luma */
+    bool bt709;             /* else BT.601 */
+    bool full_range;        /* else 16..235 */
+} ta_picture;
+
+/* I420 → BGRX (bytes B, G, R, 0xff) of the same size. Rows `from`..`to` only, both even or the last row. */
+void ta_i420_to_bgrx(const ta_picture *in, uint8_t *out, ptrdiff_t out_stride, uint32_t from, uint32_t to);
+
+/* Blends white text by an 8-bit mask over a darkened box into BGRX, clipped to the image. */
+typedef struct ta_overlay {
+    const uint8_t *mask;    /* width x height coverage */
+    uint32_t width, height;
+    int32_t x, y;
+    uint8_t dim;            /* what the ground is multiplied by, of 255 */
+} ta_overlay;
+void ta_overlay_blend(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, const ta_overlay *overlay);
+/* Draws a frame of `thickness` pixels in colour 0xRRGGBB inside the rectangle. */
+void ta_border(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, uint32_t thickness, uint32_t rgb);
+
+#endif

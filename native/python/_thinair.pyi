@@ -1,0 +1,172 @@
+"""The C extension: packets, access units and pixels. Everything else imports it through link/native.py."""
+
+from collections.abc import Buffer, Sequence
+from typing import Any, final
+
+# ---- core -------------------------------------------------------------------------------------------------
+DROP_REASONS: tuple[str, ...]
+AU_KEY: int
+AU_GAP: int
+AU_SPS: int
+MAX_PACKET: int
+MIN_PACKET: int
+
+class BitstreamError(ValueError): ...
+
+def split_nals(data: Buffer) -> list[tuple[int, int]]:
+    """(offset, size) of each NAL unit of an Annex B buffer; offset is that of the NAL header byte."""
+
+def parse_sps(nal: Buffer) -> dict[str, int]:
+    """Fields of `ta_sps` by name. Raises BitstreamError."""
+
+def parse_pps(nal: Buffer) -> dict[str, int]: ...
+def rewrite_sps(nal: Buffer) -> bytes:
+    """See ta_sps_rewrite. Raises BitstreamError."""
+
+def slice_first_mb(nal: Buffer) -> int: ...
+def rewrite_au(au: Buffer) -> Buffer:
+    """Every SPS in the unit rewritten; `au` itself where none changes."""
+
+@final
+class AccessUnit:
+    """One coded picture, Annex B. Its bytes are read through the buffer protocol and live as long as the object."""
+
+    frame_id: int
+    rtp_time: int
+    size: int
+    key: bool
+    gap: bool
+    sps: bool
+    lost_before: int
+    first_seq: int
+    packets: int
+    first_us: int
+    last_us: int
+    taken_us: int  # when Rx.wait handed it over, local clock; 0 from Reassembler and AuStream
+    capture_us: int  # peer's clock, 0 = unknown; so are the next three
+    dequeue_us: int
+    encode_in_us: int
+    encode_out_us: int
+    capture_ntp: int
+    sent: tuple[int, int | None, int | None] | None  # (low 16 bits of frame id, first send, last send: µs after its capture)
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Packetizer:
+    def __init__(self, *, payload_type: int = 96, ssrc: int = 0, first_seq: int = 0, max_packet: int = 1400,
+                 elements: bool = True) -> None: ...
+    def packetize(self, au: Buffer, *, frame_id: int, rtp_time: int, key: bool = False, capture_us: int = 0,
+                  dequeue_us: int = 0, encode_in_us: int = 0, encode_out_us: int = 0, capture_ntp: int = 0,
+                  sent: tuple[int, int, int, int] | None = None) -> list[bytes]:
+        """`sent` is (frame id, capture_us, first_send_us, last_send_us). Raises BitstreamError, ValueError."""
+
+@final
+class Reassembler:
+    def __init__(self, *, payload_type: int = 96, elements: bool = True, window_frames: int = 8,
+                 reorder_us: int = 4000, max_au: int = 2097152) -> None: ...
+    def push(self, datagram: Buffer, arrival_us: int) -> None: ...
+    def next(self, now_us: int) -> AccessUnit | None: ...
+    def deadline(self) -> int | None: ...
+    def reset(self) -> None: ...
+    def drops(self) -> dict[str, int]: ...
+    def push_many(self, datagrams: Sequence[bytes], arrival_us: int) -> int:
+        """Bench helper without Python per packet: pushes all, takes every unit, returns how many there were."""
+
+@final
+class AuStream:
+    def __init__(self, *, max_au: int = 2097152, quiet_us: int = 4000) -> None: ...
+    def push(self, datagram: Buffer, arrival_us: int) -> None: ...
+    def next(self, now_us: int) -> AccessUnit | None: ...
+    def deadline(self) -> int | None: ...
+    def drops(self) -> dict[str, int]: ...
+
+# ---- io ---------------------------------------------------------------------------------------------------
+def now_us() -> int:
+    """CLOCK_MONOTONIC in microseconds."""
+
+def sleep_until_us(when_us: int, spin_us: int = 0) -> None:
+    """Sleeps without the GIL; the last spin_us are spun."""
+
+def realtime(priority: int) -> str | None:
+    """Asks SCHED_FIFO for the calling thread; None when granted, else why not."""
+
+@final
+class Tx:
+    """Sends access units; a C thread paces, answers clock probes and hands control datagrams to Python.
+
+    mode: "thinair" (elements, session), "rtp" (plain RFC 6184), "annexb" (raw stream, AUD after each unit).
+    Raises OSError where the socket cannot be had."""
+
+    def __init__(self, *, host: str, port: int, mode: str = "thinair", ssrc: int = 0, payload_type: int = 96,
+                 max_packet: int = 1400, pace_group: int = 5, pace_us: int = 0, priority: int = 0,
+                 bind_port: int = 0) -> None: ...
+    eventfd: int  # readable when control() has something
+    local_port: int
+    notes: list[str]  # what the system refused (priority, DSCP, buffer), in words
+    def push(self, au: Buffer, *, frame_id: int, rtp_time: int, key: bool = False, capture_us: int = 0,
+             dequeue_us: int = 0, encode_in_us: int = 0, encode_out_us: int = 0, capture_ntp: int = 0) -> int:
+        """Packetizes and sends (the first group before it returns). Returns the packet count; 0 while no media is
+        allowed. Raises BitstreamError for bytes that are no access unit."""
+    def allow_media(self, allowed: bool) -> None: ...
+    def set_cookie(self, cookie: int, boot_id: int) -> None:
+        """Probes that carry the cookie are answered with the boot id."""
+    def send_control(self, datagram: Buffer) -> bool: ...
+    def control(self) -> list[tuple[bytes, int]]:
+        """(datagram, arrival µs), oldest first; empties the eventfd."""
+    def sent(self) -> tuple[int, int, int] | None:
+        """(frame id, first send µs, last send µs) of the frame that left last."""
+    def stats(self) -> dict[str, int]:
+        """frames, packets, bytes, send_errors, control_drops, probes, media_refused."""
+    def close(self) -> None: ...
+
+@final
+class Rx:
+    """Receives on a UDP port; a C thread reassembles. mode: "thinair", "rtp" (plain), "annexb" (raw stream)."""
+
+    def __init__(self, *, port: int, host: str = "", mode: str = "thinair", payload_type: int = 96, window_frames: int = 8,
+                 reorder_us: int = 4000, max_au: int = 2097152, quiet_us: int = 4000, slots: int = 8,
+                 priority: int = 0, receive_buffer: int = 4194304) -> None: ...
+    eventfd: int  # readable when control() has something
+    local_port: int
+    notes: list[str]
+    def wait(self, timeout_us: int) -> AccessUnit | None:
+        """Next access unit; waits without the GIL. One thread at a time."""
+    def control(self) -> list[tuple[bytes, int, str, int]]:
+        """(datagram, arrival µs, host, port), oldest first; empties the eventfd."""
+    def send_control(self, datagram: Buffer, host: str, port: int) -> bool: ...
+    def accept(self, host: str, port: int, ssrc: int) -> None:
+        """From now on media only from this address and SSRC; frames of the peer before are forgotten."""
+    def arrivals(self, limit: int) -> list[tuple[int, int]]:
+        """(sequence number, arrival µs) of the newest `limit` media packets, oldest first."""
+    def progress(self) -> tuple[int, int]:
+        """(arrival µs of the newest media packet or 0, access units completed)."""
+    def drops(self) -> dict[str, int]: ...
+    def stats(self) -> dict[str, int]:
+        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops."""
+    def close(self) -> None: ...
+
+# ---- present ----------------------------------------------------------------------------------------------
+def i420_to_bgrx(y: Buffer, u: Buffer, v: Buffer, y_stride: int, u_stride: int, v_stride: int, width: int, height: int,
+                 *, bt709: bool, full_range: bool) -> bytes: ...
+
+@final
+class X11Presenter:
+    """A window that shows I420 pictures through XShm. Raises OSError with a sentence where there is no display, no MIT-SHM
+    or no 24/32-bit visual."""
+
+    def __init__(self, *, display: str | None = None, title: str = "thinair", width: int, height: int,
+                 fullscreen: bool = False, monitor: int = -1) -> None: ...
+    size: tuple[int, int]  # of the window now
+    composited: bool  # a compositor stands between window and screen
+    refresh_hz: float  # of the monitor; 0 where it is not known (Xvfb)
+    def present(self, y: Buffer, u: Buffer, v: Buffer, y_stride: int, u_stride: int, v_stride: int, width: int,
+                height: int, *, bt709: bool, full_range: bool, dim: int = 255, border: int = -1) -> int:
+        """Shows a picture of the window's size or smaller, centred on black. Returns the µs at which the server had
+        copied it. `border` is 0xRRGGBB or -1. Raises OSError when the display is gone."""
+    def overlay(self, mask: Buffer | None, width: int, height: int, x: int, y: int, ground: int = 90) -> None:
+        """Text over every following picture: 8-bit coverage; negative x, y count from the right and bottom edge."""
+    def events(self) -> list[tuple[str, Any]]:
+        """("key", "q"), ("resize", (w, h)), ("close", None), ("expose", None): what came since the last call."""
+    def set_fullscreen(self, on: bool) -> None: ...
+    def close(self) -> None: ...

@@ -1,0 +1,22 @@
+/* What the parts of the binding share. Limited API 3.11. */
+#ifndef THINAIR_BINDING_H
+#define THINAIR_BINDING_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "thinair/core.h"
+
+int ta_py_add_core(PyObject *module);    /* core_types.c */
+int ta_py_add_io(PyObject *module);      /* io_types.c */
+int ta_py_add_present(PyObject *module); /* present_types.c */
+
+/* An AccessUnit over bytes that `release(owner)` gives back when the object dies. Steals nothing on failure. */
+PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_t taken_us, void (*release)(void *),
+                            void *owner);
+/* {reason name: count} from TA_DROP_COUNT counters. */
+PyObject *ta_py_drops(const uint64_t *drops);
+/* Raises the exception for a status and returns NULL. `what` begins the sentence. */
+PyObject *ta_py_raise(ta_status status, const char *what);
+
+#endif
