@@ -1,0 +1,271 @@
+"""Control messages as RTCP packets (RFC 3550 6.7 APP, RFC 4585 PLI, RFC 8888 congestion control feedback).
+
+Layouts stand in docs/wire-protocol.md. Building takes dataclasses, parsing gives them back; bytes never raise.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+from struct import Struct
+from typing import Any
+
+VERSION = 1
+NAME_BYTES = 16
+MAX_REPORTS = 16384  # RFC 8888 3.1: a report block never covers more sequence numbers
+OFFSET_FAR = 0x1FFE  # RFC 8888 3.1: longer before the report than 8189/1024 s
+OFFSET_UNKNOWN = 0x1FFF
+
+_PT_APP, _PT_RTPFB, _PT_PSFB = 204, 205, 206
+_FMT_PLI, _FMT_CCFB = 1, 11
+_HEADER = Struct("!BBHI")
+_APP = Struct("!BBHI4s")
+_HELLO = Struct("!BBHQQIHHIII16s")
+_WELCOME = Struct("!BBHQQQ")
+_PROBE = Struct("!IQQ")
+_PROBE_ECHO = Struct("!IQQQQ")
+_BYE = Struct("!QQ")
+_BLOCK = Struct("!IHH")
+_WORD = Struct("!I")
+_TAIR = b"TAIR"
+
+
+class ControlDrop(StrEnum):
+    """Why a control packet, or the rest of a datagram, gave no message."""
+
+    SHORT = "control_short"  # ends before its own fixed part
+    LENGTH = "control_length"  # its length field points past the datagram
+    VERSION = "control_version"  # not RTCP version 2
+    PADDING = "control_padding"  # the padding count lies
+    IGNORED = "control_ignored"  # lawful RTCP that says nothing here: SR, RR, SDES, other feedback
+    UNKNOWN = "control_unknown"  # an APP packet of another name or a later subtype
+    PROTOCOL = "control_protocol"  # HELLO or WELCOME of another protocol version
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    ssrc: int
+    boot_id: int
+    cookie: int
+    media_ssrc: int
+    width: int
+    height: int
+    rate_numerator: int
+    rate_denominator: int
+    bitrate_bps: int
+    name: str
+    flags: int = 0
+
+    @property
+    def rate(self) -> Fraction | None:
+        """Pictures per second; None where the sender does not know it yet."""
+        if self.rate_numerator == 0 or self.rate_denominator == 0:
+            return None
+        return Fraction(self.rate_numerator, self.rate_denominator)
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    ssrc: int
+    boot_id: int
+    cookie: int
+    sender_boot_id: int
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    ssrc: int
+    probe_id: int
+    t1_us: int
+    cookie: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEcho:
+    ssrc: int
+    probe_id: int
+    t1_us: int
+    t2_us: int
+    t3_us: int
+    boot_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    ssrc: int
+    boot_id: int
+    cookie: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pli:
+    ssrc: int
+    media_ssrc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One report block of RFC 8888. `offsets[i]` is of sequence number begin_seq + i: how long before `report_time` it
+    came, in 1/1024 s (OFFSET_FAR: longer; OFFSET_UNKNOWN: not told), or None where it has not come."""
+
+    ssrc: int
+    media_ssrc: int
+    begin_seq: int
+    offsets: tuple[int | None, ...]
+    report_time: int  # 1/65536 s, 32 bits
+
+
+Message = Hello | Welcome | Probe | ProbeEcho | Bye | Pli | Feedback
+
+
+def build(message: Message) -> bytes:
+    """The datagram: one RTCP packet (reduced-size, RFC 5506). Raises struct.error for values out of their width."""
+    if isinstance(message, Pli):
+        return _packet(_FMT_PLI, _PT_PSFB, message.ssrc, _WORD.pack(message.media_ssrc))
+    if isinstance(message, Feedback):
+        return _packet(_FMT_CCFB, _PT_RTPFB, message.ssrc, _feedback_body(message))
+    subtype, body = _app_body(message)
+    return _packet(subtype, _PT_APP, message.ssrc, _TAIR + body)
+
+
+def parse(datagram: bytes, drops: Counter[str] | None = None) -> list[Message]:
+    """The messages of a datagram, compound or not, in order. What gives none is counted in `drops` by ControlDrop."""
+    counts: Counter[str] = Counter() if drops is None else drops
+    messages: list[Message] = []
+    view = memoryview(datagram)
+    while view:
+        if len(view) < 4:
+            counts[ControlDrop.SHORT] += 1
+            break
+        first, packet_type = view[0], view[1]
+        size = 4 * (1 + (view[2] << 8 | view[3]))
+        if first >> 6 != 2:
+            counts[ControlDrop.VERSION] += 1
+            break
+        if size > len(view):
+            counts[ControlDrop.LENGTH] += 1
+            break
+        packet, view = view[:size], view[size:]
+        if first & 0x20:  # padding: counted by the last byte, lawful on the last packet only
+            if view or not 4 <= packet[-1] <= size - 4:
+                counts[ControlDrop.PADDING] += 1
+                continue
+            packet = packet[: size - packet[-1]]
+        found = _message(first & 0x1F, packet_type, packet)
+        if isinstance(found, ControlDrop):
+            counts[found] += 1
+        else:
+            messages += found
+    return messages
+
+
+def is_control(datagram: bytes) -> bool:
+    """RTCP, told from RTP by its second byte (RFC 5761 4)."""
+    return len(datagram) >= 2 and 192 <= datagram[1] <= 223
+
+
+def _app_body(message: Hello | Welcome | Probe | ProbeEcho | Bye) -> tuple[int, bytes]:
+    match message:
+        case Hello() as m:
+            mode = m.width, m.height, m.rate_numerator, m.rate_denominator, m.bitrate_bps
+            name = _cut_utf8(m.name)
+            return 1, _HELLO.pack(VERSION, m.flags, 0, m.boot_id, m.cookie, m.media_ssrc, *mode, name)
+        case Welcome() as m:
+            return 2, _WELCOME.pack(VERSION, m.flags, 0, m.boot_id, m.cookie, m.sender_boot_id)
+        case Probe() as m:
+            return 3, _PROBE.pack(m.probe_id, m.t1_us, m.cookie)
+        case ProbeEcho() as m:
+            return 4, _PROBE_ECHO.pack(m.probe_id, m.t1_us, m.t2_us, m.t3_us, m.boot_id)
+        case Bye() as m:
+            return 5, _BYE.pack(m.boot_id, m.cookie)
+
+
+def _packet(count: int, packet_type: int, ssrc: int, body: bytes) -> bytes:
+    return _HEADER.pack(0x80 | count, packet_type, 1 + len(body) // 4, ssrc) + body
+
+
+def _feedback_body(message: Feedback) -> bytes:
+    if len(message.offsets) > MAX_REPORTS:
+        raise ValueError(f"a report covers at most {MAX_REPORTS} packets, not {len(message.offsets)}")
+    blocks = [0 if offset is None else 0x8000 | offset for offset in message.offsets]
+    if len(blocks) % 2:
+        blocks.append(0)
+    metrics = Struct(f"!{len(blocks)}H").pack(*blocks)
+    block = _BLOCK.pack(message.media_ssrc, message.begin_seq, len(message.offsets))
+    return block + metrics + _WORD.pack(message.report_time)
+
+
+def _message(count: int, packet_type: int, packet: memoryview) -> list[Message] | ControlDrop:
+    if packet_type == _PT_APP:
+        return _app_message(count, packet)
+    if packet_type == _PT_PSFB and count == _FMT_PLI:
+        if len(packet) < 12:
+            return ControlDrop.SHORT
+        return [Pli(_WORD.unpack_from(packet, 4)[0], _WORD.unpack_from(packet, 8)[0])]
+    if packet_type == _PT_RTPFB and count == _FMT_CCFB:
+        return _feedback_messages(packet)
+    return ControlDrop.IGNORED
+
+
+def _app_message(subtype: int, packet: memoryview) -> list[Message] | ControlDrop:
+    if len(packet) < _APP.size:
+        return ControlDrop.SHORT
+    *_, ssrc, name = _APP.unpack_from(packet)
+    if name != _TAIR or subtype not in _APP_READERS:
+        return ControlDrop.UNKNOWN
+    layout, read = _APP_READERS[subtype]
+    if len(packet) < _APP.size + layout.size:
+        return ControlDrop.SHORT
+    message = read(ssrc, layout.unpack_from(packet, _APP.size))
+    return ControlDrop.PROTOCOL if message is None else [message]
+
+
+def _read_hello(ssrc: int, fields: tuple[Any, ...]) -> Hello | None:
+    version, flags, _, *plain, name = fields
+    return Hello(ssrc, *plain, name=_clean_name(name), flags=flags) if version == VERSION else None
+
+
+def _read_welcome(ssrc: int, fields: tuple[Any, ...]) -> Welcome | None:
+    version, flags, _, *plain = fields
+    return Welcome(ssrc, *plain, flags=flags) if version == VERSION else None
+
+
+_APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message | None]]] = {
+    1: (_HELLO, _read_hello),
+    2: (_WELCOME, _read_welcome),
+    3: (_PROBE, lambda ssrc, fields: Probe(ssrc, *fields)),
+    4: (_PROBE_ECHO, lambda ssrc, fields: ProbeEcho(ssrc, *fields)),
+    5: (_BYE, lambda ssrc, fields: Bye(ssrc, *fields)),
+}
+
+
+def _feedback_messages(packet: memoryview) -> list[Message] | ControlDrop:
+    """RFC 8888 3.1: report blocks one after another, then the time of the report."""
+    if len(packet) < 12:
+        return ControlDrop.SHORT
+    ssrc, report_time = _WORD.unpack_from(packet, 4)[0], _WORD.unpack_from(packet, len(packet) - 4)[0]
+    found: list[Message] = []
+    at, end = 8, len(packet) - 4
+    while at < end:
+        if at + _BLOCK.size > end:
+            return ControlDrop.SHORT
+        media_ssrc, begin_seq, reports = _BLOCK.unpack_from(packet, at)
+        at += _BLOCK.size
+        if reports > MAX_REPORTS or at + 2 * reports > end:
+            return ControlDrop.LENGTH
+        metrics = Struct(f"!{reports}H").unpack_from(packet, at)
+        offsets = tuple(metric & 0x1FFF if metric & 0x8000 else None for metric in metrics)
+        found.append(Feedback(ssrc, media_ssrc, begin_seq, offsets, report_time))
+        at += 2 * (reports + reports % 2)
+    return found
+
+
+def _cut_utf8(name: str) -> bytes:
+    return name.encode("utf-8", "replace")[:NAME_BYTES].decode("utf-8", "ignore").encode()
+
+
+def _clean_name(raw: bytes) -> str:
+    # Names are shown in terminals and on the HUD: nothing unprintable gets through.
+    return "".join(c for c in raw.split(b"\0", 1)[0].decode("utf-8", "replace") if c.isprintable())
