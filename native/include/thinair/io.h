@@ -1,0 +1,114 @@
+/* thinair I/O on Linux: sockets, threads, clocks. Each pump owns its socket and one thread. */
+#ifndef THINAIR_IO_H
+#define THINAIR_IO_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "thinair/core.h"
+
+enum {
+    TA_CONTROL_CAPACITY = 64, /* control datagrams waiting for Python; newer ones are dropped and counted */
+    TA_CONTROL_MAX = 1500,
+    TA_NOTE_MAX = 160,
+    TA_NOTES = 6,
+};
+
+typedef enum ta_mode { TA_MODE_THINAIR, TA_MODE_RTP, TA_MODE_ANNEXB } ta_mode;
+
+typedef struct ta_address {
+    struct sockaddr_storage storage;
+    socklen_t size;
+} ta_address;
+
+typedef struct ta_control { /* a control datagram on its way to Python */
+    uint8_t data[TA_CONTROL_MAX];
+    size_t size;
+    uint64_t arrival_us;
+    ta_address from;
+} ta_control;
+
+uint64_t ta_now_us(void); /* CLOCK_MONOTONIC */
+void ta_sleep_until_us(uint64_t when_us, uint64_t spin_us);
+int ta_realtime(int priority); /* SCHED_FIFO for the calling thread; 0 or errno */
+
+/* Text of an address; `text` at least INET6_ADDRSTRLEN. IPv4-mapped addresses read as IPv4. */
+void ta_address_text(const ta_address *address, char *text, size_t capacity, uint16_t *port);
+
+/* ---- sending ---- */
+
+typedef struct ta_tx_config {
+    const char *host;
+    uint16_t port, bind_port;
+    ta_mode mode;
+    ta_packetizer_config packets;
+    uint32_t pace_group; /* packets sent together */
+    uint32_t pace_us;    /* between groups; 0: all at once */
+    int priority;        /* real-time priority of the pump thread; 0: leave it */
+} ta_tx_config;
+
+typedef struct ta_tx_stats {
+    uint64_t frames, packets, bytes, send_errors, control_drops, probes, media_refused, queue_full;
+} ta_tx_stats;
+
+typedef struct ta_tx ta_tx;
+
+/* On TA_ESYS errno says why; on TA_EINVAL the host could not be resolved. */
+ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config);
+ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *packets);
+void ta_tx_allow_media(ta_tx *tx, bool allowed);
+void ta_tx_set_cookie(ta_tx *tx, uint64_t cookie, uint64_t boot_id);
+bool ta_tx_send_control(ta_tx *tx, const uint8_t *data, size_t size);
+bool ta_tx_take_control(ta_tx *tx, ta_control *out);
+bool ta_tx_sent(ta_tx *tx, ta_sent *out);
+void ta_tx_stats_get(ta_tx *tx, ta_tx_stats *out);
+int ta_tx_eventfd(const ta_tx *tx);
+uint16_t ta_tx_port(const ta_tx *tx);
+const char *ta_tx_note(const ta_tx *tx, size_t index); /* NULL past the last */
+void ta_tx_stop(ta_tx *tx); /* ends the thread, closes the socket; counters stay readable */
+void ta_tx_close(ta_tx **tx);
+
+/* ---- receiving ---- */
+
+typedef struct ta_rx_config {
+    const char *host; /* "" any */
+    uint16_t port;
+    ta_mode mode;
+    ta_reassembler_config frames;
+    ta_austream_config stream;
+    uint32_t slots;          /* access units held for Python, 2..64 */
+    int priority;
+    int receive_buffer;      /* bytes asked for */
+} ta_rx_config;
+
+typedef struct ta_rx_stats {
+    uint64_t packets, bytes, frames, lost_frames, kernel_drops;
+    int receive_buffer; /* bytes granted */
+} ta_rx_stats;
+
+typedef struct ta_arrival {
+    uint16_t seq;
+    uint64_t arrival_us;
+} ta_arrival;
+
+typedef struct ta_rx ta_rx;
+typedef struct ta_slot ta_slot; /* one access unit in the ring */
+
+ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config);
+/* Waits for the next access unit. TA_AGAIN: timeout or closed. The slot is the caller's until released. */
+ta_status ta_rx_wait(ta_rx *rx, uint64_t timeout_us, ta_slot **slot, const ta_au_info **info, const uint8_t **data);
+void ta_rx_release(ta_slot *slot); /* from any thread, also after ta_rx_close */
+ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc);
+bool ta_rx_send_control(ta_rx *rx, const uint8_t *data, size_t size, const char *host, uint16_t port);
+bool ta_rx_take_control(ta_rx *rx, ta_control *out);
+size_t ta_rx_arrivals(ta_rx *rx, ta_arrival *out, size_t limit); /* oldest first */
+void ta_rx_progress(ta_rx *rx, uint64_t *last_media_us, uint64_t *frames);
+void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]);
+void ta_rx_stats_get(ta_rx *rx, ta_rx_stats *out);
+int ta_rx_eventfd(const ta_rx *rx);
+uint16_t ta_rx_port(const ta_rx *rx);
+const char *ta_rx_note(const ta_rx *rx, size_t index);
+void ta_rx_stop(ta_rx *rx);   /* as ta_tx_stop; a waiting ta_rx_wait returns TA_AGAIN */
+void ta_rx_close(ta_rx **rx); /* memory goes with the last released slot */
+
+#endif

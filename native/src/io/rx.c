@@ -1,0 +1,429 @@
+/* Receiving pump: datagrams in with their kernel stamps, whole access units out into a ring of slots that Python reads in
+ * place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
+#include "thinair/io.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sys.h"
+
+enum { BATCH = 64, MAX_SLOTS = 64, ARRIVALS = 1024, DATAGRAM = 65536, SILENT_PEER_US = 1000000 };
+
+typedef enum slot_state { SLOT_FREE, SLOT_READY, SLOT_TAKEN } slot_state;
+
+struct ta_slot {
+    ta_rx *rx;
+    slot_state state;
+    ta_au_info info;
+    uint8_t *data;
+};
+
+struct ta_rx {
+    ta_mode mode;
+    int fd, family, wake_fd;
+    uint16_t port;
+    size_t max_au;
+    pthread_t thread;
+    bool thread_started;
+    atomic_bool stop;
+    ta_notes notes;
+    uint8_t *datagrams; /* BATCH buffers of DATAGRAM bytes; the raw stream may come in large ones */
+
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t ready;
+    ta_reassembler *frames;
+    ta_austream *stream;
+    ta_slot slots[MAX_SLOTS];
+    uint32_t slot_count;
+    ta_slot *queue[MAX_SLOTS]; /* ready, oldest first */
+    size_t queue_head, queue_count;
+    uint32_t owed_lost; /* frames thrown away after completion, told with the next unit */
+    int references;     /* the pump itself and each taken slot */
+    bool have_peer;
+    ta_address peer;
+    uint32_t ssrc;
+    uint64_t last_media_us;
+    ta_arrival arrivals[ARRIVALS];
+    uint64_t arrival_count;
+    uint64_t drops[TA_DROP_COUNT];
+    ta_rx_stats stats;
+    ta_control_ring control;
+};
+
+static void forget_frames(ta_rx *rx) {
+    if (rx->frames)
+        ta_reassembler_reset(rx->frames);
+    for (; rx->queue_count > 0; rx->queue_count--) {
+        rx->queue[rx->queue_head]->state = SLOT_FREE;
+        rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
+    }
+    rx->owed_lost = 0;
+    rx->arrival_count = 0;
+}
+
+/* Plain modes have no session: the first to send is the peer until it falls silent or starts anew. */
+static bool latch_peer(ta_rx *rx, const ta_address *from, uint32_t ssrc, uint64_t arrival_us) {
+    bool same = rx->have_peer && ta_address_equal(&rx->peer, from);
+    bool silent = !rx->have_peer || arrival_us > rx->last_media_us + SILENT_PEER_US;
+    if (!same && !silent)
+        return false;
+    if (!same || ssrc != rx->ssrc) {
+        forget_frames(rx);
+        rx->have_peer = true;
+        rx->peer = *from;
+        rx->ssrc = ssrc;
+    }
+    return true;
+}
+
+static void take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
+    rx->stats.packets++;
+    rx->stats.bytes += size;
+    if (rx->mode == TA_MODE_ANNEXB) {
+        if (!latch_peer(rx, from, 0, arrival_us)) {
+            rx->drops[TA_DROP_ADDRESS]++;
+            return;
+        }
+        rx->last_media_us = arrival_us;
+        ta_austream_push(rx->stream, data, size, arrival_us);
+        return;
+    }
+    if (size < TA_RTP_HEADER) {
+        rx->drops[TA_DROP_SHORT]++;
+        return;
+    }
+    uint32_t ssrc = (uint32_t)data[8] << 24 | (uint32_t)data[9] << 16 | (uint32_t)data[10] << 8 | data[11];
+    bool known = rx->mode == TA_MODE_THINAIR ? rx->have_peer && ta_address_equal(&rx->peer, from)
+                                             : latch_peer(rx, from, ssrc, arrival_us);
+    if (!known) {
+        rx->drops[TA_DROP_ADDRESS]++;
+        return;
+    }
+    if (ssrc != rx->ssrc) {
+        rx->drops[TA_DROP_SSRC]++;
+        return;
+    }
+    rx->last_media_us = arrival_us;
+    rx->arrivals[rx->arrival_count++ % ARRIVALS] = (ta_arrival){(uint16_t)(data[2] << 8 | data[3]), arrival_us};
+    ta_reassembler_push(rx->frames, data, size, arrival_us);
+}
+
+static ta_status next_unit(ta_rx *rx, uint64_t now_us, ta_slot *slot) {
+    return rx->mode == TA_MODE_ANNEXB ? ta_austream_next(rx->stream, now_us, slot->data, rx->max_au, &slot->info)
+                                      : ta_reassembler_next(rx->frames, now_us, slot->data, rx->max_au, &slot->info);
+}
+
+static ta_slot *free_slot(ta_rx *rx) {
+    for (uint32_t i = 0; i < rx->slot_count; i++)
+        if (rx->slots[i].state == SLOT_FREE)
+            return &rx->slots[i];
+    return NULL;
+}
+
+/* Moves completed units into the ring. Nobody takes them: all that wait are stale, and the decoder needs a key frame anyway. */
+static void deliver(ta_rx *rx, uint64_t now_us) {
+    bool any = false;
+    for (;;) {
+        ta_slot *slot = free_slot(rx);
+        if (!slot && rx->queue_count > 0) {
+            rx->drops[TA_DROP_QUEUE_FULL] += rx->queue_count;
+            rx->owed_lost += (uint32_t)rx->queue_count;
+            for (; rx->queue_count > 0; rx->queue_count--) {
+                rx->owed_lost += rx->queue[rx->queue_head]->info.lost_before;
+                rx->queue[rx->queue_head]->state = SLOT_FREE;
+                rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
+            }
+            continue;
+        }
+        if (!slot) /* every slot is in Python's hands: the reassembler keeps the rest, bounded */
+            break;
+        if (next_unit(rx, now_us, slot) != TA_OK)
+            break;
+        rx->stats.frames++;
+        rx->stats.lost_frames += slot->info.lost_before;
+        if (rx->owed_lost > 0) {
+            slot->info.lost_before += rx->owed_lost;
+            slot->info.flags |= TA_AU_GAP;
+            rx->owed_lost = 0;
+        }
+        slot->state = SLOT_READY;
+        rx->queue[(rx->queue_head + rx->queue_count++) % MAX_SLOTS] = slot;
+        any = true;
+    }
+    if (any)
+        pthread_cond_signal(&rx->ready);
+}
+
+static void receive_batch(ta_rx *rx) {
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+    ta_address from[BATCH];
+    _Alignas(struct cmsghdr) char control[BATCH][96];
+    for (int i = 0; i < BATCH; i++) {
+        vectors[i] = (struct iovec){rx->datagrams + (size_t)i * DATAGRAM, DATAGRAM};
+        messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i].storage,
+                                              .msg_namelen = sizeof from[i].storage,
+                                              .msg_iov = &vectors[i],
+                                              .msg_iovlen = 1,
+                                              .msg_control = control[i],
+                                              .msg_controllen = sizeof control[i]};
+    }
+    int n = recvmmsg(rx->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+    if (n <= 0)
+        return;
+    uint64_t now_us = ta_now_us(), wall_ns = ta_realtime_ns();
+    pthread_mutex_lock(&rx->lock);
+    for (int i = 0; i < n; i++) {
+        struct msghdr *h = &messages[i].msg_hdr;
+        const uint8_t *data = vectors[i].iov_base;
+        from[i].size = h->msg_namelen;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c))
+            if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
+                uint32_t lost;
+                memcpy(&lost, CMSG_DATA(c), sizeof lost);
+                rx->stats.kernel_drops = lost;
+            }
+        uint64_t arrival_us = ta_arrival_us(h, now_us, wall_ns);
+        if (rx->mode != TA_MODE_ANNEXB && ta_is_rtcp(data, messages[i].msg_len)) {
+            if (!ta_control_ring_put(&rx->control, data, messages[i].msg_len, arrival_us, &from[i]))
+                rx->drops[TA_DROP_CONTROL]++;
+        } else {
+            take_media(rx, data, messages[i].msg_len, arrival_us, &from[i]);
+        }
+    }
+    deliver(rx, now_us);
+    pthread_mutex_unlock(&rx->lock);
+}
+
+static void *run(void *argument) {
+    ta_rx *rx = argument;
+    while (!atomic_load(&rx->stop)) {
+        pthread_mutex_lock(&rx->lock);
+        uint64_t now_us = ta_now_us();
+        uint64_t due_us = rx->mode == TA_MODE_ANNEXB ? ta_austream_deadline(rx->stream)
+                                                     : ta_reassembler_deadline(rx->frames);
+        if (due_us <= now_us) {
+            deliver(rx, now_us);
+            due_us = now_us + 1000; /* only where every slot is taken does it stay due */
+        }
+        pthread_mutex_unlock(&rx->lock);
+        struct pollfd fds[2] = {{.fd = rx->fd, .events = POLLIN}, {.fd = rx->wake_fd, .events = POLLIN}};
+        uint64_t wait_us = due_us == UINT64_MAX ? 0 : due_us - now_us;
+        struct timespec timeout = {.tv_sec = (time_t)(wait_us / 1000000u), .tv_nsec = (long)(wait_us % 1000000u) * 1000};
+        if (ppoll(fds, 2, due_us == UINT64_MAX ? NULL : &timeout, NULL) <= 0)
+            continue;
+        if (fds[1].revents)
+            ta_clear(rx->wake_fd);
+        if (fds[0].revents)
+            receive_batch(rx);
+    }
+    return NULL;
+}
+
+static void free_all(ta_rx *rx) {
+    for (uint32_t i = 0; i < rx->slot_count; i++)
+        free(rx->slots[i].data);
+    pthread_cond_destroy(&rx->ready);
+    pthread_mutex_destroy(&rx->lock);
+    free(rx);
+}
+
+static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
+    ta_status status = ta_udp_open(&rx->fd, &rx->family, config->host, config->port, &rx->port);
+    if (status != TA_OK)
+        return status;
+    int asked = config->receive_buffer;
+    if (setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUFFORCE, &asked, sizeof asked) < 0)
+        setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof asked);
+    socklen_t size = sizeof rx->stats.receive_buffer;
+    getsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &rx->stats.receive_buffer, &size);
+    rx->stats.receive_buffer /= 2; /* the kernel counts its own bookkeeping double */
+    if (rx->stats.receive_buffer < asked)
+        ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer, asked);
+    if ((rx->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
+        return TA_ESYS;
+    if (!(rx->datagrams = malloc((size_t)BATCH * DATAGRAM)))
+        return TA_ENOMEM;
+    for (uint32_t i = 0; i < config->slots; i++, rx->slot_count++) {
+        rx->slots[i].rx = rx;
+        if (!(rx->slots[i].data = malloc(rx->max_au)))
+            return TA_ENOMEM;
+    }
+    status = ta_control_ring_open(&rx->control);
+    if (status == TA_OK)
+        status = config->mode == TA_MODE_ANNEXB ? ta_austream_open(&rx->stream, &config->stream)
+                                                : ta_reassembler_open(&rx->frames, &config->frames);
+    return status;
+}
+
+ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config) {
+    *out = NULL;
+    if (config->slots < 2 || config->slots > MAX_SLOTS)
+        return TA_EINVAL;
+    ta_rx *rx = calloc(1, sizeof *rx);
+    if (!rx)
+        return TA_ENOMEM;
+    rx->mode = config->mode;
+    rx->fd = rx->wake_fd = -1;
+    rx->references = 1;
+    rx->max_au = config->mode == TA_MODE_ANNEXB ? config->stream.max_au : config->frames.max_au;
+    pthread_mutex_init(&rx->lock, NULL);
+    pthread_condattr_t attribute;
+    pthread_condattr_init(&attribute);
+    pthread_condattr_setclock(&attribute, CLOCK_MONOTONIC);
+    pthread_cond_init(&rx->ready, &attribute);
+    pthread_condattr_destroy(&attribute);
+    ta_status status = open_parts(rx, config);
+    if (status == TA_OK)
+        status = ta_thread_start(&rx->thread, run, rx, config->priority, "thinair-rx", &rx->notes);
+    if (status != TA_OK) {
+        int saved = errno;
+        ta_rx_close(&rx);
+        errno = saved;
+        return status;
+    }
+    rx->thread_started = true;
+    *out = rx;
+    return TA_OK;
+}
+
+ta_status ta_rx_wait(ta_rx *rx, uint64_t timeout_us, ta_slot **slot, const ta_au_info **info, const uint8_t **data) {
+    uint64_t until_us = ta_now_us() + timeout_us;
+    struct timespec t = {.tv_sec = (time_t)(until_us / 1000000u), .tv_nsec = (long)(until_us % 1000000u) * 1000};
+    ta_status status = TA_AGAIN;
+    pthread_mutex_lock(&rx->lock);
+    while (rx->queue_count == 0 && !atomic_load(&rx->stop))
+        if (pthread_cond_timedwait(&rx->ready, &rx->lock, &t) != 0)
+            break;
+    if (rx->queue_count > 0) {
+        ta_slot *taken = rx->queue[rx->queue_head];
+        rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
+        rx->queue_count--;
+        taken->state = SLOT_TAKEN;
+        rx->references++;
+        *slot = taken;
+        *info = &taken->info;
+        *data = taken->data;
+        status = TA_OK;
+    }
+    pthread_mutex_unlock(&rx->lock);
+    return status;
+}
+
+void ta_rx_release(ta_slot *slot) {
+    ta_rx *rx = slot->rx;
+    pthread_mutex_lock(&rx->lock);
+    slot->state = SLOT_FREE;
+    bool last = --rx->references == 0;
+    pthread_mutex_unlock(&rx->lock);
+    if (last)
+        free_all(rx);
+}
+
+ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc) {
+    ta_address peer;
+    ta_status status = ta_resolve(&peer, rx->family, host, port);
+    if (status != TA_OK || rx->mode == TA_MODE_ANNEXB)
+        return status;
+    pthread_mutex_lock(&rx->lock);
+    forget_frames(rx);
+    rx->peer = peer;
+    rx->ssrc = ssrc;
+    rx->have_peer = true;
+    pthread_mutex_unlock(&rx->lock);
+    return TA_OK;
+}
+
+bool ta_rx_send_control(ta_rx *rx, const uint8_t *data, size_t size, const char *host, uint16_t port) {
+    ta_address to;
+    if (ta_resolve(&to, rx->family, host, port) != TA_OK)
+        return false;
+    pthread_mutex_lock(&rx->lock);
+    ssize_t done = sendto(rx->fd, data, size, MSG_DONTWAIT, (struct sockaddr *)&to.storage, to.size);
+    pthread_mutex_unlock(&rx->lock);
+    return done == (ssize_t)size;
+}
+
+bool ta_rx_take_control(ta_rx *rx, ta_control *out) {
+    pthread_mutex_lock(&rx->lock);
+    bool got = ta_control_ring_take(&rx->control, out);
+    pthread_mutex_unlock(&rx->lock);
+    return got;
+}
+
+size_t ta_rx_arrivals(ta_rx *rx, ta_arrival *out, size_t limit) {
+    pthread_mutex_lock(&rx->lock);
+    uint64_t held = rx->arrival_count < ARRIVALS ? rx->arrival_count : ARRIVALS;
+    size_t n = held < limit ? (size_t)held : limit;
+    for (size_t i = 0; i < n; i++)
+        out[i] = rx->arrivals[(rx->arrival_count - n + i) % ARRIVALS];
+    pthread_mutex_unlock(&rx->lock);
+    return n;
+}
+
+void ta_rx_progress(ta_rx *rx, uint64_t *last_media_us, uint64_t *frames) {
+    pthread_mutex_lock(&rx->lock);
+    *last_media_us = rx->last_media_us;
+    *frames = rx->stats.frames;
+    pthread_mutex_unlock(&rx->lock);
+}
+
+void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]) {
+    pthread_mutex_lock(&rx->lock);
+    const uint64_t *inner = rx->mode == TA_MODE_ANNEXB ? ta_austream_drops(rx->stream) : ta_reassembler_drops(rx->frames);
+    for (int i = 0; i < TA_DROP_COUNT; i++)
+        out[i] = rx->drops[i] + inner[i];
+    pthread_mutex_unlock(&rx->lock);
+}
+
+void ta_rx_stats_get(ta_rx *rx, ta_rx_stats *out) {
+    pthread_mutex_lock(&rx->lock);
+    *out = rx->stats;
+    pthread_mutex_unlock(&rx->lock);
+}
+
+int ta_rx_eventfd(const ta_rx *rx) { return rx->control.eventfd; }
+uint16_t ta_rx_port(const ta_rx *rx) { return rx->port; }
+const char *ta_rx_note(const ta_rx *rx, size_t index) { return ta_notes_get(&rx->notes, index); }
+
+void ta_rx_stop(ta_rx *rx) {
+    if (rx->thread_started) {
+        atomic_store(&rx->stop, true);
+        ta_wake(rx->wake_fd);
+        pthread_mutex_lock(&rx->lock);
+        pthread_cond_broadcast(&rx->ready);
+        pthread_mutex_unlock(&rx->lock);
+        pthread_join(rx->thread, NULL);
+        rx->thread_started = false;
+    }
+    pthread_mutex_lock(&rx->lock);
+    if (rx->fd >= 0)
+        close(rx->fd);
+    rx->fd = -1;
+    pthread_mutex_unlock(&rx->lock);
+}
+
+void ta_rx_close(ta_rx **handle) {
+    ta_rx *rx = *handle;
+    if (!rx)
+        return;
+    *handle = NULL;
+    ta_rx_stop(rx);
+    if (rx->wake_fd >= 0)
+        close(rx->wake_fd);
+    ta_control_ring_close(&rx->control);
+    ta_reassembler_close(&rx->frames);
+    ta_austream_close(&rx->stream);
+    free(rx->datagrams);
+    pthread_mutex_lock(&rx->lock);
+    bool last = --rx->references == 0;
+    pthread_mutex_unlock(&rx->lock);
+    if (last)
+        free_all(rx);
+}
