@@ -224,12 +224,14 @@ def _app_message(subtype: int, packet: memoryview) -> list[Message] | ControlDro
 
 def _read_hello(ssrc: int, fields: tuple[Any, ...]) -> Hello | None:
     version, flags, _, *plain, name = fields
-    return Hello(ssrc, *plain, name=_clean_name(name), flags=flags) if version == VERSION else None
+    values: list[Any] = [ssrc, *plain, _clean_name(name), flags]
+    return Hello(*values) if version == VERSION else None
 
 
 def _read_welcome(ssrc: int, fields: tuple[Any, ...]) -> Welcome | None:
     version, flags, _, *plain = fields
-    return Welcome(ssrc, *plain, flags=flags) if version == VERSION else None
+    values: list[Any] = [ssrc, *plain, flags]
+    return Welcome(*values) if version == VERSION else None
 
 
 _APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message | None]]] = {
