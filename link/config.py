@@ -1,7 +1,7 @@
 """Configuration from arguments, a TOML file and defaults, in this order of precedence.
 
-The fields of SenderConfig and ReceiverConfig with their Options are the one table behind argparse and TOML. In the file,
-the sender's keys stand under [send], the receiver's under [play]; a key is the option's name with `_` for `-`.
+The fields of SenderConfig and ReceiverConfig with their Options are the one table behind argparse and TOML. In the
+file, the sender's keys stand under [send], the receiver's under [play]; a key is the option's name with `_` for `-`.
 """
 
 import argparse

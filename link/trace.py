@@ -1,0 +1,204 @@
+"""What happened to one frame, from capture to glass, and the book that joins what is learnt at different times."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from link.clock import ClockSync
+
+STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "present")
+
+
+class Outcome(StrEnum):
+    PENDING = "pending"
+    PRESENTED = "presented"
+    SUPERSEDED = "superseded"  # a newer picture was there before this one could be shown
+    UNDECODED = "undecoded"  # the decoder gave no usable picture
+    LOST = "lost"  # given up with packets missing
+
+
+class Unit(Protocol):
+    """The fields of _thinair.AccessUnit that a trace begins with."""
+
+    frame_id: int
+    size: int
+    key: bool
+    gap: bool
+    packets: int
+    first_us: int
+    last_us: int
+    taken_us: int
+    capture_us: int
+    dequeue_us: int
+    encode_in_us: int
+    encode_out_us: int
+    sent: tuple[int, int | None, int | None] | None
+
+
+@dataclass(slots=True)
+class FrameTrace:
+    """Stamps of one frame in microseconds; None is unknown. Those above `first_packet_us` are on the peer's clock."""
+
+    frame_id: int
+    size: int = 0  # bytes of the access unit
+    packets: int = 0
+    key: bool = False
+    gap: bool = False  # a frame before this one was lost
+    capture_us: int | None = None
+    dequeue_us: int | None = None
+    encode_in_us: int | None = None
+    encode_out_us: int | None = None
+    first_send_us: int | None = None
+    last_send_us: int | None = None
+    first_packet_us: int | None = None
+    last_packet_us: int | None = None
+    repaired_us: int | None = None
+    taken_us: int | None = None  # the access unit is in the decode thread's hands
+    decoded_us: int | None = None
+    presented_us: int | None = None
+    offset_us: float | None = None  # peer - local, from the clock at the end of this frame
+    bound_us: float | None = None
+    outcome: Outcome = Outcome.PENDING
+
+    def stages(self) -> dict[str, float | None]:
+        """Stage → µs, None where a stamp or the clock is unknown. Where all are known they add up to
+        capture_to_present_us."""
+        return dict(
+            zip(
+                STAGES,
+                (
+                    _between(self.capture_us, self.dequeue_us),
+                    _between(self.dequeue_us, self.encode_in_us),
+                    _between(self.encode_in_us, self.encode_out_us),
+                    _between(self.encode_out_us, self.last_send_us),
+                    _between(self.local(self.last_send_us), self.last_packet_us),
+                    _between(self.last_packet_us, self.repaired_us),
+                    _between(self.repaired_us, self.decoded_us),
+                    _between(self.decoded_us, self.presented_us),
+                ),
+                strict=True,
+            )
+        )
+
+    @property
+    def capture_to_present_us(self) -> float | None:
+        return _between(self.local(self.capture_us), self.presented_us)
+
+    @property
+    def receive_us(self) -> float | None:
+        """Last packet in to access unit at the decoder: what the receiving side alone takes."""
+        return _between(self.last_packet_us, self.taken_us)
+
+    def local(self, peer_us: int | None) -> float | None:
+        """A peer's stamp on the local clock, by this frame's own offset."""
+        return None if peer_us is None or self.offset_us is None else peer_us - self.offset_us
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else end - start
+
+
+class TraceBook:
+    """Open traces by frame id. A trace is handed out once its outcome is known and its send stamps, which travel with a
+    later frame, have come, or `patience` later frames without them. At most `capacity` are open: the oldest goes first."""
+
+    def __init__(self, clock: ClockSync, *, capacity: int = 64, patience: int = 4) -> None:
+        self._clock = clock
+        self._capacity = capacity
+        self._patience = patience
+        self._open: OrderedDict[int, FrameTrace] = OrderedDict()
+        self._finished: list[FrameTrace] = []
+        self.negative_air = 0  # frames that came before they were sent: the clock was wrong by at least that much
+        self.unjoined = 0  # finished without send stamps
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def received(self, unit: Unit) -> FrameTrace:
+        """An access unit has been handed over: opens its trace, joins the send stamps it brings of an earlier one."""
+        trace = FrameTrace(
+            frame_id=unit.frame_id,
+            size=unit.size,
+            packets=unit.packets,
+            key=unit.key,
+            gap=unit.gap,
+            capture_us=unit.capture_us or None,
+            dequeue_us=unit.dequeue_us or None,
+            encode_in_us=unit.encode_in_us or None,
+            encode_out_us=unit.encode_out_us or None,
+            first_packet_us=unit.first_us or None,
+            last_packet_us=unit.last_us or None,
+            repaired_us=unit.last_us or None,
+            taken_us=unit.taken_us or None,
+        )
+        self._open[trace.frame_id] = trace
+        if unit.sent is not None:
+            self._join(*unit.sent)
+        self._settle()
+        return trace
+
+    def lost(self, frame_id: int) -> None:
+        """A frame that was given up: it finishes with what is known, which is nothing but its number."""
+        self._finished.append(FrameTrace(frame_id, outcome=Outcome.LOST))
+
+    def decoded(self, frame_id: int, now_us: int) -> None:
+        if trace := self._open.get(frame_id):
+            trace.decoded_us = now_us
+
+    def presented(self, frame_id: int, now_us: int) -> None:
+        if trace := self._open.get(frame_id):
+            trace.presented_us = now_us
+            self._close(trace, Outcome.PRESENTED, now_us)
+
+    def superseded(self, frame_id: int, now_us: int) -> None:
+        if trace := self._open.get(frame_id):
+            self._close(trace, Outcome.SUPERSEDED, now_us)
+
+    def undecoded(self, frame_id: int, now_us: int) -> None:
+        if trace := self._open.get(frame_id):
+            self._close(trace, Outcome.UNDECODED, now_us)
+
+    def finished(self) -> list[FrameTrace]:
+        """Traces that are complete since the last call, in order of their frames."""
+        self._settle()
+        out, self._finished = self._finished, []
+        return out
+
+    def flush(self) -> list[FrameTrace]:
+        """Everything, finished or not: at the end of a run or for a new peer."""
+        self._finished += self._open.values()
+        self._open.clear()
+        out, self._finished = self._finished, []
+        return out
+
+    def _close(self, trace: FrameTrace, outcome: Outcome, now_us: int) -> None:
+        trace.outcome = outcome
+        if (estimate := self._clock.estimate(now_us)) is not None:
+            trace.offset_us, trace.bound_us = estimate.offset_us, estimate.bound_us
+            self._count_negative(trace)
+
+    def _join(self, low_bits: int, first_delta: int | None, last_delta: int | None) -> None:
+        for trace in reversed(self._open.values()):
+            if trace.frame_id & 0xFFFF == low_bits and trace.capture_us is not None:
+                trace.first_send_us = None if first_delta is None else trace.capture_us + first_delta
+                trace.last_send_us = None if last_delta is None else trace.capture_us + last_delta
+                self._count_negative(trace)
+                return
+
+    def _count_negative(self, trace: FrameTrace) -> None:
+        air = trace.stages()["air"]
+        self.negative_air += air is not None and air < 0
+
+    def _settle(self) -> None:
+        """Moves finished traces out, oldest first, so that they leave in order."""
+        while self._open:
+            oldest = next(iter(self._open.values()))
+            over = len(self._open) > self._capacity
+            waited = len(self._open) > self._patience
+            done = oldest.outcome is not Outcome.PENDING and (oldest.last_send_us is not None or waited)
+            if not done and not over:
+                return
+            self.unjoined += oldest.last_send_us is None
+            self._finished.append(oldest)
+            del self._open[oldest.frame_id]
