@@ -1,0 +1,34 @@
+"""Sources of pictures, chosen by a word: testcard, screen::0, file:CLIP."""
+
+from __future__ import annotations
+
+from link.errors import ConfigError
+from sender.sources.base import Colour, Mode, Picture, Source
+
+__all__ = ["DEFAULT_MODE", "Colour", "Mode", "Picture", "Source", "open_source"]
+
+DEFAULT_MODE = Mode.parse("1920x1080@25")
+
+
+def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True) -> Source:
+    """An opened source. `mode` is what the pictures shall have; where it is None, the test card takes DEFAULT_MODE, the
+    screen its size, and a file its own. `visual_code` is the test card's. Raises ConfigError for an unknown word,
+    DeviceError or FileError for what is missing."""
+    kind, _, rest = spec.partition(":")
+    source: Source
+    if kind == "testcard" and not rest:
+        from sender.sources.testcard import Testcard  # noqa: PLC0415 -- loads numpy, av and PIL
+
+        source = Testcard(mode or DEFAULT_MODE, visual_code=visual_code)
+    elif kind == "screen":
+        from sender.sources.screen import Screen  # noqa: PLC0415
+
+        source = Screen(rest, mode)
+    elif kind == "file" and rest:
+        from sender.sources.file import File  # noqa: PLC0415
+
+        source = File(rest, mode)
+    else:
+        raise ConfigError(f"source {spec!r} is not known: use testcard, screen::0 or file:CLIP")
+    source.open()
+    return source

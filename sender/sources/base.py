@@ -1,0 +1,70 @@
+"""What every source of pictures offers: testcard, screen, file, HDMI."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Protocol
+
+from link.config import Mode
+
+if TYPE_CHECKING:
+    import av
+
+__all__ = ["Colour", "Mode", "Pace", "Picture", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """How Y, U, V of a picture are meant."""
+
+    bt709: bool = True
+    full_range: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One raw picture. `frame` (yuv420p, of the source's mode) belongs to the source, which will draw into it again:
+    encode it before calling next() twice more."""
+
+    frame: av.VideoFrame
+    seq: int  # counts the pictures handed out, from 0
+    capture_us: int  # CLOCK_MONOTONIC: when the picture's capture or drawing began
+    dequeue_us: int  # when it was ready to be encoded
+    skipped: int  # pictures left out right before this one because the caller came late
+
+
+class Source(Protocol):
+    """open(), then next() by one thread until it returns None, then close(). `mode` and `colour` hold after open()."""
+
+    name: str
+    mode: Mode
+    colour: Colour
+
+    def open(self) -> None:
+        """Raises DeviceError where the device, display or file is missing, ConfigError where the request is wrong."""
+
+    def next(self) -> Picture | None:
+        """Waits for the next picture at the source's own pace. None: the source has ended. Raises DeviceError."""
+
+    def close(self) -> None: ...
+
+
+class Pace:
+    """Absolute due times of a fixed rate: no drift, and what is missed is skipped and counted instead of bunched."""
+
+    def __init__(self, rate: Fraction, start_us: int) -> None:
+        self._rate = rate
+        self._start_us = start_us
+        self.index = -1  # of the picture whose time `take` returned last
+
+    def due_us(self, index: int) -> int:
+        return self._start_us + index * 1_000_000 * self._rate.denominator // self._rate.numerator
+
+    def take(self, now_us: int) -> tuple[int, int]:
+        """(due time of the next picture to make, pictures skipped): the newest one due, or the first to come."""
+        following = self.index + 1
+        latest = (now_us - self._start_us) * self._rate.numerator // (1_000_000 * self._rate.denominator)
+        skipped = max(0, latest - following)
+        self.index = following + skipped
+        return self.due_us(self.index), skipped

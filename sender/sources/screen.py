@@ -1,0 +1,71 @@
+"""An X11 screen as a source, grabbed by libavdevice (MIT-SHM, pointer drawn)."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+import av
+import av.container
+
+from link.errors import ConfigError, DeviceError
+from link.native import now_us, sleep_until_us
+from sender.sources.base import Colour, Mode, Pace, Picture
+from sender.sources.fit import Fitter
+
+_SPEC = re.compile(r"(\w*:\d+(?:\.\d+)?)(?:\+(\d+),(\d+))?")
+_RATE = Fraction(25)
+_SPIN_US = 300
+
+
+class Screen:
+    """See Source. `spec` is `:0`, `:0.1` or `:0+X,Y`: with X,Y and a mode the region of the mode's size there, otherwise
+    the whole screen, scaled to the mode where it differs."""
+
+    name = "screen"
+    colour = Colour()
+
+    def __init__(self, spec: str, mode: Mode | None = None) -> None:
+        match = _SPEC.fullmatch(spec)
+        if match is None:
+            raise ConfigError(f"screen {spec!r} is not understood: write screen::0, screen::0.1 or screen::0+X,Y")
+        self._display, self._at = match[1], (match[2], match[3]) if match[2] else None
+        self._wanted = mode
+        self._pace: Pace | None = None
+        self._seq = 0
+
+    def open(self) -> None:
+        # The device waits by itself to keep a rate; at its highest it never does, and the pace is ours.
+        options = {"framerate": "1000"}
+        url = self._display
+        if self._at:
+            url += f"+{self._at[0]},{self._at[1]}"
+            if self._wanted:
+                options["video_size"] = f"{self._wanted.width}x{self._wanted.height}"
+        try:
+            self._container: av.container.InputContainer = av.open(url, format="x11grab", options=options)
+        except (av.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DeviceError(f"cannot grab screen {url}: {reason}; is there such a display, and as large?") from error
+        stream = self._container.streams.video[0]
+        self.mode = self._wanted or Mode(stream.width // 2 * 2, stream.height // 2 * 2, _RATE)
+        self._fitter = Fitter(self.mode.width, self.mode.height)
+        self._frames = self._container.decode(stream)
+
+    def next(self) -> Picture | None:
+        if self._pace is None:
+            self._pace = Pace(self.mode.rate, now_us())
+        due_us, skipped = self._pace.take(now_us())
+        sleep_until_us(due_us, _SPIN_US)
+        capture_us = now_us()
+        try:
+            grabbed = next(self._frames)
+        except (av.FFmpegError, OSError, StopIteration) as error:
+            raise DeviceError(f"screen {self._display} is gone: {error}") from error
+        frame = self._fitter.fit(grabbed)
+        picture = Picture(frame, self._seq, capture_us, now_us(), skipped)
+        self._seq += 1
+        return picture
+
+    def close(self) -> None:
+        self._container.close()

@@ -1,0 +1,61 @@
+"""The test card as a source: any size from 640x360 up, any rate, paced against absolute times."""
+
+from __future__ import annotations
+
+import av
+
+from link.errors import ConfigError
+from link.native import now_us, sleep_until_us
+from sender.sources.base import Colour, Mode, Pace, Picture
+from sender.sources.card import Canvas, Card
+from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter
+
+_POOL = 3  # frames: one may be with the encoder while the next is drawn
+_SPIN_US = 300
+
+
+class Testcard:
+    """See Source. The code in each picture carries its `seq` and `capture_us`, the moment its drawing began."""
+
+    name = "testcard"
+    colour = Colour()
+
+    def __init__(self, mode: Mode, *, visual_code: bool = True) -> None:
+        if mode.width < MIN_WIDTH or mode.height < MIN_HEIGHT:
+            raise ConfigError(f"mode {mode}: the test card needs at least {MIN_WIDTH}x{MIN_HEIGHT}")
+        self.mode = mode
+        self._visual_code = visual_code
+        self._pool: list[tuple[av.VideoFrame, Canvas]] = []
+        self._pace: Pace | None = None
+        self._seq = 0
+
+    def open(self) -> None:
+        self._card = Card(self.mode)
+        self._painter = Painter(Geometry(self.mode.width, self.mode.height))
+        for _ in range(_POOL):
+            frame = av.VideoFrame(self.mode.width, self.mode.height, "yuv420p")
+            canvas = Canvas.of(frame)
+            self._card.background(canvas)
+            self._pool.append((frame, canvas))
+
+    def next(self) -> Picture | None:
+        if self._pace is None:
+            self._pace = Pace(self.mode.rate, now_us())
+        due_us, skipped = self._pace.take(now_us())
+        sleep_until_us(due_us, _SPIN_US)
+        capture_us = now_us()
+        frame = self.draw(self._pace.index, self._seq, capture_us)
+        picture = Picture(frame, self._seq, capture_us, now_us(), skipped)
+        self._seq += 1
+        return picture
+
+    def draw(self, index: int, frame_id: int, time_us: int) -> av.VideoFrame:
+        """The card of time slot `index`, at once and without waiting, for benches and tests."""
+        frame, canvas = self._pool[frame_id % _POOL]
+        self._card.animate(canvas, index)
+        if self._visual_code:
+            self._painter.draw(canvas.y, frame_id, time_us)
+        return frame
+
+    def close(self) -> None:
+        self._pool.clear()
