@@ -1,8 +1,8 @@
 """The peer's clock seen from here: offset and skew, with a bound that holds, from four-stamp exchanges.
 
-Each exchange says, whatever the path did: t3 - t4 <= offset <= t2 - t1, where offset = peer - local. All exchanges of the
-last minute, with a constant skew, leave a set of lines between two envelopes; the estimate is the middle of what these
-lines allow now, the bound half of its width. Nothing is assumed about the path's symmetry.
+Each exchange says, whatever the path did: t3 - t4 <= offset <= t2 - t1, where offset = peer - local. All exchanges of
+the last minute, with a constant skew, leave a set of lines between two envelopes; the estimate is the middle of what
+these lines allow now, the bound half of its width. Nothing is assumed about the path's symmetry.
 """
 
 from collections import deque
@@ -152,8 +152,8 @@ class ClockSync:
 def _fit(exchanges: list[_Exchange]) -> _Fit | None:
     """The steepest and the flattest line that stay between the envelopes; None where no line does.
 
-    A line under all highs and over all lows has, for each pair, a slope of at most (high_i - low_j) / (t_i - t_j) where i
-    is the later one, and of at least that where j is. Only corners of the two convex hulls can bind. After the last
+    A line under all highs and over all lows has, for each pair, a slope of at most (high_i - low_j) / (t_i - t_j) where
+    i is the later one, and of at least that where j is. Only corners of the two convex hulls can bind. After the last
     exchange the highest possible offset lies on the steepest such line, the lowest on the flattest.
     """
     origin, base = exchanges[-1].local_us, exchanges[-1].low_us

@@ -101,7 +101,7 @@ def _between(start: float | None, end: float | None) -> float | None:
 
 class TraceBook:
     """Open traces by frame id. A trace is handed out once its outcome is known and its send stamps, which travel with a
-    later frame, have come, or `patience` later frames without them. At most `capacity` are open: the oldest goes first."""
+    later frame, have come, or `patience` later frames without them. At most `capacity` are open."""
 
     def __init__(self, clock: ClockSync, *, capacity: int = 64, patience: int = 4) -> None:
         self._clock = clock
