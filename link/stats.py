@@ -1,0 +1,87 @@
+"""Percentiles over bounded series, and the age of the picture on the glass."""
+
+from array import array
+from dataclasses import dataclass
+from math import ceil
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Nearest-rank percentiles; without samples everything but n is None."""
+
+    n: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+    def as_dict(self) -> dict[str, float | None]:
+        return {"p50": self.p50, "p95": self.p95, "p99": self.p99, "max": self.max, "n": self.n}
+
+
+class Series:
+    """The newest `capacity` samples (older ones are overwritten) and, of all there ever were, count and maximum."""
+
+    def __init__(self, capacity: int = 65536) -> None:
+        self._capacity = capacity
+        self._samples = array("d")
+        self.n = 0
+        self._max: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def add(self, value: float | None) -> None:
+        """None, an unknown, is no sample."""
+        if value is None:
+            return
+        if len(self._samples) < self._capacity:
+            self._samples.append(value)
+        else:
+            self._samples[self.n % self._capacity] = value
+        self.n += 1
+        self._max = value if self._max is None else max(self._max, value)
+
+    def summary(self, last: int | None = None) -> Summary:
+        """Over the samples held, or over the newest `last` of them, as a live display wants it."""
+        if last is None or last >= len(self._samples):
+            values, n, top = sorted(self._samples), self.n, self._max
+        else:
+            newest = [self._samples[index % self._capacity] for index in range(self.n - last, self.n)]
+            values, n, top = sorted(newest), last, max(newest, default=None)
+        return Summary(n, _nearest_rank(values, 50), _nearest_rank(values, 95), _nearest_rank(values, 99), top)
+
+
+def _nearest_rank(ordered: list[float], percent: int) -> float | None:
+    return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)] if ordered else None
+
+
+class GlassAge:
+    """How old the picture on the screen is, logged at each refresh or tick: a frozen picture ages and counts.
+
+    Times are µs of the local clock, ages too. A freeze is a picture that stays for more than three frame intervals."""
+
+    def __init__(self, interval_us: float, capacity: int = 65536) -> None:
+        self.ages = Series(capacity)
+        self.freezes = 0
+        self.longest_freeze_us = 0
+        self._stale_us = 3 * interval_us
+        self._capture_us: float | None = None
+        self._shown_us: int | None = None
+
+    def shown(self, capture_us: float | None, now_us: int) -> None:
+        """A new picture is on the screen; its capture is None while the clock is unknown."""
+        if self._shown_us is not None and self.stale(now_us):
+            self.freezes += 1
+            self.longest_freeze_us = max(self.longest_freeze_us, now_us - self._shown_us)
+        self._capture_us, self._shown_us = capture_us, now_us
+
+    def tick(self, now_us: int) -> float | None:
+        """Logs and returns the age of the picture shown; None where there is none or its capture is unknown."""
+        age = None if self._capture_us is None else now_us - self._capture_us
+        self.ages.add(age)
+        return age
+
+    def stale(self, now_us: int) -> bool:
+        """More than three frame intervals without a new picture: time for the border."""
+        return self._shown_us is not None and now_us - self._shown_us > self._stale_us
