@@ -1,0 +1,28 @@
+/* RTP payloads → Annex B (RFC 6184 5.6, 5.7.1, 5.8). */
+#ifndef THINAIR_CORE_DEPACKETIZE_H
+#define THINAIR_CORE_DEPACKETIZE_H
+
+#include "thinair/core.h"
+
+typedef struct ta_depacketizer {
+    uint8_t *out;
+    size_t capacity, size;
+    bool in_fragments;
+    uint8_t fragment_type;
+    uint32_t flags; /* TA_AU_KEY, TA_AU_SPS */
+} ta_depacketizer;
+
+/* Takes the next payload of the unit. False: the unit is spoilt, *why says the reason. */
+bool ta_depacketizer_add(ta_depacketizer *d, const uint8_t *payload, size_t size, ta_drop *why);
+/* After the last one. */
+bool ta_depacketizer_end(const ta_depacketizer *d, ta_drop *why);
+
+/* What the first payload of a unit says about being the first. */
+typedef enum ta_begin {
+    TA_BEGIN_NO = 0,
+    TA_BEGIN_LIKELY, /* SEI, PPS or first_mb 0: other NAL units may stand before it */
+    TA_BEGIN_SURE,   /* AUD or SPS: nothing that a decoder needs stands before it */
+} ta_begin;
+ta_begin ta_payload_begins(const uint8_t *payload, size_t size);
+
+#endif

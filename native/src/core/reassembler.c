@@ -1,0 +1,471 @@
+/* Packets in, access units out.
+ *
+ * A frame has a place on one axis: its frame id (elements) or its sequence numbers (plain), both extended to 64 bits. Frames
+ * held are sorted by it. All before `floor` is decided: delivered, given up, or complete and waiting for next(). */
+#include "thinair/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "depacketize.h"
+
+enum {
+    MAX_SLOTS = 33,          /* window_frames and one more, so that a full window still takes a packet */
+    JUMP_FRAMES = 1000,      /* farther apart is another numbering, not loss */
+    JUMP_PACKETS = 4096,
+    START_PACKETS = 1024,    /* how far before the first packet of all an earlier one may lie */
+    SILENCE_US = 500000,     /* after so long another SSRC may take over */
+};
+
+typedef struct slot {
+    uint64_t begin, end;     /* place on the axis, end exclusive */
+    uint64_t rtp_time, first_us, last_us;
+    uint16_t base;           /* seq filed at index 0 of the arena */
+    uint16_t first_seq, have, count; /* count: elements only */
+    bool key, complete, has_marker;
+    uint64_t marker;         /* plain: place of the newest marker */
+    size_t bytes;
+    ta_rtp head;             /* elements: of packet 0 */
+    uint16_t sizes[TA_MAX_FRAME_PACKETS]; /* of payloads; 0: not here */
+    uint8_t *arena;
+} slot;
+
+struct ta_reassembler {
+    ta_reassembler_config config;
+    uint64_t drops[TA_DROP_COUNT];
+    slot slots[MAX_SLOTS];
+    slot *held[MAX_SLOTS], *spare[MAX_SLOTS]; /* spare is a stack: the arena used last is the warm one */
+    size_t slot_count, held_count, spare_count;
+
+    bool known;              /* ssrc, payload_type, newest and rtp_time are set */
+    uint32_t ssrc;
+    uint8_t payload_type;
+    uint64_t heard_us, newest, rtp_time, floor;
+    bool started;            /* floor may not go down any more */
+    bool has_given_up_time;  /* plain: the frame that ended at floor was given up with its tail unknown */
+    uint32_t given_up_time;
+
+    uint64_t frame_id;       /* plain: of the next unit */
+    uint32_t lost;           /* since the unit delivered last */
+    bool gap;
+    size_t probation_size;   /* a packet of what may be a new numbering */
+    uint8_t probation[TA_MAX_PACKET];
+    uint8_t *arenas;
+};
+
+ta_status ta_reassembler_open(ta_reassembler **out, const ta_reassembler_config *config) {
+    *out = NULL;
+    if (config->window_frames < 2 || config->window_frames >= MAX_SLOTS || config->payload_type > 127 || !config->max_au)
+        return TA_EINVAL;
+    ta_reassembler *r = calloc(1, sizeof *r);
+    if (!r)
+        return TA_ENOMEM;
+    const size_t arena = (size_t)TA_MAX_FRAME_PACKETS * TA_MAX_PACKET;
+    r->config = *config;
+    r->slot_count = config->window_frames + 1;
+    r->arenas = calloc(r->slot_count, arena);
+    if (!r->arenas) {
+        ta_reassembler_close(&r);
+        return TA_ENOMEM;
+    }
+    for (size_t i = 0; i < r->slot_count; i++)
+        r->slots[i].arena = r->arenas + i * arena;
+    ta_reassembler_reset(r);
+    *out = r;
+    return TA_OK;
+}
+
+void ta_reassembler_close(ta_reassembler **r) {
+    if (*r)
+        free((*r)->arenas);
+    free(*r);
+    *r = NULL;
+}
+
+void ta_reassembler_reset(ta_reassembler *r) {
+    r->held_count = 0;
+    r->spare_count = r->slot_count;
+    for (size_t i = 0; i < r->slot_count; i++)
+        r->spare[i] = &r->slots[i];
+    r->known = r->started = r->has_given_up_time = r->gap = false;
+    r->frame_id = 0;
+    r->lost = 0;
+    r->probation_size = 0;
+}
+
+const uint64_t *ta_reassembler_drops(const ta_reassembler *r) { return r->drops; }
+
+static void release(ta_reassembler *r, size_t k) {
+    r->spare[r->spare_count++] = r->held[k];
+    r->held_count--;
+    memmove(&r->held[k], &r->held[k + 1], (r->held_count - k) * sizeof r->held[0]);
+}
+
+static void lose(ta_reassembler *r, uint64_t frames, ta_drop reason) {
+    r->drops[reason] += frames;
+    r->lost += (uint32_t)frames;
+    r->gap = r->gap || frames > 0;
+}
+
+/* All before `to` that is not complete is lost now. Between frames of which nothing was seen, elements tell how many are
+ * missing; without them it is one or more, counted as one. */
+static void raise_floor(ta_reassembler *r, uint64_t to) {
+    if (to <= r->floor)
+        return;
+    uint64_t hole = to - r->floor, released = 0;
+    for (size_t k = 0; k < r->held_count && r->held[k]->begin < to;) {
+        const slot *s = r->held[k];
+        if (s->complete) {
+            uint64_t from = s->begin > r->floor ? s->begin : r->floor, until = s->end < to ? s->end : to;
+            uint64_t covered = until > from ? until - from : 0;
+            hole -= covered < hole ? covered : hole;
+            k++;
+        } else {
+            released++;
+            release(r, k);
+        }
+    }
+    lose(r, r->config.elements ? hole : released ? released : hole > 0, TA_DROP_INCOMPLETE);
+    r->floor = to;
+    r->started = true;
+    r->has_given_up_time = false;
+}
+
+/* A complete frame leaves; what lies before it is decided already. */
+static void pass(ta_reassembler *r, const slot *s) {
+    if (s->end > r->floor) {
+        r->floor = s->end;
+        r->started = true;
+        r->has_given_up_time = false;
+    }
+}
+
+/* Window full: nothing is waited for any more that lies before the second frame held. */
+static void slide(ta_reassembler *r) {
+    const slot *oldest = r->held[0];
+    if (oldest->complete) {
+        raise_floor(r, oldest->begin);
+        return;
+    }
+    uint32_t time = (uint32_t)oldest->rtp_time;
+    bool tail_unknown = !r->config.elements;
+    raise_floor(r, oldest->end);
+    r->has_given_up_time = tail_unknown;
+    r->given_up_time = time;
+}
+
+/* ---- from packet to slot ------------------------------------------------------------------------------- */
+
+static uint64_t extend(uint64_t near, uint32_t value, unsigned bits) {
+    uint32_t step = (value - (uint32_t)near) << (32 - bits);
+    int64_t distance = (int32_t)step >> (32 - bits);
+    return near + (uint64_t)distance;
+}
+
+static uint64_t place_of(const ta_reassembler *r, const ta_rtp *p) {
+    return r->config.elements ? extend(r->newest, p->frame_id, 32) : extend(r->newest, p->seq, 16);
+}
+
+/* Finds the frame of a packet, or the index where it would be put in (`*found` false). */
+static size_t find_slot(const ta_reassembler *r, const ta_rtp *p, uint64_t place, bool *found) {
+    for (size_t k = 0; k < r->held_count; k++) { /* oldest first: two fields may share a time, told apart by the marker */
+        const slot *s = r->held[k];
+        bool same = r->config.elements ? s->begin == place
+                                       : (uint32_t)s->rtp_time == p->time && !(s->has_marker && place > s->marker);
+        if (same) {
+            *found = true;
+            return k;
+        }
+    }
+    size_t k = r->held_count;
+    while (k > 0 && r->held[k - 1]->begin > place)
+        k--;
+    *found = false;
+    return k;
+}
+
+static slot *new_slot(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
+    slot *s = r->spare[--r->spare_count];
+    uint8_t *arena = s->arena;
+    memset(s, 0, sizeof *s);
+    s->arena = arena;
+    s->begin = place;
+    s->end = place + 1;
+    s->base = (uint16_t)(p->seq - (r->config.elements ? p->index : 0));
+    s->first_seq = s->base;
+    s->count = p->count;
+    s->key = p->key;
+    s->rtp_time = r->rtp_time = extend(r->rtp_time, p->time, 32);
+    s->first_us = arrival_us;
+    memmove(&r->held[k + 1], &r->held[k], (r->held_count - k) * sizeof r->held[0]);
+    r->held[k] = s;
+    r->held_count++;
+    return s;
+}
+
+/* Whether frame k of a plain stream has all its packets, and both its ends are known. */
+static bool plain_complete(const ta_reassembler *r, size_t k) {
+    const slot *s = r->held[k];
+    bool last = (s->has_marker && s->marker + 1 == s->end) ||
+                (k + 1 < r->held_count && r->held[k + 1]->begin == s->end);
+    if (!last || s->have != s->end - s->begin)
+        return false;
+    if ((k > 0 && r->held[k - 1]->end == s->begin) || (r->started && s->begin == r->floor))
+        return true;
+    size_t at = (uint16_t)(s->first_seq - s->base) % TA_MAX_FRAME_PACKETS;
+    ta_begin begin = ta_payload_begins(s->arena + at * TA_MAX_PACKET, s->sizes[at]);
+    return begin == TA_BEGIN_SURE || (begin == TA_BEGIN_LIKELY && k == 0 && !r->started);
+}
+
+static void complete(ta_reassembler *r, size_t k, uint64_t arrival_us) {
+    slot *s = r->held[k];
+    if (!s->complete && (r->config.elements ? s->have == s->count : plain_complete(r, k))) {
+        s->complete = true;
+        s->last_us = arrival_us;
+    }
+}
+
+/* The frame element must agree with itself and with the other packets of its frame. */
+static bool element_agrees(const slot *s, const ta_rtp *p) {
+    return s->count == p->count && s->key == p->key && s->base == (uint16_t)(p->seq - p->index) &&
+           (uint32_t)s->rtp_time == p->time;
+}
+
+static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
+    slot *s = r->held[k];
+    size_t at = (uint16_t)(p->seq - s->base) % TA_MAX_FRAME_PACKETS;
+    uint64_t begin = place < s->begin ? place : s->begin, end = place + 1 > s->end ? place + 1 : s->end;
+    if (s->sizes[at] && (r->config.elements || end - begin <= TA_MAX_FRAME_PACKETS)) {
+        r->drops[TA_DROP_DUPLICATE]++;
+        return;
+    }
+    if (end - begin > TA_MAX_FRAME_PACKETS || p->payload_size > r->config.max_au - s->bytes) {
+        r->drops[TA_DROP_OVERSIZE]++;
+        return;
+    }
+    if (place < s->begin)
+        s->first_seq = p->seq;
+    s->begin = begin;
+    s->end = end;
+    if (p->marker && (!s->has_marker || place > s->marker)) {
+        s->has_marker = true;
+        s->marker = place;
+    }
+    if (r->config.elements && p->index == 0) {
+        s->head = *p;
+        s->head.payload = NULL; /* the datagram is the caller's */
+    }
+    memcpy(s->arena + at * TA_MAX_PACKET, p->payload, p->payload_size);
+    s->sizes[at] = (uint16_t)p->payload_size;
+    s->bytes += p->payload_size;
+    s->have++;
+    complete(r, k, arrival_us);
+    if (!r->config.elements) { /* its neighbours may have learned where they begin or end */
+        if (k > 0)
+            complete(r, k - 1, arrival_us);
+        if (k + 1 < r->held_count)
+            complete(r, k + 1, arrival_us);
+    }
+}
+
+/* Whether a packet that lies before all others may still come in: only while nothing is decided. */
+static bool lower_floor(ta_reassembler *r, uint64_t place) {
+    uint64_t reach = r->config.elements ? r->config.window_frames : START_PACKETS;
+    if (r->started || r->floor - place > reach)
+        return false;
+    r->floor = place;
+    return true;
+}
+
+static void accept(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
+    bool found;
+    if (place < r->floor && !lower_floor(r, place)) {
+        r->drops[TA_DROP_LATE]++;
+        return;
+    }
+    if (r->has_given_up_time && p->time == r->given_up_time) {
+        r->drops[TA_DROP_LATE]++; /* the tail of a frame that was given up */
+        r->floor = place + 1;
+        r->has_given_up_time = !p->marker;
+        return;
+    }
+    size_t k = find_slot(r, p, place, &found);
+    if (found && r->config.elements && !element_agrees(r->held[k], p)) {
+        r->drops[TA_DROP_ELEMENT]++;
+        return;
+    }
+    if (!found) {
+        if (r->spare_count == 0) { /* nobody took the frames that were ready */
+            lose(r, 1, TA_DROP_QUEUE_FULL);
+            pass(r, r->held[0]);
+            release(r, 0);
+            k -= k > 0;
+        }
+        new_slot(r, k, p, place, arrival_us);
+    }
+    store(r, k, p, place, arrival_us);
+    if (place > r->newest)
+        r->newest = place;
+    if (r->spare_count == 0)
+        slide(r);
+}
+
+/* ---- from datagram to packet --------------------------------------------------------------------------- */
+
+/* A new numbering begins: what is incomplete is lost; places go on above all before them, keeping their low bits. */
+static void restart(ta_reassembler *r, const ta_rtp *p) {
+    for (size_t k = 0; k < r->held_count;) {
+        if (r->held[k]->complete) {
+            k++;
+        } else {
+            release(r, k);
+            lose(r, 1, TA_DROP_INCOMPLETE);
+        }
+    }
+    if (!r->config.elements) /* at least 65536 beyond all before, so that no distance goes below zero */
+        r->newest = ((r->known ? r->newest : 0) & ~(uint64_t)0xffff) + 0x20000 + p->seq;
+    else if (!r->known)
+        r->newest = p->frame_id;
+    else if ((int32_t)(p->frame_id - (uint32_t)r->newest) > 0)
+        r->newest = extend(r->newest, p->frame_id, 32);
+    else
+        r->newest = (r->newest & ~(uint64_t)0xffffffff) + ((uint64_t)1 << 32) + p->frame_id;
+    r->floor = r->newest;
+    r->gap = r->gap || r->known;
+    r->rtp_time = r->known ? extend(r->rtp_time, p->time, 32) : p->time;
+    r->started = r->has_given_up_time = false;
+    r->known = true;
+    r->ssrc = p->ssrc;
+    r->payload_type = p->payload_type;
+    r->probation_size = 0;
+}
+
+/* RFC 3550 A.1: two packets in sequence make a new numbering believable. The first of them is kept and used then. */
+static void jump(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size_t size, uint64_t arrival_us) {
+    ta_rtp before;
+    ta_drop why;
+    bool follows = r->probation_size > 0 && ta_rtp_parse(r->probation, r->probation_size, &before, &why) == TA_OK &&
+                   (uint16_t)(before.seq + 1) == p->seq && (!r->config.elements || p->frame_id - before.frame_id <= 1);
+    if (follows) {
+        restart(r, &before);
+        accept(r, &before, r->newest, arrival_us);
+        accept(r, p, place_of(r, p), arrival_us);
+        return;
+    }
+    r->drops[TA_DROP_SEQUENCE]++;
+    memcpy(r->probation, data, size);
+    r->probation_size = size;
+}
+
+/* Payload type and SSRC: the first packet's are kept. Others take over once these have been silent. */
+static bool identify(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
+    bool same = p->ssrc == r->ssrc && p->payload_type == r->payload_type;
+    if (r->known && !same && arrival_us <= r->heard_us + SILENCE_US) {
+        r->drops[p->ssrc != r->ssrc ? TA_DROP_SSRC : TA_DROP_PAYLOAD_TYPE]++;
+        return false;
+    }
+    if (!r->known || !same)
+        restart(r, p);
+    r->heard_us = arrival_us;
+    return true;
+}
+
+void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, uint64_t arrival_us) {
+    ta_rtp p;
+    ta_drop why;
+    if (size > TA_MAX_PACKET) {
+        r->drops[TA_DROP_OVERSIZE]++;
+        return;
+    }
+    if (ta_rtp_parse(data, size, &p, &why) != TA_OK) {
+        r->drops[why]++;
+        return;
+    }
+    bool elements = r->config.elements;
+    uint8_t wanted = r->config.payload_type;
+    if (wanted ? p.payload_type != wanted : p.payload_type < 96) {
+        r->drops[TA_DROP_PAYLOAD_TYPE]++;
+        return;
+    }
+    if (elements && !(p.has_element && p.count <= TA_MAX_FRAME_PACKETS && p.index < p.count &&
+                      p.marker == (p.index + 1 == p.count))) {
+        r->drops[TA_DROP_ELEMENT]++;
+        return;
+    }
+    if (!identify(r, &p, arrival_us))
+        return;
+    uint64_t place = place_of(r, &p);
+    uint64_t distance = place > r->newest ? place - r->newest : r->newest - place;
+    if (distance > (elements ? JUMP_FRAMES : JUMP_PACKETS))
+        jump(r, &p, data, size, arrival_us);
+    else
+        accept(r, &p, place, arrival_us);
+}
+
+/* ---- out ------------------------------------------------------------------------------------------------ */
+
+uint64_t ta_reassembler_deadline(const ta_reassembler *r) {
+    uint64_t deadline = UINT64_MAX;
+    for (size_t k = 0; k < r->held_count; k++) {
+        const slot *s = r->held[k];
+        uint64_t until = k == 0 && s->begin <= r->floor ? s->last_us : s->last_us + r->config.reorder_us;
+        if (s->complete && until < deadline)
+            deadline = until;
+    }
+    return deadline;
+}
+
+static bool depacketize(ta_reassembler *r, const slot *s, uint8_t *out, size_t capacity, ta_au_info *info) {
+    ta_depacketizer d = {.out = out, .capacity = capacity < r->config.max_au ? capacity : r->config.max_au};
+    ta_drop why = TA_DROP_NAL;
+    bool good = true;
+    for (size_t i = 0; i < s->have && good; i++) {
+        size_t at = ((size_t)(uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS;
+        good = ta_depacketizer_add(&d, s->arena + at * TA_MAX_PACKET, s->sizes[at], &why);
+    }
+    if (!good || !ta_depacketizer_end(&d, &why)) {
+        lose(r, 1, why);
+        return false;
+    }
+    *info = (ta_au_info){
+        .rtp_time = s->rtp_time, .size = (uint32_t)d.size, .flags = d.flags, .first_seq = s->first_seq,
+        .packets = s->have, .first_us = s->first_us, .last_us = s->last_us,
+        .stamps = s->head.stamps, .capture_ntp = s->head.capture_ntp, .has_sent = s->head.has_sent,
+        .sent_frame_id = s->head.sent_frame_id, .sent_first_delta = s->head.sent_first_delta,
+        .sent_last_delta = s->head.sent_last_delta,
+    };
+    return true;
+}
+
+ta_status ta_reassembler_next(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
+    for (size_t k = r->held_count; k > 0; k--) {
+        const slot *s = r->held[k - 1];
+        if (s->complete && now_us >= s->last_us + r->config.reorder_us) {
+            raise_floor(r, s->begin); /* waited long enough for those before it */
+            break;
+        }
+    }
+    while (r->held_count > 0 && r->held[0]->complete && r->held[0]->begin <= r->floor) {
+        const slot *s = r->held[0];
+        bool good = depacketize(r, s, out, capacity, info);
+        uint64_t id = s->begin;
+        bool key = s->key;
+        pass(r, s);
+        release(r, 0);
+        if (!good)
+            continue;
+        if (r->config.elements) {
+            info->frame_id = id;
+            info->flags = (info->flags & ~(uint32_t)TA_AU_KEY) | (key ? TA_AU_KEY : 0);
+        } else {
+            info->frame_id = r->frame_id + r->lost;
+            r->frame_id = info->frame_id + 1;
+        }
+        info->lost_before = r->lost;
+        info->flags |= r->gap ? TA_AU_GAP : 0;
+        r->lost = 0;
+        r->gap = false;
+        return TA_OK;
+    }
+    return TA_AGAIN;
+}

@@ -1,0 +1,23 @@
+/* Names of statuses and drop reasons, for people and for JSON. */
+#include "thinair/core.h"
+
+const char *ta_status_text(ta_status status) {
+    switch (status) {
+    case TA_OK: return "ok";
+    case TA_AGAIN: return "nothing now";
+    case TA_EINVAL: return "an argument is wrong";
+    case TA_ENOMEM: return "out of memory";
+    case TA_ETOOBIG: return "above its size bound";
+    case TA_EBITSTREAM: return "not valid H.264";
+    case TA_ESYS: return "a system call failed";
+    }
+    return "unknown status";
+}
+
+const char *ta_drop_name(ta_drop reason) {
+    static const char *const names[TA_DROP_COUNT] = {
+        "short", "version", "padding", "extension", "payload_type", "ssrc", "address", "duplicate", "late",
+        "sequence", "oversize", "element", "stap", "fu", "nal", "incomplete", "queue_full", "control",
+    };
+    return (unsigned)reason < TA_DROP_COUNT ? names[reason] : "unknown";
+}
