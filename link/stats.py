@@ -69,6 +69,9 @@ class GlassAge:
         self._capture_us: float | None = None
         self._shown_us: int | None = None
 
+    def set_interval(self, interval_us: float) -> None:
+        self._stale_us = 3 * interval_us
+
     def shown(self, capture_us: float | None, now_us: int) -> None:
         """A new picture is on the screen; its capture is None while the clock is unknown."""
         if self._shown_us is not None and self.stale(now_us):

@@ -72,7 +72,7 @@ static int tx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     const char *host, *mode = "thinair";
     int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0;
     unsigned long ssrc = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$si|skiiiiii", names, &host, &port, &mode, &ssrc, &payload_type,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "si|skiiiiii", names, &host, &port, &mode, &ssrc, &payload_type,
                                      &max_packet, &pace_group, &pace_us, &priority, &bind_port))
         return -1;
     ta_tx_config config = {.host = host, .priority = priority};
@@ -109,7 +109,7 @@ static PyObject *tx_push(PyObject *object, PyObject *args, PyObject *kwargs) {
     unsigned long frame_id, rtp_time;
     int key = 0;
     unsigned long long capture = 0, dequeue = 0, encode_in = 0, encode_out = 0, ntp = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*$kk|pKKKKK", names, &au, &frame_id, &rtp_time, &key, &capture,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*kk|pKKKKK", names, &au, &frame_id, &rtp_time, &key, &capture,
                                      &dequeue, &encode_in, &encode_out, &ntp))
         return NULL;
     ta_frame_meta meta = {.frame_id = (uint32_t)frame_id,
@@ -248,7 +248,7 @@ static int rx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     const char *host = "", *mode = "thinair";
     int port, payload_type = 96, window = 8, reorder_us = 4000, max_au = 2097152, quiet_us = 4000, slots = 8,
               priority = 0, buffer = 4194304;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$i|ssiiiiiiii", names, &port, &host, &mode, &payload_type, &window,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiii", names, &port, &host, &mode, &payload_type, &window,
                                      &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};

@@ -1,0 +1,46 @@
+# The two commands of the README are `make demo` and `make test`; each sets up all it needs.
+PY := .venv/bin/python
+ARGS ?=
+
+.PHONY: demo test check lint bench bench-setup native-test fuzz test-long clean
+
+demo: setup-run
+	.venv/bin/thinair demo $(ARGS)
+
+test: setup-test lint native-test
+	$(PY) -m pytest -m "not long"
+
+# The quick subset: no display, no peers, no namespaces, no sanitizer build.
+check: setup-test lint
+	$(PY) -m pytest -m "quick and not long" -x
+
+lint: setup-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+# C tests and the fuzz corpus under ASan and UBSan, then the C tests under valgrind.
+native-test: setup-test
+	PATH="$(CURDIR)/.venv/bin:$$PATH" tools/native-test.sh
+
+# One libFuzzer run per target, SECONDS each, growing the corpus in build/corpus.
+fuzz: setup-test
+	PATH="$(CURDIR)/.venv/bin:$$PATH" tools/fuzz.sh
+
+test-long: test
+	$(PY) -m pytest -m long
+	FUZZ_SECONDS=1200 $(MAKE) fuzz
+
+bench: setup-test bench-setup
+	.venv/bin/thinair bench glass --mode 1920x1080@25 --seconds 15 --peers all --json build/glass-1080p25.json
+	.venv/bin/thinair bench glass --mode 1280x720@60 --seconds 15 --peers all --json build/glass-720p60.json
+	.venv/bin/thinair bench receive
+
+bench-setup: setup-test
+	tools/bench-setup.sh
+
+setup-%:
+	@tools/setup.sh $*
+
+clean:
+	rm -rf build dist .venv .make

@@ -1,0 +1,82 @@
+"""H.264 decoding through PyAV: one whole access unit in, its picture out, none held back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from link.errors import DeviceError
+from link.native import AccessUnit, BitstreamError, parse_sps, split_nals
+
+if TYPE_CHECKING:
+    import av
+
+MAX_PIXELS = 4096 * 2304
+_SPS = 7
+
+
+class Decoder:
+    """Slice threads add no delay, frame threads do (one picture each). `counters` tells what was not decoded and why."""
+
+    def __init__(self, threads: int = 2) -> None:
+        self._threads = threads
+        self._context: Any = None
+        self.counters = {"error": 0, "corrupt": 0, "refused": 0, "late": 0}
+        self.refusal: str | None = None  # why the stream cannot be shown, for people
+        self.reset()
+
+    def reset(self) -> None:
+        """A fresh decoder: another sender, or one that choked."""
+        import av
+
+        try:
+            context: Any = av.CodecContext.create("h264", "r")
+        except (av.FFmpegError, ValueError) as error:
+            raise DeviceError("this PyAV has no H.264 decoder: reinstall it with pip") from error
+        context.thread_type = "SLICE"
+        context.thread_count = self._threads
+        context.flags |= 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
+        self._context = context
+
+    def decode(self, unit: AccessUnit) -> av.VideoFrame | None:
+        """The picture, or None with a reason counted. A damaged picture is returned and counted as corrupt by `is_corrupt`."""
+        import av
+
+        if unit.sps and not self._carried(unit):
+            self.counters["refused"] += 1
+            return None
+        packet = av.Packet(unit)
+        packet.pts = unit.frame_id
+        try:
+            frames = self._context.decode(packet)
+        except av.FFmpegError:
+            self.counters["error"] += 1
+            return None
+        if not frames:
+            self.counters["error"] += 1
+            return None
+        frame: av.VideoFrame = frames[-1]
+        if frame.pts != unit.frame_id:  # an earlier picture: the stream makes the decoder hold some back
+            self.counters["late"] += 1
+        if frame.is_corrupt:
+            self.counters["corrupt"] += 1
+        return frame
+
+    def _carried(self, unit: AccessUnit) -> bool:
+        """Refuses sizes and formats before the decoder allocates for them."""
+        data = memoryview(unit)
+        for offset, size in split_nals(data):
+            if data[offset] & 0x1F != _SPS:
+                continue
+            try:
+                sps = parse_sps(data[offset : offset + size])
+            except BitstreamError:
+                self.refusal = "the stream's headers cannot be read"
+                return False
+            if sps["width"] * sps["height"] > MAX_PIXELS:
+                self.refusal = f"{sps['width']}x{sps['height']} is more than can be shown"
+                return False
+            if sps["chroma_format_idc"] > 2 or sps["bit_depth_luma"] > 8:
+                self.refusal = "only 8-bit 4:2:0 and 4:2:2 can be shown"
+                return False
+        self.refusal = None
+        return True

@@ -1,0 +1,350 @@
+"""`thinair play`: the C pump completes access units, a thread decodes, a thread presents, this asyncio loop keeps the session
+and the books. What it does for a frame waits until that frame is on the screen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import secrets
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from link.config import Endpoint, ReceiverConfig, split_plain_input
+from link.errors import Exit, LinkError, NetworkError, NoPeerError
+from link.native import AccessUnit, Rx, now_us, realtime
+from link.session import ARRIVALS, MediaDescription, NewSender, ReceiverSession, SenderBack, SenderChanged, SenderLost
+from link.trace import TraceBook
+from receiver.decode import Decoder
+from receiver.mailbox import Mailbox
+from receiver.report import SCHEMA, Figures, FrameCsv, clock_section, latency_section, milliseconds, write_json
+from receiver.screen import Screen, Shown, Showing
+from receiver.table import LiveTable
+
+if TYPE_CHECKING:
+    import av
+
+_SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
+_SLOTS = 16
+_TICK_S = 1 / 60
+_WAIT_US = 100_000
+_POLL_S = 0.05  # how soon media that completes no frame is noticed
+
+
+Conditions = Callable[[], dict[str, Any]]
+
+
+def run(config: ReceiverConfig, conditions: Conditions) -> int:
+    """Plays until `q`, a signal or the end of --seconds. `conditions` tells, at the end, what the run stood on. Raises
+    LinkError."""
+    mode, endpoint = ("thinair", config.listen) if config.plain is None else split_plain_input(config.plain)
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    rx = _open_rx(config, mode, endpoint)
+    try:
+        return Player(config, rx, mode, conditions).run()
+    finally:
+        rx.close()
+
+
+def _open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
+    try:
+        return Rx(
+            port=endpoint.port,
+            host=endpoint.host,
+            mode=mode,
+            payload_type=96 if mode == "thinair" else 0,
+            reorder_us=config.reorder_us,
+            quiet_us=config.quiet_us,
+            slots=_SLOTS,
+            priority=config.priority,
+        )
+    except ValueError as error:
+        raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error
+    except OSError as error:
+        raise NetworkError(f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another") from error
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What one access unit became; travels to the screen and from there to the books."""
+
+    unit: AccessUnit
+    frame: av.VideoFrame | None
+    decoded_us: int
+    superseded: bool = False
+
+
+class Player:
+    def __init__(self, config: ReceiverConfig, rx: Rx, mode: str, conditions: Conditions) -> None:
+        self.config = config
+        self._conditions = conditions
+        self.mode = mode
+        self.rx = rx
+        self.session = ReceiverSession(secrets.randbits(63) + 1)
+        self.clock = self.session.clock
+        self.book = TraceBook(self.clock)
+        self.figures = Figures()
+        self.decoder = Decoder(config.decoder_threads)
+        self.notes = list(rx.notes)
+        self.sender: NewSender | None = None
+        self.description: MediaDescription | None = None
+        self._mailbox: Mailbox[Decoded] = Mailbox()
+        self._screen = Screen(config, self._mailbox, self._post, self._book)
+        self._posted: deque[Callable[[], None]] = deque()
+        self._woken: asyncio.Event
+        self._done: asyncio.Event
+        self._loop: asyncio.AbstractEventLoop
+        self._failure: LinkError | None = None
+        self._stop = threading.Event()
+        self._need_key = True
+        self._generation = 0  # counts senders: what was decoded for an earlier one is not booked
+        self._csv = FrameCsv(config.frames)
+        self._table = LiveTable(self)
+        self._last_media_us = 0
+
+    def run(self) -> int:
+        try:
+            asyncio.run(self._main())
+        finally:
+            self._csv.close()
+        if self.config.report is not None:
+            write_json(self.config.report, self.report())
+        if self._failure is not None:
+            raise self._failure
+        if self.config.seconds and not self.figures.completed:
+            raise NoPeerError(f"nothing came on port {self.rx.local_port} in {self.config.seconds:g} s")
+        return int(Exit.OK)
+
+    # ---- the loop -----------------------------------------------------------------------------------------------
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._woken, self._done = asyncio.Event(), asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._done.set)
+        self._loop.add_reader(self.rx.eventfd, self._woken.set)
+        threads = [
+            threading.Thread(target=self._guard, args=(work,), name=f"thinair-{name}")
+            for name, work in (("decode", self._decode), ("screen", self._screen.run))
+        ]
+        gc.collect()
+        gc.freeze()
+        for thread in threads:
+            thread.start()
+        tasks = [asyncio.create_task(work) for work in (self._talk(), self._tick(), self._table.run())]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._done.wait(), self.config.seconds or None)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._loop.remove_reader(self.rx.eventfd)
+        self.session.close(now_us())
+        self._send_control(now_us())
+        self._stop.set()
+        self._mailbox.close()
+        for thread in threads:
+            await asyncio.to_thread(thread.join)
+        self._book_posted()
+        self._finish(self.book.flush())
+        self._table.close()
+
+    async def _talk(self) -> None:
+        """Control in and out; wakes for datagrams, for what the threads post, and for the session's own times."""
+        while True:
+            self._woken.clear()
+            self._book_posted()
+            for datagram, arrival_us, host, port in self.rx.control():
+                self.session.receive_datagram(datagram, arrival_us, host, port)
+            now = now_us()
+            self._see_media(now)
+            if self.session.feedback_due(now):
+                self.session.report(self.rx.arrivals(ARRIVALS), now)
+            self._send_control(now)
+            while (event := self.session.next_event()) is not None:
+                self._on_event(event)
+            due_us = self.session.next_timeout(now)
+            wait_s = _POLL_S if due_us is None else min(_POLL_S, max(0.0, (due_us - now) / 1e6))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), wait_s)
+
+    def _send_control(self, now: int) -> None:
+        while (out := self.session.next_datagram(now)) is not None:
+            self.rx.send_control(*out)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self.figures.glass.tick(now_us())
+
+    def _see_media(self, now: int) -> None:
+        last_us, _ = self.rx.progress()
+        if last_us > self._last_media_us:
+            self._last_media_us = last_us
+            self.session.media_seen(now)
+
+    def _on_event(self, event: object) -> None:
+        match event:
+            case NewSender(description=description):
+                self.sender = event
+                self.description = description
+                self.rx.accept(event.host, event.port, event.ssrc)
+                self._generation += 1
+                self._need_key = True
+                self._finish(self.book.flush())
+                self.book = TraceBook(self.clock)
+                self._describe()
+            case SenderChanged(description=description):
+                self.description = description
+                self._describe()
+            case SenderLost(reason=reason):
+                self._screen.state = "the sender has ended" if reason == "bye" else "network silent"
+                self._table.say(f"{self._screen.state}; still listening")
+            case SenderBack():
+                self._screen.state = ""
+
+    def _describe(self) -> None:
+        media = self.description
+        assert media is not None
+        self._screen.state = ""
+        if media.rate is not None:
+            self.figures.set_interval(float(1_000_000 / media.rate))
+            self._screen.interval_us = self.figures.interval_us
+        self._table.say(f"sender {media.name}: {media.width}x{media.height}@{media.rate}")
+
+    # ---- threads --------------------------------------------------------------------------------------------------
+
+    def _post(self, work: Callable[[], None]) -> None:
+        """From any thread: `work` is done by the loop."""
+        self._posted.append(work)
+        with contextlib.suppress(RuntimeError):  # the loop has ended; what is left is done by run()
+            self._loop.call_soon_threadsafe(self._woken.set)
+
+    def _book_posted(self) -> None:
+        while self._posted:
+            self._posted.popleft()()
+
+    def _guard(self, work: Callable[[], None]) -> None:
+        """A thread that ends, ends the player: by `q`, or by an error for the person."""
+        try:
+            work()
+        except LinkError as error:
+            self._failure = error
+        finally:
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._done.set)
+
+    def _decode(self) -> None:
+        if self.config.priority and (why := realtime(max(1, self.config.priority - 1))) is not None:
+            self.notes.append(f"no real-time priority for the decoder ({why})")
+        generation = self._generation
+        while not self._stop.is_set():
+            unit = self.rx.wait(_WAIT_US)
+            if unit is None:
+                continue
+            if generation != self._generation:
+                generation = self._generation
+                self.decoder.reset()
+            if unit.gap or self._need_key:
+                self._need_key = not unit.key
+                if self._need_key:  # without what was lost, the picture would be damaged until the next key frame
+                    self._post(lambda unit=unit: self._book_skipped(unit))  # type: ignore[misc]
+                    continue
+            frame = self.decoder.decode(unit)
+            decoded = Decoded(unit, frame, now_us())
+            if frame is None or frame.is_corrupt:
+                self._need_key = True
+            if frame is None:
+                self._post(lambda decoded=decoded: self._book(decoded, None))  # type: ignore[misc]
+                continue
+            superseded = self._mailbox.put(decoded)
+            if superseded is not None:
+                superseded.superseded = True
+                self._post(lambda decoded=superseded: self._book(decoded, None))  # type: ignore[misc]
+
+    # ---- books ------------------------------------------------------------------------------------------------------
+
+    def _book_completed(self, unit: AccessUnit) -> None:
+        figures = self.figures
+        figures.completed += 1
+        figures.bytes += unit.size
+        figures.lost += unit.lost_before
+        for back in range(min(unit.lost_before, 32), 0, -1):
+            self.book.lost(unit.frame_id - back)
+        if unit.key:
+            self.session.key_frame_arrived()
+        if self._need_key:
+            self.session.key_frame_needed(now_us())
+        self.session.frame_completed(unit.first_seq, self.rx.arrivals(ARRIVALS), now_us())
+
+    def _book_skipped(self, unit: AccessUnit) -> None:
+        self._book_completed(unit)
+        self.figures.skipped += 1
+
+    def _book(self, decoded: Decoded, shown: Shown | None) -> None:
+        """A frame has reached its end, one way or another."""
+        unit, now = decoded.unit, now_us()
+        self._book_completed(unit)
+        trace = self.book.received(unit)
+        if decoded.frame is None:
+            self.book.undecoded(unit.frame_id, now)
+        else:
+            self.figures.decoded += 1
+            self.book.decoded(unit.frame_id, decoded.decoded_us)
+            if shown is None:
+                self.figures.superseded += 1
+                self.book.superseded(unit.frame_id, now)
+            else:
+                self.figures.presented += 1
+                self.book.presented(unit.frame_id, shown.presented_us)
+                self.figures.glass.shown(trace.local(trace.capture_us), shown.presented_us)
+        self._finish(self.book.finished())
+
+    def _finish(self, traces: list[Any]) -> None:
+        for trace in traces:
+            self.figures.add(trace)
+            self._csv.add(trace)
+
+    # ---- what others see ----------------------------------------------------------------------------------------------
+
+    def showing(self) -> Showing:
+        return self._screen.showing
+
+    def report(self) -> dict[str, Any]:
+        showing, media = self.showing(), self.description
+        estimate = self.clock.estimate(now_us())
+        conditions = self._conditions()
+        conditions["refresh_hz"] = showing.refresh_hz or None
+        mode = None
+        if media is not None:
+            mode = {"width": media.width, "height": media.height, "rate": str(media.rate)}
+        elif showing.size is not None:
+            mode = {"width": showing.size[0], "height": showing.size[1], "rate": None}
+        return {
+            "schema": SCHEMA,
+            "role": "play",
+            "mode": mode,
+            "transport": self.mode,
+            "conditions": conditions,
+            "presenter": {"name": showing.presenter, "why": showing.why},
+            "stamp_quality": showing.stamp_quality,
+            "frames": self.figures.frames(),
+            "latency_ms": latency_section(self.figures),
+            "glass_age_ms": _glass(self.figures),
+            "clock": clock_section(estimate)
+            | {"negative_one_way": self.clock.negative_deltas, "negative_air": self.book.negative_air},
+            "drops": {name: count for name, count in self.rx.drops().items() if count},
+            "control": dict(self.session.dropped),
+            "decoder": dict(self.decoder.counters),
+            "receive": self.rx.stats(),
+            "notes": self.notes,
+        }
+
+
+def _glass(figures: Figures) -> dict[str, float | None]:
+    ages = milliseconds(figures.glass.ages)
+    return ages | {"freezes": figures.glass.freezes, "longest_freeze": figures.glass.longest_freeze_us / 1000}

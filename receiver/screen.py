@@ -1,0 +1,169 @@
+"""The thread that owns the window: takes the newest picture, shows it, then sees to keys, figures and staleness."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from link.config import ReceiverConfig
+from link.errors import DeviceError
+from link.native import now_us, realtime
+from receiver.hud import Hud
+from receiver.mailbox import Mailbox
+from receiver.present import NullPresenter, Presenter, open_presenter
+
+if TYPE_CHECKING:
+    import av
+
+    from receiver.player import Decoded
+
+_POLL_S = 0.02  # keys are seen after this long when no picture comes
+_WAITING_SIZE = (1280, 720)
+_OPEN_AFTER_US = 700_000  # a window that waits opens this late, so that one with a sender opens at the picture's size
+_STALE_REDRAW_US = 100_000
+_BORDER = 0xE03030
+_DIM = 170
+_BOOK = Callable[["Decoded", "Shown | None"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    presented_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What the window is and shows; replaced whole, so any thread may read it."""
+
+    presenter: str = "none"
+    why: str = "no picture yet"
+    stamp_quality: str = "submitted"
+    refresh_hz: float = 0.0
+    size: tuple[int, int] | None = None  # of the picture
+
+
+class Screen:
+    def __init__(
+        self, config: ReceiverConfig, mailbox: Mailbox[Decoded], post: Callable[[Callable[[], None]], None], book: _BOOK
+    ) -> None:
+        self.showing = Showing()
+        self.state = "waiting for a sender"  # set by the loop; "" while all is well
+        self.interval_us = 40_000.0
+        self.hud = Hud(visible=config.hud)
+        self._config = config
+        self._mailbox = mailbox
+        self._post = post
+        self._book = book
+        self._fullscreen = config.fullscreen
+        self._presenter: Presenter | None = None
+        self._waiting_window = False
+        self._last: av.VideoFrame | None = None
+        self._shown_us = 0
+        self._redrawn_us = 0
+        self._quit = threading.Event()
+
+    def run(self) -> None:
+        """Until `q`, the window's close button, or a closed mailbox. Raises DeviceError when the display goes away."""
+        if self._config.priority:
+            realtime(max(1, self._config.priority - 1))  # refused here means refused for the decoder, which says so
+        began_us = now_us()
+        try:
+            while not self._mailbox.closed and not self._quit.is_set():
+                decoded = self._mailbox.get(_POLL_S)
+                if decoded is not None:
+                    self._show(decoded)
+                elif self._presenter is None and now_us() - began_us > _OPEN_AFTER_US:
+                    self._open(_WAITING_SIZE, waiting=True)
+                if self._presenter is not None:
+                    self._between_pictures(self._presenter)
+        except OSError as error:
+            raise DeviceError(f"the display is gone: {error}") from error
+        finally:
+            if self._presenter is not None:
+                self._presenter.close()
+
+    def _show(self, decoded: Decoded) -> None:
+        frame = decoded.frame
+        assert frame is not None
+        size = (frame.width, frame.height)
+        presenter = self._presenter
+        if presenter is None or (self._waiting_window and not self._fullscreen and presenter.size != size):
+            presenter = self._open(size, waiting=False)
+        shown = Shown(presenter.present(frame))
+        self._last, self._shown_us = frame, shown.presented_us
+        self._post(lambda: self._book(decoded, shown))
+        if self.showing.size != size:
+            self.showing = replace(self.showing, size=size)
+
+    def _open(self, size: tuple[int, int], *, waiting: bool) -> Presenter:
+        config = self._config
+        if self._presenter is not None:
+            self._presenter.close()
+        presenter = open_presenter(
+            "null" if config.headless else config.presenter,
+            width=size[0],
+            height=size[1],
+            fullscreen=self._fullscreen,
+            display=config.display,
+            monitor=config.monitor,
+        )
+        self._presenter, self._waiting_window = presenter, waiting
+        self.showing = Showing(presenter.name, presenter.reason, presenter.stamp_quality, presenter.refresh_hz)
+        self.hud.changed = True
+        return presenter
+
+    # ---- between pictures ------------------------------------------------------------------------------------------
+
+    def _between_pictures(self, presenter: Presenter) -> None:
+        redraw = False
+        for kind, value in presenter.events():
+            if kind == "close" or (kind == "key" and value in {"q", "Escape"}):
+                self._quit.set()
+            elif kind == "key":
+                redraw = self._on_key(presenter, value) or redraw
+            else:
+                redraw = True  # resized, uncovered
+        if isinstance(presenter, NullPresenter):
+            return
+        now = now_us()
+        stale_us = now - self._shown_us if self._last is not None else 0
+        stale = stale_us > 3 * self.interval_us
+        self.hud.notice = self._notice(stale, stale_us)
+        if self.hud.update(presenter, now):
+            redraw = redraw or stale or self._last is None
+        if redraw or ((stale or self._last is None) and now - self._redrawn_us > _STALE_REDRAW_US):
+            self._redrawn_us = now
+            frame = self._last or _black(presenter.size)
+            presenter.present(frame, dim=_DIM if stale else 255, border=_BORDER if stale else -1)
+
+    def _on_key(self, presenter: Presenter, key: str) -> bool:
+        if key == "f":
+            self._fullscreen = not self._fullscreen
+            presenter.set_fullscreen(self._fullscreen)
+        elif key == "h":
+            self.hud.toggle()
+        elif key in {"question", "F1"}:
+            self.hud.toggle_help()
+        else:
+            return False
+        return True
+
+    def _notice(self, stale: bool, stale_us: float) -> str:
+        if self._last is None:
+            return self.state
+        if not stale:
+            return ""
+        return f"{self.state or 'no new picture'} · last picture {stale_us / 1e6:.1f} s old"
+
+
+def _black(size: tuple[int, int]) -> av.VideoFrame:
+    import av
+
+    width, height = max(16, size[0] & ~1), max(16, size[1] & ~1)
+    frame = av.VideoFrame(width, height, "yuv420p")
+    for plane, value in zip(frame.planes, (16, 128, 128), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    return frame
+

@@ -1,0 +1,94 @@
+"""The live table in the terminal: redrawn in place on a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from link.native import now_us
+from link.trace import STAGES
+from receiver.report import milliseconds
+
+if TYPE_CHECKING:
+    from receiver.player import Player
+
+_INTERVAL_S = 0.5
+_LINE_INTERVAL_S = 2.0
+_RECENT = 250  # frames that the live figures speak of
+
+
+class LiveTable:
+    def __init__(self, player: Player) -> None:
+        self._player = player
+        self._terminal = sys.stdout.isatty()
+        self._drawn = 0  # lines on the terminal to go back over
+        self._bytes, self._at_us, self._frames = 0, 0, 0
+
+    def say(self, text: str) -> None:
+        self._erase()
+        print(f"thinair: {text}", file=sys.stderr, flush=True)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(_INTERVAL_S if self._terminal else _LINE_INTERVAL_S)
+            self._draw()
+
+    def close(self) -> None:
+        """The whole run, once, at its end."""
+        if self._player.figures.completed:
+            self._erase()
+            print("\n".join(self._lines(None)), flush=True)
+
+    def _draw(self) -> None:
+        if not self._player.figures.completed:
+            return
+        if not self._terminal:
+            print(self._summary(_RECENT), flush=True)
+            return
+        self._erase()
+        lines = self._lines(_RECENT)
+        print("\n".join(lines), flush=True)
+        self._drawn = len(lines)
+
+    def _erase(self) -> None:
+        if self._drawn:
+            print(f"\x1b[{self._drawn}F\x1b[J", end="", flush=True)
+            self._drawn = 0
+
+    def _lines(self, recent: int | None) -> list[str]:
+        figures = self._player.figures
+        columns = ["capture→present", *STAGES]
+        series = [figures.latency, *(figures.stages[name] for name in STAGES)]
+        rows = [milliseconds(one, recent) for one in series]
+        widths = [max(len(name), 7) for name in columns]
+        lines = ["ms   " + "  ".join(name.rjust(width) for name, width in zip(columns, widths, strict=True))]
+        for key in ("p50", "p95", "p99", "max"):
+            cells = (_number(row[key]).rjust(width) for row, width in zip(rows, widths, strict=True))
+            lines.append(f"{key:5}" + "  ".join(cells))
+        return [*lines, self._summary(recent)]
+
+    def _summary(self, recent: int | None) -> str:
+        player, figures = self._player, self._player.figures
+        latency, age = milliseconds(figures.latency, recent), milliseconds(figures.glass.ages, recent)
+        estimate = player.clock.estimate(now_us())
+        bound = "unknown clock" if estimate is None else f"± {estimate.bound_us / 1000:.2f} ms"
+        rate_bps, rate_fps = self._rates()
+        return (
+            f"late {_number(latency['p50'])}/{_number(latency['p95'])} ms p50/p95 {bound}, glass age {_number(age['p50'])} ms, "
+            f"{rate_fps:.1f} fps, {rate_bps / 1e6:.2f} Mbit/s | presented {figures.presented}, "
+            f"superseded {figures.superseded}, lost {figures.lost}"
+        )
+
+    def _rates(self) -> tuple[float, float]:
+        now, figures = now_us(), self._player.figures
+        seconds = (now - self._at_us) / 1e6
+        rates = ((figures.bytes - self._bytes) * 8 / seconds, (figures.completed - self._frames) / seconds)
+        if self._at_us == 0:
+            rates = (0.0, 0.0)
+        self._bytes, self._frames, self._at_us = figures.bytes, figures.completed, now
+        return rates
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"

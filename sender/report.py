@@ -1,0 +1,77 @@
+"""What the sender leaves behind: one CSV row per frame, and its part of the report (docs/report.md)."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from link.errors import FileError
+from sender.encoders.base import AccessUnitOut
+from sender.sources import Picture
+
+if TYPE_CHECKING:
+    from sender.service import Service
+
+COLUMNS = (
+    "frame_id", "seq", "capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us",
+    "bytes", "packets", "key", "skipped",
+)  # fmt: skip
+
+
+class FrameLog:
+    """CSV of frames; send stamps are empty where pacing held packets back when the row was written."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: Any = None
+        self._rows: Any = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            try:
+                self._file = self._path.open("w", newline="")
+            except OSError as error:
+                raise FileError(f"cannot write {self._path}: {error.strerror}") from error
+            self._rows = csv.writer(self._file)
+            self._rows.writerow(COLUMNS)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def add(
+        self, picture: Picture, unit: AccessUnitOut, frame_id: int, size: int, packets: int, sent: tuple[int, int, int] | None
+    ) -> None:
+        if self._rows is None:
+            return
+        first_us, last_us = (sent[1], sent[2]) if sent is not None and sent[0] == frame_id else ("", "")
+        self._rows.writerow(
+            (frame_id, picture.seq, picture.capture_us, picture.dequeue_us, unit.encode_in_us, unit.encode_out_us, first_us,
+             last_us, size, packets, int(unit.key), picture.skipped)
+        )  # fmt: skip
+
+
+def write_report(path: Path, service: Service) -> None:
+    counts, mode = service.counts, service.source.mode
+    content = {
+        "schema": "thinair.report/1",
+        "role": "send",
+        "source": service.config.source,
+        "encoder": service.encoder.describe(),
+        "mode": {"width": mode.width, "height": mode.height, "rate": str(mode.rate)},
+        "pace_us": service.pace_us,
+        "frames": {"captured": counts.captured, "encoded": counts.encoded, "sent": counts.sent},
+        "skipped": counts.skipped,
+        "refused": counts.refused,
+        "transport": service.tx.stats(),
+        "control": service.control,
+        "notes": service.notes,
+    }
+    try:
+        path.write_text(json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror}") from error

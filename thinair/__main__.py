@@ -1,0 +1,5 @@
+import sys
+
+from thinair.cli import main
+
+sys.exit(main())

@@ -1,0 +1,113 @@
+"""The `thinair` command: parses, imports what the subcommand needs, and ends in a documented exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module, metadata
+
+from link.config import ReceiverConfig, SenderConfig, add_arguments, load
+from link.errors import EXIT_HELP, Exit, LinkError
+
+_EPILOG = "exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_HELP.items())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return int(run(arguments))
+    except LinkError as error:
+        print(f"thinair: {error}", file=sys.stderr)
+        return int(error.exit_code)
+    except BrokenPipeError:
+        return int(Exit.OK)
+    except KeyboardInterrupt:
+        return 130  # as a shell says it
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="thinair", description="A camera's picture on a producer's screen, and how late it is.", epilog=_EPILOG
+    )
+    parser.add_argument("--version", action="version", version=f"thinair {metadata.version('thinair')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser(
+        "demo", help="send and play on this machine", description="Sender and player on this machine, with a live table."
+    )
+    _add_demo_arguments(demo)
+    demo.set_defaults(run=_demo)
+
+    send = commands.add_parser(
+        "send", help="send a picture", description="Sends a picture to a player, or as a plain stream to anything."
+    )
+    add_arguments(send, SenderConfig)
+    send.set_defaults(run=_send)
+
+    play = commands.add_parser(
+        "play", help="show a picture", description="Shows what a sender sends. Keys: q quit, f full screen, h figures, ? help."
+    )
+    add_arguments(play, ReceiverConfig)
+    play.set_defaults(run=_play)
+
+    bench = commands.add_parser(
+        "bench",
+        help="measure",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Benches:\n" + "\n".join(f"  {name:9}{text}" for name, text in _BENCHES.items()),
+        epilog="thinair bench NAME --help tells its options.",
+    )
+    bench.add_argument("bench", choices=_BENCHES, metavar="NAME")
+    bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+_BENCHES = {
+    "glass": "screen latency, read from the screen, beside peers",
+    "receive": "from the last packet to the decoder, and reassembly throughput beside GStreamer",
+    "payload": "what the packet size costs",
+    "encode": "x264 paced and back to back",
+    "present": "from a picture to the screen",
+}
+
+
+def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority"}
+    add_arguments(parser, SenderConfig, skip=frozenset(own))
+    add_arguments(parser, ReceiverConfig, skip=frozenset(own - {"report", "frames", "seconds", "priority"}))
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from thinair.demo import run
+
+    return run(arguments)
+
+
+def _send(arguments: argparse.Namespace) -> int:
+    from sender.service import run
+
+    return run(load(SenderConfig, arguments))
+
+
+def _play(arguments: argparse.Namespace) -> int:
+    from receiver.player import run
+    from thinair.conditions import ConditionsWatch, collect
+
+    config = load(ReceiverConfig, arguments)
+    watch = ConditionsWatch()
+    watch.start()
+    return run(config, lambda: collect() | watch.stop())
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    bench = import_module(f"bench.{arguments.bench}")
+    parser = argparse.ArgumentParser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
+    bench.add_arguments(parser)
+    return int(bench.run(parser.parse_args(arguments.rest)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,114 @@
+"""`thinair demo`: a sender and a player as two processes on this machine; the player prints the live table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from link.config import ReceiverConfig, SenderConfig, load, options
+from link.errors import Exit, FileError
+
+_STOP_S = 5.0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    load(SenderConfig, arguments), load(ReceiverConfig, arguments)  # a wrong word ends here, before anything starts
+    report: Path | None = getattr(arguments, "report", None)
+    port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="thinair-") as folder:
+        sender_report, player_report = Path(folder) / "sender.json", Path(folder) / "player.json"
+        sender_words = ["send", "--to", f"127.0.0.1:{port}", "--report", str(sender_report)]
+        player_words = ["play", "--listen", f"127.0.0.1:{port}", "--report", str(player_report)]
+        sender_words += _passed_on(arguments, SenderConfig)
+        player_words += _passed_on(arguments, ReceiverConfig)
+        player = _start(player_words)
+        sender = _start(sender_words, stdout=subprocess.DEVNULL)
+        try:
+            code = _wait(player, sender)
+        finally:
+            _stop(player)
+            _stop(sender)
+        if code == Exit.OK and report is not None:
+            _write(report, merge(_read(player_report), _read(sender_report)))
+    return code
+
+
+def merge(player: dict[str, Any], sender: dict[str, Any]) -> dict[str, Any]:
+    """The player's report with what only the sender can count: pictures captured, encoded and sent."""
+    merged = dict(player)
+    merged["frames"] = {**player.get("frames", {}), **sender.get("frames", {})}
+    merged["sender"] = {key: sender[key] for key in ("source", "encoder", "mode", "pace_us", "notes") if key in sender}
+    return merged
+
+
+def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[ReceiverConfig]) -> list[str]:
+    words: list[str] = []
+    if arguments.config is not None:
+        words += ["--config", str(arguments.config)]
+    for key, (name, option) in options(kind).items():
+        if name in {"report", "to", "listen", "plain", "sdp"} or not hasattr(arguments, name):
+            continue
+        if kind is SenderConfig and name in {"frames", "seconds"}:
+            continue  # the player's; the sender runs until it ends
+        value, flag = getattr(arguments, name), key.replace("_", "-")
+        if option.kinds == (bool,):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def _start(words: Sequence[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "thinair", *words], stdout=stdout)
+
+
+def _wait(player: subprocess.Popen[bytes], sender: subprocess.Popen[bytes]) -> int:
+    """The player's exit code, or the sender's where that ends first, which it does only for a reason."""
+    while True:
+        try:
+            return player.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            code = sender.poll()
+            if code not in {None, 0}:
+                return int(code or 0)
+        except KeyboardInterrupt:
+            return int(Exit.OK)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    try:
+        path.write_text(json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror}") from error

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what a target needs from Debian, then the Python environment. Usage: tools/setup.sh run|test
+# Does nothing, quickly, when all of it is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+want=${1:-run}
+
+packages=(gcc libc6-dev python3-dev python3-venv libxcb1-dev libxcb-shm0-dev libxcb-randr0-dev)
+if [ "$want" = test ]; then
+  packages+=(xvfb xdotool x11-utils x11-apps ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+    gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x socat iproute2 procps valgrind
+    clang-14 libclang-rt-14-dev)
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if sudo -n true 2>/dev/null; then as_root=(sudo -n); else
+      echo "missing system packages; run: sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
+      exit 3
+    fi
+  fi
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "Python 3.11 or newer is needed, $python is $("$python" --version): set PYTHON=/path/to/python3.11" >&2
+  exit 2
+}
+[ -x .venv/bin/python ] || "$python" -m venv .venv
+extras=pc
+[ "$want" = test ] && extras=pc,dev
+stamp=.make/$want.installed
+# Rebuilt when any installed source is newer than the stamp.
+if [ ! -e "$stamp" ] || [ -n "$(find pyproject.toml meson.build meson.options native thinair link edid sender receiver bench \
+    -newer "$stamp" -type f -not -name '*.pyc' -print -quit)" ]; then
+  .venv/bin/pip install --quiet --disable-pip-version-check ".[$extras]"
+  mkdir -p .make
+  touch "$stamp"
+fi
