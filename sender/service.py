@@ -20,8 +20,7 @@ from link.errors import ConfigError, Exit, FileError, LinkError, NetworkError
 from link.native import Tx, now_us, realtime, rewrite_au
 from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
 from sender import pacing
-from sender.encoders import open_encoder
-from sender.encoders.base import AccessUnitOut, Encoder
+from sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
 from sender.report import FrameLog, write_report
 from sender.sdp import describe_stream
 from sender.sources import Picture, Source, open_source
@@ -42,7 +41,11 @@ def run(config: SenderConfig) -> int:
     tx: Tx | None = None
     try:
         key_interval_s = config.key_interval_s if mode == "thinair" else min(config.key_interval_s, _PLAIN_KEY_INTERVAL_S)
-        encoder = open_encoder(config, source, key_interval_s)
+        encoder = open_encoder(
+            EncoderConfig(source.mode, config.bitrate_bps, int(key_interval_s * 1e6), source.colour),
+            preset=config.preset,
+            threads=config.encoder_threads,
+        )
         pace_us = pacing.pace_us(config.pace, endpoint.host, source.mode.rate, config.bitrate_bps, config.max_packet)
         ssrc = secrets.randbits(32)
         tx = _open_tx(config, mode, endpoint, ssrc, pace_us)

@@ -17,15 +17,15 @@ def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True
     kind, _, rest = spec.partition(":")
     source: Source
     if kind == "testcard" and not rest:
-        from sender.sources.testcard import Testcard  # noqa: PLC0415 -- loads numpy, av and PIL
+        from sender.sources.testcard import Testcard  # loads numpy, av and PIL
 
         source = Testcard(mode or DEFAULT_MODE, visual_code=visual_code)
     elif kind == "screen":
-        from sender.sources.screen import Screen  # noqa: PLC0415
+        from sender.sources.screen import Screen
 
         source = Screen(rest, mode)
     elif kind == "file" and rest:
-        from sender.sources.file import File  # noqa: PLC0415
+        from sender.sources.file import File
 
         source = File(rest, mode)
     else:
