@@ -1,0 +1,48 @@
+"""link.rtcp: every message comes back as it went, and no bytes raise."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Welcome, build, parse
+
+pytestmark = pytest.mark.quick
+
+u8, u16, u32, u64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
+names = st.text(st.characters(codec="utf-8"), max_size=16).filter(
+    lambda name: name.isprintable() and len(name.encode()) <= 16
+)
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(Hello, u32, u64, u64, u32, u16, u16, u32, u32, u32, names, u8),
+    st.builds(Welcome, u32, u64, u64, u64, u8),
+    st.builds(Probe, u32, u32, u64, u64),
+    st.builds(ProbeEcho, u32, u32, u64, u64, u64, u64),
+    st.builds(Bye, u32, u64, u64),
+    st.builds(Pli, u32, u32),
+    st.builds(Feedback, u32, u32, u16, st.lists(st.none() | st.integers(0, 0x1FFF), max_size=200).map(tuple), u32),
+)
+
+
+@given(st.lists(messages, min_size=1, max_size=4))
+def test_messages_come_back_as_they_went(several: list[Message]) -> None:
+    drops: Counter[str] = Counter()
+    assert parse(b"".join(build(message) for message in several), drops) == several
+    assert not drops
+
+
+@given(st.binary(max_size=1500))
+def test_random_bytes_never_raise_and_always_count(data: bytes) -> None:
+    drops: Counter[str] = Counter()
+    assert parse(data, drops) or drops or not data or data[1:2] == b"\xcd"
+
+
+@given(st.lists(messages, min_size=1, max_size=3), st.data())
+def test_damaged_messages_never_raise(several: list[Message], data: st.DataObject) -> None:
+    raw = bytearray(b"".join(build(message) for message in several))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(u8)
+    cut = data.draw(st.integers(0, len(raw)))
+    found = parse(bytes(raw[:cut]))
+    assert len(found) <= cut // 4
