@@ -37,7 +37,7 @@ void ta_x11_close(ta_x11 **x) { (void)x; }
 
 /* Bands a picture is put in: the server copies one while the next is converted. */
 #ifndef TA_X11_BANDS
-#define TA_X11_BANDS 2
+#define TA_X11_BANDS 4
 #endif
 
 enum {

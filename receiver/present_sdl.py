@@ -1,0 +1,285 @@
+"""Pictures in an SDL window: the YUV planes go to the GPU as they are. Where there is none, SDL's software renderer."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from link.errors import DeviceError
+from receiver.picture import Colour, Preparer, colour_of, fit, planes
+
+with warnings.catch_warnings():  # PySDL2 warns about the library it found
+    warnings.simplefilter("ignore")
+    import sdl2
+
+if TYPE_CHECKING:
+    import av
+
+    from receiver.present import Event, Overlay, StampQuality
+
+_SOFTWARE_GL = ("llvmpipe", "softpipe", "swrast", "swr", "software")
+_GL_RENDERER = 0x1F01
+_YUV_FULL_BT601, _YUV_BT601, _YUV_BT709 = range(3)  # of SDL_YUV_CONVERSION_MODE; there is no full-range BT.709
+_BYTES = ctypes.POINTER(ctypes.c_ubyte)
+_NAMED_KEYS = {
+    sdl2.SDLK_ESCAPE: "Escape", sdl2.SDLK_RETURN: "Return", sdl2.SDLK_TAB: "Tab", sdl2.SDLK_BACKSPACE: "BackSpace",
+    sdl2.SDLK_LEFT: "Left", sdl2.SDLK_RIGHT: "Right", sdl2.SDLK_UP: "Up", sdl2.SDLK_DOWN: "Down",
+    sdl2.SDLK_SPACE: "space",
+    **{sdl2.SDLK_F1 + n: f"F{n + 1}" for n in range(12)},
+}  # fmt: skip
+_NAMED_SIGNS = {"?": "question", "/": "slash", "+": "plus", "-": "minus"}
+
+
+class SdlPresenter:
+    """Stamps are taken when SDL_RenderPresent returns: submitted, nothing is known about the flip."""
+
+    name = "sdl"
+    stamp_quality: StampQuality = "submitted"
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        width: int,
+        height: int,
+        title: str,
+        fullscreen: bool,
+        display: str | None,
+        monitor: int,
+        gpu: bool = False,
+    ) -> None:
+        """`gpu`: refuse to draw without one. Raises DeviceError."""
+        self._window: Any = None
+        self._renderer: Any = None
+        self._texture: Any = None
+        self._texture_key: tuple[int, int, int] | None = None
+        self._text: Any = None
+        self._overlay: Overlay | None = None
+        self._preparer = Preparer()
+        self._gone = False
+        if display is not None:
+            os.environ["DISPLAY"] = display
+        os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "thinair")
+        for hint, value in (
+            (sdl2.SDL_HINT_FRAMEBUFFER_ACCELERATION, b"0"),  # else a software window goes through OpenGL: 7 ms, not 1.6
+            (sdl2.SDL_HINT_NO_SIGNAL_HANDLERS, b"1"),
+            (sdl2.SDL_HINT_RENDER_SCALE_QUALITY, b"1"),
+        ):
+            sdl2.SDL_SetHint(hint, value)
+        if sdl2.SDL_InitSubSystem(sdl2.SDL_INIT_VIDEO) != 0:
+            raise DeviceError(f"SDL finds no display: {_error()}")
+        try:
+            self._open_window(width, height, title, fullscreen, monitor)
+            description = self._open_renderer(gpu)
+        except DeviceError:
+            self.close()
+            raise
+        self.reason = f"{reason}; renderer {description}"
+        self._guard_display()
+
+    def _open_window(self, width: int, height: int, title: str, fullscreen: bool, monitor: int) -> None:
+        count = sdl2.SDL_GetNumVideoDisplays()
+        if monitor >= count:
+            raise DeviceError(f"there is no monitor {monitor}: the display has {count}, counted from 0")
+        index = max(0, monitor)
+        area = sdl2.SDL_Rect()
+        sdl2.SDL_GetDisplayUsableBounds(index, ctypes.byref(area))
+        if area.w and area.h and (width > area.w or height > area.h):
+            width, height = fit((width, height), (area.w, area.h))
+        place = sdl2.SDL_WINDOWPOS_CENTERED_MASK | index
+        flags = sdl2.SDL_WINDOW_RESIZABLE | sdl2.SDL_WINDOW_ALLOW_HIGHDPI
+        if fullscreen:
+            flags |= sdl2.SDL_WINDOW_FULLSCREEN_DESKTOP
+        self._window = sdl2.SDL_CreateWindow(title.encode(), place, place, width, height, flags)
+        if not self._window:
+            raise DeviceError(f"SDL opens no window: {_error()}")
+        mode = sdl2.SDL_DisplayMode()
+        sdl2.SDL_GetCurrentDisplayMode(index, ctypes.byref(mode))
+        self.refresh_hz = float(mode.refresh_rate)
+
+    def _open_renderer(self, gpu: bool) -> str:
+        """The GPU's renderer where there is one, else (unless `gpu`) the software renderer. Returns its description."""
+        description = "software"
+        if any(Path("/dev/dri").glob("renderD*")):
+            self._renderer = sdl2.SDL_CreateRenderer(self._window, -1, sdl2.SDL_RENDERER_ACCELERATED)
+            description = self._renderer_name() if self._renderer else "software"
+        if not any(word in description.lower() for word in _SOFTWARE_GL):
+            return description
+        if gpu:
+            raise DeviceError(f"no GPU drives the display (SDL's renderer is {description})")
+        if self._renderer:
+            sdl2.SDL_DestroyRenderer(self._renderer)
+        self._renderer = sdl2.SDL_CreateRenderer(self._window, -1, sdl2.SDL_RENDERER_SOFTWARE)
+        if not self._renderer:
+            raise DeviceError(f"SDL has no renderer: {_error()}")
+        return "software"
+
+    def _renderer_name(self) -> str:
+        info = sdl2.SDL_RendererInfo()
+        sdl2.SDL_GetRendererInfo(self._renderer, ctypes.byref(info))
+        name: str = info.name.decode()
+        address = sdl2.SDL_GL_GetProcAddress(b"glGetString") if name.startswith("opengl") else None
+        if not address:
+            return name
+        get_string = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_uint)(address)
+        return f"{name}, {(get_string(_GL_RENDERER) or b'').decode(errors='replace')}"
+
+    def _guard_display(self) -> None:
+        """Xlib ends the process when its server dies, unless told otherwise (XSetIOErrorExitHandler, libX11 1.7)."""
+        info = sdl2.SDL_SysWMinfo()
+        sdl2.SDL_VERSION(info.version)
+        if not sdl2.SDL_GetWindowWMInfo(self._window, ctypes.byref(info)) or info.subsystem != sdl2.SDL_SYSWM_X11:
+            return
+        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+        self._on_io_error = kind(lambda _display, _data: setattr(self, "_gone", True))
+        try:
+            library = ctypes.CDLL("libX11.so.6")
+            library.XSetIOErrorExitHandler.argtypes = [ctypes.c_void_p, kind, ctypes.c_void_p]
+            library.XSetIOErrorExitHandler(info.info.x11.display, self._on_io_error, None)
+        except (OSError, AttributeError):
+            return  # then the window's end is the process's, as in every Xlib program
+
+    @property
+    def size(self) -> tuple[int, int]:
+        width, height = ctypes.c_int(), ctypes.c_int()
+        sdl2.SDL_GetRendererOutputSize(self._renderer, ctypes.byref(width), ctypes.byref(height))
+        return width.value, height.value
+
+    def present(self, frame: av.VideoFrame, *, dim: int = 255, border: int = -1) -> int:
+        self._check(0)
+        picture, colour = self._preparer.prepare(frame, limited=colour_of(frame).bt709)
+        self._load(picture, colour)
+        room = self.size
+        width, height = fit((picture.width, picture.height), room)
+        area = sdl2.SDL_Rect((room[0] - width) // 2, (room[1] - height) // 2, width, height)
+        self._check(sdl2.SDL_SetRenderDrawColor(self._renderer, 0, 0, 0, 255))
+        self._check(sdl2.SDL_RenderClear(self._renderer))
+        self._check(sdl2.SDL_RenderCopy(self._renderer, self._texture, None, ctypes.byref(area)))
+        if dim < 255:
+            self._fill(area, 0, 255 - dim)
+        if self._overlay:
+            self._draw_text(area, self._overlay)
+        if border >= 0:
+            self._draw_border(area, border)
+        sdl2.SDL_RenderPresent(self._renderer)
+        self._check(0)
+        return time.monotonic_ns() // 1000
+
+    def _load(self, picture: av.VideoFrame, colour: Colour) -> None:
+        mode = _YUV_BT601
+        if colour.bt709:
+            mode = _YUV_BT709
+        elif colour.full_range:
+            mode = _YUV_FULL_BT601
+        key = (picture.width, picture.height, mode)
+        if key != self._texture_key:
+            sdl2.SDL_SetYUVConversionMode(mode)
+            if self._texture:
+                sdl2.SDL_DestroyTexture(self._texture)
+            self._texture = sdl2.SDL_CreateTexture(
+                self._renderer,
+                sdl2.SDL_PIXELFORMAT_IYUV,
+                sdl2.SDL_TEXTUREACCESS_STREAMING,
+                picture.width,
+                picture.height,
+            )
+            self._check(0 if self._texture else -1)
+            self._texture_key = key
+        pointers = []
+        for plane in planes(picture):
+            pointers += [ctypes.cast(plane.buffer_ptr, _BYTES), plane.line_size]
+        self._check(sdl2.SDL_UpdateYUVTexture(self._texture, None, *pointers))
+
+    def _fill(self, area: Any, rgb: int, alpha: int) -> None:
+        sdl2.SDL_SetRenderDrawBlendMode(self._renderer, sdl2.SDL_BLENDMODE_BLEND)
+        sdl2.SDL_SetRenderDrawColor(self._renderer, rgb >> 16 & 255, rgb >> 8 & 255, rgb & 255, alpha)
+        self._check(sdl2.SDL_RenderFillRect(self._renderer, ctypes.byref(area)))
+
+    def _draw_text(self, area: Any, overlay: Overlay) -> None:
+        x = area.x + overlay.x + (area.w - overlay.width if overlay.x < 0 else 0)
+        y = area.y + overlay.y + (area.h - overlay.height if overlay.y < 0 else 0)
+        place = sdl2.SDL_Rect(x, y, overlay.width, overlay.height)
+        self._fill(place, 0, 255 - overlay.ground)
+        self._check(sdl2.SDL_RenderCopy(self._renderer, self._text, None, ctypes.byref(place)))
+
+    def _draw_border(self, area: Any, rgb: int) -> None:
+        thick = 2 + area.h // 120
+        for x, y, width, height in (
+            (0, 0, area.w, thick),
+            (0, area.h - thick, area.w, thick),
+            (0, thick, thick, area.h - 2 * thick),
+            (area.w - thick, thick, thick, area.h - 2 * thick),
+        ):
+            self._fill(sdl2.SDL_Rect(area.x + x, area.y + y, width, height), rgb, 255)
+
+    def overlay(self, overlay: Overlay | None) -> None:
+        if self._text:
+            sdl2.SDL_DestroyTexture(self._text)
+            self._text = None
+        self._overlay = overlay
+        if overlay is None:
+            return
+        white = bytearray(b"\xff") * (4 * overlay.width * overlay.height)
+        white[3::4] = overlay.mask
+        self._text = sdl2.SDL_CreateTexture(
+            self._renderer, sdl2.SDL_PIXELFORMAT_ARGB8888, sdl2.SDL_TEXTUREACCESS_STATIC, overlay.width, overlay.height
+        )
+        self._check(0 if self._text else -1)
+        pixels = (ctypes.c_ubyte * len(white)).from_buffer(white)
+        self._check(sdl2.SDL_UpdateTexture(self._text, None, pixels, 4 * overlay.width))
+        self._check(sdl2.SDL_SetTextureBlendMode(self._text, sdl2.SDL_BLENDMODE_BLEND))
+
+    def events(self) -> list[Event]:
+        taken: list[Event] = []
+        event = sdl2.SDL_Event()
+        while not self._gone and sdl2.SDL_PollEvent(ctypes.byref(event)):
+            if event.type == sdl2.SDL_QUIT:
+                taken.append(("close", None))
+            elif event.type == sdl2.SDL_WINDOWEVENT and event.window.event == sdl2.SDL_WINDOWEVENT_SIZE_CHANGED:
+                taken.append(("resize", self.size))
+            elif event.type == sdl2.SDL_WINDOWEVENT and event.window.event == sdl2.SDL_WINDOWEVENT_EXPOSED:
+                taken.append(("expose", None))
+            elif event.type == sdl2.SDL_KEYDOWN and (key := _key_name(event.key.keysym)):
+                taken.append(("key", key))
+            elif event.type == sdl2.SDL_TEXTINPUT and (sign := _NAMED_SIGNS.get(event.text.text.decode())):
+                taken.append(("key", sign))
+        if not taken:
+            self._check(0)
+        return taken
+
+    def set_fullscreen(self, on: bool) -> None:
+        flags = sdl2.SDL_WINDOW_FULLSCREEN_DESKTOP if on else 0
+        self._check(sdl2.SDL_SetWindowFullscreen(self._window, flags))
+
+    def _check(self, status: int) -> None:
+        if self._gone:
+            raise OSError("the display is gone")
+        if status != 0:
+            raise OSError(f"SDL: {_error()}")
+
+    def close(self) -> None:
+        if self._gone or self._window is None:  # a dead display's objects are left alone: Xlib would wait for it
+            self._window = None
+            return
+        if self._renderer:
+            sdl2.SDL_DestroyRenderer(self._renderer)  # and its textures
+        sdl2.SDL_DestroyWindow(self._window)
+        sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_VIDEO)
+        self._window = self._renderer = self._texture = self._text = None
+
+
+def _key_name(keysym: Any) -> str | None:
+    """Letters and digits by what the layout says; where that is no Latin sign, by the key's place."""
+    if keysym.sym in _NAMED_KEYS:
+        return _NAMED_KEYS[keysym.sym]
+    name = chr(keysym.sym) if 0 < keysym.sym < 128 else sdl2.SDL_GetScancodeName(keysym.scancode).decode().lower()
+    return name if len(name) == 1 and name.isalnum() else None
+
+
+def _error() -> str:
+    text: str = sdl2.SDL_GetError().decode(errors="replace")
+    return text or "no reason given"

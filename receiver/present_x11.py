@@ -1,0 +1,65 @@
+"""Pictures in an X11 window, converted in C straight into shared memory. For displays without a GPU."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from link.errors import DeviceError
+from link.native import X11Presenter
+from receiver.picture import Preparer, fit, planes
+
+if TYPE_CHECKING:
+    import av
+
+    from receiver.present import Event, Overlay, StampQuality
+
+
+class X11WindowPresenter:
+    """`swap_done`: the stamp is taken when the server has copied the picture to the screen. Where a compositor stands in
+    between, the copy goes there, and the stamp says `submitted`."""
+
+    name = "x11"
+    stamp_quality: StampQuality
+
+    def __init__(
+        self, reason: str, *, width: int, height: int, title: str, fullscreen: bool, display: str | None, monitor: int
+    ) -> None:
+        """Raises DeviceError."""
+        self.reason = reason
+        self._preparer = Preparer()
+        try:
+            self._window = X11Presenter(
+                display=display, title=title, width=width, height=height, fullscreen=fullscreen, monitor=monitor
+            )
+        except (OSError, ValueError) as error:
+            raise DeviceError(str(error)) from error
+        self.refresh_hz = self._window.refresh_hz
+        self.stamp_quality = "submitted" if self._window.composited else "swap_done"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._window.size
+
+    def present(self, frame: av.VideoFrame, *, dim: int = 255, border: int = -1) -> int:
+        fitted = fit((frame.width, frame.height), self._window.size)
+        picture, colour = self._preparer.prepare(frame, fitted)
+        y, u, v = planes(picture)
+        return self._window.present(
+            y, u, v, y.line_size, u.line_size, v.line_size, picture.width, picture.height,
+            bt709=colour.bt709, full_range=colour.full_range, dim=dim, border=border,
+        )  # fmt: skip
+
+    def overlay(self, overlay: Overlay | None) -> None:
+        if overlay is None:
+            self._window.overlay(None, 0, 0, 0, 0)
+        else:
+            self._window.overlay(overlay.mask, overlay.width, overlay.height, overlay.x, overlay.y, overlay.ground)
+
+    def events(self) -> list[Event]:
+        return self._window.events()
+
+    def set_fullscreen(self, on: bool) -> None:
+        self._window.set_fullscreen(on)
+
+    def close(self) -> None:
+        self._window.close()
