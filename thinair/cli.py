@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
 from link.config import ReceiverConfig, SenderConfig, add_arguments, load
 from link.errors import EXIT_HELP, Exit, LinkError
+from thinair import __version__
 
 _EPILOG = "exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_HELP.items())
 
@@ -31,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="thinair", description="A camera's picture on a producer's screen, and how late it is.", epilog=_EPILOG
     )
-    parser.add_argument("--version", action="version", version=f"thinair {metadata.version('thinair')}")
+    parser.add_argument("--version", action="version", version=f"thinair {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     demo = commands.add_parser(
