@@ -199,7 +199,7 @@ static PyObject *packetizer_packetize(packetizer *self, PyObject *args, PyObject
     int key = 0;
     unsigned long long stamps[5] = {0}, sent[3] = {0};
     PyObject *sent_tuple = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*$II|pKKKKKO:packetize", names, &au, &frame_id, &rtp_time, &key,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*II|$pKKKKKO:packetize", names, &au, &frame_id, &rtp_time, &key,
                                      &stamps[0], &stamps[1], &stamps[2], &stamps[3], &stamps[4], &sent_tuple))
         return NULL;
     PyObject *result = NULL;
