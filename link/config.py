@@ -41,7 +41,7 @@ class Mode:
             divisor = int(bottom or 1)
             rate = Fraction(top) / divisor if divisor else Fraction(0)
         if not (16 <= width <= 8192 and 16 <= height <= 8192) or width % 2 or height % 2:
-            raise ConfigError(f"mode {text!r} has no possible size: width and height are even and from 16 to 8192")
+            raise ConfigError(f"mode {text!r} has no possible size: give even numbers from 16 to 8192")
         if not 1 <= rate <= 240:
             raise ConfigError(f"mode {text!r} has no possible rate: give 1 to 240 pictures per second")
         return cls(width, height, rate)
