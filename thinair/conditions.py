@@ -30,8 +30,8 @@ _TOOLS = {
 
 
 def collect(*, tools: bool = False, root: Path = Path("/")) -> dict[str, Any]:
-    """What the machine is, as plain JSON values; what cannot be known is None. `tools` asks the peers' versions too, which
-    starts each of them once."""
+    """What the machine is, as plain JSON values; what cannot be known is None. `tools`: the peers' versions too, for
+    which each of them is started once."""
     versions: dict[str, str | None] = {"python": platform.python_version()}
     versions |= {name: _package(name) for name in ("thinair", "av", "numpy")}
     if tools:
@@ -96,7 +96,7 @@ def unfit(*, steal_share: float, foreign_share: float, own_share: float = 0.0) -
 
 
 def parse_stat(text: str) -> tuple[int, int, int]:
-    """(total, busy, steal) in clock ticks over all processors, from /proc/stat (proc(5)); busy is user, nice and system."""
+    """(total, busy, steal) in clock ticks over all processors, from /proc/stat (proc(5)); busy: user, nice, system."""
     for line in text.splitlines():
         if line.startswith("cpu "):
             user, nice, system, idle, iowait, irq, softirq, steal = [*map(int, line.split()[1:]), *[0] * 8][:8]

@@ -1,0 +1,135 @@
+"""`thinair bench glass`: screen latency, read from the screen, of thinair and of its peers with the same pictures.
+
+docs/measuring.md says where each figure begins and ends, and which rules make the rows comparable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.glass.figures import summary
+from bench.glass.peers import choose
+from bench.glass.row import Row, Settings, measure
+from link.config import Mode, parse_bitrate
+from link.errors import ConfigError, FileError
+from thinair.conditions import ConditionsWatch, collect
+
+SCHEMA = "thinair.bench-glass/1"
+_PRIORITY = 5  # as chrt -r 5: of the sampler and, by inheritance, of every process of every row
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
+    parser.add_argument("--seconds", type=float, default=15.0, help="per row, after 3 s of warm-up; default 15")
+    parser.add_argument("--bitrate", default="8M", help="default 8M")
+    parser.add_argument("--preset", default="ultrafast", help="x264's; default ultrafast")
+    parser.add_argument("--peers", default="all", metavar="all|none|NAME,NAME", help="default all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where our own row has figures, else 1. Raises ConfigError, FileError."""
+    mode = Mode.parse(args.mode)
+    try:
+        peers = choose(args.peers)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    refused = realtime()
+    settings = Settings(str(mode), mode.width, mode.height, parse_bitrate(args.bitrate), args.seconds,
+                        0 if refused else _PRIORITY, args.preset)  # fmt: skip
+    conditions = collect(tools=True) | {
+        "display": f"Xvfb {mode.width}x{mode.height}x24, no refresh",
+        "mode": str(mode),
+        "bitrate_bps": settings.bitrate_bps,
+        "encoder": f"x264 {settings.preset}, key frame every second",
+        "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {_PRIORITY} for every process of every row",
+    }
+    watch = ConditionsWatch()
+    watch.start()
+    rows: list[Row] = []
+    print(heading(conditions), flush=True)
+    for peer in peers:
+        rows.append(measure(peer, settings))
+        print(line(rows[-1].as_json()), flush=True)
+    conditions |= watch.stop()
+    result = as_json(rows, conditions)
+    print(footer(result))
+    if args.json:
+        try:
+            args.json.write_text(json.dumps(result, indent=1) + "\n")
+        except OSError as error:
+            raise FileError(f"cannot write {args.json}: {error.strerror or error}") from error
+    return 0 if rows[0].figures else 1
+
+
+def realtime() -> str | None:
+    """Real-time scheduling for this process and the children it will have; None, or why it was refused."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
+    except OSError as error:
+        return f"real time refused: {error.strerror}"
+    return None
+
+
+def as_json(rows: Sequence[Row], conditions: dict[str, Any]) -> dict[str, Any]:
+    gaps = [gap for row in rows for gap in row.gaps_ms]
+    return {
+        "schema": SCHEMA,
+        "conditions": conditions,
+        "rows": [row.as_json() for row in rows],
+        "sampling": {"gap_ms": summary(gaps), "rate_hz": round(1000 * len(gaps) / sum(gaps)) if gaps else None},
+    }
+
+
+_COLUMNS = ("p50", "p95", "p99", "max")
+
+
+def heading(conditions: dict[str, Any]) -> str:
+    return (
+        f"{conditions['mode']}, {conditions['bitrate_bps'] / 1e6:g} Mbit/s, {conditions['encoder']}; "
+        f"{conditions['cpu']} x {conditions['cores']}, kernel {conditions['kernel']}; {conditions['scheduling']}\n"
+        f"{'':24}{'screen latency, ms':^36}{'encode':>9}{'minus encode':>16}{'shown/sent':>14}\n"
+        f"{'':24}" + "".join(f"{name:>9}" for name in _COLUMNS) + f"{'p50':>9}{'p50':>8}{'p95':>8}"
+    )
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table for people."""
+    screen, encode, receive = row["screen_latency_ms"], row["encode_ms"], row["receive_ms"]
+    if not screen["n"]:
+        return f"{row['name']:24}{row['note']}"
+    figures = "".join(f"{screen[name]:9.2f}" for name in _COLUMNS)
+    rest = f"{_number(encode['p50'], 9)}{_number(receive['p50'], 8)}{_number(receive['p95'], 8)}"
+    marks = f"  unfit: {'; '.join(row['unfit'])}" if row["unfit"] else ""
+    return f"{row['name']:24}{figures}{rest}{row['shown']:>8}/{row['sent']}{marks}"
+
+
+def footer(result: dict[str, Any]) -> str:
+    gap, conditions = result["sampling"]["gap_ms"], result["conditions"]
+    lines = []
+    for row in result["rows"]:
+        if difference := row.get("in_band_vs_screen_ms"):
+            lines.append(
+                f"in-band vs screen ({row['name']}): screen is later by p50 {difference['p50']:.2f} ms, "
+                f"p95 {difference['p95']:.2f} ms, over {difference['n']} pictures"
+            )
+    if gap["n"]:
+        lines.append(
+            f"sampled {result['sampling']['rate_hz']} times a second; seen late by at most the gap between two looks: "
+            f"p50 {gap['p50']:.2f}, p99 {gap['p99']:.2f}, max {gap['max']:.2f} ms"
+        )
+    lines.append(
+        f"steal {conditions['steal_share']:.1%}, other programs {conditions['foreign_share']:.1%}, "
+        f"load average before {conditions['load_average'][0]:g}"
+        + (f"; unfit: {'; '.join(conditions['unfit'])}" if conditions["unfit"] else "")
+    )
+    return "\n".join(lines)
+
+
+def _number(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:{width}.2f}"

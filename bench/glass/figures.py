@@ -1,0 +1,93 @@
+"""From stamps to figures: joins sightings with the sender's and the receiver's frame logs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.glass.screen import Sighting
+from link.stats import Series
+
+_TIME_MASK = 0xFFFF_FFFF  # the code carries this much of the capture time
+
+
+@dataclass(frozen=True, slots=True)
+class SentFrame:
+    """One row of the sender's frame log, local microseconds."""
+
+    frame_id: int
+    capture_us: int
+    encode_in_us: int | None  # None: not encoded (floor)
+    encode_out_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Milliseconds, one value per frame of the window that was seen on the screen."""
+
+    sent: int
+    screen_ms: list[float]
+    encode_ms: list[float]
+    receive_ms: list[float]
+    difference_ms: list[float]  # screen latency minus in-band capture_to_present, where there is an in-band figure
+
+
+def summary(values: Sequence[float], digits: int = 3) -> dict[str, float | None]:
+    """p50, p95, p99 by nearest rank, max and n. All but n are None where there are no values."""
+    series = Series(len(values) or 1)
+    for value in values:
+        series.add(round(value, digits))
+    return series.summary().as_dict()
+
+
+def read_frames(file: Path) -> list[dict[str, int]]:
+    """Rows of a frame log: the columns that hold whole numbers. [] where the file is missing."""
+    if not file.exists():
+        return []
+    with file.open(newline="") as opened:
+        return [{key: int(text) for key, text in row.items() if _whole(text)} for row in csv.DictReader(opened)]
+
+
+def sent_frames(rows: Iterable[Mapping[str, int]]) -> list[SentFrame]:
+    """Rows without frame_id or capture_us are left out: such a picture was never sent."""
+    return [
+        SentFrame(row["frame_id"], row["capture_us"], row.get("encode_in_us") or None, row.get("encode_out_us") or None)
+        for row in rows
+        if row.get("capture_us") and "frame_id" in row
+    ]
+
+
+def join(
+    sent: Sequence[SentFrame],
+    sightings: Iterable[Sighting],
+    in_band_us: Mapping[int, int],
+    window_us: tuple[int, int],
+) -> Figures:
+    """Frames captured within the window; the code's time is the capture stamp of the log, and joins the two.
+
+    `in_band_us`: the receiver's own capture_to_present by frame id.
+    """
+    frames = [frame for frame in sent if window_us[0] <= frame.capture_us < window_us[1]]
+    seen: dict[int, int] = {}
+    for sighting in sightings:
+        seen.setdefault(sighting.code.time_us, sighting.seen_us)
+    figures = Figures(len(frames), [], [], [], [])
+    for frame in frames:
+        seen_us = seen.get(frame.capture_us & _TIME_MASK)
+        if seen_us is None:
+            continue
+        screen_us = seen_us - frame.capture_us
+        figures.screen_ms.append(screen_us / 1000)
+        if frame.encode_in_us is not None and frame.encode_out_us is not None:
+            encode_us = frame.encode_out_us - frame.encode_in_us
+            figures.encode_ms.append(encode_us / 1000)
+            figures.receive_ms.append((screen_us - encode_us) / 1000)
+        if frame.frame_id in in_band_us:
+            figures.difference_ms.append((screen_us - in_band_us[frame.frame_id]) / 1000)
+    return figures
+
+
+def _whole(text: str | None) -> bool:
+    return bool(text) and text is not None and text.lstrip("-").isdigit()

@@ -1,0 +1,265 @@
+"""One row of the table: a screen, a receiver on it, a sender, and the sampler."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.glass.figures import Figures, join, read_frames, sent_frames, summary
+from bench.glass.peers import Peer, Place
+from bench.glass.screen import Sampler, ScreenError, xvfb
+from thinair.conditions import ConditionsWatch
+
+WARM_UP_S = 3.0  # from the first picture on the screen; not counted
+_FIRST_PICTURE_S = 15.0
+_JOIN_AFTER_S = 2.0
+_TAIL_S = 1.0  # for pictures of the window that come late
+_STOP_S = 5.0
+# Parameter sets come in the stream, so a receiver may read this before there is a sender.
+_SDP = """v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=thinair
+c=IN IP4 127.0.0.1
+t=0 0
+m=video {port} RTP/AVP 96
+a=rtpmap:96 H264/90000
+a=fmtp:96 packetization-mode=1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    mode: str
+    width: int
+    height: int
+    bitrate_bps: int
+    seconds: float
+    priority: int  # 0: ordinary scheduling
+    preset: str = "ultrafast"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    name: str
+    note: str
+    figures: Figures | None = None
+    gaps_ms: Sequence[float] = ()
+    conditions: Mapping[str, Any] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Latencies in ms; see docs/measuring.md for where each begins and ends."""
+        figures = self.figures or Figures(0, [], [], [], [])
+        values = {
+            "name": self.name,
+            "screen_latency_ms": summary(figures.screen_ms),
+            "encode_ms": summary(figures.encode_ms),
+            "receive_ms": summary(figures.receive_ms),
+            "shown": len(figures.screen_ms),
+            "sent": figures.sent,
+            "sampling_gap_ms": summary(self.gaps_ms),
+            "note": self.note,
+            "unfit": self.conditions["unfit"] if self.conditions else [],
+        }
+        if figures.difference_ms:
+            values["in_band_vs_screen_ms"] = summary(figures.difference_ms)
+        return values
+
+
+def measure(peer: Peer, settings: Settings) -> Row:
+    """Runs one row. What goes wrong stands in the row's note."""
+    watch = ConditionsWatch()
+    watch.start()
+    try:
+        row = _measure(peer, settings)
+    except ScreenError as error:
+        row = Row(peer.name, str(error))
+    return Row(row.name, row.note, row.figures, row.gaps_ms, watch.stop())
+
+
+def _measure(peer: Peer, settings: Settings) -> Row:
+    with ExitStack() as stack:
+        screen = stack.enter_context(xvfb(settings.width, settings.height))
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinair-glass-")))
+        place = Place(screen.display, free_port(), settings.width, settings.height, settings.mode, home)
+        if missing := peer.missing(place):
+            return Row(peer.name, missing)
+        place.sdp.write_text(_SDP.format(port=place.port))
+        sampler = Sampler(screen.file, settings.width, settings.height)
+        stack.callback(sampler.close)
+        with _Cast(peer, settings, place) as cast:
+            cast.start()
+            window_us, trouble = _watch(sampler, settings, cast.processes)
+        # All have ended by now, so the frame logs are whole.
+        if trouble:
+            return Row(peer.name, trouble)
+        in_band_us = {}
+        if peer.feed == "thinair":
+            in_band_us = {
+                frame["frame_id"]: frame["capture_to_present_us"]
+                for frame in read_frames(place.receiver_log)
+                if "capture_to_present_us" in frame
+            }
+        sent = sent_frames(read_frames(place.sender_log if peer.feed else place.receiver_log))
+        figures = join(sent, sampler.sightings, in_band_us, window_us)
+        note = peer.says if figures.sent else "no frame log of the sender"
+        return Row(peer.name, note, figures, [gap / 1000 for gap in sampler.gaps_us])
+
+
+def _watch(sampler: Sampler, settings: Settings, processes: Mapping[str, Process]) -> tuple[tuple[int, int], str]:
+    """Samples until the window is over: (first, last capture time that counts), and what went wrong, if anything."""
+    began_us = time.monotonic_ns() // 1000
+    trouble, warm = "", False
+
+    def done(now_us: int) -> bool:
+        nonlocal trouble, warm
+        for what, process in processes.items():
+            if process.popen.poll() is not None:
+                trouble = f"{what} ended with code {process.popen.returncode}{process.last_words()}"
+        if not sampler.sightings and now_us - began_us > _FIRST_PICTURE_S * 1e6:
+            trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s"
+        since_s = (now_us - sampler.sightings[0].seen_us) / 1e6 if sampler.sightings else 0.0
+        if since_s > WARM_UP_S and not warm:
+            warm = True
+            sampler.forget_gaps()
+        return bool(trouble) or since_s > WARM_UP_S + settings.seconds + _TAIL_S
+
+    with above(settings.priority):
+        sampler.run(done)
+    if trouble:
+        return (0, 0), trouble
+    first_us = sampler.sightings[0].seen_us + round(WARM_UP_S * 1e6)
+    return (first_us, first_us + round(settings.seconds * 1e6)), ""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return f": {lines[-1].strip()}" if lines else ""
+
+
+@contextmanager
+def process(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> Iterator[Process]:
+    """A child that is asked to stop (SIGINT) at the end, and killed where it does not."""
+    with log.open("wb") as out:
+        popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **env})
+    try:
+        yield Process(popen, log)
+    finally:
+        popen.send_signal(signal.SIGINT)
+        try:
+            popen.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+
+
+class _Cast(ExitStack):
+    """The processes of a row, stopped in reverse order at the end."""
+
+    def __init__(self, peer: Peer, settings: Settings, place: Place) -> None:
+        super().__init__()
+        self._peer, self._settings, self._place = peer, settings, place
+        self.processes: dict[str, Process] = {}
+
+    def start(self) -> None:
+        if not self._peer.joins:
+            self._start_receiver()
+        if self._peer.feed:
+            self._start_sender()
+        if self._peer.joins:
+            time.sleep(_JOIN_AFTER_S)
+            self._start_receiver()
+
+    def _start_receiver(self) -> None:
+        env = {"DISPLAY": self._place.display, **self._peer.env}
+        receiver = self._add("receiver", self._peer.command(self._place), env)
+        if self._peer.feed:
+            wait_for_port(self._place.port, receiver)
+
+    def _start_sender(self) -> None:
+        port = self._place.port
+        if not self._peer.delimiters:
+            port = free_port()
+            relay = [sys.executable, "-m", "bench.glass.undelimit", str(port), str(self._place.port)]
+            wait_for_port(port, self._add("relay", relay))
+        self._add("sender", sender_command(self._peer.feed, port, self._settings, self._place.sender_log))
+
+    def _add(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
+        log = self._place.home / f"{name}.log"
+        self.processes[name] = self.enter_context(process(argv, log, env or {}))
+        return self.processes[name]
+
+
+@contextmanager
+def above(priority: int) -> Iterator[None]:
+    """This thread one step above the processes it watches, so that they cannot keep it from looking."""
+    if priority:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority + 1))
+    try:
+        yield
+    finally:
+        if priority:
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
+
+
+def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[str]:
+    """The same sender for every row; only where it sends to differs."""
+    address = f"127.0.0.1:{port}"
+    target = ["--to", address] if feed == "thinair" else ["--plain", f"{feed}://{address}"]
+    return [
+        *(sys.executable, "-m", "thinair", "send", *target, "--source", "testcard", "--mode", settings.mode),
+        *("--bitrate", str(settings.bitrate_bps), "--preset", settings.preset, "--key-interval", "1", "--pace", "off"),
+        *("--priority", "0", "--frames", str(log)),
+    ]
+
+
+def free_port() -> int:
+    """An even UDP port of loopback with the odd one above it free too, as RTP receivers want it."""
+    while True:
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as low,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as high,
+        ):
+            low.bind(("127.0.0.1", 0))
+            port = int(low.getsockname()[1])
+            if port % 2:
+                continue
+            try:
+                high.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+def _udp() -> socket.socket:
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def wait_for_port(port: int, started: Process) -> None:
+    """Returns when the port is bound, when the process is gone (the watch tells it), or after some seconds."""
+    until = time.monotonic() + _STOP_S
+    while port not in bound_ports() and started.popen.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+def bound_ports() -> set[int]:
+    """UDP ports that somebody listens on, from /proc/net/udp and udp6."""
+    ports = set()
+    for name in ("udp", "udp6"):
+        lines = Path("/proc/net", name).read_text().splitlines()[1:]
+        ports |= {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
+    return ports

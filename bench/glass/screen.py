@@ -1,0 +1,145 @@
+"""A screen that can be read: Xvfb with its framebuffer in a file, and the sampler that watches the code there."""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sender.visualcode import Code, Geometry, Reader
+
+_XWD = struct.Struct(">25I")  # XWDFile.h: XWDFileHeader, all CARD32, most significant byte first
+_XWD_VERSION, _Z_PIXMAP, _COLOUR_BYTES = 7, 2, 12
+_START_TIMEOUT_S = 10.0
+SAMPLE_S = 200e-6  # sleep between two looks; the wake-up adds about 0.1 ms
+
+
+class ScreenError(Exception):
+    """No such screen can be had; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framebuffer:
+    """Where the pixels of an XWD file are: bytes to the first one, bytes from line to line, pixels."""
+
+    offset: int
+    stride: int
+    width: int
+    height: int
+
+    @classmethod
+    def parse(cls, header: bytes) -> Framebuffer:
+        """Raises ScreenError for anything but 32-bit little-endian Z pixmaps, which is what Xvfb writes at depth 24."""
+        if len(header) < _XWD.size:
+            raise ScreenError(f"framebuffer file of {len(header)} bytes has no XWD header")
+        fields = _XWD.unpack_from(header)
+        size, version, layout, width, height, order = (fields[i] for i in (0, 1, 2, 4, 5, 7))
+        bits, stride, colours = fields[11], fields[12], fields[19]
+        if version != _XWD_VERSION or layout != _Z_PIXMAP or bits != 32 or order != 0:
+            raise ScreenError(
+                f"framebuffer: XWD version {version}, layout {layout}, {bits} bits is not what Xvfb writes"
+            )
+        if stride < width * 4:
+            raise ScreenError(f"framebuffer has lines of {stride} bytes for {width} pixels")
+        return cls(size + colours * _COLOUR_BYTES, stride, width, height)
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    display: str  # ":51"
+    file: Path
+
+
+@contextmanager
+def xvfb(width: int, height: int) -> Iterator[Screen]:
+    """An Xvfb of its own, 24 bit, on a free display number. Raises ScreenError where it does not start."""
+    if not shutil.which("Xvfb"):
+        raise ScreenError("Xvfb is not installed; make bench-setup")
+    # In memory: a file on disk would be written back now and then, in the middle of a picture.
+    home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a private directory is made in it
+    with tempfile.TemporaryDirectory(prefix="thinair-glass-", dir=home) as directory:
+        read_fd, write_fd = os.pipe()
+        argv = ["Xvfb", "-displayfd", str(write_fd), "-screen", "0", f"{width}x{height}x24", "-fbdir", directory]
+        server = subprocess.Popen(
+            [*argv, "-nolisten", "tcp", "-noreset", "-s", "0"],
+            pass_fds=[write_fd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        os.close(write_fd)
+        try:
+            with os.fdopen(read_fd, "rb") as pipe:
+                number = pipe.readline().strip()  # end of file where the server dies
+            if not number:
+                raise ScreenError(f"Xvfb ended with code {server.wait(_START_TIMEOUT_S)}")
+            yield Screen(f":{number.decode()}", Path(directory) / "Xvfb_screen0")
+        finally:
+            server.terminate()
+            server.wait(_START_TIMEOUT_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A picture that stood whole on the screen: its code, and when that was seen first."""
+
+    code: Code
+    seen_us: int
+
+
+class Sampler:
+    """Looks at the code of a framebuffer file again and again.
+
+    A picture counts from when its top and its bottom code are both there: a half copied one is not yet. `gaps_us`:
+    the time from each look to the one before, the sampling error."""
+
+    def __init__(self, file: Path, width: int, height: int) -> None:
+        with file.open("rb") as opened:
+            self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        where = Framebuffer.parse(self._map[: _XWD.size])
+        if (where.width, where.height) != (width, height):
+            raise ScreenError(f"the screen is {where.width}x{where.height}, not {width}x{height}")
+        self._pixels = memoryview(self._map)
+        self._codes = Reader(Geometry(width, height), where.stride, offset=where.offset)
+        self.sightings: list[Sighting] = []
+        self.gaps_us = array("I")
+
+    def run(self, done: Callable[[int], bool], check_us: int = 100_000) -> None:
+        """Looks until `done(now_us)`, which is asked every `check_us`, is true."""
+        pixels, codes, gaps = self._pixels, self._codes, self.gaps_us
+        last_code: Code | None = self.sightings[-1].code if self.sightings else None
+        last_us = next_check_us = time.monotonic_ns() // 1000
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            while True:
+                bottom = codes.bottom(pixels)
+                if bottom is not None and bottom != last_code and codes.top(pixels) == bottom:
+                    self.sightings.append(Sighting(bottom, time.monotonic_ns() // 1000))
+                    last_code = bottom
+                time.sleep(SAMPLE_S)
+                now_us = time.monotonic_ns() // 1000
+                gaps.append(now_us - last_us)
+                last_us = now_us
+                if now_us >= next_check_us:
+                    next_check_us = now_us + check_us
+                    if done(now_us):
+                        return
+        finally:
+            if collecting:
+                gc.enable()
+
+    def forget_gaps(self) -> None:
+        """The sampling error counts from here."""
+        del self.gaps_us[:]
+
+    def close(self) -> None:
+        self._pixels.release()
+        self._map.close()
