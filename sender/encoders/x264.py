@@ -20,6 +20,11 @@ from sender.sources.base import Picture
 MIN_BITRATE_BPS, MAX_BITRATE_BPS = 100_000, 200_000_000
 _I_PICTURE, _ANY_PICTURE = 1, 0  # AVPictureType
 _PROBE_PICTURES = 3
+_TUNE = "zerolatency"
+# The VBV's size and rate in frames of the bitrate, and what x264 aims for. With all at 1, x264 stays 22 % below the
+# bitrate on mixed pictures and codes more rows twice (12 % more time). No access unit grows beyond VBV_FRAMES.
+VBV_FRAMES = 1.12
+_AIM = 1.05
 
 
 class X264:
@@ -27,7 +32,9 @@ class X264:
 
     delay_frames = 0
 
-    def __init__(self, config: EncoderConfig, *, preset: str = "ultrafast", threads: int = 2) -> None:
+    def __init__(
+        self, config: EncoderConfig, *, preset: str = "ultrafast", threads: int = 2, vbv_frames: float = VBV_FRAMES
+    ) -> None:
         if not MIN_BITRATE_BPS <= config.bitrate_bps <= MAX_BITRATE_BPS:
             raise ConfigError(
                 f"bitrate {config.bitrate_bps}: must lie between {MIN_BITRATE_BPS} and {MAX_BITRATE_BPS} bit/s"
@@ -35,6 +42,7 @@ class X264:
         self.config = config
         self._preset = preset
         self._threads = threads
+        self._vbv_frames = vbv_frames
         self._wanted_bps = config.bitrate_bps
         self._open_bps = 0
         self._context: Any = None  # av.VideoCodecContext; its stubs leave much out
@@ -43,9 +51,10 @@ class X264:
         self._last_key_us = 0
 
     def open(self) -> None:
+        """Leaves the real opening to settle(): x264's own threads inherit the priority of the thread that opens it."""
         self._reopen(self._wanted_bps)
         self._assert_no_delay()
-        self._reopen(self._wanted_bps)
+        self._context, self._open_bps, self._pts = None, 0, 0
 
     def encode(self, picture: Picture) -> AccessUnitOut:
         self.settle()
@@ -71,7 +80,7 @@ class X264:
             self._reopen(wanted_bps)
 
     def describe(self) -> str:
-        rate = f"{self._open_bps / 1e6:g} Mbit/s"
+        rate = f"{self._wanted_bps / 1e6:g} Mbit/s"
         return f"x264 {self._preset} zerolatency, {self._threads} sliced threads, one-frame VBV, {rate}"
 
     def close(self) -> None:
@@ -83,16 +92,16 @@ class X264:
         context.width, context.height, context.pix_fmt = mode.width, mode.height, "yuv420p"
         context.framerate = mode.rate
         context.time_base = 1 / mode.rate
-        context.bit_rate = bitrate_bps
+        context.bit_rate = int(bitrate_bps * min(_AIM, self._vbv_frames))
         context.thread_count = self._threads
         matrix = 1 if colour.bt709 else 6  # ITU-T H.273: BT.709, SMPTE 170M
         context.colorspace = context.color_primaries = context.color_trc = matrix
         context.color_range = 2 if colour.full_range else 1
         context.options = {
             "preset": self._preset,
-            "tune": "zerolatency",
-            "maxrate": str(bitrate_bps),
-            "bufsize": str(int(bitrate_bps / mode.rate)),
+            "tune": _TUNE,
+            "maxrate": str(int(bitrate_bps * self._vbv_frames)),
+            "bufsize": str(int(bitrate_bps * self._vbv_frames / mode.rate)),
             "forced-idr": "1",
             "x264-params": "keyint=infinite:scenecut=0:sliced-threads=1",
         }

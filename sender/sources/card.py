@@ -117,7 +117,7 @@ def _layout(geometry: Geometry) -> dict[str, Box]:
     bands = (
         (0.15, (("label", 0.56), ("clock", 0.44))),
         (0.20, (("bars", 0.72), ("steps", 0.28))),
-        (0.33, (("noise", 0.17), ("zone", 0.37), ("text", 0.46))),
+        (0.33, (("noise", 0.22), ("zone", 0.36), ("text", 0.42))),
         (0.12, (("ramp", 1.0),)),
         (0.08, (("burst", 1.0),)),
         (0.12, (("lane", 1.0),)),
@@ -261,12 +261,12 @@ class _Window:
 def _text(box: Box) -> _Window:
     """Small print, dark on light, that runs up by two pixels a picture."""
     font = _font(max(11, box.h / 18))
-    lines = [_print(line, font) for line in _TEXT]
+    lines = [_print("  -  ".join(_TEXT[(i + 3 * n) % len(_TEXT)] for n in range(5)), font) for i in range(len(_TEXT))]
     pitch = lines[0].shape[0]
     period = pitch * len(lines)
     strip = np.full((box.h + period, box.w), 200, np.uint8)
     for top in range(0, strip.shape[0] - pitch, pitch):
-        mask = np.tile(lines[top // pitch % len(lines)], 4)[:, : box.w - 16]
+        mask = lines[top // pitch % len(lines)][:, : box.w - 16]
         strip[top : top + pitch, 8 : 8 + mask.shape[1]] = _ink(mask, 200, 30)
     return _Window(box, (strip,), dy=2, period=period)
 
@@ -342,11 +342,12 @@ class _Clock:
         self._mode = mode
         font = _font(min(box.h * 0.62, box.w / 13))
         small = _font(box.h * 0.2)
-        self._width = max(round(font.getlength(digit)) for digit in "0123456789")
-        self._glyphs = {char: _ink(_print(char, font, self._width)) for char in "0123456789:."}
+        width = max(round(font.getlength(digit)) for digit in "0123456789")
+        self._glyphs = {char: _ink(_print(char, font, width)) for char in "0123456789"}
+        self._glyphs |= {char: _ink(_print(char, font, width // 2)) for char in ":."}
         self._height = self._glyphs["0"].shape[0]
         self._labels = _print("min:s.ms", small), _print("picture", small)
-        self._x = box.x, box.x + box.w - 7 * self._width
+        self._x = box.x, box.x + box.w - 7 * width - box.h // 8
         self._y = box.y + box.h - self._height
         self._label_y = box.y + int(box.h * 0.04)
 
@@ -361,5 +362,6 @@ class _Clock:
 
     def _write(self, canvas: Canvas, x: int, text: str) -> None:
         for char in text:
-            canvas.y[self._y : self._y + self._height, x : x + self._width] = self._glyphs[char]
-            x += self._width
+            glyph = self._glyphs[char]
+            canvas.y[self._y : self._y + self._height, x : x + glyph.shape[1]] = glyph
+            x += glyph.shape[1]

@@ -10,14 +10,14 @@ import av.container
 
 from link.errors import FileError
 from link.native import now_us, sleep_until_us
-from sender.sources.base import Colour, Mode, Picture
+from sender.sources.base import Mode, Picture
 from sender.sources.fit import OUT, Fitter, colour_of
 
 _SPIN_US = 300
 
 
 class File:
-    """See Source. A mode gives the size; the rate is the clip's own. Without a mode the size is the clip's, made even."""
+    """See Source. A mode gives the size; the rate is the clip's own. Without one the size is the clip's, made even."""
 
     name = "file"
 

@@ -19,8 +19,8 @@ _SPIN_US = 300
 
 
 class Screen:
-    """See Source. `spec` is `:0`, `:0.1` or `:0+X,Y`: with X,Y and a mode the region of the mode's size there, otherwise
-    the whole screen, scaled to the mode where it differs."""
+    """See Source. `spec` is `:0`, `:0.1` or `:0+X,Y`: with X,Y and a mode the region of the mode's size there,
+    otherwise the whole screen, scaled to the mode where it differs."""
 
     name = "screen"
     colour = Colour()
