@@ -6,6 +6,7 @@ import ctypes
 import os
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ _SOFTWARE_GL = ("llvmpipe", "softpipe", "swrast", "swr", "software")
 _GL_RENDERER = 0x1F01
 _YUV_FULL_BT601, _YUV_BT601, _YUV_BT709 = range(3)  # of SDL_YUV_CONVERSION_MODE; there is no full-range BT.709
 _BYTES = ctypes.POINTER(ctypes.c_ubyte)
+_IO_ERROR = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
+_ON_IO_ERROR = _IO_ERROR(lambda _display: 0)  # the usual one prints, and exits before the other is asked
+_IO_ERROR_EXIT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 _NAMED_KEYS = {
     sdl2.SDLK_ESCAPE: "Escape", sdl2.SDLK_RETURN: "Return", sdl2.SDLK_TAB: "Tab", sdl2.SDLK_BACKSPACE: "BackSpace",
     sdl2.SDLK_LEFT: "Left", sdl2.SDLK_RIGHT: "Right", sdl2.SDLK_UP: "Up", sdl2.SDLK_DOWN: "Down",
@@ -61,6 +65,7 @@ class SdlPresenter:
         self._overlay: Overlay | None = None
         self._preparer = Preparer()
         self._gone = False
+        self._x11: _X11 | None = None
         if display is not None:
             os.environ["DISPLAY"] = display
         os.environ.setdefault("SDL_VIDEO_X11_WMCLASS", "thinair")
@@ -73,15 +78,17 @@ class SdlPresenter:
         if sdl2.SDL_InitSubSystem(sdl2.SDL_INIT_VIDEO) != 0:
             raise DeviceError(f"SDL finds no display: {_error()}")
         try:
-            self._open_window(width, height, title, fullscreen, monitor)
+            self._open_window(width, height, title, monitor)
             description = self._open_renderer(gpu)
         except DeviceError:
             self.close()
             raise
         self.reason = f"{reason}; renderer {description}"
-        self._guard_display()
+        self._x11 = _X11.of(self._window, self._on_death)
+        if fullscreen:
+            self.set_fullscreen(True)
 
-    def _open_window(self, width: int, height: int, title: str, fullscreen: bool, monitor: int) -> None:
+    def _open_window(self, width: int, height: int, title: str, monitor: int) -> None:
         count = sdl2.SDL_GetNumVideoDisplays()
         if monitor >= count:
             raise DeviceError(f"there is no monitor {monitor}: the display has {count}, counted from 0")
@@ -92,8 +99,6 @@ class SdlPresenter:
             width, height = fit((width, height), (area.w, area.h))
         place = sdl2.SDL_WINDOWPOS_CENTERED_MASK | index
         flags = sdl2.SDL_WINDOW_RESIZABLE | sdl2.SDL_WINDOW_ALLOW_HIGHDPI
-        if fullscreen:
-            flags |= sdl2.SDL_WINDOW_FULLSCREEN_DESKTOP
         self._window = sdl2.SDL_CreateWindow(title.encode(), place, place, width, height, flags)
         if not self._window:
             raise DeviceError(f"SDL opens no window: {_error()}")
@@ -127,21 +132,6 @@ class SdlPresenter:
             return name
         get_string = ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_uint)(address)
         return f"{name}, {(get_string(_GL_RENDERER) or b'').decode(errors='replace')}"
-
-    def _guard_display(self) -> None:
-        """Xlib ends the process when its server dies, unless told otherwise (XSetIOErrorExitHandler, libX11 1.7)."""
-        info = sdl2.SDL_SysWMinfo()
-        sdl2.SDL_VERSION(info.version)
-        if not sdl2.SDL_GetWindowWMInfo(self._window, ctypes.byref(info)) or info.subsystem != sdl2.SDL_SYSWM_X11:
-            return
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-        self._on_io_error = kind(lambda _display, _data: setattr(self, "_gone", True))
-        try:
-            library = ctypes.CDLL("libX11.so.6")
-            library.XSetIOErrorExitHandler.argtypes = [ctypes.c_void_p, kind, ctypes.c_void_p]
-            library.XSetIOErrorExitHandler(info.info.x11.display, self._on_io_error, None)
-        except (OSError, AttributeError):
-            return  # then the window's end is the process's, as in every Xlib program
 
     @property
     def size(self) -> tuple[int, int]:
@@ -252,8 +242,14 @@ class SdlPresenter:
         return taken
 
     def set_fullscreen(self, on: bool) -> None:
+        if self._x11 is not None and not self._x11.managed():
+            self._x11.fill_screen(self._window, on)
+            return
         flags = sdl2.SDL_WINDOW_FULLSCREEN_DESKTOP if on else 0
         self._check(sdl2.SDL_SetWindowFullscreen(self._window, flags))
+
+    def _on_death(self) -> None:
+        self._gone = True
 
     def _check(self, status: int) -> None:
         if self._gone:
@@ -270,6 +266,63 @@ class SdlPresenter:
         sdl2.SDL_DestroyWindow(self._window)
         sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_VIDEO)
         self._window = self._renderer = self._texture = self._text = None
+
+
+class _X11:
+    """What SDL leaves open on X11: full screen without a window manager, and outliving the server."""
+
+    def __init__(self, library: ctypes.CDLL, display: int, window: int) -> None:
+        self._library = library
+        self._display = ctypes.c_void_p(display)
+        self._on_death: Any = None  # kept alive
+        self._before: tuple[int, int, int, int] | None = None
+        self._window = ctypes.c_ulong(window)
+
+    @classmethod
+    def of(cls, window: Any, on_death: Callable[[], None]) -> _X11 | None:
+        """None where the window is not on X11. `on_death` is called in place of exit() (XSetIOErrorExitHandler of
+        libX11 1.7; where that is missing the process ends with the server, as every Xlib program does)."""
+        info = sdl2.SDL_SysWMinfo()
+        sdl2.SDL_VERSION(info.version)
+        if not sdl2.SDL_GetWindowWMInfo(window, ctypes.byref(info)) or info.subsystem != sdl2.SDL_SYSWM_X11:
+            return None
+        try:
+            library = ctypes.CDLL("libX11.so.6")
+            own = cls(library, info.info.x11.display, info.info.x11.window)
+            own._on_death = _IO_ERROR_EXIT(lambda _display, _data: on_death())
+            library.XSetIOErrorHandler(_ON_IO_ERROR)
+            library.XSetIOErrorExitHandler(own._display, own._on_death, None)
+        except (OSError, AttributeError):
+            return None
+        return own
+
+    def managed(self) -> bool:
+        """A window manager announces itself by a property of the root window (EWMH)."""
+        library, root = self._library, ctypes.c_ulong(self._library.XDefaultRootWindow(self._display))
+        atom = ctypes.c_ulong(library.XInternAtom(self._display, b"_NET_SUPPORTING_WM_CHECK", 0))
+        kind, count, after = (ctypes.c_ulong() for _ in range(3))
+        bits, data = ctypes.c_int(), ctypes.c_void_p()
+        asked = (ctypes.c_long(0), ctypes.c_long(1), 0, ctypes.c_ulong(0))  # one word of any type, kept
+        answer = (ctypes.byref(item) for item in (kind, bits, count, after, data))
+        library.XGetWindowProperty(self._display, root, atom, *asked, *answer)
+        if data:
+            library.XFree(data)
+        return count.value > 0
+
+    def fill_screen(self, window: Any, on: bool) -> None:
+        """To the monitor's area, or back to where the window was."""
+        place = self._before
+        if on:
+            x, y, width, height = (ctypes.c_int() for _ in range(4))
+            sdl2.SDL_GetWindowPosition(window, ctypes.byref(x), ctypes.byref(y))
+            sdl2.SDL_GetWindowSize(window, ctypes.byref(width), ctypes.byref(height))
+            self._before = (x.value, y.value, width.value, height.value)
+            area = sdl2.SDL_Rect()
+            sdl2.SDL_GetDisplayBounds(max(0, sdl2.SDL_GetWindowDisplayIndex(window)), ctypes.byref(area))
+            place = (area.x, area.y, area.w, area.h)
+        if place is not None:
+            self._library.XMoveResizeWindow(self._display, self._window, *place)
+            self._library.XSync(self._display, 0)
 
 
 def _key_name(keysym: Any) -> str | None:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 class X11WindowPresenter:
-    """`swap_done`: the stamp is taken when the server has copied the picture to the screen. Where a compositor stands in
-    between, the copy goes there, and the stamp says `submitted`."""
+    """`swap_done`: the stamp is taken when the server has copied the picture to the screen; where a compositor stands
+    in between the copy goes there, and the stamp says `submitted`."""
 
     name = "x11"
     stamp_quality: StampQuality
