@@ -1,0 +1,252 @@
+"""bench glass: the framebuffer file, the sampler, the join, and rows of peers that are not there."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.glass import SCHEMA, as_json, footer, line
+from bench.glass.figures import SentFrame, join, read_frames, sent_frames, summary
+from bench.glass.peers import INSTALL, PEERS, Peer, Place, choose
+from bench.glass.row import Row, Settings, free_port, measure, sender_command
+from bench.glass.screen import Framebuffer, Sampler, ScreenError, Sighting, xvfb
+from bench.glass.undelimit import strip
+from sender.visualcode import BLACK, Code, Geometry, Painter
+
+WIDTH, HEIGHT, PADDING, NAME = 640, 360, 64, b"screen\0\0"
+STRIDE = WIDTH * 4 + PADDING
+COLOURS = 3
+
+
+def xwd_header(*, version: int = 7, bits: int = 32, stride: int = STRIDE) -> bytes:
+    fields = [0] * 25
+    fields[0:3] = [100 + len(NAME), version, 2]
+    fields[3:6] = [24, WIDTH, HEIGHT]
+    fields[11:13] = [bits, stride]
+    fields[19] = COLOURS
+    return struct.pack(">25I", *fields) + NAME
+
+
+def framebuffer_file(path: Path) -> Path:
+    path.write_bytes(xwd_header() + bytes(COLOURS * 12) + bytes(STRIDE * HEIGHT))
+    return path
+
+
+class Painted:
+    """Writes codes into a framebuffer file as an X server does: the rows from top to bottom."""
+
+    def __init__(self, path: Path) -> None:
+        offset = len(xwd_header()) + COLOURS * 12
+        pixels = np.memmap(path, np.uint8, "r+", offset, (HEIGHT, STRIDE))
+        self._green = pixels[:, 1 : WIDTH * 4 : 4]
+        self._painter = Painter(Geometry(WIDTH, HEIGHT))
+
+    def draw(self, frame_id: int, time_us: int, rows: slice = slice(None)) -> None:
+        picture = np.full((HEIGHT, WIDTH), BLACK, np.uint8)
+        self._painter.draw(picture, frame_id, time_us)
+        self._green[rows] = picture[rows]
+
+
+@pytest.mark.quick
+def test_the_pixels_of_an_xwd_file_begin_after_header_and_colours() -> None:
+    assert Framebuffer.parse(xwd_header()) == Framebuffer(108 + 36, STRIDE, WIDTH, HEIGHT)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    "header", [b"", xwd_header()[:99], xwd_header(version=6), xwd_header(bits=16), xwd_header(stride=WIDTH * 4 - 1)]
+)
+def test_a_file_that_is_no_such_framebuffer_is_refused(header: bytes) -> None:
+    with pytest.raises(ScreenError):
+        Framebuffer.parse(header)
+
+
+@pytest.mark.quick
+def test_each_picture_is_seen_once_and_soon_after_its_last_row(tmp_path: Path) -> None:
+    path = framebuffer_file(tmp_path / "screen")
+    painted = Painted(path)
+    sampler = Sampler(path, WIDTH, HEIGHT)
+    drawn: list[tuple[int, int]] = []  # before and after the drawing of the lower half
+    finished = threading.Event()
+
+    def draw() -> None:
+        for number in range(20):
+            painted.draw(number, 1000 * number, slice(0, HEIGHT // 2))
+            time.sleep(0.003)
+            before_us = time.monotonic_ns() // 1000
+            painted.draw(number, 1000 * number, slice(HEIGHT // 2, HEIGHT))
+            drawn.append((before_us, time.monotonic_ns() // 1000))
+            time.sleep(0.003)
+        finished.set()
+
+    artist = threading.Thread(target=draw)
+    artist.start()
+    sampler.run(lambda _: finished.is_set(), check_us=1000)
+    artist.join()
+    sampler.close()
+    assert [sighting.code for sighting in sampler.sightings] == [Code(number, 1000 * number) for number in range(20)]
+    worst_us = max(sampler.gaps_us)
+    for sighting, (before_us, after_us) in zip(sampler.sightings, drawn, strict=True):
+        # Not before the lower half was there; after it, by one look and what a look itself may take.
+        assert before_us <= sighting.seen_us <= after_us + 2 * worst_us
+
+
+@pytest.mark.quick
+def test_a_torn_picture_is_not_there_yet(tmp_path: Path) -> None:
+    path = framebuffer_file(tmp_path / "screen")
+    painted = Painted(path)
+    painted.draw(1, 10)
+    painted.draw(2, 20, slice(0, HEIGHT // 2))
+    sampler = Sampler(path, WIDTH, HEIGHT)
+    sampler.run(lambda _: len(sampler.gaps_us) > 20, check_us=0)
+    assert sampler.sightings == []
+    painted.draw(2, 20)
+    sampler.run(lambda _: bool(sampler.sightings) or len(sampler.gaps_us) > 5000, check_us=0)
+    sampler.close()
+    assert [sighting.code for sighting in sampler.sightings] == [Code(2, 20)]
+
+
+@pytest.mark.quick
+def test_a_screen_of_another_size_is_refused(tmp_path: Path) -> None:
+    path = framebuffer_file(tmp_path / "screen")
+    with pytest.raises(ScreenError, match="640x360, not 1280x720"):
+        Sampler(path, 1280, 720)
+
+
+@pytest.mark.quick
+def test_latency_is_joined_by_the_time_in_the_code() -> None:
+    high = 3 << 32  # the code carries the low 32 bits only
+    sent = [SentFrame(n, high + 40_000 * n, high + 40_000 * n + 1000, high + 40_000 * n + 6000) for n in range(5)]
+    seen = [
+        Sighting(Code(n + 7, 40_000 * n), high + 40_000 * n + 12_000 + n)
+        for n in (0, 1, 3, 4)  # 2 was never shown
+    ] + [Sighting(Code(11, 160_000), high + 999_999)]  # shown again later: the first time counts
+    figures = join(sent, seen, {3: 11_500}, (high + 40_000, high + 200_000))
+    assert figures.sent == 4
+    assert figures.screen_ms == [12.001, 12.003, 12.004]
+    assert figures.encode_ms == [5.0] * 3
+    assert figures.receive_ms == pytest.approx([7.001, 7.003, 7.004])
+    assert figures.difference_ms == [0.503]
+
+
+@pytest.mark.quick
+def test_frame_logs_keep_whole_numbers_and_leave_the_unknown_out(tmp_path: Path) -> None:
+    log = tmp_path / "frames.csv"
+    log.write_text(
+        "frame_id,capture_us,outcome,encode_in_us,encode_out_us\n1,100,presented,101,103\n2,,lost,,\n3,300,x,,\n"
+    )
+    rows = read_frames(log)
+    assert rows[1] == {"frame_id": 2}
+    assert sent_frames(rows) == [SentFrame(1, 100, 101, 103), SentFrame(3, 300, None, None)]
+    assert read_frames(tmp_path / "missing.csv") == []
+
+
+@pytest.mark.quick
+def test_a_summary_of_nothing_is_unknown_and_never_zero() -> None:
+    assert summary([]) == {"p50": None, "p95": None, "p99": None, "max": None, "n": 0}
+    assert summary([float(n) for n in range(1, 101)]) == {"p50": 50, "p95": 95, "p99": 99, "max": 100, "n": 100}
+
+
+@pytest.mark.quick
+def test_delimiters_are_taken_off_the_end_of_a_datagram_only() -> None:
+    assert strip(b"\x00\x00\x01\x65abc\x00\x00\x00\x01\x09\xf0") == b"\x00\x00\x01\x65abc"
+    assert strip(b"\x00\x00\x00\x01\x09\xf0\x00\x00\x01\x65") == b"\x00\x00\x00\x01\x09\xf0\x00\x00\x01\x65"
+    assert strip(b"\x00\x00\x00\x01\x09\xf0") == b""
+
+
+@pytest.mark.quick
+def test_every_row_sends_the_same_stream() -> None:
+    settings = Settings("1920x1080@25", 1920, 1080, 8_000_000, 15.0, 5)
+    commands = {feed: sender_command(feed, 5004, settings, Path("f.csv")) for feed in ("thinair", "rtp", "annexb")}
+    assert commands["thinair"][4:6] == ["--to", "127.0.0.1:5004"]
+    assert commands["annexb"][4:6] == ["--plain", "annexb://127.0.0.1:5004"]
+    assert len({tuple(command[6:]) for command in commands.values()}) == 1
+
+
+@pytest.mark.quick
+def test_peers_are_chosen_by_name_and_our_own_rows_are_always_there() -> None:
+    assert choose("all") == list(PEERS)
+    assert [peer.name for peer in choose("none")] == ["thinair", "floor"]
+    assert [peer.name for peer in choose("mpv")] == ["thinair", "floor", "mpv"]
+    with pytest.raises(ValueError, match="vlc"):
+        choose("vlc,mpv")
+
+
+def place(home: Path) -> Place:
+    return Place(":9", free_port(), WIDTH, HEIGHT, "640x360@25", home)
+
+
+@pytest.mark.quick
+def test_every_peer_is_told_its_port_or_its_session_description(tmp_path: Path) -> None:
+    where = place(tmp_path)
+    for peer in PEERS:
+        command = " ".join(peer.command(where))
+        assert peer.name == "floor" or str(where.port) in command or str(where.sdp) in command
+
+
+@pytest.mark.quick
+def test_a_missing_peer_says_so_in_the_table_and_in_the_file() -> None:
+    row = Row("mpv", INSTALL)
+    content = row.as_json()
+    assert content["note"] == "not installed; make bench-setup"
+    assert content["screen_latency_ms"]["p50"] is None
+    assert (content["shown"], content["sent"]) == (0, 0)
+    assert line(content).split(maxsplit=1) == ["mpv", INSTALL]
+
+
+@pytest.mark.quick
+def test_the_file_and_the_footer_hold_sampling_error_and_agreement() -> None:
+    figures = join([SentFrame(1, 1000, 1100, 1200)], [Sighting(Code(1, 1000), 3000)], {1: 1400}, (0, 5000))
+    watched = {"steal_share": 0.0, "foreign_share": 0.3, "load_average": [1.0], "unfit": ["busy"]}
+    result = as_json([Row("thinair", "", figures, [0.2, 0.4], watched)], watched)
+    assert result["schema"] == SCHEMA == "thinair.bench-glass/1"
+    assert result["rows"][0]["in_band_vs_screen_ms"]["p50"] == 0.6
+    assert result["rows"][0]["unfit"] == ["busy"]
+    assert result["sampling"]["gap_ms"]["max"] == 0.4
+    assert result["sampling"]["rate_hz"] == 3333
+    text = footer(result)
+    assert "0.60 ms" in text
+    assert "max 0.40 ms" in text
+    assert "unfit: busy" in text
+
+
+SETTINGS = Settings("640x360@25", WIDTH, HEIGHT, 2_000_000, 1.0, 0)
+
+
+@pytest.mark.display
+def test_a_peer_that_is_not_installed_says_so_in_its_row() -> None:
+    row = measure(Peer("nobody", "", "rtp", lambda _: ["no-such-player"]), SETTINGS)
+    assert (row.note, row.figures) == (INSTALL, None)
+
+
+@pytest.mark.display
+def test_a_peer_that_ends_early_says_so_in_its_row() -> None:
+    row = measure(Peer("nobody", "", "", lambda _: ["sh", "-c", "echo no codec; exit 4"]), SETTINGS)
+    assert row.note == "receiver ended with code 4: no codec"
+
+
+@pytest.mark.display
+def test_the_floor_is_measured_on_a_real_screen() -> None:
+    (floor,) = (peer for peer in PEERS if peer.name == "floor")
+    row = measure(floor, SETTINGS)
+    assert row.figures is not None, row.note
+    assert row.figures.sent >= 20
+    assert len(row.figures.screen_ms) >= row.figures.sent - 2
+    assert all(0 < latency < 1000 for latency in row.figures.screen_ms)
+    assert row.conditions is not None
+    assert row.gaps_ms
+
+
+@pytest.mark.display
+def test_the_screen_file_is_gone_with_its_server() -> None:
+    with xvfb(WIDTH, HEIGHT) as screen:
+        header = screen.file.read_bytes()[:100]
+        assert Framebuffer.parse(header).width == WIDTH
+        directory = screen.file.parent
+    assert not os.path.lexists(directory)
