@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from link.errors import DeviceError
 from link.native import AccessUnit, BitstreamError, parse_sps, split_nals
@@ -15,7 +15,7 @@ _SPS = 7
 
 
 class Decoder:
-    """Slice threads add no delay, frame threads do (one picture each). `counters` tells what was not decoded and why."""
+    """Slice threads add no delay, frame threads one picture each. `counters` tells what was not decoded and why."""
 
     def __init__(self, threads: int = 2) -> None:
         self._threads = threads
@@ -38,13 +38,13 @@ class Decoder:
         self._context = context
 
     def decode(self, unit: AccessUnit) -> av.VideoFrame | None:
-        """The picture, or None with a reason counted. A damaged picture is returned and counted as corrupt by `is_corrupt`."""
+        """The picture, or None with a reason counted. A damaged picture is returned, counted as corrupt."""
         import av
 
         if unit.sps and not self._carried(unit):
             self.counters["refused"] += 1
             return None
-        packet = av.Packet(unit)
+        packet = av.Packet(cast(Any, unit))  # any buffer will do; the stubs know bytes only
         packet.pts = unit.frame_id
         try:
             frames = self._context.decode(packet)

@@ -1,11 +1,12 @@
-"""`thinair play`: the C pump completes access units, a thread decodes, a thread presents, this asyncio loop keeps the session
-and the books. What it does for a frame waits until that frame is on the screen."""
+"""`thinair play`: the C pump completes access units, a thread decodes, a thread presents, this asyncio loop keeps the
+session and the books. What it does for a frame waits until that frame is on the screen."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import gc
+import itertools
 import secrets
 import signal
 import sys
@@ -20,10 +21,21 @@ from link.errors import Exit, LinkError, NetworkError, NoPeerError
 from link.native import AccessUnit, Rx, now_us, realtime
 from link.session import ARRIVALS, MediaDescription, NewSender, ReceiverSession, SenderBack, SenderChanged, SenderLost
 from link.trace import TraceBook
+from receiver import hud
 from receiver.decode import Decoder
 from receiver.mailbox import Mailbox
-from receiver.report import SCHEMA, Figures, FrameCsv, clock_section, latency_section, milliseconds, write_json
-from receiver.screen import Screen, Shown, Showing
+from receiver.report import (
+    RECENT_FRAMES,
+    SCHEMA,
+    Figures,
+    FrameCsv,
+    Rates,
+    clock_section,
+    latency_section,
+    milliseconds,
+    write_json,
+)
+from receiver.screen import Screen, Showing, Shown
 from receiver.table import LiveTable
 
 if TYPE_CHECKING:
@@ -32,6 +44,7 @@ if TYPE_CHECKING:
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 _SLOTS = 16
 _TICK_S = 1 / 60
+_HUD_TICKS = 15
 _WAIT_US = 100_000
 _POLL_S = 0.05  # how soon media that completes no frame is noticed
 
@@ -66,7 +79,9 @@ def _open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
     except ValueError as error:
         raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error
     except OSError as error:
-        raise NetworkError(f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another") from error
+        raise NetworkError(
+            f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another"
+        ) from error
 
 
 @dataclass(slots=True)
@@ -89,6 +104,7 @@ class Player:
         self.clock = self.session.clock
         self.book = TraceBook(self.clock)
         self.figures = Figures()
+        self.rates = Rates()
         self.decoder = Decoder(config.decoder_threads)
         self.notes = list(rx.notes)
         self.sender: NewSender | None = None
@@ -177,9 +193,32 @@ class Player:
             self.rx.send_control(*out)
 
     async def _tick(self) -> None:
-        while True:
+        """Glass age at each refresh; the HUD's figures four times a second, between pictures."""
+        for count in itertools.count():
             await asyncio.sleep(_TICK_S)
-            self.figures.glass.tick(now_us())
+            age_us = self.figures.glass.tick(now_us())
+            if count % _HUD_TICKS == 0:
+                self.rates.update(self.figures, now_us())
+                self._screen.hud.figures = self._hud_figures(age_us)
+
+    def _hud_figures(self, age_us: float | None) -> hud.Figures:
+        figures, media, showing = self.figures, self.description, self.showing()
+        latency = milliseconds(figures.latency, RECENT_FRAMES)
+        estimate = self.clock.estimate(now_us())
+        mode = f"{media.width}x{media.height}@{media.rate}" if media else "x".join(map(str, showing.size or ()))
+        return hud.Figures(
+            name=media.name if media else self.mode,
+            mode=mode,
+            fps=self.rates.fps,
+            latency_ms=(latency["p50"], latency["p95"], latency["p99"]),
+            bound_ms=None if estimate is None else estimate.bound_us / 1000,
+            glass_age_ms=None if age_us is None else age_us / 1000,
+            lost=figures.lost,
+            repaired=figures.repaired,
+            bitrate_bps=self.rates.bitrate_bps,
+            presenter=showing.presenter,
+            stamp_quality=showing.stamp_quality,
+        )
 
     def _see_media(self, now: int) -> None:
         last_us, _ = self.rx.progress()
@@ -309,7 +348,7 @@ class Player:
             self.figures.add(trace)
             self._csv.add(trace)
 
-    # ---- what others see ----------------------------------------------------------------------------------------------
+    # ---- what others see ------------------------------------------------------------------------------------
 
     def showing(self) -> Showing:
         return self._screen.showing

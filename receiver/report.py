@@ -14,10 +14,12 @@ from link.stats import GlassAge, Series
 from link.trace import STAGES, FrameTrace, Outcome
 
 SCHEMA = "thinair.report/1"
+RECENT_FRAMES = 250  # what live figures speak of
+_RATE_INTERVAL_US = 1_000_000
 COLUMNS = (
     "frame_id", "outcome", "capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us",
-    "first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "presented_us", "capture_to_present_us",
-    "bound_us", "bytes", "packets", "key", "gap",
+    "first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "presented_us",
+    "capture_to_present_us", "bound_us", "bytes", "packets", "key", "gap",
 )  # fmt: skip
 _SENDER_STAMPS = ("capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us")
 _LOCAL_STAMPS = ("first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "presented_us")
@@ -71,6 +73,24 @@ class Figures:
         }
 
 
+@dataclass(slots=True)
+class Rates:
+    """Pictures shown and bits received per second, between the last two updates."""
+
+    fps: float | None = None
+    bitrate_bps: float = 0.0
+    _then: tuple[int, int, int] | None = None
+
+    def update(self, figures: Figures, now_us: int) -> None:
+        if self._then is not None and now_us - self._then[0] < _RATE_INTERVAL_US:
+            return
+        if self._then is not None:
+            seconds = (now_us - self._then[0]) / 1e6
+            self.fps = (figures.presented - self._then[1]) / seconds
+            self.bitrate_bps = (figures.bytes - self._then[2]) * 8 / seconds
+        self._then = (now_us, figures.presented, figures.bytes)
+
+
 def milliseconds(series: Series, last: int | None = None) -> dict[str, float | None]:
     """A summary of µs in ms, to the microsecond."""
     return {
@@ -97,7 +117,7 @@ def clock_section(estimate: ClockEstimate | None) -> dict[str, float | None]:
 
 
 class FrameCsv:
-    """One row per finished frame. Stamps of the sender are given on the local clock, empty where the clock is unknown."""
+    """One row per finished frame. Sender stamps are given on the local clock, empty where that is unknown."""
 
     def __init__(self, path: Path | None) -> None:
         self._file: Any = None
@@ -116,8 +136,8 @@ class FrameCsv:
         sender = [_whole(trace.local(getattr(trace, name))) for name in _SENDER_STAMPS]
         local = [_whole(getattr(trace, name)) for name in _LOCAL_STAMPS]
         self._rows.writerow(
-            [trace.frame_id, trace.outcome.value, *sender, *local, _whole(trace.capture_to_present_us), _whole(trace.bound_us),
-             trace.size, trace.packets, int(trace.key), int(trace.gap)]
+            [trace.frame_id, trace.outcome.value, *sender, *local, _whole(trace.capture_to_present_us),
+             _whole(trace.bound_us), trace.size, trace.packets, int(trace.key), int(trace.gap)]
         )  # fmt: skip
 
     def close(self) -> None:

@@ -166,4 +166,3 @@ def _black(size: tuple[int, int]) -> av.VideoFrame:
     for plane, value in zip(frame.planes, (16, 128, 128), strict=True):
         plane.update(bytes([value]) * plane.buffer_size)
     return frame
-

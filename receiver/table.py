@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from link.native import now_us
 from link.trace import STAGES
-from receiver.report import milliseconds
+from receiver.report import RECENT_FRAMES, milliseconds
 
 if TYPE_CHECKING:
     from receiver.player import Player
 
 _INTERVAL_S = 0.5
 _LINE_INTERVAL_S = 2.0
-_RECENT = 250  # frames that the live figures speak of
 
 
 class LiveTable:
@@ -23,7 +22,6 @@ class LiveTable:
         self._player = player
         self._terminal = sys.stdout.isatty()
         self._drawn = 0  # lines on the terminal to go back over
-        self._bytes, self._at_us, self._frames = 0, 0, 0
 
     def say(self, text: str) -> None:
         self._erase()
@@ -44,10 +42,10 @@ class LiveTable:
         if not self._player.figures.completed:
             return
         if not self._terminal:
-            print(self._summary(_RECENT), flush=True)
+            print(self._summary(RECENT_FRAMES), flush=True)
             return
         self._erase()
-        lines = self._lines(_RECENT)
+        lines = self._lines(RECENT_FRAMES)
         print("\n".join(lines), flush=True)
         self._drawn = len(lines)
 
@@ -73,21 +71,12 @@ class LiveTable:
         latency, age = milliseconds(figures.latency, recent), milliseconds(figures.glass.ages, recent)
         estimate = player.clock.estimate(now_us())
         bound = "unknown clock" if estimate is None else f"± {estimate.bound_us / 1000:.2f} ms"
-        rate_bps, rate_fps = self._rates()
         return (
-            f"late {_number(latency['p50'])}/{_number(latency['p95'])} ms p50/p95 {bound}, glass age {_number(age['p50'])} ms, "
-            f"{rate_fps:.1f} fps, {rate_bps / 1e6:.2f} Mbit/s | presented {figures.presented}, "
+            f"late {_number(latency['p50'])}/{_number(latency['p95'])} ms p50/p95 {bound}, "
+            f"glass age {_number(age['p50'])} ms, {_number(player.rates.fps)} fps, "
+            f"{player.rates.bitrate_bps / 1e6:.2f} Mbit/s | presented {figures.presented}, "
             f"superseded {figures.superseded}, lost {figures.lost}"
         )
-
-    def _rates(self) -> tuple[float, float]:
-        now, figures = now_us(), self._player.figures
-        seconds = (now - self._at_us) / 1e6
-        rates = ((figures.bytes - self._bytes) * 8 / seconds, (figures.completed - self._frames) / seconds)
-        if self._at_us == 0:
-            rates = (0.0, 0.0)
-        self._bytes, self._frames, self._at_us = figures.bytes, figures.completed, now
-        return rates
 
 
 def _number(value: float | None) -> str:

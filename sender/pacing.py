@@ -15,7 +15,8 @@ _SIOCGIFADDR = 0x8915
 
 
 def pace_us(setting: str | int, host: str, rate: Fraction, bitrate_bps: int, max_packet: int) -> int:
-    """Microseconds between groups. `auto`: 0 on a wire, on WiFi such that a frame leaves within 8 ms or half its interval."""
+    """Microseconds between groups. `auto`: 0 on a wire; on WiFi a frame leaves within 8 ms or
+    half its interval."""
     if setting == "off":
         return 0
     if isinstance(setting, int):

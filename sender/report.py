@@ -39,20 +39,26 @@ class FrameLog:
             self._rows.writerow(COLUMNS)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._file is not None:
             self._file.close()
 
     def add(
-        self, picture: Picture, unit: AccessUnitOut, frame_id: int, size: int, packets: int, sent: tuple[int, int, int] | None
+        self,
+        picture: Picture,
+        unit: AccessUnitOut,
+        frame_id: int,
+        size: int,
+        packets: int,
+        sent: tuple[int, int, int] | None,
     ) -> None:
         if self._rows is None:
             return
         first_us, last_us = (sent[1], sent[2]) if sent is not None and sent[0] == frame_id else ("", "")
-        self._rows.writerow(
-            (frame_id, picture.seq, picture.capture_us, picture.dequeue_us, unit.encode_in_us, unit.encode_out_us, first_us,
-             last_us, size, packets, int(unit.key), picture.skipped)
-        )  # fmt: skip
+        stamps = (picture.capture_us, picture.dequeue_us, unit.encode_in_us, unit.encode_out_us, first_us, last_us)
+        self._rows.writerow((frame_id, picture.seq, *stamps, size, packets, int(unit.key), picture.skipped))
 
 
 def write_report(path: Path, service: Service) -> None:

@@ -1,4 +1,5 @@
-"""`thinair send`: one thread makes pictures into access units, an asyncio loop keeps the session; the C pump owns the packets."""
+"""`thinair send`: one thread turns pictures into access units, an asyncio loop keeps the session, the C pump owns the
+packets."""
 
 from __future__ import annotations
 
@@ -40,7 +41,9 @@ def run(config: SenderConfig) -> int:
     encoder: Encoder | None = None
     tx: Tx | None = None
     try:
-        key_interval_s = config.key_interval_s if mode == "thinair" else min(config.key_interval_s, _PLAIN_KEY_INTERVAL_S)
+        key_interval_s = (
+            config.key_interval_s if mode == "thinair" else min(config.key_interval_s, _PLAIN_KEY_INTERVAL_S)
+        )
         encoder = open_encoder(
             EncoderConfig(source.mode, config.bitrate_bps, int(key_interval_s * 1e6), source.colour),
             preset=config.preset,
@@ -178,7 +181,11 @@ class Service:
             loop.remove_reader(self.tx.eventfd)
             session.close(now_us())
             self._talk(session)
-            self.control = {"lost_packets": session.tally.lost, "reported_packets": session.tally.judged, **session.dropped}
+            self.control = {
+                "lost_packets": session.tally.lost,
+                "reported_packets": session.tally.judged,
+                **session.dropped,
+            }
 
     def _talk(self, session: SenderSession) -> None:
         if self._key_us:
@@ -227,7 +234,7 @@ class Service:
         unit = self.encoder.encode(picture)
         if unit.key:
             self._key_us = unit.encode_out_us
-        data = rewrite_au(unit.data) if unit.key else unit.data
+        data = memoryview(rewrite_au(unit.data) if unit.key else unit.data)
         frame_id = self.counts.encoded & 0xFFFFFFFF
         self.counts.encoded += 1
         try:
@@ -252,7 +259,7 @@ class Service:
     def _after(self, picture: Picture, unit: AccessUnitOut, frame_id: int, size: int, packets: int) -> None:
         """What can wait until the frame is on its way."""
         if self._log is not None:
-            self._log.add(picture, unit, frame_id, size, packets, self.tx.sent())
+            self._log.add(picture, unit, frame_id=frame_id, size=size, packets=packets, sent=self.tx.sent())
         if self._sdp_due and unit.key and self.config.sdp is not None:
             self._sdp_due = False
             self._write_sdp(self.config.sdp, unit.data)

@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     demo = commands.add_parser(
-        "demo", help="send and play on this machine", description="Sender and player on this machine, with a live table."
+        "demo",
+        help="send and play on this machine",
+        description="Sender and player on this machine, with a live table.",
     )
     _add_demo_arguments(demo)
     demo.set_defaults(run=_demo)
@@ -48,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     send.set_defaults(run=_send)
 
     play = commands.add_parser(
-        "play", help="show a picture", description="Shows what a sender sends. Keys: q quit, f full screen, h figures, ? help."
+        "play",
+        help="show a picture",
+        description="Shows what a sender sends. Keys: q quit, f full screen, h figures, ? help.",
     )
     add_arguments(play, ReceiverConfig)
     play.set_defaults(run=_play)

@@ -1,7 +1,9 @@
 """The C extension: packets, access units and pixels. Everything else imports it through link/native.py."""
 
-from collections.abc import Buffer, Sequence
+from collections.abc import Sequence
 from typing import Any, final
+
+from typing_extensions import Buffer
 
 # ---- core -------------------------------------------------------------------------------------------------
 DROP_REASONS: tuple[str, ...]
