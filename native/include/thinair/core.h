@@ -29,7 +29,7 @@ typedef enum ta_drop {
     TA_DROP_ADDRESS,    /* from a peer that has no session */
     TA_DROP_DUPLICATE,  /* packet held already */
     TA_DROP_LATE,       /* its frame is decided already */
-    TA_DROP_SEQUENCE,   /* far outside the window (a jump) */
+    TA_DROP_SEQUENCE,   /* far outside the window (a jump), or inside another frame's numbers */
     TA_DROP_OVERSIZE,   /* packet, frame or access unit above its bound */
     TA_DROP_ELEMENT,    /* frame element missing or contradicting itself */
     TA_DROP_STAP,       /* STAP-A with lying lengths */
@@ -218,6 +218,7 @@ ta_status ta_austream_open(ta_austream **out, const ta_austream_config *config);
 void ta_austream_push(ta_austream *s, const uint8_t *data, size_t size, uint64_t arrival_us);
 ta_status ta_austream_next(ta_austream *s, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info);
 uint64_t ta_austream_deadline(const ta_austream *s);
+void ta_austream_reset(ta_austream *s);                    /* new peer: forget bytes, keep counters */
 const uint64_t *ta_austream_drops(const ta_austream *s);
 void ta_austream_close(ta_austream **s);
 

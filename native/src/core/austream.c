@@ -50,6 +50,14 @@ void ta_austream_close(ta_austream **s) {
     *s = NULL;
 }
 
+void ta_austream_reset(ta_austream *s) {
+    s->size = s->scan = s->longest = s->newest = 0;
+    s->state = HUNT;
+    s->has_slice = s->fresh = false;
+    s->flags = s->lost = s->packets = 0;
+    s->frame_id = 0;
+}
+
 const uint64_t *ta_austream_drops(const ta_austream *s) { return s->drops; }
 
 /* Forgets the first `bytes`; what is left came with the newest datagram. */
@@ -193,7 +201,7 @@ ta_status ta_austream_next(ta_austream *s, uint64_t now_us, uint8_t *out, size_t
             continue;
         }
         if (s->state != IN_UNIT) { /* nothing to keep but the beginning of a start code */
-            discard(s, s->scan);
+            discard(s, s->scan > 0 ? s->scan - 1 : 0);
             return TA_AGAIN;
         }
         if (s->size > s->config.max_au) {

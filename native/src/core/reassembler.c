@@ -231,6 +231,17 @@ static bool element_agrees(const slot *s, const ta_rtp *p) {
            (uint32_t)s->rtp_time == p->time;
 }
 
+/* Frames of a plain stream lie one after the other; a packet that would make two overlap is a lie. */
+static bool overlaps(const ta_reassembler *r, size_t k, bool found, uint64_t place) {
+    uint64_t begin = place, end = place + 1;
+    if (found) {
+        begin = place < r->held[k]->begin ? place : r->held[k]->begin;
+        end = place + 1 > r->held[k]->end ? place + 1 : r->held[k]->end;
+    }
+    size_t next = k + found;
+    return (k > 0 && r->held[k - 1]->end > begin) || (next < r->held_count && r->held[next]->begin < end);
+}
+
 static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
     slot *s = r->held[k];
     size_t at = (uint16_t)(p->seq - s->base) % TA_MAX_FRAME_PACKETS;
@@ -259,6 +270,7 @@ static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, 
     s->sizes[at] = (uint16_t)p->payload_size;
     s->bytes += p->payload_size;
     s->have++;
+    s->complete = false; /* plain: one that seemed to begin with its SPS may have begun before */
     complete(r, k, arrival_us);
     if (!r->config.elements) { /* its neighbours may have learned where they begin or end */
         if (k > 0)
@@ -271,7 +283,7 @@ static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, 
 /* Whether a packet that lies before all others may still come in: only while nothing is decided. */
 static bool lower_floor(ta_reassembler *r, uint64_t place) {
     uint64_t reach = r->config.elements ? r->config.window_frames : START_PACKETS;
-    if (r->started || r->floor - place > reach)
+    if (r->started || r->spare_count == 0 || r->floor - place > reach)
         return false;
     r->floor = place;
     return true;
@@ -285,17 +297,22 @@ static void accept(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t 
     }
     if (r->has_given_up_time && p->time == r->given_up_time) {
         r->drops[TA_DROP_LATE]++; /* the tail of a frame that was given up */
-        r->floor = place + 1;
+        if (r->held_count == 0 || place < r->held[0]->begin)
+            r->floor = place + 1;
         r->has_given_up_time = !p->marker;
         return;
     }
     size_t k = find_slot(r, p, place, &found);
+    if (!r->config.elements && overlaps(r, k, found, place)) {
+        r->drops[TA_DROP_SEQUENCE]++;
+        return;
+    }
     if (found && r->config.elements && !element_agrees(r->held[k], p)) {
         r->drops[TA_DROP_ELEMENT]++;
         return;
     }
     if (!found) {
-        if (r->spare_count == 0) { /* nobody took the frames that were ready */
+        if (r->spare_count == 0) { /* complete, or it would have been given up: nobody took the frames that were ready */
             lose(r, 1, TA_DROP_QUEUE_FULL);
             pass(r, r->held[0]);
             release(r, 0);
