@@ -49,6 +49,7 @@ class FrameLog:
         self,
         picture: Picture,
         unit: AccessUnitOut,
+        *,
         frame_id: int,
         size: int,
         packets: int,

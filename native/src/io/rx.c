@@ -3,6 +3,7 @@
 #include "thinair/io.h"
 
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 
 #include "sys.h"
 
-enum { BATCH = 64, MAX_SLOTS = 64, ARRIVALS = 1024, DATAGRAM = 65536, SILENT_PEER_US = 1000000 };
+enum { BATCH = 64, MAX_SLOTS = 65, ARRIVALS = 1024, DATAGRAM = 65536, SILENT_PEER_US = 1000000 };
 
 typedef enum slot_state { SLOT_FREE, SLOT_READY, SLOT_TAKEN } slot_state;
 
@@ -39,11 +40,12 @@ struct ta_rx {
     pthread_cond_t ready;
     ta_reassembler *frames;
     ta_austream *stream;
-    ta_slot slots[MAX_SLOTS];
+    ta_slot slots[MAX_SLOTS]; /* as many as configured and a spare one, into which the newest unit always fits */
     uint32_t slot_count;
     ta_slot *queue[MAX_SLOTS]; /* ready, oldest first */
     size_t queue_head, queue_count;
     uint32_t owed_lost; /* frames thrown away after completion, told with the next unit */
+    bool owed_gap;      /* the next unit follows on nothing that was handed over */
     int references;     /* the pump itself and each taken slot */
     bool have_peer;
     ta_address peer;
@@ -59,11 +61,14 @@ struct ta_rx {
 static void forget_frames(ta_rx *rx) {
     if (rx->frames)
         ta_reassembler_reset(rx->frames);
+    if (rx->stream)
+        ta_austream_reset(rx->stream);
     for (; rx->queue_count > 0; rx->queue_count--) {
         rx->queue[rx->queue_head]->state = SLOT_FREE;
         rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
     }
     rx->owed_lost = 0;
+    rx->owed_gap = rx->stats.frames > 0;
     rx->arrival_count = 0;
 }
 
@@ -126,33 +131,33 @@ static ta_slot *free_slot(ta_rx *rx) {
     return NULL;
 }
 
-/* Moves completed units into the ring. Nobody takes them: all that wait are stale, and the decoder needs a key frame anyway. */
+/* Nobody takes them: all that wait are stale, and the decoder needs a key frame anyway. */
+static void drop_waiting(ta_rx *rx) {
+    rx->drops[TA_DROP_QUEUE_FULL] += rx->queue_count;
+    rx->owed_lost += (uint32_t)rx->queue_count;
+    for (; rx->queue_count > 0; rx->queue_count--) {
+        rx->owed_lost += rx->queue[rx->queue_head]->info.lost_before;
+        rx->queue[rx->queue_head]->state = SLOT_FREE;
+        rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
+    }
+}
+
+/* Moves completed units into the ring. Where every slot is in Python's hands the reassembler keeps the rest, bounded. */
 static void deliver(ta_rx *rx, uint64_t now_us) {
     bool any = false;
-    for (;;) {
-        ta_slot *slot = free_slot(rx);
-        if (!slot && rx->queue_count > 0) {
-            rx->drops[TA_DROP_QUEUE_FULL] += rx->queue_count;
-            rx->owed_lost += (uint32_t)rx->queue_count;
-            for (; rx->queue_count > 0; rx->queue_count--) {
-                rx->owed_lost += rx->queue[rx->queue_head]->info.lost_before;
-                rx->queue[rx->queue_head]->state = SLOT_FREE;
-                rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
-            }
-            continue;
-        }
-        if (!slot) /* every slot is in Python's hands: the reassembler keeps the rest, bounded */
-            break;
-        if (next_unit(rx, now_us, slot) != TA_OK)
-            break;
+    ta_slot *slot;
+    while ((slot = free_slot(rx)) && next_unit(rx, now_us, slot) == TA_OK) {
         rx->stats.frames++;
         rx->stats.lost_frames += slot->info.lost_before;
-        if (rx->owed_lost > 0) {
+        slot->state = SLOT_READY;
+        if (!free_slot(rx)) /* it stands in the spare one */
+            drop_waiting(rx);
+        if (rx->owed_lost > 0 || rx->owed_gap) {
             slot->info.lost_before += rx->owed_lost;
             slot->info.flags |= TA_AU_GAP;
             rx->owed_lost = 0;
+            rx->owed_gap = false;
         }
-        slot->state = SLOT_READY;
         rx->queue[(rx->queue_head + rx->queue_count++) % MAX_SLOTS] = slot;
         any = true;
     }
@@ -160,11 +165,35 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
         pthread_cond_signal(&rx->ready);
 }
 
+/* One message may hold several datagrams of one size, the last one shorter (udp(7), UDP_GRO). */
+static void take_message(ta_rx *rx, struct msghdr *message, size_t size, uint64_t arrival_us, const ta_address *from) {
+    const uint8_t *data = message->msg_iov->iov_base;
+    size_t segment = size;
+    rx->drops[TA_DROP_SHORT] += size == 0;
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
+        uint32_t value;
+        if (c->cmsg_len < CMSG_LEN(sizeof value))
+            continue;
+        memcpy(&value, CMSG_DATA(c), sizeof value);
+        if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO && value > 0)
+            segment = value;
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL)
+            rx->stats.kernel_drops = value;
+    }
+    for (size_t at = 0; at < size; at += segment) {
+        const size_t part = size - at < segment ? size - at : segment;
+        if (rx->mode == TA_MODE_ANNEXB || !ta_is_rtcp(data + at, part))
+            take_media(rx, data + at, part, arrival_us, from);
+        else if (!ta_control_ring_put(&rx->control, data + at, part, arrival_us, from))
+            rx->drops[TA_DROP_CONTROL]++;
+    }
+}
+
 static void receive_batch(ta_rx *rx) {
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
     ta_address from[BATCH];
-    _Alignas(struct cmsghdr) char control[BATCH][96];
+    _Alignas(struct cmsghdr) char control[BATCH][128];
     for (int i = 0; i < BATCH; i++) {
         vectors[i] = (struct iovec){rx->datagrams + (size_t)i * DATAGRAM, DATAGRAM};
         messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i].storage,
@@ -180,22 +209,9 @@ static void receive_batch(ta_rx *rx) {
     uint64_t now_us = ta_now_us(), wall_ns = ta_realtime_ns();
     pthread_mutex_lock(&rx->lock);
     for (int i = 0; i < n; i++) {
-        struct msghdr *h = &messages[i].msg_hdr;
-        const uint8_t *data = vectors[i].iov_base;
-        from[i].size = h->msg_namelen;
-        for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c))
-            if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_RXQ_OVFL) {
-                uint32_t lost;
-                memcpy(&lost, CMSG_DATA(c), sizeof lost);
-                rx->stats.kernel_drops = lost;
-            }
-        uint64_t arrival_us = ta_arrival_us(h, now_us, wall_ns);
-        if (rx->mode != TA_MODE_ANNEXB && ta_is_rtcp(data, messages[i].msg_len)) {
-            if (!ta_control_ring_put(&rx->control, data, messages[i].msg_len, arrival_us, &from[i]))
-                rx->drops[TA_DROP_CONTROL]++;
-        } else {
-            take_media(rx, data, messages[i].msg_len, arrival_us, &from[i]);
-        }
+        from[i].size = messages[i].msg_hdr.msg_namelen;
+        take_message(rx, &messages[i].msg_hdr, messages[i].msg_len, ta_arrival_us(&messages[i].msg_hdr, now_us, wall_ns),
+                     &from[i]);
     }
     deliver(rx, now_us);
     pthread_mutex_unlock(&rx->lock);
@@ -238,7 +254,8 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
     ta_status status = ta_udp_open(&rx->fd, &rx->family, config->host, config->port, &rx->port);
     if (status != TA_OK)
         return status;
-    int asked = config->receive_buffer;
+    int asked = config->receive_buffer, on = 1;
+    setsockopt(rx->fd, SOL_UDP, UDP_GRO, &on, sizeof on); /* fewer, larger messages; without it one by one */
     if (setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUFFORCE, &asked, sizeof asked) < 0)
         setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof asked);
     socklen_t size = sizeof rx->stats.receive_buffer;
@@ -250,7 +267,7 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
         return TA_ESYS;
     if (!(rx->datagrams = malloc((size_t)BATCH * DATAGRAM)))
         return TA_ENOMEM;
-    for (uint32_t i = 0; i < config->slots; i++, rx->slot_count++) {
+    for (uint32_t i = 0; i < config->slots + 1; i++, rx->slot_count++) {
         rx->slots[i].rx = rx;
         if (!(rx->slots[i].data = malloc(rx->max_au)))
             return TA_ENOMEM;
@@ -264,7 +281,7 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
 
 ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config) {
     *out = NULL;
-    if (config->slots < 2 || config->slots > MAX_SLOTS)
+    if (config->slots < 2 || config->slots >= MAX_SLOTS)
         return TA_EINVAL;
     ta_rx *rx = calloc(1, sizeof *rx);
     if (!rx)

@@ -1,8 +1,9 @@
 /* Sending pump. push() packetizes into a ring and sends the first group itself, so that an unpaced frame never waits for a
- * thread; the thread sends the groups that pacing holds back, answers clock probes and collects control datagrams. */
+ * thread, and lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back, answers clock probes and collects control datagrams. */
 #include "thinair/io.h"
 
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 
 #include "sys.h"
 
-enum { RING = 2048, BATCH = 64, PROBE_SIZE = 32, ECHO_SIZE = 48, DEVICE_FULL_US = 500 };
+enum { RING = 2048, BATCH = 64, MAX_SEGMENTS = 44, MAX_MESSAGE = 65000, CONTROL_SPACE = CMSG_SPACE(sizeof(uint16_t)) };
+enum { PROBE_SIZE = 32, ECHO_SIZE = 48, DEVICE_FULL_US = 500 };
 
 static const uint8_t AUD_TAIL[6] = {0, 0, 0, 1, 0x09, 0xf0};
 
@@ -41,6 +43,7 @@ struct ta_tx {
     packet *ring;         /* RING packets, first in first out */
     size_t head, count;
     uint64_t next_group_us;
+    bool segments; /* the kernel cuts one message into packets */
     bool blocked; /* the socket's buffer is full: wait for POLLOUT */
     bool media;
     uint64_t cookie, boot_id;
@@ -51,22 +54,64 @@ struct ta_tx {
     ta_control_ring control;
 };
 
+/* A message the kernel cuts into packets (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter. Returns how
+ * many of the packets from `at` on, at most `limit`, it holds. */
+static size_t fill_message(ta_tx *tx, size_t at, size_t limit, struct msghdr *message, struct iovec *vectors,
+                           char *control) {
+    const size_t segment = tx->ring[at % RING].size;
+    size_t n = 0, bytes = 0, size = segment;
+    limit = !tx->segments ? 1 : limit < MAX_SEGMENTS ? limit : MAX_SEGMENTS;
+    while (n < limit && size == segment) { /* a shorter one was the last */
+        packet *p = &tx->ring[(at + n) % RING];
+        if (p->size > segment || bytes + p->size > MAX_MESSAGE)
+            break;
+        size = p->size;
+        bytes += size;
+        vectors[n++] = (struct iovec){p->data, size};
+    }
+    *message = (struct msghdr){
+        .msg_name = &tx->peer.storage, .msg_namelen = tx->peer.size, .msg_iov = vectors, .msg_iovlen = n};
+    if (n > 1) {
+        const uint16_t value = (uint16_t)segment;
+        message->msg_control = control;
+        message->msg_controllen = CONTROL_SPACE;
+        struct cmsghdr *c = CMSG_FIRSTHDR(message);
+        *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof value), .cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT};
+        memcpy(CMSG_DATA(c), &value, sizeof value);
+    }
+    return n;
+}
+
+/* The first `n` packets have been handed to the kernel. */
+static void drop_sent(ta_tx *tx, size_t n, uint64_t before_us, uint64_t after_us) {
+    for (size_t i = 0; i < n; i++) {
+        const packet *p = &tx->ring[(tx->head + i) % RING];
+        tx->stats.bytes += p->size;
+        if (p->first)
+            tx->first_send_us = before_us;
+        if (p->last) {
+            tx->sent = (ta_sent){p->frame_id, p->capture_us, tx->first_send_us, after_us};
+            tx->sent_valid = true;
+        }
+    }
+    tx->head = (tx->head + n) % RING;
+    tx->count -= n;
+}
+
 /* Sends up to `limit` packets from the head of the ring. Called with the lock held. */
 static void send_some(ta_tx *tx, size_t limit) {
     while (limit > 0 && tx->count > 0) {
         struct mmsghdr messages[BATCH];
         struct iovec vectors[BATCH];
-        size_t n = tx->count < limit ? tx->count : limit;
-        n = n < BATCH ? n : BATCH;
-        memset(messages, 0, n * sizeof messages[0]);
-        for (size_t i = 0; i < n; i++) {
-            packet *p = &tx->ring[(tx->head + i) % RING];
-            vectors[i] = (struct iovec){p->data, p->size};
-            messages[i].msg_hdr = (struct msghdr){
-                .msg_name = &tx->peer.storage, .msg_namelen = tx->peer.size, .msg_iov = &vectors[i], .msg_iovlen = 1};
-        }
-        uint64_t before_us = ta_now_us();
-        int done = sendmmsg(tx->fd, messages, (unsigned)n, MSG_DONTWAIT);
+        _Alignas(struct cmsghdr) char control[BATCH][CONTROL_SPACE];
+        size_t held[BATCH], count = 0, filled = 0, most = tx->count < limit ? tx->count : limit;
+        most = most < BATCH ? most : BATCH;
+        for (; filled < most; filled += held[count++])
+            held[count] = fill_message(tx, tx->head + filled, most - filled, &messages[count].msg_hdr, vectors + filled,
+                                       control[count]);
+        const uint64_t before_us = ta_now_us();
+        const int done = sendmmsg(tx->fd, messages, (unsigned)count, MSG_DONTWAIT);
+        size_t left = 0;
         if (done < 0 && errno == EAGAIN) {
             tx->blocked = true;
             return;
@@ -75,27 +120,19 @@ static void send_some(ta_tx *tx, size_t limit) {
             tx->next_group_us = before_us + DEVICE_FULL_US;
             return;
         }
+        if (done < 0 && held[0] > 1) { /* this path cannot cut messages: one by one from now on */
+            tx->segments = false;
+            continue;
+        }
         if (done < 0) { /* no route, link down: this packet is lost, the next may not be */
             tx->stats.send_errors++;
-            done = 1;
-        } else {
-            tx->stats.packets += (uint64_t)done;
+            left = 1;
         }
-        uint64_t after_us = ta_now_us();
-        for (int i = 0; i < done; i++) {
-            const packet *p = &tx->ring[(tx->head + (size_t)i) % RING];
-            tx->stats.bytes += p->size;
-            if (p->first)
-                tx->first_send_us = before_us;
-            if (p->last) {
-                tx->sent = (ta_sent){p->frame_id, p->capture_us, tx->first_send_us, after_us};
-                tx->sent_valid = true;
-            }
-        }
-        tx->head = (tx->head + (size_t)done) % RING;
-        tx->count -= (size_t)done;
-        limit -= (size_t)done;
-        tx->blocked = false;
+        for (int i = 0; i < done; i++)
+            left += held[i];
+        tx->stats.packets += done < 0 ? 0 : left;
+        drop_sent(tx, left, before_us, ta_now_us());
+        limit -= left;
     }
 }
 
@@ -204,6 +241,8 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
     if (setsockopt(tx->fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority) < 0)
         ta_note(&tx->notes, "socket priority 5 refused (%s)", strerror(errno));
     setsockopt(tx->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    int off = 0; /* per message, where asked for; the call tells whether the kernel knows it */
+    tx->segments = setsockopt(tx->fd, SOL_UDP, UDP_SEGMENT, &off, sizeof off) == 0;
     return TA_OK;
 }
 
