@@ -1,0 +1,221 @@
+"""Test card and clips: pace, contents, and what people get wrong."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from link.config import Mode
+from link.errors import ConfigError, FileError
+from sender.sources import Picture, open_source, testcard
+from sender.sources.base import Colour, Pace
+from sender.sources.card import Canvas
+from sender.visualcode import Code, Geometry, Reader
+
+FAST = Mode(640, 360, Fraction(120))
+
+
+def _clip(path: Path, *, size: tuple[int, int] = (320, 240), pictures: int = 12, rate: int = 60, codec: str = "libx264",
+          bt709: bool = False) -> str:  # fmt: skip
+    """A clip whose n-th picture is grey of level 40 + 10 n."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
+        stream.codec_context.colorspace = 1 if bt709 else 6
+        for i in range(pictures):
+            frame = av.VideoFrame(*size, "yuv420p")
+            canvas = Canvas.of(frame)
+            canvas.y[:], canvas.u[:], canvas.v[:] = 40 + 10 * i, 128, 128
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return f"file:{path}"
+
+
+def _take(spec: str, count: int, mode: Mode | None = None) -> tuple[list[tuple[Picture, int]], Mode, Colour]:
+    """(picture, its grey level in the middle) of the first pictures."""
+    source = open_source(spec, mode)
+    taken = []
+    for _ in range(count):
+        picture = source.next()
+        assert picture is not None
+        y = Canvas.of(picture.frame).y
+        taken.append((picture, int(y[y.shape[0] // 2, y.shape[1] // 2])))
+    source.close()
+    return taken, source.mode, source.colour
+
+
+# ---- pace ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.quick
+def test_a_rate_of_30000_1001_does_not_drift_in_a_day() -> None:
+    pace = Pace(Fraction(30000, 1001), 1_000_000)
+    day = 24 * 3600 * 30000 // 1001
+    assert abs(pace.due_us(day) - 1_000_000 - Fraction(day * 1001, 30000) * 1_000_000) < 1
+    assert pace.due_us(30000) == 1_000_000 + 1001 * 1_000_000
+
+
+@pytest.mark.quick
+def test_a_late_caller_gets_the_newest_slot_and_the_rest_is_counted() -> None:
+    pace = Pace(Fraction(25), 0)
+    assert pace.take(0) == (0, 0)
+    assert pace.take(5_000) == (40_000, 0)
+    assert pace.take(79_999) == (80_000, 0)
+    assert pace.take(205_000) == (200_000, 2)
+    assert pace.take(210_000) == (240_000, 0)
+
+
+@pytest.mark.quick
+def test_an_early_caller_waits_for_each_slot_in_turn() -> None:
+    pace = Pace(Fraction(50), 7)
+    assert [pace.take(7) for _ in range(4)] == [(7, 0), (20_007, 0), (40_007, 0), (60_007, 0)]
+
+
+# ---- test card ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("size", [(640, 360), (720, 576), (1366, 768), (1920, 1080), (2048, 858)])
+def test_the_card_fits_any_size_and_its_code_tells_picture_and_time(size: tuple[int, int]) -> None:
+    card = testcard.Testcard(Mode(*size, Fraction(25)))
+    card.open()
+    for i in (0, 1, 499, 10**6):
+        frame = card.draw(i, i, i * 40_000)
+        assert (frame.width, frame.height) == size
+        y = bytes(frame.planes[0])
+        reader = Reader(Geometry(*size), frame.planes[0].line_size, pixel_bytes=1)
+        assert reader.top(y) == reader.bottom(y) == Code(i & 0xFFFF, i * 40_000 & 0xFFFFFFFF)
+        canvas = Canvas.of(frame)
+        assert canvas.y.min() >= 16
+        assert canvas.y.max() <= 235
+
+
+@pytest.mark.quick
+def test_a_frame_of_the_pool_drawn_again_shows_nothing_of_what_it_showed_before() -> None:
+    used, fresh = testcard.Testcard(FAST), testcard.Testcard(FAST)
+    used.open()
+    fresh.open()
+    for i in range(60):
+        last = used.draw(i, i, i)
+    one, other = Canvas.of(last), Canvas.of(fresh.draw(59, 59, 59))
+    assert all(np.array_equal(a, b) for a, b in ((one.y, other.y), (one.u, other.u), (one.v, other.v)))
+
+
+@pytest.mark.quick
+def test_every_part_that_moves_does_move() -> None:
+    card = testcard.Testcard(Mode(1280, 720, Fraction(25)))
+    card.open()
+    before = Canvas.of(card.draw(10, 10, 10)).y.copy()
+    after = Canvas.of(card.draw(11, 11, 11)).y
+    bands = (before != after).reshape(45, 16, 1280).any(axis=(1, 2))
+    assert bands.sum() >= 26
+    assert 0.15 < (before != after).mean() < 0.6
+
+
+@pytest.mark.quick
+def test_paced_pictures_carry_the_moment_their_drawing_began() -> None:
+    source = open_source("testcard", FAST)
+    reader = Reader(Geometry(640, 360), 640, pixel_bytes=1)
+    pictures: list[tuple[int, int, int]] = []
+    for n in range(40):
+        picture = source.next()
+        assert picture is not None
+        assert picture.frame.planes[0].line_size == 640
+        assert reader.top(bytes(picture.frame.planes[0])) == Code(n, picture.capture_us & 0xFFFFFFFF)
+        assert picture.capture_us <= picture.dequeue_us
+        pictures.append((picture.seq, picture.capture_us, picture.skipped))
+    source.close()
+    assert [seq for seq, _, _ in pictures] == list(range(40))
+    slots = [1 + skipped for _, _, skipped in pictures[1:]]
+    span_us = pictures[-1][1] - pictures[0][1]
+    assert span_us == pytest.approx(sum(slots) * 1_000_000 / 120, abs=6_000), (
+        "slots handed out and skipped fill the time"
+    )
+
+
+@pytest.mark.quick
+def test_without_the_code_the_card_has_none() -> None:
+    source = open_source("testcard", FAST, visual_code=False)
+    picture = source.next()
+    source.close()
+    assert picture is not None
+    assert Reader(Geometry(640, 360), 640, pixel_bytes=1).top(bytes(picture.frame.planes[0])) is None
+
+
+@pytest.mark.quick
+def test_a_card_too_small_and_an_unknown_source_are_refused() -> None:
+    with pytest.raises(ConfigError, match="640x360"):
+        open_source("testcard", Mode(320, 240, Fraction(25)))
+    for spec in ("", "camera", "testcard:7", "file", "file:"):
+        with pytest.raises(ConfigError, match="not known"):
+            open_source(spec)
+
+
+# ---- clips ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_clip_runs_round_and_round_at_its_own_pace_without_a_hitch(tmp_path: Path) -> None:
+    taken, mode, _ = _take(_clip(tmp_path / "a.mp4"), 30)
+    assert mode == Mode(320, 240, Fraction(60))
+    shown = [round((level - 40) / 10) for _, level in taken]
+    stamps = [picture.capture_us for picture, _ in taken]
+    at = -1
+    for (picture, _), level in zip(taken, shown, strict=True):
+        at += 1 + picture.skipped
+        assert level == at % 12
+    assert stamps[-1] - stamps[0] == pytest.approx(at * 1_000_000 / 60, abs=15_000)
+    assert all(b > a for a, b in pairwise(stamps))
+
+
+def test_a_clip_is_fitted_into_the_mode_and_keeps_its_rate(tmp_path: Path) -> None:
+    taken, mode, colour = _take(_clip(tmp_path / "a.mkv"), 3, Mode(640, 360, Fraction(25)))
+    assert mode == Mode(640, 360, Fraction(60))
+    assert colour == Colour()
+    y = Canvas.of(taken[0][0].frame).y
+    assert y.shape == (360, 640)
+    assert (y[:, :78] == 16).all()  # 320x240 becomes 480x360
+    assert abs(int(y[180, 320]) - 40) <= 2
+
+
+@pytest.mark.parametrize("bt709", [False, True])
+def test_a_clip_that_needs_no_scaling_keeps_its_colours_and_says_which(tmp_path: Path, bt709: bool) -> None:
+    _, _, colour = _take(_clip(tmp_path / "a.mp4", bt709=bt709), 1)
+    assert colour == Colour(bt709=bt709)
+
+
+def test_a_single_picture_and_an_odd_size_play_too(tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (333, 241), (255, 255, 255)).save(tmp_path / "still.png")
+    taken, mode, _ = _take(f"file:{tmp_path / 'still.png'}", 3)
+    assert (mode.width, mode.height) == (332, 240)
+    assert [level for _, level in taken] == [235] * 3
+
+
+@pytest.mark.quick
+def test_files_that_cannot_be_played_are_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "junk.mp4").write_bytes(b"\x00\x01junk" * 5000)
+    with av.open(str(tmp_path / "sound.wav"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        frame.sample_rate = 8000
+        out.mux(stream.encode(frame))
+    for name in ("missing.mp4", "empty.mp4", "junk.mp4", "sound.wav", "."):
+        with pytest.raises(FileError, match="cannot play") as caught:
+            open_source(f"file:{tmp_path / name}")
+        assert "\n" not in str(caught.value)
+
+
+def test_a_clip_cut_off_in_the_middle_plays_what_there_is(tmp_path: Path) -> None:
+    spec = _clip(tmp_path / "whole.mkv", pictures=12)
+    data = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: len(data) * 3 // 4])
+    assert spec
+    taken, _, _ = _take(f"file:{tmp_path / 'cut.mkv'}", 15)
+    assert len(taken) == 15
