@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -24,7 +25,7 @@ def _clip(path: Path, *, size: tuple[int, int] = (320, 240), pictures: int = 12,
           bt709: bool = False) -> str:  # fmt: skip
     """A clip whose n-th picture is grey of level 40 + 10 n."""
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=rate)
+        stream: Any = out.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
         stream.codec_context.colorspace = 1 if bt709 else 6
         for i in range(pictures):
@@ -202,7 +203,7 @@ def test_files_that_cannot_be_played_are_said_in_one_line(tmp_path: Path) -> Non
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "junk.mp4").write_bytes(b"\x00\x01junk" * 5000)
     with av.open(str(tmp_path / "sound.wav"), "w") as out:
-        stream = out.add_stream("pcm_s16le", rate=8000)
+        stream: Any = out.add_stream("pcm_s16le", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
         frame.sample_rate = 8000
         out.mux(stream.encode(frame))

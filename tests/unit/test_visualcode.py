@@ -138,10 +138,10 @@ def test_code_survives_x264_at_two_megabits_and_the_way_to_the_screen(mode: str)
         frame = card.draw(i, i * 547, time_us)
         unit = encoder.encode(Picture(frame, i, time_us, time_us, 0))
         (shown,) = decoder.decode(av.Packet(unit.data))
-        planes = [bytes(plane) for plane in shown.planes]
-        strides = [plane.line_size for plane in shown.planes]
+        y, u, v = (bytes(plane) for plane in shown.planes)
+        y_stride, u_stride, v_stride = (plane.line_size for plane in shown.planes)
         pixels = i420_to_bgrx(
-            planes[0], planes[1], planes[2], *strides, shown.width, shown.height, bt709=True, full_range=False
+            y, u, v, y_stride, u_stride, v_stride, shown.width, shown.height, bt709=True, full_range=False
         )
         code = Code(i * 547 & 0xFFFF, time_us & 0xFFFF_FFFF)
         assert reader.top(pixels) == reader.bottom(pixels) == code, f"picture {i}"

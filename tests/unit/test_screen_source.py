@@ -1,0 +1,116 @@
+"""Grabbing a screen: what stands on it comes out, right in place, colour and size."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from link.config import Mode
+from link.errors import ConfigError, DeviceError
+from link.native import X11Presenter
+from sender.sources import open_source, testcard
+from sender.sources.card import Canvas
+from sender.sources.screen import Screen
+from sender.visualcode import Code, Geometry, Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import av
+
+    from tests.conftest import Glass
+
+HD = Mode(1280, 720, Fraction(30))
+
+
+@pytest.fixture
+def shown(glass: Glass) -> Iterator[av.VideoFrame]:
+    """The test card with code (4711, 99) in a window of 1280x720 on a screen of 1280x800."""
+    card = testcard.Testcard(HD)
+    card.open()
+    frame = card.draw(3, 4711, 99)
+    window = X11Presenter(display=glass.name, width=HD.width, height=HD.height)
+    planes = [bytes(plane) for plane in frame.planes]
+    strides = [plane.line_size for plane in frame.planes]
+    for _ in range(2):
+        window.events()
+        window.present(
+            planes[0], planes[1], planes[2], strides[0], strides[1], strides[2], HD.width, HD.height,
+            bt709=True, full_range=False,
+        )  # fmt: skip
+    yield frame
+    window.close()
+
+
+@pytest.mark.display
+def test_the_grabbed_region_is_what_the_screen_shows(glass: Glass, shown: av.VideoFrame) -> None:
+    source = open_source(f"screen:{glass.name}+0,40", HD)  # without a window manager the window stands in the middle
+    assert source.mode == HD
+    pictures = [source.next() for _ in range(5)]
+    source.close()
+    assert [picture.seq for picture in pictures if picture] == [0, 1, 2, 3, 4]
+    picture = pictures[-1]
+    assert picture is not None
+    assert picture.capture_us <= picture.dequeue_us
+    y = bytes(picture.frame.planes[0])
+    reader = Reader(Geometry(1280, 720), picture.frame.planes[0].line_size, pixel_bytes=1)
+    assert reader.top(y) == reader.bottom(y) == Code(4711, 99)
+    grabbed, drawn = Canvas.of(picture.frame), Canvas.of(shown)
+    for one, other in ((grabbed.y, drawn.y), (grabbed.u, drawn.u), (grabbed.v, drawn.v)):
+        bars = slice(one.shape[0] // 5, one.shape[0] // 3), slice(8, one.shape[1] // 2)
+        difference = abs(one[bars].astype(int) - other[bars])
+        assert difference.mean() < 1.5
+
+
+@pytest.mark.display
+def test_a_whole_screen_is_scaled_to_the_mode_with_its_shape_kept(glass: Glass, shown: av.VideoFrame) -> None:
+    source = open_source(f"screen:{glass.name}", Mode(640, 360, Fraction(50)))
+    picture = source.next()
+    source.close()
+    assert picture is not None
+    canvas = Canvas.of(picture.frame)
+    assert canvas.y.shape == (360, 640)
+    assert (canvas.y[:, :30] == 16).all()  # 1280x800 fits as 576x360
+    assert (canvas.y[:, -30:] == 16).all()
+    assert canvas.y[:320, 40:600].max() > 200
+
+
+@pytest.mark.display
+def test_without_a_mode_the_screen_keeps_its_size(glass: Glass) -> None:
+    source = open_source(f"screen:{glass.name}.0")
+    source.close()
+    assert (source.mode.width, source.mode.height) == (1280, 800)
+
+
+@pytest.mark.display
+def test_grabs_keep_their_pace(glass: Glass) -> None:
+    source = open_source(f"screen:{glass.name}", Mode(640, 360, Fraction(50)))
+    stamps = [picture.capture_us for _ in range(30) if (picture := source.next())]
+    source.close()
+    spans = [round((b - a) / 20_000) for a, b in pairwise(stamps)]
+    assert all(span >= 1 for span in spans), "two pictures in one interval"
+    assert stamps[-1] - stamps[0] == pytest.approx(sum(spans) * 20_000, abs=8_000)
+
+
+@pytest.mark.display
+def test_a_region_beyond_the_screen_is_said_in_one_line(glass: Glass) -> None:
+    with pytest.raises(DeviceError, match="cannot grab") as caught:
+        open_source(f"screen:{glass.name}+900,0", HD)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.quick
+def test_a_missing_display_is_said_in_one_line() -> None:
+    with pytest.raises(DeviceError, match="cannot grab") as caught:
+        open_source("screen::4999")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("spec", ["", "0", ":x", ":0+1", ":0+-1,2", ":0 ", ":0.1+1,2,3"])
+def test_a_screen_misspelled_is_refused(spec: str) -> None:
+    with pytest.raises(ConfigError, match="not understood"):
+        Screen(spec)
