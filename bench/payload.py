@@ -1,0 +1,114 @@
+"""`thinair bench payload`: what the packet size costs, the measurement behind `max_packet`.
+
+For each size: packets per frame, headers as a share of the stream (IPv4 and UDP among them), and processor time per
+frame at the sender (packetize, sendmmsg, loopback delivery) and at the receiver (recvmmsg, reassembly, hand-over). Of
+some rounds the least is taken: neighbours can only add.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.glass import realtime
+from bench.glass.row import free_port
+from bench.stream import access_units
+from link.config import Mode, parse_bitrate
+from link.errors import FileError
+from link.native import Rx, Tx, now_us, sleep_until_us
+from thinair.conditions import ConditionsWatch, collect
+
+SCHEMA = "thinair.bench-payload/1"
+SIZES = (600, 800, 1000, 1200, 1300, 1400, 1472)
+_SSRC = 0x7A1B
+_IP_UDP = 20 + 8
+_INTERVAL_US = 2500  # between frames: faster than life, slow enough that no buffer fills
+_WAIT_US = 20_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
+    parser.add_argument("--bitrate", default="8M", help="default 8M")
+    parser.add_argument("--frames", type=int, default=400, help="per size and round; default 400")
+    parser.add_argument("--rounds", type=int, default=3, help="default 3")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where no frame was lost. Raises ConfigError, FileError."""
+    mode = Mode.parse(args.mode)
+    units = access_units(mode, parse_bitrate(args.bitrate), 50)
+    refused = realtime()
+    conditions = collect() | {"scheduling": refused or "SCHED_RR"}
+    watch = ConditionsWatch()
+    watch.start()
+    print(f"{'packet':>8}{'per frame':>11}{'overhead':>10}{'send':>10}{'receive':>10}   us of processor per frame")
+    runs = [[measure(units, size, args.frames) for size in SIZES] for _ in range(args.rounds)]
+    rows = [_least(column) for column in zip(*runs, strict=True)]
+    for row in rows:
+        print(
+            f"{row['max_packet']:8}{row['packets_per_frame']:11.1f}{row['overhead_share']:10.1%}"
+            f"{row['send_cpu_us']:10.1f}{row['receive_cpu_us']:10.1f}",
+            flush=True,
+        )
+    conditions |= watch.stop()
+    for reason in conditions["unfit"]:
+        print(f"unfit: {reason}")
+    if args.json:
+        content = {"schema": SCHEMA, "conditions": conditions, "rows": rows}
+        try:
+            args.json.write_text(json.dumps(content, indent=1) + "\n")
+        except OSError as error:
+            raise FileError(f"cannot write {args.json}: {error.strerror or error}") from error
+    return 0 if all(row["received"] == row["sent"] for row in rows) else 1
+
+
+def _least(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {key: min(row[key] for row in rounds) for key in rounds[0]}
+
+
+def measure(units: list[bytes], max_packet: int, frames: int) -> dict[str, float]:
+    """One size. The sender's time is this thread's, the receiver's is that of all other threads."""
+    port, sender_port = free_port(), free_port()
+    rx = Rx(port=port, host="127.0.0.1", slots=16)
+    tx = Tx(host="127.0.0.1", port=port, bind_port=sender_port, ssrc=_SSRC, max_packet=max_packet)
+    rx.accept("127.0.0.1", sender_port, _SSRC)
+    tx.allow_media(True)
+    received, done = [0], threading.Event()
+
+    def take() -> None:
+        while not done.is_set():
+            received[0] += rx.wait(_WAIT_US) is not None
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    try:
+        thread_ns, process_ns, sent = time.thread_time_ns(), time.process_time_ns(), 0
+        due_us = now_us()
+        for n in range(frames):
+            unit, due_us = units[n % len(units)], due_us + _INTERVAL_US
+            sleep_until_us(due_us)
+            sent += len(unit)
+            tx.push(unit, frame_id=n, rtp_time=n, capture_us=due_us)
+        sleep_until_us(due_us + _WAIT_US)
+        thread_ns, process_ns = time.thread_time_ns() - thread_ns, time.process_time_ns() - process_ns
+        stats = tx.stats()
+    finally:
+        done.set()
+        taker.join()
+        tx.close()
+        rx.close()
+    on_wire = stats["bytes"] + stats["packets"] * _IP_UDP
+    return {
+        "max_packet": max_packet,
+        "packets_per_frame": round(stats["packets"] / frames, 2),
+        "overhead_share": round(on_wire / sent - 1, 4),
+        "send_cpu_us": round(thread_ns / 1000 / frames, 1),
+        "receive_cpu_us": round((process_ns - thread_ns) / 1000 / frames, 1),
+        "sent": frames,
+        "received": received[0],
+    }
