@@ -13,7 +13,8 @@ from link.native import now_us, sleep_until_us
 from sender.sources.base import Mode, Picture
 from sender.sources.fit import OUT, Fitter, colour_of
 
-_SPIN_US = 300
+_SPIN_US = 100
+_LONGEST_SKIP = 10  # pictures; a machine that decodes slower than that plays the clip slower
 
 
 class File:
@@ -58,9 +59,11 @@ class File:
         if self._start_us is None:
             self._start_us = now_us()
         frame, at_us = self._ahead
-        while now_us() - self._start_us - at_us > interval_us:
+        while (late_us := now_us() - self._start_us - at_us) > interval_us and skipped < _LONGEST_SKIP:
             frame, at_us = next(self._frames)
             skipped += 1
+        if late_us > interval_us:
+            self._start_us += late_us
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         ready = self._fitter.fit(frame, aspect) if self._fitter else frame
         self._ahead = next(self._frames)
@@ -91,7 +94,10 @@ class File:
             if at < 0:
                 raise FileError(f"cannot play {self._path}: no picture in it can be decoded")
             base += at + step
-            self._container.seek(0)
+            try:
+                self._container.seek(0)
+            except (av.FFmpegError, OSError) as error:
+                raise FileError(f"cannot play {self._path} again from its start: {error}") from error
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         try:

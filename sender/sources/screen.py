@@ -15,7 +15,7 @@ from sender.sources.fit import Fitter
 
 _SPEC = re.compile(r"(\w*:\d+(?:\.\d+)?)(?:\+(\d+),(\d+))?")
 _RATE = Fraction(25)
-_SPIN_US = 300
+_SPIN_US = 100
 
 
 class Screen:

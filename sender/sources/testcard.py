@@ -11,7 +11,7 @@ from sender.sources.card import Canvas, Card
 from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter
 
 _POOL = 3  # frames: one may be with the encoder while the next is drawn
-_SPIN_US = 300
+_SPIN_US = 100
 
 
 class Testcard:

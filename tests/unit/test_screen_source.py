@@ -96,6 +96,17 @@ def test_grabs_keep_their_pace(glass: Glass) -> None:
 
 
 @pytest.mark.display
+def test_a_display_that_dies_is_said_in_one_line(glass: Glass) -> None:
+    source = open_source(f"screen:{glass.name}", Mode(640, 360, Fraction(50)))
+    assert source.next() is not None
+    glass.kill()
+    with pytest.raises(DeviceError, match="is gone") as caught:
+        [source.next() for _ in range(5)]
+    assert "\n" not in str(caught.value)
+    source.close()
+
+
+@pytest.mark.display
 def test_a_region_beyond_the_screen_is_said_in_one_line(glass: Glass) -> None:
     with pytest.raises(DeviceError, match="cannot grab") as caught:
         open_source(f"screen:{glass.name}+900,0", HD)

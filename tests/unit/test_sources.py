@@ -13,6 +13,7 @@ import pytest
 
 from link.config import Mode
 from link.errors import ConfigError, FileError
+from link.native import now_us, sleep_until_us
 from sender.sources import Picture, open_source, testcard
 from sender.sources.base import Colour, Pace
 from sender.sources.card import Canvas
@@ -171,6 +172,21 @@ def test_a_clip_runs_round_and_round_at_its_own_pace_without_a_hitch(tmp_path: P
         assert level == at % 12
     assert stamps[-1] - stamps[0] == pytest.approx(at * 1_000_000 / 60, abs=15_000)
     assert all(b > a for a, b in pairwise(stamps))
+
+
+def test_a_caller_that_sleeps_skips_pictures_and_never_gets_them_bunched(tmp_path: Path) -> None:
+    source = open_source(_clip(tmp_path / "a.mkv"))
+    first = source.next()
+    sleep_until_us(now_us() + 100_000)
+    second, third = source.next(), source.next()
+    source.close()
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert 3 <= second.skipped <= 10
+    assert third.capture_us - second.capture_us > 1000
+    level = int(Canvas.of(second.frame).y[120, 160])
+    assert round((level - 40) / 10) == (1 + second.skipped) % 12
 
 
 def test_a_clip_is_fitted_into_the_mode_and_keeps_its_rate(tmp_path: Path) -> None:
