@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from link.config import Endpoint, ReceiverConfig, split_plain_input
-from link.errors import Exit, LinkError, NetworkError, NoPeerError
+from link.errors import Exit, NetworkError, NoPeerError
+from link.files import check_writable
 from link.native import AccessUnit, Rx, now_us, realtime
 from link.session import ARRIVALS, MediaDescription, NewSender, ReceiverSession, SenderBack, SenderChanged, SenderLost
 from link.trace import TraceBook
@@ -57,6 +58,7 @@ def run(config: ReceiverConfig, conditions: Conditions) -> int:
     LinkError."""
     mode, endpoint = ("thinair", config.listen) if config.plain is None else split_plain_input(config.plain)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    check_writable(config.report, config.frames)
     rx = _open_rx(config, mode, endpoint)
     try:
         return Player(config, rx, mode, conditions).run()
@@ -111,11 +113,12 @@ class Player:
         self.description: MediaDescription | None = None
         self._mailbox: Mailbox[Decoded] = Mailbox()
         self._screen = Screen(config, self._mailbox, self._post, self._book)
+        self._screen.state = f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}"
         self._posted: deque[Callable[[], None]] = deque()
         self._woken: asyncio.Event
         self._done: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
-        self._failure: LinkError | None = None
+        self._failure: BaseException | None = None
         self._stop = threading.Event()
         self._need_key = True
         self._generation = 0  # counts senders: what was decoded for an earlier one is not booked
@@ -153,8 +156,11 @@ class Player:
         for thread in threads:
             thread.start()
         tasks = [asyncio.create_task(work) for work in (self._talk(), self._tick(), self._table.run())]
+        for task in tasks:
+            task.add_done_callback(self._on_task_end)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._done.wait(), self.config.seconds or None)
+            async with asyncio.timeout(self.config.seconds or None):
+                await self._done.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -181,15 +187,20 @@ class Player:
             if self.session.feedback_due(now):
                 self.session.report(self.rx.arrivals(ARRIVALS), now)
             self._send_control(now)
-            while (event := self.session.next_event()) is not None:
-                self._on_event(event)
             due_us = self.session.next_timeout(now)
             wait_s = _POLL_S if due_us is None else min(_POLL_S, max(0.0, (due_us - now) / 1e6))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
 
     def _send_control(self, now: int) -> None:
-        while (out := self.session.next_datagram(now)) is not None:
+        """What an event asks for is done before the datagram leaves: media may follow a WELCOME at once."""
+        while True:
+            out = self.session.next_datagram(now)
+            while (event := self.session.next_event()) is not None:
+                self._on_event(event)
+            if out is None:
+                return
             self.rx.send_control(*out)
 
     async def _tick(self) -> None:
@@ -268,14 +279,19 @@ class Player:
             self._posted.popleft()()
 
     def _guard(self, work: Callable[[], None]) -> None:
-        """A thread that ends, ends the player: by `q`, or by an error for the person."""
+        """A thread that ends, ends the player: by `q`, by an error for the person, by a defect."""
         try:
             work()
-        except LinkError as error:
+        except Exception as error:  # raised again by run()
             self._failure = error
         finally:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._done.set)
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error
+            self._done.set()
 
     def _decode(self) -> None:
         if self.config.priority and (why := realtime(max(1, self.config.priority - 1))) is not None:

@@ -49,7 +49,7 @@ class Screen:
         self, config: ReceiverConfig, mailbox: Mailbox[Decoded], post: Callable[[Callable[[], None]], None], book: _BOOK
     ) -> None:
         self.showing = Showing()
-        self.state = "waiting for a sender"  # set by the loop; "" while all is well
+        self.state = ""  # in words; set by the loop; "" while all is well
         self.interval_us = 40_000.0
         self.hud = Hud(visible=config.hud)
         self._config = config
@@ -78,6 +78,8 @@ class Screen:
                     self._open(_WAITING_SIZE, waiting=True)
                 if self._presenter is not None:
                     self._between_pictures(self._presenter)
+        except DeviceError:
+            raise
         except OSError as error:
             raise DeviceError(f"the display is gone: {error}") from error
         finally:

@@ -18,6 +18,7 @@ from typing import Any
 
 from link.config import Endpoint, SenderConfig, split_plain_output
 from link.errors import ConfigError, Exit, FileError, LinkError, NetworkError
+from link.files import check_writable
 from link.native import Tx, now_us, realtime, rewrite_au
 from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
 from sender import pacing
@@ -37,6 +38,7 @@ def run(config: SenderConfig) -> int:
     if config.sdp is not None and mode != "rtp":
         raise ConfigError("--sdp describes a plain RTP stream: add --plain rtp://HOST:PORT")
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    check_writable(config.report, config.frames, config.sdp)
     source = open_source(config.source, config.mode, visual_code=config.visual_code)
     encoder: Encoder | None = None
     tx: Tx | None = None
@@ -111,7 +113,7 @@ class Service:
     notes: list[str] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
     _linked: threading.Event = field(default_factory=threading.Event)
-    _failure: LinkError | None = None
+    _failure: BaseException | None = None
     _began_us: int = 0
     _ntp_offset_s: float = 0.0
     _log: FrameLog | None = None
@@ -152,8 +154,11 @@ class Service:
         session = asyncio.create_task(self._session()) if self.mode == "thinair" else None
         if session is None:
             self._linked.set()
+        else:
+            session.add_done_callback(lambda _: done.set())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(done.wait(), self.config.seconds or None)
+            async with asyncio.timeout(self.config.seconds or None):
+                await done.wait()
         self._stop.set()
         if session is not None:
             session.cancel()
@@ -174,7 +179,8 @@ class Service:
         try:
             while (due_us := session.next_timeout(now_us())) is not None:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(arrived.wait(), max(0.0, (due_us - now_us()) / 1e6))
+                    async with asyncio.timeout((due_us - now_us()) / 1e6):
+                        await arrived.wait()
                 arrived.clear()
                 self._talk(session)
         finally:
@@ -207,7 +213,8 @@ class Service:
             case Unlinked(reason=reason):
                 self.tx.allow_media(False)
                 self._linked.clear()
-                self.say(f"no receiver ({reason}); still calling")
+                if reason != "closed":  # by ourselves
+                    self.say(f"no receiver ({reason}); still calling")
             case KeyFrameRequested():
                 self.encoder.request_key_frame()
 
@@ -225,7 +232,7 @@ class Service:
                 self.counts.skipped += picture.skipped
                 if self._linked.is_set():
                     self._one(picture)
-        except LinkError as error:
+        except Exception as error:  # raised again by run()
             self._failure = error
         finally:
             ended()
