@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # ISO/IEC 23091-4 (H.273) matrix coefficients, as AVColorSpace numbers them
 _BT709_LIKE = frozenset({1, 7, 9, 10})  # BT.709, SMPTE 240M, BT.2020: nearer to BT.709 than to BT.601
 _BT601_LIKE = frozenset({4, 5, 6})  # FCC, BT.470BG, SMPTE 170M
-_FULL_RANGE = 2  # AVCOL_RANGE_JPEG
+_LIMITED_RANGE, _FULL_RANGE = 1, 2  # AVCOL_RANGE_MPEG, _JPEG
 _BT709, _BT601 = 1, 5  # what PyAV's reformatter takes
 _PLANAR_420 = frozenset({"yuv420p", "yuvj420p"})
 
@@ -53,18 +53,15 @@ class Preparer:
         self._reformatter = VideoReformatter()
         self._threads = min(4, os.cpu_count() or 1)
 
-    def prepare(
-        self, frame: av.VideoFrame, size: tuple[int, int] | None = None, *, limited: bool = False
-    ) -> tuple[av.VideoFrame, Colour]:
-        """4:2:0 of `size` (None: the frame's own), in limited range if asked. The frame itself where it is that."""
-        source = colour_of(frame)
-        rgb = frame.format.is_rgb
-        colour = Colour(source.bt709, source.full_range and not limited and not rgb)
+    def prepare(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> tuple[av.VideoFrame, Colour]:
+        """4:2:0 of `size` (None: the frame's own). The frame itself where it is that already."""
+        colour = colour_of(frame)
         width, height = size or (frame.width, frame.height)
-        same_range = colour.full_range == source.full_range or rgb
-        if frame.format.name in _PLANAR_420 and (width, height) == (frame.width, frame.height) and same_range:
+        if frame.format.name in _PLANAR_420 and (width, height) == (frame.width, frame.height):
             return frame, colour
-        matrix = _BT709 if source.bt709 else _BT601
+        from_rgb = frame.format.is_rgb  # is of full range, whatever it says
+        colour = Colour(colour.bt709, colour.full_range and not from_rgb)
+        matrix, extent = _BT709 if colour.bt709 else _BT601, _FULL_RANGE if colour.full_range else _LIMITED_RANGE
         prepared = self._reformatter.reformat(
             frame,
             width=width,
@@ -72,8 +69,8 @@ class Preparer:
             format="yuv420p",
             src_colorspace=matrix,
             dst_colorspace=matrix,
-            src_color_range=2 if source.full_range or rgb else 1,
-            dst_color_range=2 if colour.full_range else 1,
+            src_color_range=_FULL_RANGE if from_rgb else extent,
+            dst_color_range=extent,
             interpolation="FAST_BILINEAR",
             threads=self._threads,
         )

@@ -132,12 +132,16 @@ def _automatic(window: dict[str, Any]) -> Presenter:
 def _attempts(window: dict[str, Any]) -> Iterator[Callable[[], Presenter]]:
     """SDL where a GPU draws, XShm where there is an X server, SDL's software renderer for the rest."""
     named = window["display"] or os.environ.get("DISPLAY")
-    if any(Path("/dev/dri").glob("renderD*")):
+    if _gpus():
         yield lambda: _sdl("a GPU drives the display", window, gpu=True)
     if named:
         yield lambda: _x11(f"X display {named} without a GPU", window)
     if os.environ.get("WAYLAND_DISPLAY"):
         yield lambda: _sdl("Wayland without a GPU", window)
+
+
+def _gpus() -> list[Path]:
+    return sorted(Path("/dev/dri").glob("renderD*"))
 
 
 def _x11(reason: str, window: dict[str, Any]) -> Presenter:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from link.errors import DeviceError
-from receiver.picture import Colour, Preparer, colour_of, fit, planes
+from link.native import i420_to_bgrx
+from receiver.picture import Colour, Preparer, fit, planes
 
 with warnings.catch_warnings():  # PySDL2 warns about the library it found
     warnings.simplefilter("ignore")
@@ -60,7 +61,7 @@ class SdlPresenter:
         self._window: Any = None
         self._renderer: Any = None
         self._texture: Any = None
-        self._texture_key: tuple[int, int, int] | None = None
+        self._texture_key: tuple[int, int, int, int] | None = None
         self._text: Any = None
         self._overlay: Overlay | None = None
         self._preparer = Preparer()
@@ -141,7 +142,7 @@ class SdlPresenter:
 
     def present(self, frame: av.VideoFrame, *, dim: int = 255, border: int = -1) -> int:
         self._check(0)
-        picture, colour = self._preparer.prepare(frame, limited=colour_of(frame).bt709)
+        picture, colour = self._preparer.prepare(frame)
         self._load(picture, colour)
         room = self.size
         width, height = fit((picture.width, picture.height), room)
@@ -160,29 +161,27 @@ class SdlPresenter:
         return time.monotonic_ns() // 1000
 
     def _load(self, picture: av.VideoFrame, colour: Colour) -> None:
-        mode = _YUV_BT601
-        if colour.bt709:
-            mode = _YUV_BT709
-        elif colour.full_range:
-            mode = _YUV_FULL_BT601
-        key = (picture.width, picture.height, mode)
-        if key != self._texture_key:
+        """Into a texture of its kind. Full-range BT.709 is what SDL 2 does not know: that comes as RGB."""
+        width, height, y, u, v = picture.width, picture.height, *planes(picture)
+        kind = sdl2.SDL_PIXELFORMAT_IYUV
+        if colour.bt709 and colour.full_range:
+            kind = sdl2.SDL_PIXELFORMAT_ARGB8888
+        mode = _YUV_BT709 if colour.bt709 else _YUV_FULL_BT601 if colour.full_range else _YUV_BT601
+        if self._texture_key != (kind, mode, width, height):
+            self._texture_key = (kind, mode, width, height)
             sdl2.SDL_SetYUVConversionMode(mode)
             if self._texture:
                 sdl2.SDL_DestroyTexture(self._texture)
-            self._texture = sdl2.SDL_CreateTexture(
-                self._renderer,
-                sdl2.SDL_PIXELFORMAT_IYUV,
-                sdl2.SDL_TEXTUREACCESS_STREAMING,
-                picture.width,
-                picture.height,
-            )
+            streaming = sdl2.SDL_TEXTUREACCESS_STREAMING
+            self._texture = sdl2.SDL_CreateTexture(self._renderer, kind, streaming, width, height)
             self._check(0 if self._texture else -1)
-            self._texture_key = key
-        pointers = []
-        for plane in planes(picture):
-            pointers += [ctypes.cast(plane.buffer_ptr, _BYTES), plane.line_size]
-        self._check(sdl2.SDL_UpdateYUVTexture(self._texture, None, *pointers))
+        if kind == sdl2.SDL_PIXELFORMAT_ARGB8888:
+            strides = y.line_size, u.line_size, v.line_size
+            pixels = i420_to_bgrx(y, u, v, *strides, width, height, bt709=True, full_range=True)
+            self._check(sdl2.SDL_UpdateTexture(self._texture, None, pixels, 4 * width))
+            return
+        data = [item for plane in (y, u, v) for item in (ctypes.cast(plane.buffer_ptr, _BYTES), plane.line_size)]
+        self._check(sdl2.SDL_UpdateYUVTexture(self._texture, None, *data))
 
     def _fill(self, area: Any, rgb: int, alpha: int) -> None:
         sdl2.SDL_SetRenderDrawBlendMode(self._renderer, sdl2.SDL_BLENDMODE_BLEND)
@@ -237,11 +236,11 @@ class SdlPresenter:
                 taken.append(("key", key))
             elif event.type == sdl2.SDL_TEXTINPUT and (sign := _NAMED_SIGNS.get(event.text.text.decode())):
                 taken.append(("key", sign))
-        if not taken:
-            self._check(0)
+        self._check(0)
         return taken
 
     def set_fullscreen(self, on: bool) -> None:
+        self._check(0)
         if self._x11 is not None and not self._x11.managed():
             self._x11.fill_screen(self._window, on)
             return

@@ -247,7 +247,7 @@ static PyObject *x11_events(PyObject *object, PyObject *unused) {
     }
     const int error = errno;
     pthread_mutex_unlock(&self->lock);
-    if (list && status == TA_ESYS && PyList_Size(list) == 0) {
+    if (list && status == TA_ESYS) {
         Py_DECREF(list);
         return raise_x11(status, error);
     }

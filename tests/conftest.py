@@ -1,0 +1,54 @@
+"""Fixtures of several tests: a screen that can be read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bench.glass.screen import Framebuffer, xvfb
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SCREEN = (1280, 800)
+
+
+@dataclass(frozen=True, slots=True)
+class Glass:
+    """An X server and what it shows."""
+
+    name: str  # ":1"
+    file: Path
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Height x width x 3: red, green, blue."""
+        import numpy as np
+
+        data = self.file.read_bytes()
+        where = Framebuffer.parse(data)
+        lines: Any = np.frombuffer(data, np.uint8, where.stride * where.height, where.offset)
+        return lines.reshape(where.height, where.stride // 4, 4)[:, : where.width, 2::-1]  # type: ignore[no-any-return]
+
+    def kill(self) -> None:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(f"/tmp/.X11-unix/X{self.name[1:]}")  # noqa: S108 -- where X servers listen
+            credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
+
+
+@pytest.fixture
+def glass(monkeypatch: pytest.MonkeyPatch) -> Iterator[Glass]:
+    """An X server without a window manager, named by $DISPLAY."""
+    with xvfb(*SCREEN) as screen:
+        monkeypatch.setenv("DISPLAY", screen.display)
+        monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+        yield Glass(screen.display, screen.file)
