@@ -8,6 +8,7 @@ these lines allow now, the bound half of its width. Nothing is assumed about the
 from collections import deque
 from dataclasses import dataclass
 from itertools import product
+from math import exp
 
 from link.rtcp import ProbeEcho
 
@@ -18,6 +19,7 @@ PROBE_INTERVAL_US = 500_000
 MAX_SKEW_PPM = 150.0  # two crystals of 50 ppm each, and warmth
 RESOLUTION_US = 5  # stamps are whole microseconds and taken beside the event
 DRIFT_ALLOWANCE_US = 100
+_SKEW_STEPS = 32
 _CAPACITY = 160  # exchanges held; 60 s at two per second and two bursts fit
 _OUTSTANDING = 64  # probes without answer remembered; the oldest goes first
 
@@ -45,23 +47,29 @@ class _Exchange:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
+    """Three lines over local time since origin_us, above base_us: the lowest and the highest possible offset from now
+    on, and the middle between the envelopes with the likeliest skew."""
+
     origin_us: int
     base_us: int
-    low_us: float  # envelope lines at the origin, above base_us
+    low_us: float
     low_skew: float
     high_us: float
     high_skew: float
+    middle_us: float
+    skew: float
     rtt_us: int
 
     def at(self, now_us: int) -> ClockEstimate:
         age = now_us - self.origin_us
-        low = self.low_us + self.low_skew * age
-        high = self.high_us + self.high_skew * age
-        # The best single exchange alone gives half its round trip; more than a little drift on top is not believed.
-        bound = min((high - low) / 2, self.rtt_us / 2 + DRIFT_ALLOWANCE_US - RESOLUTION_US) + RESOLUTION_US
-        return ClockEstimate(
-            self.base_us + (low + high) / 2, bound, self.rtt_us, (self.low_skew + self.high_skew) * 5e5
-        )
+        low, high = self.low_us + self.low_skew * age, self.high_us + self.high_skew * age
+        # The quickest exchange alone leaves half its round trip: more than that and a little drift is not believed.
+        # While echoes stay away the allowance grows.
+        drift = DRIFT_ALLOWANCE_US + max(0, age - 2 * PROBE_INTERVAL_US) * MAX_SKEW_PPM / 1e6
+        middle, reach = self.middle_us + self.skew * age, self.rtt_us / 2 + drift - 2 * RESOLUTION_US
+        low, high = max(low, min(middle - reach, high)), min(high, max(middle + reach, low))
+        bound = (high - low) / 2 + RESOLUTION_US
+        return ClockEstimate(self.base_us + (low + high) / 2, bound, self.rtt_us, self.skew * 1e6)
 
 
 class ClockSync:
@@ -168,9 +176,30 @@ def _fit(exchanges: list[_Exchange]) -> _Fit | None:
             flattest = max(flattest, rise / (high_t - low_t))
     if flattest > steepest:
         return None
-    top = min(high - steepest * t for t, high in highs)
-    bottom = max(low - flattest * t for t, low in lows)
-    return _Fit(origin, base, bottom, flattest, top, steepest, min(e.rtt_us for e in exchanges))
+    top, bottom = _above(highs, steepest), _below(lows, flattest)
+    rtts = [e.rtt_us for e in exchanges]
+    skews = [flattest + (steepest - flattest) * step / _SKEW_STEPS for step in range(_SKEW_STEPS + 1)]
+    skew = _likeliest(skews, [_above(highs, skew) - _below(lows, skew) for skew in skews], rtts)
+    middle = (_above(highs, skew) + _below(lows, skew)) / 2
+    return _Fit(origin, base, bottom, flattest, top, steepest, middle, skew, min(rtts))
+
+
+def _likeliest(skews: list[float], gaps: list[float], rtts: list[int]) -> float:
+    """The mean skew, weighed by likelihood. Where each way adds exponentially distributed delays of mean m to its
+    shortest one, the likelihood of a skew, with n exchanges, goes as exp(n / m * gap between the envelopes)."""
+    mean_us = (sum(rtts) / len(rtts) - min(rtts)) / 2 + RESOLUTION_US
+    widest = max(gaps)
+    weights = [exp((gap - widest) * len(rtts) / mean_us) for gap in gaps]
+    return sum(skew * weight for skew, weight in zip(skews, weights, strict=True)) / sum(weights)
+
+
+def _above(points: list[tuple[int, int]], skew: float) -> float:
+    """Where the highest line of this slope under all points crosses the origin."""
+    return min(value - skew * t for t, value in points)
+
+
+def _below(points: list[tuple[int, int]], skew: float) -> float:
+    return max(value - skew * t for t, value in points)
 
 
 def _hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
