@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from link.config import Endpoint, SenderConfig, split_plain_output
-from link.errors import ConfigError, Exit, FileError, LinkError, NetworkError
+from link.errors import ConfigError, Exit, FileError, NetworkError
 from link.files import check_writable
 from link.native import Tx, now_us, realtime, rewrite_au
 from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
@@ -162,9 +162,10 @@ class Service:
         self._stop.set()
         if session is not None:
             session.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await session
+            await asyncio.wait([session])
         await asyncio.to_thread(pictures.join)
+        if session is not None and not session.cancelled():
+            session.result()  # raises what ended it
 
     async def _session(self) -> None:
         mode = self.source.mode

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from typing import NoReturn
 
 from link.config import ReceiverConfig, SenderConfig, add_arguments, load
 from link.errors import EXIT_HELP, Exit, LinkError
@@ -26,10 +28,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.OK)
     except KeyboardInterrupt:
         return 130  # as a shell says it
+    except ModuleNotFoundError as error:
+        print(f"thinair: {error.name} is not installed: pip install 'thinair[pc]'", file=sys.stderr)
+        return int(Exit.DEVICE)
+    except Exception:
+        traceback.print_exc()
+        print("thinair: this is a defect; please report it with the lines above", file=sys.stderr)
+        return int(Exit.INTERNAL)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line; --help has the rest."""
+        self.exit(int(Exit.USAGE), f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="thinair", description="A camera's picture on a producer's screen, and how late it is.", epilog=_EPILOG
     )
     parser.add_argument("--version", action="version", version=f"thinair {__version__}")
@@ -109,7 +124,7 @@ def _play(arguments: argparse.Namespace) -> int:
 
 def _bench(arguments: argparse.Namespace) -> int:
     bench = import_module(f"bench.{arguments.bench}")
-    parser = argparse.ArgumentParser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
+    parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
     bench.add_arguments(parser)
     return int(bench.run(parser.parse_args(arguments.rest)))
 

@@ -15,6 +15,8 @@ from typing import Any
 
 from link.config import ReceiverConfig, SenderConfig, load, options
 from link.errors import Exit, FileError
+from link.files import check_writable
+from thinair.conditions import ConditionsWatch
 
 _STOP_S = 5.0
 
@@ -22,6 +24,9 @@ _STOP_S = 5.0
 def run(arguments: argparse.Namespace) -> int:
     load(SenderConfig, arguments), load(ReceiverConfig, arguments)  # a wrong word ends here, before anything starts
     report: Path | None = getattr(arguments, "report", None)
+    check_writable(report, getattr(arguments, "frames", None))
+    watch = ConditionsWatch()  # of both processes; each of them would take the other for a stranger
+    watch.start()
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="thinair-") as folder:
         sender_report, player_report = Path(folder) / "sender.json", Path(folder) / "player.json"
@@ -37,13 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
             _stop(player)
             _stop(sender)
         if code == Exit.OK and report is not None:
-            _write(report, merge(_read(player_report), _read(sender_report)))
+            _write(report, merge(_read(player_report), _read(sender_report), watch.stop()))
     return code
 
 
-def merge(player: dict[str, Any], sender: dict[str, Any]) -> dict[str, Any]:
-    """The player's report with what only the sender can count: pictures captured, encoded and sent."""
+def merge(player: dict[str, Any], sender: dict[str, Any], shares: dict[str, Any]) -> dict[str, Any]:
+    """The player's report with what only the sender can count (pictures captured, encoded, sent) and the `shares` of
+    processor time over the whole run."""
     merged = dict(player)
+    merged["conditions"] = {**player.get("conditions", {}), **shares}
     merged["frames"] = {**player.get("frames", {}), **sender.get("frames", {})}
     merged["sender"] = {key: sender[key] for key in ("source", "encoder", "mode", "pace_us", "notes") if key in sender}
     return merged

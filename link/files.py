@@ -1,0 +1,20 @@
+"""Files that a person named for what a run leaves behind."""
+
+from pathlib import Path
+
+from link.errors import FileError
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Raises FileError at the start of a run for what could not be written at its end. Leaves every file as it is."""
+    for path in paths:
+        if path is None:
+            continue
+        new = not path.exists()
+        try:
+            with path.open("ab"):
+                pass
+            if new:
+                path.unlink()
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror}") from error
