@@ -251,7 +251,7 @@ class Player:
             case SenderChanged(description=description):
                 self.description = description
                 self._describe()
-            case SenderLost(reason=reason):
+            case SenderLost(reason=reason) if reason != "closed":  # that was us
                 self._screen.state = "the sender has ended" if reason == "bye" else "network silent"
                 self._table.say(f"{self._screen.state}; still listening")
             case SenderBack():
