@@ -91,6 +91,7 @@ _BENCHES = {
     "payload": "what the packet size costs",
     "encode": "x264 paced and back to back",
     "present": "from a picture to the screen",
+    "memory": "whether sender and player grow",
 }
 
 
