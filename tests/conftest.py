@@ -38,11 +38,11 @@ class Glass:
         lines: Any = np.frombuffer(data, np.uint8, where.stride * where.height, where.offset)
         return lines.reshape(where.height, where.stride // 4, 4)[:, : where.width, 2::-1]  # type: ignore[no-any-return]
 
-    def kill(self) -> None:
+    def signal(self, number: signal.Signals) -> None:
         with socket.socket(socket.AF_UNIX) as probe:
             probe.connect(f"/tmp/.X11-unix/X{self.name[1:]}")  # noqa: S108 -- where X servers listen
             credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        os.kill(struct.unpack("3i", credentials)[0], signal.SIGKILL)
+        os.kill(struct.unpack("3i", credentials)[0], number)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -191,7 +192,7 @@ def test_a_dead_x_server_is_an_error_and_not_the_end_of_the_process(glass: Glass
     assert survivor.stdout is not None
     with survivor:
         assert survivor.stdout.readline() == "shown\n"
-        glass.kill()
+        glass.signal(signal.SIGKILL)
         told, _ = survivor.communicate("\n", timeout=20)
     assert told.split() == ["OSError"] * 3 + ["alive"]
     assert survivor.returncode == 0
