@@ -1,12 +1,13 @@
 """RFC 8888 reports: built by the receiver over the last eight frames, added up by the sender without counting twice."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from link.rtcp import MAX_REPORTS, OFFSET_FAR, Feedback
 
 FRAMES = 8
 MAX_PACKETS = 680  # keeps a report within one datagram of 1400 bytes
+_REORDERED = 64  # this many packets of older frames in a row of arrivals end the search
 _HALF = 1 << 15
 
 
@@ -27,19 +28,23 @@ class ReportBuilder:
         """A frame completed that began with this sequence number."""
         self._begins.append(first_seq)
 
-    def build(self, arrivals: Iterable[tuple[int, int]], now_us: int) -> Feedback | None:
+    def build(self, arrivals: Sequence[tuple[int, int]], now_us: int) -> Feedback | None:
         """`arrivals` are (sequence number, µs) of the newest packets, oldest first; those before the eighth last frame
         are left out. None while nothing has come."""
-        came: dict[int, int] = {}
-        near: int | None = None
-        for seq, arrival_us in arrivals:
-            near = unwrap(seq, seq if near is None else near)
-            came.setdefault(near, arrival_us)  # of duplicates the first one counts
-        if near is None:
+        if not arrivals:
             return None
-        last = max(came)
-        begin = min((unwrap(seq, last) for seq in self._begins), default=min(came))
-        begin = max(begin, last + 1 - MAX_PACKETS)
+        newest = last = arrivals[-1][0]
+        begin = min((unwrap(seq, newest) for seq in self._begins), default=newest - MAX_PACKETS)
+        came: dict[int, int] = {}
+        older = 0
+        for seq, arrival_us in reversed(arrivals):
+            extended = unwrap(seq, newest)
+            last = max(last, extended)
+            if extended >= begin:
+                came[extended] = arrival_us  # of duplicates the first one stays
+            elif (older := older + 1) > _REORDERED:
+                break
+        begin = max(begin if self._begins else min(came), last + 1 - MAX_PACKETS)
         offsets = tuple(_offset(came.get(seq), now_us) for seq in range(begin, last + 1))
         return Feedback(self._ssrc, self._media_ssrc, begin & 0xFFFF, offsets, report_time(now_us))
 

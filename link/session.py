@@ -5,7 +5,7 @@ they give None. What a state does with what happens stands in the two `_TRANSITI
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -316,7 +316,7 @@ class ReceiverSession:
             self._media_us = now_us
             self._step(ReceiverInput.HEARD, now_us)
 
-    def frame_completed(self, first_seq: int, arrivals: Iterable[tuple[int, int]], now_us: int) -> None:
+    def frame_completed(self, first_seq: int, arrivals: Sequence[tuple[int, int]], now_us: int) -> None:
         """Sends a report over the last eight frames; `arrivals` as Rx.arrivals(ARRIVALS) gives them."""
         if self._reports is not None:
             self._reports.frame(first_seq)
@@ -327,7 +327,7 @@ class ReceiverSession:
         waiting = self.state is ReceiverState.SERVING and self._media_us > self._report_us
         return waiting and now_us - self._report_us >= FEEDBACK_INTERVAL_US
 
-    def report(self, arrivals: Iterable[tuple[int, int]], now_us: int) -> None:
+    def report(self, arrivals: Sequence[tuple[int, int]], now_us: int) -> None:
         if self._reports is None or self.state is not ReceiverState.SERVING:
             return
         self._report_us = now_us
