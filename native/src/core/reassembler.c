@@ -41,6 +41,7 @@ struct ta_reassembler {
     uint32_t ssrc;
     uint8_t payload_type;
     uint64_t heard_us, newest, rtp_time, floor;
+    uint64_t bottom;         /* below are places of the numbering before */
     bool started;            /* floor may not go down any more */
     bool has_given_up_time;  /* plain: the frame that ended at floor was given up with its tail unknown */
     uint32_t given_up_time;
@@ -283,7 +284,7 @@ static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, 
 /* Whether a packet that lies before all others may still come in: only while nothing is decided. */
 static bool lower_floor(ta_reassembler *r, uint64_t place) {
     uint64_t reach = r->config.elements ? r->config.window_frames : START_PACKETS;
-    if (r->started || r->spare_count == 0 || r->floor - place > reach)
+    if (r->started || r->spare_count == 0 || r->floor - place > reach || place < r->bottom)
         return false;
     r->floor = place;
     return true;
@@ -329,16 +330,13 @@ static void accept(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t 
 
 /* ---- from datagram to packet --------------------------------------------------------------------------- */
 
-/* A new numbering begins: what is incomplete is lost; places go on above all before them, keeping their low bits. */
+/* A new numbering begins: what is held is lost; places go on above all before them, keeping their low bits. */
 static void restart(ta_reassembler *r, const ta_rtp *p) {
-    for (size_t k = 0; k < r->held_count;) {
-        if (r->held[k]->complete) {
-            k++;
-        } else {
-            release(r, k);
-            lose(r, 1, TA_DROP_INCOMPLETE);
-        }
+    while (r->held_count > 0) {
+        lose(r, 1, r->held[0]->complete ? TA_DROP_QUEUE_FULL : TA_DROP_INCOMPLETE);
+        release(r, 0);
     }
+    r->bottom = r->known ? r->newest + 1 : 0;
     if (!r->config.elements) /* at least 65536 beyond all before, so that no distance goes below zero */
         r->newest = ((r->known ? r->newest : 0) & ~(uint64_t)0xffff) + 0x20000 + p->seq;
     else if (!r->known)
@@ -455,10 +453,12 @@ static bool depacketize(ta_reassembler *r, const slot *s, uint8_t *out, size_t c
 }
 
 ta_status ta_reassembler_next(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
-    for (size_t k = r->held_count; k > 0; k--) {
-        const slot *s = r->held[k - 1];
-        if (s->complete && now_us >= s->last_us + r->config.reorder_us) {
-            raise_floor(r, s->begin); /* waited long enough for those before it */
+    size_t first = 0;
+    while (first < r->held_count && !r->held[first]->complete)
+        first++;
+    for (size_t k = first; k < r->held_count; k++) {
+        if (r->held[k]->complete && now_us >= r->held[k]->last_us + r->config.reorder_us) {
+            raise_floor(r, r->held[first]->begin); /* one has waited long enough: then for these, too */
             break;
         }
     }
