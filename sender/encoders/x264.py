@@ -14,6 +14,7 @@ import av
 
 from link.errors import ConfigError, DeviceError
 from link.native import now_us
+from link.priority import shared_priority
 from sender.encoders.base import AccessUnitOut, EncoderConfig
 from sender.sources.base import Picture
 
@@ -51,7 +52,8 @@ class X264:
         self._last_key_us = 0
 
     def open(self) -> None:
-        """Leaves the real opening to settle(): x264's own threads inherit the priority of the thread that opens it."""
+        """Tries the settings out. The encoder in use is opened by settle(), so that x264's own threads get the priority
+        of the thread that encodes."""
         self._reopen(self._wanted_bps)
         self._assert_no_delay()
         self._context, self._open_bps, self._pts = None, 0, 0
@@ -106,7 +108,8 @@ class X264:
             "x264-params": "keyint=infinite:scenecut=0:sliced-threads=1",
         }
         try:
-            context.open()
+            with shared_priority():
+                context.open()
         except av.FFmpegError as error:
             raise DeviceError(f"x264 refuses {mode} at {bitrate_bps} bit/s: {error}") from error
         self._context, self._open_bps, self._key_wanted = context, bitrate_bps, True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from fractions import Fraction
 
 import av
@@ -10,7 +12,8 @@ import pytest
 
 from link.config import Mode
 from link.errors import ConfigError, DeviceError
-from link.native import parse_sps, split_nals
+from link.native import parse_sps, realtime, split_nals
+from link.priority import _tasks
 from sender.encoders import AccessUnitOut, EncoderConfig, open_encoder
 from sender.encoders.x264 import X264
 from sender.sources import testcard
@@ -123,6 +126,25 @@ def test_colour_and_size_stand_in_the_sps(colour: Colour) -> None:
     assert (sps["width"], sps["height"]) == (640, 360)
     assert sps["matrix"] == (1 if colour.bt709 else 6)
     assert bool(sps["video_full_range"]) == colour.full_range
+
+
+@pytest.mark.quick
+def test_threads_of_x264_share_the_priority_of_the_thread_that_encodes() -> None:
+    policies: list[int] = []
+    refusals: list[str | None] = []
+
+    def encode() -> None:
+        refusals.append(realtime(5))
+        before = _tasks()
+        encoder.encode(noise.next())
+        policies.extend(os.sched_getscheduler(task) for task in _tasks() - before)
+
+    encoder, noise = _encoder(SMALL, 2_000_000), _Noise(SMALL)
+    thread = threading.Thread(target=encode)
+    thread.start()
+    thread.join()
+    assert len(policies) >= 2
+    assert set(policies) == {os.SCHED_OTHER if refusals[0] else os.SCHED_FIFO}
 
 
 @pytest.mark.quick
