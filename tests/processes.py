@@ -50,6 +50,14 @@ class Running:
             self.process.send_signal(signal.SIGTERM)
         return self.end(timeout_s)
 
+    def run_on(self, seconds: float) -> None:
+        """Lets it run for a while; it must not end meanwhile."""
+        try:
+            code = self.process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return
+        raise AssertionError(f"ended with {code}:\n{self.text()}")
+
     def kill(self) -> None:
         """As if the power were cut."""
         self.process.kill()
