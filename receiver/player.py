@@ -155,6 +155,7 @@ class Player:
         gc.freeze()
         for thread in threads:
             thread.start()
+        self._table.say(f"listening on port {self.rx.local_port}")
         tasks = [asyncio.create_task(work) for work in (self._talk(), self._tick(), self._table.run())]
         for task in tasks:
             task.add_done_callback(self._on_task_end)
