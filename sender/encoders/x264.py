@@ -14,7 +14,6 @@ import av
 
 from link.errors import ConfigError, DeviceError
 from link.native import now_us
-from link.priority import shared_priority
 from sender.encoders.base import AccessUnitOut, EncoderConfig
 from sender.sources.base import Picture
 
@@ -52,8 +51,8 @@ class X264:
         self._last_key_us = 0
 
     def open(self) -> None:
-        """Tries the settings out. The encoder in use is opened by settle(), so that x264's own threads get the priority
-        of the thread that encodes."""
+        """Tries the settings out. The encoder in use is opened by settle(), so that x264's own threads inherit
+        the priority of the thread that encodes."""
         self._reopen(self._wanted_bps)
         self._assert_no_delay()
         self._context, self._open_bps, self._pts = None, 0, 0
@@ -108,8 +107,7 @@ class X264:
             "x264-params": "keyint=infinite:scenecut=0:sliced-threads=1",
         }
         try:
-            with shared_priority():
-                context.open()
+            context.open()
         except av.FFmpegError as error:
             raise DeviceError(f"x264 refuses {mode} at {bitrate_bps} bit/s: {error}") from error
         self._context, self._open_bps, self._key_wanted = context, bitrate_bps, True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -13,7 +14,6 @@ import pytest
 from link.config import Mode
 from link.errors import ConfigError, DeviceError
 from link.native import parse_sps, realtime, split_nals
-from link.priority import _tasks
 from sender.encoders import AccessUnitOut, EncoderConfig, open_encoder
 from sender.encoders.x264 import X264
 from sender.sources import testcard
@@ -48,6 +48,10 @@ def _encoder(mode: Mode, bitrate_bps: int, **more: object) -> X264:
     encoder = X264(EncoderConfig(mode, bitrate_bps, **more))  # type: ignore[arg-type]
     encoder.open()
     return encoder
+
+
+def _tasks() -> set[int]:
+    return {int(task.name) for task in Path("/proc/self/task").iterdir()}
 
 
 def _types(unit: AccessUnitOut) -> list[int]:

@@ -35,7 +35,8 @@ void ta_sleep_until_us(uint64_t when_us, uint64_t spin_us) {
 
 int ta_realtime(int priority) {
     struct sched_param param = {.sched_priority = priority};
-    return pthread_setschedparam(pthread_self(), SCHED_FIFO | SCHED_RESET_ON_FORK, &param);
+    /* Inherited by threads made from here on: the slices of x264 and of the decoder must not wait where their caller does not. */
+    return pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
 }
 
 void ta_note(ta_notes *notes, const char *format, ...) {
