@@ -353,7 +353,8 @@ class _Clock:
 
     def static(self, canvas: Canvas) -> None:
         for x, mask in zip(self._x, self._labels, strict=True):
-            _stamp(canvas, mask, x, self._label_y)
+            if self._label_y + mask.shape[0] <= self._y:  # small pictures have no room for them
+                _stamp(canvas, mask, x, self._label_y)
 
     def draw(self, canvas: Canvas, index: int) -> None:
         ms = int(index * 1000 / self._mode.rate)
