@@ -158,4 +158,3 @@ def without_vui(nal: bytes) -> bytes:
     if r.u(1):
         r.ue(), r.ue(), r.ue(), r.ue()
     return to_nal(bits[: r.at] + "0", nal[0])
-

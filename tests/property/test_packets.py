@@ -76,14 +76,18 @@ def test_packets_are_those_of_the_slow_packetizer(
 
 
 @given(units(), metas, st.randoms(use_true_random=False), st.booleans())
-def test_packets_in_any_order_and_doubled_make_the_same_unit(unit: bytes, meta: Meta, random: object, elements: bool) -> None:
+def test_packets_in_any_order_and_doubled_make_the_same_unit(
+    unit: bytes, meta: Meta, random: object, elements: bool
+) -> None:
     packets = Packetizer(elements=elements, max_packet=200, first_seq=65530).packetize(
         unit, frame_id=meta.frame_id, rtp_time=meta.rtp_time, key=meta.key
     )
     doubled = packets * 2
     random.shuffle(doubled)  # type: ignore[attr-defined]
     reassembler = Reassembler(elements=elements)
-    lead = Packetizer(elements=False, first_seq=65529).packetize(b"\0\0\1\x67\x42", frame_id=0, rtp_time=meta.rtp_time ^ 1)
+    lead = Packetizer(elements=False, first_seq=65529).packetize(
+        b"\0\0\1\x67\x42", frame_id=0, rtp_time=meta.rtp_time ^ 1
+    )
     if not elements:  # the packet before tells where a plain stream's unit begins
         reassembler.push(lead[0], 0)
         assert reassembler.next(0)
@@ -121,7 +125,9 @@ def slice_unit(frame: int, packets: int) -> bytes:
     return head + b"\0\0\0\1\x41\x9a" + bytes([frame + 1]) * size
 
 
-def make_stream(journey: list[tuple[int, int, int]], elements: bool) -> tuple[dict[int, bytes], dict[tuple[int, int], bytes]]:
+def make_stream(
+    journey: list[tuple[int, int, int]], elements: bool
+) -> tuple[dict[int, bytes], dict[tuple[int, int], bytes]]:
     packetizer = Packetizer(elements=elements, max_packet=200, first_seq=65500)
     frames = {frame: 1 + max(i for _, f, i in journey if f == frame) for _, frame, _ in journey}
     made, packets = {}, {}
@@ -191,7 +197,9 @@ def test_a_plain_stream_never_yields_a_wrong_byte(
 
 
 @given(journeys(), st.booleans())
-def test_without_loss_and_with_little_reordering_nothing_is_lost(journey: list[tuple[int, int, int]], elements: bool) -> None:
+def test_without_loss_and_with_little_reordering_nothing_is_lost(
+    journey: list[tuple[int, int, int]], elements: bool
+) -> None:
     assume(journey)
     made, packets = make_stream(journey, elements)
     order = sorted(packets, key=lambda key: (sum(k < key for k in packets) + (key[1] * 7 + key[0] * 3) % 4, key))
