@@ -1,4 +1,4 @@
-"""Writes seeds for the fuzz targets: python native/fuzz/seed_corpus.py DIRECTORY (needs the `pc` extra, run from the repository).
+"""Writes seeds for the fuzz targets: PYTHONPATH=. python native/fuzz/seed_corpus.py DIRECTORY (needs the `pc` extra).
 
 Each target gets small, valid inputs in its own framing; the fuzzer finds the invalid ones from there."""
 
@@ -63,7 +63,8 @@ def journeys(elements: bool) -> list[bytes]:
         flat = [packet for frame in packets(elements) for packet in frame]
         if seed:
             flat = [p for p in flat if noise.random() > 0.1]
-            flat.sort(key=lambda p, n=noise, f=tuple(flat): f.index(p) + n.random() * 4)
+            late = {packet: at + noise.random() * 4 for at, packet in enumerate(flat)}
+            flat.sort(key=late.__getitem__)
         steps = [bytes([RAW | noise.choice([0, 1, 8])]) + len(p).to_bytes(2, "big") + p for p in flat]
         out.append(bytes([seed]) + b"".join(steps))
     made_up = [bytes([0, 0x10 | i // 4 % 2, 0x30 | i % 4, 6]) + b"\x7c\x85abcd" for i in range(24)]

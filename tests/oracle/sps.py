@@ -136,7 +136,7 @@ class _Reader:
 
 
 def without_vui(nal: bytes) -> bytes:
-    """The same SPS with no VUI: what an encoder writes that leaves it out. No scaling lists, order count types 0 and 2."""
+    """The same SPS with no VUI, as some encoders write it. No scaling lists; order count types 0 and 2."""
     bits = to_bits(nal)
     r = _Reader(bits)
     profile = r.u(8)

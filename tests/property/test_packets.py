@@ -1,6 +1,9 @@
 """C packetizer and reassembler against slow ones in Python, and what must hold on any network."""
 
 from collections import Counter
+from itertools import pairwise
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
@@ -64,26 +67,33 @@ def test_the_scanner_splits_as_the_slow_one(data: bytes) -> None:
     assert [data[a : a + n] for a, n in split_nals(data)] == annexb.split(data)
 
 
-@given(units(), metas, st.integers(200, 1472), st.booleans(), st.integers(0, 65535), st.integers(0, 2**32 - 1))
-def test_packets_are_those_of_the_slow_packetizer(
-    unit: bytes, meta: Meta, max_packet: int, elements: bool, first_seq: int, ssrc: int
-) -> None:
-    setup = {"payload_type": 97, "ssrc": ssrc, "first_seq": first_seq, "max_packet": max_packet, "elements": elements}
-    packetizer = Packetizer(**setup)  # type: ignore[arg-type]
-    packets = c_packetize(packetizer, unit, meta)
-    assert packets == packetize(unit, meta, **setup)  # type: ignore[arg-type]
-    assert all(len(packet) <= max_packet for packet in packets)
+setups = st.fixed_dictionaries(
+    {
+        "payload_type": st.integers(0, 127),
+        "ssrc": st.integers(0, 2**32 - 1),
+        "first_seq": st.integers(0, 65535),
+        "max_packet": st.integers(200, 1472),
+        "elements": st.booleans(),
+    }
+)
+
+
+@given(units(), metas, setups)
+def test_packets_are_those_of_the_slow_packetizer(unit: bytes, meta: Meta, setup: dict[str, Any]) -> None:
+    packets = c_packetize(Packetizer(**setup), unit, meta)
+    assert packets == packetize(unit, meta, **setup)
+    assert all(len(packet) <= setup["max_packet"] for packet in packets)
 
 
 @given(units(), metas, st.randoms(use_true_random=False), st.booleans())
 def test_packets_in_any_order_and_doubled_make_the_same_unit(
-    unit: bytes, meta: Meta, random: object, elements: bool
+    unit: bytes, meta: Meta, random: Random, elements: bool
 ) -> None:
     packets = Packetizer(elements=elements, max_packet=200, first_seq=65530).packetize(
         unit, frame_id=meta.frame_id, rtp_time=meta.rtp_time, key=meta.key
     )
     doubled = packets * 2
-    random.shuffle(doubled)  # type: ignore[attr-defined]
+    random.shuffle(doubled)
     reassembler = Reassembler(elements=elements)
     lead = Packetizer(elements=False, first_seq=65529).packetize(
         b"\0\0\1\x67\x42", frame_id=0, rtp_time=meta.rtp_time ^ 1
@@ -189,7 +199,7 @@ def test_a_plain_stream_never_yields_a_wrong_byte(
     for unit in got:
         assert bytes(unit) == made[unit.rtp_time % 2**32 // 3000]
     assert [unit.frame_id for unit in got] == sorted({unit.frame_id for unit in got})
-    for before, after in zip(got, got[1:], strict=False):
+    for before, after in pairwise(got):
         assert after.frame_id == before.frame_id + 1 + after.lost_before
         whole = after.rtp_time - before.rtp_time == 3000
         assert after.gap == (after.lost_before > 0)

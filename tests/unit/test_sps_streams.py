@@ -1,4 +1,4 @@
-"""SPS of real streams: what x264 writes is read right, and after rewriting the pictures are the same and none is held back."""
+"""SPS of real streams: what x264 writes is read right; after rewriting the pictures are the same, none held back."""
 
 import hashlib
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def encode(options: dict[str, str]) -> list[bytes]:
 
 
 def decode(units: list[bytes]) -> Iterator[int]:
-    """How many pictures each unit gave, then their digest as a number. Strict: a decoder that holds back what it may."""
+    """How many pictures each unit gave, then their digest as a number. Strict: holds back what the SPS allows."""
     import av
 
     codec = av.CodecContext.create("h264", "r")
