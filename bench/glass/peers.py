@@ -73,12 +73,14 @@ def _raw(place: Place) -> str:
 
 
 def _origin(place: Place) -> list[str]:
-    return _ffplay(place, "-f", "h264", _raw(place))
+    # The usual line for such a stream, and generous: plain `ffplay -f h264` probes for 5 s and keeps them as latency.
+    return _ffplay(place, "-fflags", "nobuffer", "-flags", "low_delay", "-framedrop", "-f", "h264", _raw(place))
 
 
+# setpts=0 makes every picture due at once; otherwise ffplay keeps the distance to the clock that it began with.
 _TUNED = (
     *("-an", "-sn", "-fflags", "nobuffer", "-flags", "low_delay", "-framedrop", "-sync", "ext"),
-    *("-probesize", "32", "-analyzeduration", "0"),
+    *("-probesize", "32", "-analyzeduration", "0", "-vf", "setpts=0"),
 )
 
 
@@ -87,9 +89,8 @@ def _ffplay_raw(place: Place) -> list[str]:
 
 
 def _ffplay_rtp(place: Place) -> list[str]:
-    # Without setpts it keeps the distance to the clock that it began with, 300 ms.
-    now = ("-vf", "setpts=0", "-protocol_whitelist", "file,udp,rtp", "-reorder_queue_size", "0")
-    return _ffplay(place, *_TUNED, *now, str(place.sdp))
+    rtp = ("-protocol_whitelist", "file,udp,rtp", "-reorder_queue_size", "0")
+    return _ffplay(place, *_TUNED, *rtp, str(place.sdp))
 
 
 def _mpv(place: Place) -> list[str]:
@@ -116,7 +117,7 @@ _SDL = {"SDL_VIDEODRIVER": "x11", "SDL_RENDER_DRIVER": "software", "SDL_FRAMEBUF
 PEERS = (
     Peer("thinair", "send --to, play", "thinair", _thinair),
     Peer("floor", "no codec, no network: drawn, converted, shown", "", _floor),
-    Peer("origin-ffplay", "raw H.264 over UDP, untuned, there before the sender", "annexb", _origin, delimiters=False),
+    Peer("origin-ffplay", "raw H.264 over UDP, there before the sender", "annexb", _origin, delimiters=False),
     Peer("origin-ffplay-joining", "the same, joining a sender", "annexb", _origin, delimiters=False, joins=True),
     Peer("ffplay", "tuned, raw H.264 with delimiters", "annexb", _ffplay_raw, _SDL),
     Peer("ffplay-rtp", "tuned, RTP", "rtp", _ffplay_rtp, _SDL),
