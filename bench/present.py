@@ -91,10 +91,8 @@ def _rows(size: tuple[int, int], presenters: Sequence[str], count: int, rate: fl
         except DeviceError as error:
             yield _row(name, size, None, str(error))
             continue
-        act = presenter.present
-        yield _row(
-            presenter.name, size, _times_ms(act, pictures, count, rate, presenter.events), presenter.stamp_quality
-        )
+        times_ms = _times_ms(presenter.present, pictures, count, rate, presenter.events)
+        yield _row(name, size, times_ms, presenter.stamp_quality)
         presenter.close()
 
 
