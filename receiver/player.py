@@ -119,6 +119,7 @@ class Player:
         self._done: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
         self._failure: BaseException | None = None
+        self._in_vain = False  # the time was over and nothing had come
         self._stop = threading.Event()
         self._need_key = True
         self._generation = 0  # counts senders: what was decoded for an earlier one is not booked
@@ -135,7 +136,7 @@ class Player:
             write_json(self.config.report, self.report())
         if self._failure is not None:
             raise self._failure
-        if self.config.seconds and not self.figures.completed:
+        if self._in_vain:
             raise NoPeerError(f"nothing came on port {self.rx.local_port} in {self.config.seconds:g} s")
         return int(Exit.OK)
 
@@ -155,13 +156,14 @@ class Player:
         gc.freeze()
         for thread in threads:
             thread.start()
-        self._table.say(f"listening on port {self.rx.local_port}")
+        print(f"listening on port {self.rx.local_port}", flush=True)
         tasks = [asyncio.create_task(work) for work in (self._talk(), self._tick(), self._table.run())]
         for task in tasks:
             task.add_done_callback(self._on_task_end)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.seconds or None):
                 await self._done.wait()
+        self._in_vain = not self._done.is_set() and not self.figures.completed
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from link.config import Endpoint, SenderConfig, split_plain_output
-from link.errors import ConfigError, Exit, FileError, NetworkError
+from link.errors import ConfigError, Exit, FileError, NetworkError, NoPeerError
 from link.files import check_writable
 from link.native import Tx, now_us, realtime, rewrite_au
 from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
@@ -114,6 +114,7 @@ class Service:
     _stop: threading.Event = field(default_factory=threading.Event)
     _linked: threading.Event = field(default_factory=threading.Event)
     _failure: BaseException | None = None
+    _in_vain: bool = False  # the time was over and no receiver had come
     _began_us: int = 0
     _ntp_offset_s: float = 0.0
     _log: FrameLog | None = None
@@ -133,6 +134,8 @@ class Service:
             write_report(self.config.report, self)
         if self._failure is not None:
             raise self._failure
+        if self._in_vain:
+            raise NoPeerError(f"no receiver answered at {self.config.to} in {self.config.seconds:g} s")
         return int(Exit.OK)
 
     def say(self, text: str) -> None:
@@ -159,6 +162,7 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.seconds or None):
                 await done.wait()
+        self._in_vain = not done.is_set() and self.mode == "thinair" and not self.counts.encoded
         self._stop.set()
         if session is not None:
             session.cancel()
