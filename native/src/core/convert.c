@@ -9,11 +9,12 @@
 
 #include "thinair/core.h"
 
-/* One build serves every x86-64: the loader picks the copy. Needs ifunc, so glibc. */
+/* One build serves every x86-64: the loader picks the copy. Needs ifunc, so glibc. Static, for clones escape hidden
+ * visibility otherwise. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("avx2", "default")))
+#define CLONES static __attribute__((target_clones("avx2", "default")))
 #else
-#define CLONES
+#define CLONES static
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
@@ -60,7 +61,7 @@ INLINE void luma_row(const uint8_t *restrict y, const int16_t *restrict r, const
     }
 }
 
-CLONES void ta_i420_to_bgrx(const ta_picture *in, uint8_t *out, ptrdiff_t out_stride, uint32_t from, uint32_t to) {
+CLONES void convert_rows(const ta_picture *in, uint8_t *out, ptrdiff_t out_stride, uint32_t from, uint32_t to) {
     const matrix *m = &MATRICES[in->bt709][in->full_range];
     int16_t r[BLOCK], g[BLOCK], b[BLOCK];
     for (uint32_t row = from; row < to; row += 2) {
@@ -73,6 +74,10 @@ CLONES void ta_i420_to_bgrx(const ta_picture *in, uint8_t *out, ptrdiff_t out_st
                          (uint16_t *)(void *)(out + (ptrdiff_t)line * out_stride + (ptrdiff_t)x * 4), pixels, m->y);
         }
     }
+}
+
+void ta_i420_to_bgrx(const ta_picture *in, uint8_t *out, ptrdiff_t out_stride, uint32_t from, uint32_t to) {
+    convert_rows(in, out, out_stride, from, to);
 }
 
 /* v * k / 255, rounded; exact for products up to 255 * 255. */
@@ -92,8 +97,7 @@ INLINE void blend_row(uint32_t *restrict pixels, const uint8_t *restrict mask, u
         pixels[i] = blend(pixels[i], mask[i], dim);
 }
 
-CLONES void ta_overlay_blend(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height,
-                             const ta_overlay *overlay) {
+CLONES void blend_rows(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, const ta_overlay *overlay) {
     static const uint8_t no_text[BLOCK];
     const int64_t left = overlay->x > 0 ? overlay->x : 0, top = overlay->y > 0 ? overlay->y : 0;
     int64_t right = (int64_t)overlay->x + overlay->width, bottom = (int64_t)overlay->y + overlay->height;
@@ -106,6 +110,10 @@ CLONES void ta_overlay_blend(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, ui
             blend_row((uint32_t *)(void *)(bgrx + y * stride) + x, mask, right - x < BLOCK ? (uint32_t)(right - x) : BLOCK,
                       overlay->dim);
         }
+}
+
+void ta_overlay_blend(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, const ta_overlay *overlay) {
+    blend_rows(bgrx, stride, width, height, overlay);
 }
 
 static void fill(uint8_t *bgrx, ptrdiff_t stride, uint32_t left, uint32_t right, uint32_t top, uint32_t bottom,

@@ -452,21 +452,26 @@ static bool depacketize(ta_reassembler *r, const slot *s, uint8_t *out, size_t c
     return true;
 }
 
-ta_status ta_reassembler_next(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
+/* The frame to hand out now, or NULL. Gives up what lies before it once a complete frame has waited long enough. */
+static const slot *due(ta_reassembler *r, uint64_t now_us) {
     size_t first = 0;
     while (first < r->held_count && !r->held[first]->complete)
         first++;
     for (size_t k = first; k < r->held_count; k++) {
         if (r->held[k]->complete && now_us >= r->held[k]->last_us + r->config.reorder_us) {
-            raise_floor(r, r->held[first]->begin); /* one has waited long enough: then for these, too */
+            raise_floor(r, r->held[first]->begin);
             break;
         }
     }
-    while (r->held_count > 0 && r->held[0]->complete && r->held[0]->begin <= r->floor) {
-        const slot *s = r->held[0];
-        bool good = depacketize(r, s, out, capacity, info);
+    const slot *s = r->held_count > 0 ? r->held[0] : NULL;
+    return s && s->complete && s->begin <= r->floor ? s : NULL;
+}
+
+ta_status ta_reassembler_next(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
+    const slot *s;
+    while ((s = due(r, now_us)) != NULL) {
+        bool good = depacketize(r, s, out, capacity, info), key = s->key;
         uint64_t id = s->begin;
-        bool key = s->key;
         pass(r, s);
         release(r, 0);
         if (!good)
