@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import signal
 from fractions import Fraction
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +11,11 @@ import pytest
 from link.config import Mode
 from link.errors import ConfigError, DeviceError
 from link.native import X11Presenter
-from sender.sources import open_source, testcard
+from sender.sources import open_source, screen, testcard
 from sender.sources.card import Canvas
 from sender.sources.screen import Screen
 from sender.visualcode import Code, Geometry, Reader
+from tests.virtual import VirtualClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,20 +87,27 @@ def test_without_a_mode_the_screen_keeps_its_size(glass: Glass) -> None:
 
 
 @pytest.mark.display
-def test_grabs_keep_their_pace(glass: Glass) -> None:
+def test_grabs_keep_their_pace(glass: Glass, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = VirtualClock(monkeypatch, screen)
     source = open_source(f"screen:{glass.name}", Mode(640, 360, Fraction(50)))
-    stamps = [picture.capture_us for _ in range(30) if (picture := source.next())]
+    pictures = []
+    for n in range(20):
+        if n == 10:
+            clock.now += 65_000
+        if (picture := source.next()) is not None:
+            pictures.append(picture)
     source.close()
-    spans = [round((b - a) / 20_000) for a, b in pairwise(stamps)]
-    assert all(span >= 1 for span in spans), "two pictures in one interval"
-    assert stamps[-1] - stamps[0] == pytest.approx(sum(spans) * 20_000, abs=8_000)
+    assert [picture.skipped for picture in pictures] == [0] * 10 + [2] + [0] * 9
+    at = [picture.capture_us - pictures[0].capture_us for picture in pictures]
+    assert at[:10] == pytest.approx([n * 20_000 for n in range(10)], abs=5)
+    assert at[11:] == pytest.approx([(n + 2) * 20_000 for n in range(11, 20)], abs=5)
 
 
 @pytest.mark.display
 def test_a_display_that_dies_is_said_in_one_line(glass: Glass) -> None:
     source = open_source(f"screen:{glass.name}", Mode(640, 360, Fraction(50)))
     assert source.next() is not None
-    glass.kill()
+    glass.signal(signal.SIGKILL)
     with pytest.raises(DeviceError, match="is gone") as caught:
         [source.next() for _ in range(5)]
     assert "\n" not in str(caught.value)
