@@ -74,7 +74,7 @@ def write_report(path: Path, service: Service) -> None:
         "frames": {"captured": counts.captured, "encoded": counts.encoded, "sent": counts.sent},
         "skipped": counts.skipped,
         "refused": counts.refused,
-        "transport": service.tx.stats(),
+        "send": service.tx.stats(),
         "control": service.control,
         "notes": service.notes,
     }
