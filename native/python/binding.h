@@ -8,6 +8,7 @@
 #include "thinair/core.h"
 
 int ta_py_add_core(PyObject *module);    /* core_types.c */
+int ta_py_add_core_functions(PyObject *module);
 int ta_py_add_io(PyObject *module);      /* io_types.c */
 int ta_py_add_present(PyObject *module); /* present_types.c */
 

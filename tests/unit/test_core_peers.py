@@ -9,13 +9,13 @@ from link.native import Reassembler, split_nals
 
 pytestmark = pytest.mark.peer
 
-FRAMES = 50
+FRAMES = 30
 FFMPEG = (
-    "ffmpeg -nostdin -v error -f lavfi -i testsrc2=s=640x360:r=50 -frames:v {frames} -pix_fmt yuv420p -c:v libx264 "
+    "ffmpeg -nostdin -v error -f lavfi -i testsrc2=s=320x180:r=50 -frames:v {frames} -pix_fmt yuv420p -c:v libx264 "
     "-preset ultrafast -tune zerolatency -g 10 -x264-params {params} {options} -f rtp rtp://127.0.0.1:{port}?pkt_size=1200"
 )
 GSTREAMER = (
-    "gst-launch-1.0 -q videotestsrc num-buffers={frames} ! video/x-raw,width=640,height=360,framerate=50/1 ! "
+    "gst-launch-1.0 -q videotestsrc num-buffers={frames} ! video/x-raw,width=320,height=180,framerate=50/1 ! "
     "x264enc speed-preset=ultrafast tune=zerolatency key-int-max=10 {params} ! "
     "rtph264pay mtu=1200 pt=107 {options} ! udpsink host=127.0.0.1 port={port}"
 )
@@ -23,7 +23,7 @@ GSTREAMER = (
 SENDERS = {
     "ffmpeg": (FFMPEG, "repeat-headers=1", "-payload_type 102"),
     "ffmpeg_one_slice": (FFMPEG, "repeat-headers=1:sliced-threads=0", ""),
-    "ffmpeg_mode_0": (FFMPEG, "repeat-headers=1:slice-max-size=1100", "-rtpflags h264_mode0"),
+    "ffmpeg_mode_0": (FFMPEG, "repeat-headers=1:slice-max-size=1000", "-rtpflags h264_mode0"),
     "ffmpeg_with_delimiters": (FFMPEG, "repeat-headers=1:aud=1", ""),
     "gstreamer": (GSTREAMER, "", "config-interval=-1"),
     "gstreamer_stap": (GSTREAMER, "", "config-interval=-1 aggregate-mode=zero-latency"),
