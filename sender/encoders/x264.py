@@ -104,7 +104,8 @@ class X264:
             "maxrate": str(int(bitrate_bps * self._vbv_frames)),
             "bufsize": str(int(bitrate_bps * self._vbv_frames / mode.rate)),
             "forced-idr": "1",
-            "x264-params": "keyint=infinite:scenecut=0:sliced-threads=1",
+            # Above 51 x264 throws whole residuals away to hold the VBV, and parts of the picture stand still.
+            "x264-params": "keyint=infinite:scenecut=0:sliced-threads=1:qpmax=51",
         }
         try:
             context.open()
