@@ -1,6 +1,6 @@
 """Resident memory of sender and player over a run of the demo: `thinair bench memory --seconds 600`.
 
-Growth is the median of the last tenth less the median of the second tenth: by then buffers, slots and caches are full."""
+Growth is the median of the last tenth less the median of the second tenth: by then all buffers are full."""
 
 from __future__ import annotations
 

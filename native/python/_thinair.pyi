@@ -50,23 +50,49 @@ class AccessUnit:
     encode_in_us: int
     encode_out_us: int
     capture_ntp: int
-    sent: tuple[int, int | None, int | None] | None  # (low 16 bits of frame id, first send, last send: µs after its capture)
+    # (low 16 bits of an earlier frame's id, first send, last send: µs after its capture)
+    sent: tuple[int, int | None, int | None] | None
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class Packetizer:
-    def __init__(self, *, payload_type: int = 96, ssrc: int = 0, first_seq: int = 0, max_packet: int = 1400,
-                 elements: bool = True) -> None: ...
-    def packetize(self, au: Buffer, *, frame_id: int, rtp_time: int, key: bool = False, capture_us: int = 0,
-                  dequeue_us: int = 0, encode_in_us: int = 0, encode_out_us: int = 0, capture_ntp: int = 0,
-                  sent: tuple[int, int, int, int] | None = None) -> list[bytes]:
+    def __init__(
+        self,
+        *,
+        payload_type: int = 96,
+        ssrc: int = 0,
+        first_seq: int = 0,
+        max_packet: int = 1400,
+        elements: bool = True,
+    ) -> None: ...
+    def packetize(
+        self,
+        au: Buffer,
+        *,
+        frame_id: int,
+        rtp_time: int,
+        key: bool = False,
+        capture_us: int = 0,
+        dequeue_us: int = 0,
+        encode_in_us: int = 0,
+        encode_out_us: int = 0,
+        capture_ntp: int = 0,
+        sent: tuple[int, int, int, int] | None = None,
+    ) -> list[bytes]:
         """`sent` is (frame id, capture_us, first_send_us, last_send_us). Raises BitstreamError, ValueError."""
 
 @final
 class Reassembler:
-    def __init__(self, *, payload_type: int = 96, elements: bool = True, window_frames: int = 8,
-                 reorder_us: int = 4000, max_au: int = 2097152) -> None: ...
+    def __init__(
+        self,
+        *,
+        payload_type: int = 96,
+        elements: bool = True,
+        window_frames: int = 8,
+        reorder_us: int = 4000,
+        max_au: int = 2097152,
+    ) -> None: ...
     def push(self, datagram: Buffer, arrival_us: int) -> None: ...
     def next(self, now_us: int) -> AccessUnit | None: ...
     def deadline(self) -> int | None: ...
@@ -100,14 +126,36 @@ class Tx:
     mode: "thinair" (elements, session), "rtp" (plain RFC 6184), "annexb" (raw stream, AUD after each unit).
     Raises OSError where the socket cannot be had."""
 
-    def __init__(self, *, host: str, port: int, mode: str = "thinair", ssrc: int = 0, payload_type: int = 96,
-                 max_packet: int = 1400, pace_group: int = 5, pace_us: int = 0, priority: int = 0,
-                 bind_port: int = 0) -> None: ...
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        mode: str = "thinair",
+        ssrc: int = 0,
+        payload_type: int = 96,
+        max_packet: int = 1400,
+        pace_group: int = 5,
+        pace_us: int = 0,
+        priority: int = 0,
+        bind_port: int = 0,
+    ) -> None: ...
     eventfd: int  # readable when control() has something
     local_port: int
     notes: list[str]  # what the system refused (priority, DSCP, buffer), in words
-    def push(self, au: Buffer, *, frame_id: int, rtp_time: int, key: bool = False, capture_us: int = 0,
-             dequeue_us: int = 0, encode_in_us: int = 0, encode_out_us: int = 0, capture_ntp: int = 0) -> int:
+    def push(
+        self,
+        au: Buffer,
+        *,
+        frame_id: int,
+        rtp_time: int,
+        key: bool = False,
+        capture_us: int = 0,
+        dequeue_us: int = 0,
+        encode_in_us: int = 0,
+        encode_out_us: int = 0,
+        capture_ntp: int = 0,
+    ) -> int:
         """Packetizes and sends (the first group before it returns). Returns the packet count; 0 while no media is
         allowed. Raises BitstreamError for bytes that are no access unit."""
     def allow_media(self, allowed: bool) -> None: ...
@@ -126,9 +174,21 @@ class Tx:
 class Rx:
     """Receives on a UDP port; a C thread reassembles. mode: "thinair", "rtp" (plain), "annexb" (raw stream)."""
 
-    def __init__(self, *, port: int, host: str = "", mode: str = "thinair", payload_type: int = 96, window_frames: int = 8,
-                 reorder_us: int = 4000, max_au: int = 2097152, quiet_us: int = 4000, slots: int = 8,
-                 priority: int = 0, receive_buffer: int = 4194304) -> None: ...
+    def __init__(
+        self,
+        *,
+        port: int,
+        host: str = "",
+        mode: str = "thinair",
+        payload_type: int = 96,
+        window_frames: int = 8,
+        reorder_us: int = 4000,
+        max_au: int = 2097152,
+        quiet_us: int = 4000,
+        slots: int = 8,
+        priority: int = 0,
+        receive_buffer: int = 4194304,
+    ) -> None: ...
     eventfd: int  # readable when control() has something
     local_port: int
     notes: list[str]
@@ -149,21 +209,54 @@ class Rx:
     def close(self) -> None: ...
 
 # ---- present ----------------------------------------------------------------------------------------------
-def i420_to_bgrx(y: Buffer, u: Buffer, v: Buffer, y_stride: int, u_stride: int, v_stride: int, width: int, height: int,
-                 *, bt709: bool, full_range: bool) -> bytes: ...
+def i420_to_bgrx(
+    y: Buffer,
+    u: Buffer,
+    v: Buffer,
+    y_stride: int,
+    u_stride: int,
+    v_stride: int,
+    width: int,
+    height: int,
+    *,
+    bt709: bool,
+    full_range: bool,
+) -> bytes: ...
 
 @final
 class X11Presenter:
-    """A window that shows I420 pictures through XShm. Raises OSError with a sentence where there is no display, no MIT-SHM
-    or no 24/32-bit visual."""
+    """A window that shows I420 pictures through XShm. Raises OSError with a sentence where there is no display, no
+    MIT-SHM or no 24/32-bit visual."""
 
-    def __init__(self, *, display: str | None = None, title: str = "thinair", width: int, height: int,
-                 fullscreen: bool = False, monitor: int = -1) -> None: ...
+    def __init__(
+        self,
+        *,
+        display: str | None = None,
+        title: str = "thinair",
+        width: int,
+        height: int,
+        fullscreen: bool = False,
+        monitor: int = -1,
+    ) -> None: ...
     size: tuple[int, int]  # of the window now
     composited: bool  # a compositor stands between window and screen
     refresh_hz: float  # of the monitor; 0 where it is not known (Xvfb)
-    def present(self, y: Buffer, u: Buffer, v: Buffer, y_stride: int, u_stride: int, v_stride: int, width: int,
-                height: int, *, bt709: bool, full_range: bool, dim: int = 255, border: int = -1) -> int:
+    def present(
+        self,
+        y: Buffer,
+        u: Buffer,
+        v: Buffer,
+        y_stride: int,
+        u_stride: int,
+        v_stride: int,
+        width: int,
+        height: int,
+        *,
+        bt709: bool,
+        full_range: bool,
+        dim: int = 255,
+        border: int = -1,
+    ) -> int:
         """Shows a picture of the window's size or smaller, centred on black. Returns the µs at which the server had
         copied it. `border` is 0xRRGGBB or -1. Raises OSError when the display is gone."""
     def overlay(self, mask: Buffer | None, width: int, height: int, x: int, y: int, ground: int = 90) -> None:
