@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DELIMITER = 6 }; /* bytes of an AUD with its start code */
 enum { SLACK = 65536 }; /* room for a datagram that begins inside the largest unit */
 
 typedef enum state {
@@ -90,7 +91,7 @@ void ta_austream_push(ta_austream *s, const uint8_t *data, size_t size, uint64_t
         if (size > s->capacity)
             return;
     }
-    if (s->size == 0) {
+    if (s->size <= DELIMITER && !s->has_slice) { /* a delimiter came with the unit before; this one begins now */
         s->first_us = arrival_us;
         s->packets = 0;
     }

@@ -14,7 +14,7 @@
 
 #include "sys.h"
 
-enum { BATCH = 64, MAX_SLOTS = 65, ARRIVALS = 1024, DATAGRAM = 65536, SILENT_PEER_US = 1000000 };
+enum { BATCH = 64, MAX_SLOTS = 65, ARRIVALS = 1024, DATAGRAM = 65536, SILENT_PEER_US = 500000 };
 
 typedef enum slot_state { SLOT_FREE, SLOT_READY, SLOT_TAKEN } slot_state;
 
