@@ -75,8 +75,8 @@ class Decoder:
             if sps["width"] * sps["height"] > MAX_PIXELS:
                 self.refusal = f"{sps['width']}x{sps['height']} is more than can be shown"
                 return False
-            if sps["chroma_format_idc"] > 2 or sps["bit_depth_luma"] > 8:
-                self.refusal = "only 8-bit 4:2:0 and 4:2:2 can be shown"
+            if max(sps["bit_depth_luma"], sps["bit_depth_chroma"]) > 8:
+                self.refusal = "only 8 bits a sample can be shown"
                 return False
         self.refusal = None
         return True

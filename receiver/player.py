@@ -312,7 +312,10 @@ class Player:
                 if self._need_key:  # without what was lost, the picture would be damaged until the next key frame
                     self._post(lambda unit=unit: self._book_skipped(unit))  # type: ignore[misc]
                     continue
+            refusal = self.decoder.refusal
             frame = self.decoder.decode(unit)
+            if self.decoder.refusal not in {None, refusal}:
+                self._post(lambda why=self.decoder.refusal: self._refuse(why))  # type: ignore[misc]
             decoded = Decoded(unit, frame, now_us())
             if frame is None or frame.is_corrupt:
                 self._need_key = True
@@ -323,6 +326,10 @@ class Player:
             if superseded is not None:
                 superseded.superseded = True
                 self._post(lambda decoded=superseded: self._book(decoded, None))  # type: ignore[misc]
+
+    def _refuse(self, why: str) -> None:
+        self._screen.state = f"this stream cannot be shown: {why}"
+        self._table.say(self._screen.state)
 
     # ---- books ------------------------------------------------------------------------------------------------------
 
