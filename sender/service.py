@@ -229,6 +229,7 @@ class Service:
         if self.config.priority and (why := realtime(max(1, self.config.priority // 2))) is not None:
             self.notes.append(f"no real-time priority for the encoder ({why})")
         try:
+            self.encoder.settle()  # opened by the thread that encodes, whose priority its own threads inherit
             while not self._stop.is_set():
                 picture = self.source.next()
                 if picture is None:
