@@ -222,6 +222,17 @@ def test_a_jump_of_frame_ids_is_counted_and_followed_only_when_it_goes_on() -> N
     assert wire.drops() == {"sequence": 1}
 
 
+def test_one_packet_from_far_ahead_blinds_for_no_longer_than_two_packets() -> None:
+    wire = Wire()
+    wire.receive(*wire.frame())
+    ahead = with_payload(wire.frame()[0], b"\x41\x9a")
+    wire.receive(ahead[:17] + (900).to_bytes(4, "big") + ahead[21:])
+    wire.now += 10_000
+    assert wire.receive(b"") == [b"\0\0\0\1\x41\x9a"]
+    assert wire.receive(*wire.frame()) == [unit(3)]
+    assert wire.drops() == {"incomplete": 898, "sequence": 1, "short": 1}
+
+
 def test_a_sequence_number_that_contradicts_its_frame_element_is_refused() -> None:
     wire = Wire()
     first, second, *_ = wire.frame()

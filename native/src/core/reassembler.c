@@ -11,9 +11,10 @@
 
 enum {
     MAX_SLOTS = 33,          /* window_frames and one more, so that a full window still takes a packet */
-    JUMP_FRAMES = 1000,      /* farther apart is another numbering, not loss */
+    JUMP_FRAMES = 1000,      /* farther ahead is another numbering, not loss */
     JUMP_PACKETS = 4096,
-    START_PACKETS = 1024,    /* how far before the first packet of all an earlier one may lie */
+    BACK_FRAMES = 100,       /* farther back is another numbering, not delay */
+    BACK_PACKETS = 1024,
     SILENCE_US = 500000,     /* after so long another SSRC may take over */
 };
 
@@ -283,7 +284,7 @@ static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, 
 
 /* Whether a packet that lies before all others may still come in: only while nothing is decided. */
 static bool lower_floor(ta_reassembler *r, uint64_t place) {
-    uint64_t reach = r->config.elements ? r->config.window_frames : START_PACKETS;
+    uint64_t reach = r->config.elements ? r->config.window_frames : BACK_PACKETS;
     if (r->started || r->spare_count == 0 || r->floor - place > reach || place < r->bottom)
         return false;
     r->floor = place;
@@ -410,8 +411,9 @@ void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, ui
     if (!identify(r, &p, arrival_us))
         return;
     uint64_t place = place_of(r, &p);
-    uint64_t distance = place > r->newest ? place - r->newest : r->newest - place;
-    if (distance > (elements ? JUMP_FRAMES : JUMP_PACKETS))
+    int64_t distance = (int64_t)(place - r->newest);
+    if (distance > (elements ? JUMP_FRAMES : JUMP_PACKETS) || distance < (elements ? -BACK_FRAMES : -BACK_PACKETS) ||
+        (distance < 0 && place > r->newest)) /* the last: before frame 0 */
         jump(r, &p, data, size, arrival_us);
     else
         accept(r, &p, place, arrival_us);
