@@ -97,6 +97,16 @@ static void joining_in_mid_unit_begins_with_the_next(void) {
     ta_austream_close(&stream);
 }
 
+static void after_a_reset_nothing_of_the_old_stream_is_left(void) {
+    open_stream(4096, 0);
+    PUSH("\0\0\0\1\x65\x88\x11", 1);
+    CHECK(empty(1));
+    ta_austream_reset(stream);
+    PUSH("\x22\x33\0\0\0\1\x41\x9a\x44\0\0\0\1\x09", 2);
+    CHECK(YIELDS(2, "\0\0\0\1\x41\x9a\x44") && info.flags == 0 && info.lost_before == 0 && empty(2));
+    ta_austream_close(&stream);
+}
+
 int main(void) {
     RUN(a_delimiter_behind_a_unit_ends_it_at_once);
     RUN(a_first_slice_or_parameter_set_ends_the_unit_before);
@@ -104,5 +114,6 @@ int main(void) {
     RUN(quiet_after_a_short_datagram_ends_a_unit);
     RUN(an_absurd_unit_is_counted_and_the_next_key_frame_found);
     RUN(joining_in_mid_unit_begins_with_the_next);
+    RUN(after_a_reset_nothing_of_the_old_stream_is_left);
     return failures != 0;
 }
