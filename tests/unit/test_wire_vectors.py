@@ -1,0 +1,58 @@
+"""The vectors of docs/wire-protocol.md for media packets, written and read by the C core."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from link.native import Packetizer, Reassembler
+from tests.oracle.annexb import canonical
+
+pytestmark = pytest.mark.quick
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "wire-protocol.md"
+CAPTURE_US = 0x010000000000
+
+
+def vectors() -> list[tuple[bytes, list[bytes]]]:
+    """(access unit, its packets) of each row."""
+    section = DOCUMENT.read_text().split("## Test vectors of the media packets")[1].split("\n## ")[0]
+    rows = [re.findall(r"`([0-9a-f ]+)`", line) for line in section.splitlines() if line.startswith("| `")]
+    return [(bytes.fromhex(unit), [bytes.fromhex(packet) for packet in packets]) for unit, *packets in rows]
+
+
+def test_the_packetizer_writes_the_vectors() -> None:
+    packetizer = Packetizer(ssrc=0x11223344, first_seq=65535, max_packet=200)
+    (first, wire_first), *others = vectors()
+    packets = packetizer.packetize(
+        first,
+        frame_id=0x01020304,
+        rtp_time=0x0A0B0C0D,
+        key=True,
+        capture_us=CAPTURE_US,
+        dequeue_us=CAPTURE_US + 40,
+        encode_in_us=CAPTURE_US + 300,
+        encode_out_us=CAPTURE_US + 0xFFFFFF,
+        capture_ntp=0xE1E2E3E4E5E6E7E8,
+        sent=(0x01020303, 1000, 1250, 9000),
+    )
+    assert packets == wire_first
+    assert len(others) == 2
+    for number, (unit, wire) in enumerate(others, start=1):
+        assert packetizer.packetize(unit, frame_id=0x01020304 + number, rtp_time=0x0A0B0C0D + 3600 * number) == wire
+
+
+def test_the_reassembler_reads_the_vectors() -> None:
+    reassembler = Reassembler()
+    for number, (unit, wire) in enumerate(vectors()):
+        for packet in wire:
+            reassembler.push(packet, 1)
+        got = reassembler.next(1)
+        assert got is not None
+        assert bytes(got) == canonical(unit)
+        assert (got.frame_id, got.rtp_time) == (0x01020304 + number, 0x0A0B0C0D + 3600 * number)
+        assert got.key == (number == 0)
+        assert got.capture_us == (CAPTURE_US if number == 0 else 0)
+        assert got.dequeue_us == (CAPTURE_US + 40 if number == 0 else 0)
+        assert got.encode_out_us == 0
+        assert got.sent == ((0x0303, 250, 8000) if number == 0 else None)
