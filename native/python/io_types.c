@@ -56,6 +56,15 @@ static void dealloc_type(PyObject *self) {
     Py_DECREF(type);
 }
 
+/* Made and opened in one step: there is no object without its pump. */
+static PyObject *new_opened(PyTypeObject *type, PyObject *args, PyObject *kwargs,
+                            int (*open)(PyObject *, PyObject *, PyObject *)) {
+    PyObject *self = PyType_GenericAlloc(type, 0);
+    if (self && open(self, args, kwargs) < 0)
+        Py_CLEAR(self);
+    return self;
+}
+
 static int check_range(const char *what, long long value, long long low, long long high) {
     if (value >= low && value <= high)
         return 0;
@@ -65,7 +74,7 @@ static int check_range(const char *what, long long value, long long low, long lo
 
 /* ---- Tx ---- */
 
-static int tx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
+static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type", "max_packet",
                             "pace_group", "pace_us",    "priority", "bind_port", NULL};
     TxObject *self = (TxObject *)object;
@@ -76,7 +85,7 @@ static int tx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
                                      &max_packet, &pace_group, &pace_us, &priority, &bind_port))
         return -1;
     ta_tx_config config = {.host = host, .priority = priority};
-    if (self->tx || parse_mode(mode, &config.mode) < 0 || check_range("port", port, 1, 65535) < 0 ||
+    if (parse_mode(mode, &config.mode) < 0 || check_range("port", port, 1, 65535) < 0 ||
         check_range("bind_port", bind_port, 0, 65535) < 0 || check_range("payload_type", payload_type, 96, 127) < 0 ||
         check_range("max_packet", max_packet, TA_MIN_PACKET, TA_MAX_PACKET) < 0 ||
         check_range("pace_group", pace_group, 1, 1024) < 0 || check_range("pace_us", pace_us, 0, 100000) < 0)
@@ -92,6 +101,10 @@ static int tx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     status = ta_tx_open(&self->tx, &config);
     Py_END_ALLOW_THREADS
     return status == TA_OK ? 0 : raise_open(status, host, port);
+}
+
+static PyObject *tx_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    return new_opened(type, args, kwargs, tx_open);
 }
 
 static void tx_dealloc(PyObject *object) {
@@ -233,7 +246,7 @@ static PyGetSetDef tx_getset[] = {
 };
 
 static PyType_Slot tx_slots[] = {
-    {Py_tp_init, tx_init},       {Py_tp_dealloc, tx_dealloc}, {Py_tp_methods, tx_methods},
+    {Py_tp_new, tx_new},       {Py_tp_dealloc, tx_dealloc}, {Py_tp_methods, tx_methods},
     {Py_tp_getset, tx_getset}, {0, NULL},
 };
 
@@ -241,7 +254,7 @@ static PyType_Spec tx_spec = {"_thinair.Tx", sizeof(TxObject), 0, Py_TPFLAGS_DEF
 
 /* ---- Rx ---- */
 
-static int rx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
+static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"port",   "host",     "mode",  "payload_type", "window_frames",  "reorder_us",
                             "max_au", "quiet_us", "slots", "priority",     "receive_buffer", NULL};
     RxObject *self = (RxObject *)object;
@@ -252,7 +265,7 @@ static int rx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
                                      &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};
-    if (self->rx || parse_mode(mode, &config.mode) < 0 || check_range("port", port, 0, 65535) < 0 ||
+    if (parse_mode(mode, &config.mode) < 0 || check_range("port", port, 0, 65535) < 0 ||
         check_range("payload_type", payload_type, 0, 127) < 0 || check_range("window_frames", window, 2, 32) < 0 ||
         check_range("reorder_us", reorder_us, 0, 1000000) < 0 || check_range("max_au", max_au, 4096, 1 << 26) < 0 ||
         check_range("quiet_us", quiet_us, 0, 1000000) < 0 || check_range("slots", slots, 2, 64) < 0)
@@ -270,6 +283,10 @@ static int rx_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     status = ta_rx_open(&self->rx, &config);
     Py_END_ALLOW_THREADS
     return status == TA_OK ? 0 : raise_open(status, host, port);
+}
+
+static PyObject *rx_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    return new_opened(type, args, kwargs, rx_open);
 }
 
 static void rx_dealloc(PyObject *object) {
@@ -425,7 +442,7 @@ static PyGetSetDef rx_getset[] = {
 };
 
 static PyType_Slot rx_slots[] = {
-    {Py_tp_init, rx_init},       {Py_tp_dealloc, rx_dealloc}, {Py_tp_methods, rx_methods},
+    {Py_tp_new, rx_new},       {Py_tp_dealloc, rx_dealloc}, {Py_tp_methods, rx_methods},
     {Py_tp_getset, rx_getset}, {0, NULL},
 };
 

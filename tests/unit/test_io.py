@@ -374,6 +374,12 @@ def test_a_closed_pump_answers_every_call() -> None:
     assert rx.stats()["frames"] == tx.stats()["frames"] == 1
 
 
+@pytest.mark.parametrize("pump", [Tx, Rx])
+def test_there_is_no_pump_that_was_not_opened(pump: type[Tx] | type[Rx]) -> None:
+    with pytest.raises(TypeError):
+        pump.__new__(pump)
+
+
 def test_a_pump_leaves_no_descriptor_behind() -> None:
     def count() -> int:
         return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 -- a count of open descriptors is meant
