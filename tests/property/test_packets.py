@@ -129,10 +129,13 @@ def journeys(draw: st.DrawFn) -> list[tuple[int, int, int]]:
 
 
 def slice_unit(frame: int, packets: int) -> bytes:
-    """A unit that takes so many packets of 200 bytes: a slice, or an SPS and slices."""
-    head = b"\0\0\0\1\x67" + bytes([frame + 1]) if frame % 3 == 0 else b""
+    """A unit of about so many packets of 200 bytes: a slice, or two, each behind an SPS as GStreamer sends them."""
     size = 60 if packets == 1 else 60 + (packets - 1) * 150
-    return head + b"\0\0\0\1\x41\x9a" + bytes([frame + 1]) * size
+    body = bytes([frame + 1]) * size
+    if frame % 3:
+        return b"\0\0\0\1\x41\x9a" + body
+    head = b"\0\0\0\1\x67" + bytes([frame + 1])
+    return head + b"\0\0\0\1\x65\x88" + body[: size // 2] + head + b"\0\0\0\1\x65\x48" + body[size // 2 :]
 
 
 def make_stream(
@@ -204,6 +207,22 @@ def test_a_plain_stream_never_yields_a_wrong_byte(
         whole = after.rtp_time - before.rtp_time == 3000
         assert after.gap == (after.lost_before > 0)
         assert after.gap or whole
+
+
+def test_a_unit_with_an_sps_before_each_slice_is_not_taken_for_whole_without_its_first() -> None:
+    packetizer = Packetizer(elements=False, max_packet=200)
+    before, unit, after = (
+        packetizer.packetize(slice_unit(frame, 3), frame_id=0, rtp_time=frame * 3000) for frame in (1, 3, 4)
+    )
+    for missing in range(1, len(unit)):
+        reassembler = Reassembler(elements=False, reorder_us=0)
+        reassembler.push(before[0], 0)  # its tail is lost, too
+        got = []
+        for packet in [*unit[missing:], *after]:
+            reassembler.push(packet, 1)
+            while (one := reassembler.next(1)) is not None:
+                got.append(bytes(one))
+        assert got == [slice_unit(4, 3)]
 
 
 @given(journeys(), st.booleans())

@@ -147,7 +147,7 @@ typedef struct ta_rtp {      /* a parsed RTP packet; pointers into the datagram 
     uint32_t time, ssrc;
     const uint8_t *payload;
     size_t payload_size;
-    bool has_element;
+    bool has_element;        /* a frame element that does not contradict itself */
     uint32_t frame_id;
     uint16_t index, count;
     bool key;

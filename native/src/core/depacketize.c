@@ -78,24 +78,40 @@ bool ta_depacketizer_end(const ta_depacketizer *d, ta_drop *why) {
     return !d->in_fragments || refuse(why, TA_DROP_FU);
 }
 
+static bool is_slice(uint8_t header) { return (header & 31) == TA_NAL_SLICE || (header & 31) == TA_NAL_IDR; }
+
+/* first_mb_in_slice is ue(v): 0 is a single one bit. */
+static ta_slice slice_at(const uint8_t *nal, size_t size) {
+    return size > 1 && nal[1] & 0x80 ? TA_SLICE_FIRST : TA_SLICE_LATER;
+}
+
+ta_slice ta_payload_slice(const uint8_t *payload, size_t size) {
+    unsigned type = payload[0] & 31;
+    if (type == FU_A) {
+        if (size < 2 || !is_slice(payload[1]))
+            return TA_SLICE_NONE;
+        return payload[1] & 0x80 ? slice_at(payload + 1, size - 1) : TA_SLICE_LATER;
+    }
+    if (type != STAP_A)
+        return is_slice(payload[0]) ? slice_at(payload, size) : TA_SLICE_NONE;
+    for (size_t i = 1; size - i > 2;) {
+        size_t length = (size_t)ta_get_be(payload + i, 2);
+        i += 2;
+        if (length == 0 || length >= size - i)
+            length = size - i;
+        if (is_slice(payload[i]))
+            return slice_at(payload + i, length);
+        i += length;
+    }
+    return TA_SLICE_NONE;
+}
+
 ta_begin ta_payload_begins(const uint8_t *payload, size_t size) {
     unsigned type = payload[0] & 31;
-    size_t first = 1; /* byte after the NAL header */
-    if (type == FU_A) {
-        if (size < 2 || !(payload[1] & 0x80))
-            return TA_BEGIN_NO;
-        type = payload[1] & 31;
-        first = 2;
-    } else if (type == STAP_A) {
-        if (size < 4)
-            return TA_BEGIN_NO;
-        type = payload[3] & 31;
-        first = 4;
-    }
+    if (type == STAP_A)
+        type = size > 3 ? payload[3] & 31 : 0;
     if (type == TA_NAL_AUD || type == TA_NAL_SPS)
         return TA_BEGIN_SURE;
-    if (type == TA_NAL_SEI || type == TA_NAL_PPS)
-        return TA_BEGIN_LIKELY;
-    bool slice = type == TA_NAL_SLICE || type == TA_NAL_IDR; /* first_mb_in_slice is ue(v): 0 is a single one bit */
-    return slice && size > first && payload[first] & 0x80 ? TA_BEGIN_LIKELY : TA_BEGIN_NO;
+    bool likely = type == TA_NAL_SEI || type == TA_NAL_PPS || ta_payload_slice(payload, size) == TA_SLICE_FIRST;
+    return likely ? TA_BEGIN_LIKELY : TA_BEGIN_NO;
 }

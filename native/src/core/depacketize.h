@@ -25,4 +25,8 @@ typedef enum ta_begin {
 } ta_begin;
 ta_begin ta_payload_begins(const uint8_t *payload, size_t size);
 
+/* The first slice that a payload carries, or a part of: whether it is the picture's first (first_mb_in_slice 0). */
+typedef enum ta_slice { TA_SLICE_NONE = 0, TA_SLICE_FIRST, TA_SLICE_LATER } ta_slice;
+ta_slice ta_payload_slice(const uint8_t *payload, size_t size);
+
 #endif

@@ -144,16 +144,10 @@ static void pass(ta_reassembler *r, const slot *s) {
 
 /* Window full: nothing is waited for any more that lies before the second frame held. */
 static void slide(ta_reassembler *r) {
-    const slot *oldest = r->held[0];
-    if (oldest->complete) {
-        raise_floor(r, oldest->begin);
-        return;
-    }
-    uint32_t time = (uint32_t)oldest->rtp_time;
-    bool tail_unknown = !r->config.elements;
-    raise_floor(r, oldest->end);
-    r->has_given_up_time = tail_unknown;
-    r->given_up_time = time;
+    const slot *oldest = r->held[0]; /* readable after its release, until the next new slot */
+    raise_floor(r, oldest->complete ? oldest->begin : oldest->end);
+    r->has_given_up_time = !oldest->complete && !r->config.elements;
+    r->given_up_time = (uint32_t)oldest->rtp_time;
 }
 
 /* ---- from packet to slot ------------------------------------------------------------------------------- */
@@ -205,6 +199,19 @@ static slot *new_slot(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t pla
     return s;
 }
 
+/* Payload of the i-th packet of a frame that has them all, and its size. */
+static size_t index_of(const slot *s, size_t i) { return ((uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS; }
+static const uint8_t *payload_of(const slot *s, size_t i) { return s->arena + index_of(s, i) * TA_MAX_PACKET; }
+static size_t size_of(const slot *s, size_t i) { return s->sizes[index_of(s, i)]; }
+
+/* Some senders put an SPS before every slice: a frame that begins with one may yet lack its first slice. */
+static bool has_first_slice(const slot *s) {
+    ta_slice slice = TA_SLICE_NONE;
+    for (size_t i = 0; i < s->have && slice == TA_SLICE_NONE; i++)
+        slice = ta_payload_slice(payload_of(s, i), size_of(s, i));
+    return slice != TA_SLICE_LATER;
+}
+
 /* Whether frame k of a plain stream has all its packets, and both its ends are known. */
 static bool plain_complete(const ta_reassembler *r, size_t k) {
     const slot *s = r->held[k];
@@ -214,9 +221,8 @@ static bool plain_complete(const ta_reassembler *r, size_t k) {
         return false;
     if ((k > 0 && r->held[k - 1]->end == s->begin) || (r->started && s->begin == r->floor))
         return true;
-    size_t at = (uint16_t)(s->first_seq - s->base) % TA_MAX_FRAME_PACKETS;
-    ta_begin begin = ta_payload_begins(s->arena + at * TA_MAX_PACKET, s->sizes[at]);
-    return begin == TA_BEGIN_SURE || (begin == TA_BEGIN_LIKELY && k == 0 && !r->started);
+    ta_begin begin = ta_payload_begins(payload_of(s, 0), size_of(s, 0));
+    return (begin == TA_BEGIN_SURE || (begin == TA_BEGIN_LIKELY && k == 0 && !r->started)) && has_first_slice(s);
 }
 
 static void complete(ta_reassembler *r, size_t k, uint64_t arrival_us) {
@@ -403,8 +409,7 @@ void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, ui
         r->drops[TA_DROP_PAYLOAD_TYPE]++;
         return;
     }
-    if (elements && !(p.has_element && p.count <= TA_MAX_FRAME_PACKETS && p.index < p.count &&
-                      p.marker == (p.index + 1 == p.count))) {
+    if (elements && !p.has_element) {
         r->drops[TA_DROP_ELEMENT]++;
         return;
     }
@@ -436,10 +441,8 @@ static bool depacketize(ta_reassembler *r, const slot *s, uint8_t *out, size_t c
     ta_depacketizer d = {.out = out, .capacity = capacity < r->config.max_au ? capacity : r->config.max_au};
     ta_drop why = TA_DROP_NAL;
     bool good = true;
-    for (size_t i = 0; i < s->have && good; i++) {
-        size_t at = ((size_t)(uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS;
-        good = ta_depacketizer_add(&d, s->arena + at * TA_MAX_PACKET, s->sizes[at], &why);
-    }
+    for (size_t i = 0; i < s->have && good; i++)
+        good = ta_depacketizer_add(&d, payload_of(s, i), size_of(s, i), &why);
     if (!good || !ta_depacketizer_end(&d, &why)) {
         lose(r, 1, why);
         return false;

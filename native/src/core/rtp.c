@@ -86,6 +86,9 @@ ta_status ta_rtp_parse(const uint8_t *data, size_t size, ta_rtp *out, ta_drop *w
         if (padding == 0 || padding > size - at)
             return TA_EBITSTREAM;
     }
+    /* An element that contradicts itself is none. */
+    out->has_element = out->has_element && out->count <= TA_MAX_FRAME_PACKETS && out->index < out->count &&
+                       out->marker == (out->index + 1 == out->count);
     *why = TA_DROP_SHORT; /* a media packet without payload says nothing */
     out->payload = data + at;
     out->payload_size = size - at - padding;
