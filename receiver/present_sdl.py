@@ -38,6 +38,8 @@ _NAMED_KEYS = {
 }  # fmt: skip
 _NAMED_SIGNS = {"?": "question", "/": "slash", "+": "plus", "-": "minus"}
 
+_INVISIBLE = frozenset({"offscreen", "dummy", "evdev"})  # what SDL falls back to by itself
+
 
 class SdlPresenter:
     """Stamps are taken when SDL_RenderPresent returns: submitted, nothing is known about the flip."""
@@ -78,6 +80,10 @@ class SdlPresenter:
             sdl2.SDL_SetHint(hint, value)
         if sdl2.SDL_InitSubSystem(sdl2.SDL_INIT_VIDEO) != 0:
             raise DeviceError(f"SDL finds no display: {_error()}")
+        driver = (sdl2.SDL_GetCurrentVideoDriver() or b"").decode()
+        if driver in _INVISIBLE and os.environ.get("SDL_VIDEODRIVER") != driver:
+            sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_VIDEO)
+            raise DeviceError("SDL finds no display: name one with --display, or use --headless")
         try:
             self._open_window(width, height, title, monitor)
             description = self._open_renderer(gpu)

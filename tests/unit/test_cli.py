@@ -51,6 +51,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "a configuration that is not there": (("play", "--config", "/no/thinair.toml"), Exit.FILE, "/no/thinair.toml"),
     "no display for a window": (("play", "--presenter", "x11", "--display", ":99"), Exit.DEVICE, ":99"),
     "no DISPLAY for a window": (("play", "--presenter", "x11"), Exit.DEVICE, "display"),
+    "no display for SDL": (("play", "--presenter", "sdl"), Exit.DEVICE, "SDL finds no display"),
     "nobody to play": (("play", "--headless", "--listen", "45997", "--seconds", "0.2"), Exit.NO_PEER, "on port 45997"),
     "nobody to send to": ((*SEND, "--seconds", "0.5"), Exit.NO_PEER, "no receiver answered at 127.0.0.1:9"),
     "an unknown bench": (("bench", "dream"), Exit.USAGE, "dream"),
@@ -64,9 +65,9 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_ends_in_one_line_and_its_exit_code(mistake: str) -> None:
+def test_a_mistake_ends_in_one_line_and_its_exit_code(mistake: str, tmp_path: Path) -> None:
     words, code, said = MISTAKES[mistake]
-    env = environment()
+    env = environment(XDG_RUNTIME_DIR=str(tmp_path))  # without one libwayland says so
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         env.pop(name, None)
     done = call(*words, env=env)
