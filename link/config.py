@@ -185,7 +185,6 @@ _FRAMES = Option("write one row per frame to this CSV file", Path, "FILE.csv")
 _SECONDS = Option("end after this time; 0 runs for ever", _number(float, 0, 1e7), "SECONDS", (int, float))
 _PRIORITY = _whole("real-time priority of the packet thread, where the system grants it; 0: none", 0, 50)
 _PORT_5004 = Endpoint("", 5004)
-_MODE_1080P25 = Mode(1920, 1080, Fraction(25))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +197,14 @@ class SenderConfig:
     )
     sdp: Annotated[Path | None, Option("write the SDP of a plain RTP stream here", Path, "FILE")] = None
     source: Annotated[str, Option("testcard, screen::0 or file:CLIP", check_source, "SOURCE")] = "testcard"
-    mode: Annotated[Mode, Option("size and rate", Mode.parse, "WIDTHxHEIGHT@RATE")] = _MODE_1080P25
+    mode: Annotated[
+        Mode | None,
+        Option(
+            "size and rate (else the test card's 1920x1080@25, the screen's, the clip's)",
+            Mode.parse,
+            "WIDTHxHEIGHT@RATE",
+        ),
+    ] = None  # a clip keeps its own rate
     bitrate_bps: Annotated[int, Option("of the stream", parse_bitrate, "8M", (str, int), "bitrate")] = 8_000_000
     encoder: Annotated[str, _choice("which encoder", "x264")] = "x264"
     preset: Annotated[str, _choice("x264's; slower ones look better and come later", *_PRESETS)] = "ultrafast"

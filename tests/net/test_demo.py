@@ -93,7 +93,8 @@ def test_a_clip_goes_through_the_demo(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     make = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=1", "-c:v", "libx264"]
     subprocess.run([*make, "-pix_fmt", "yuv420p", str(clip)], check=True)
-    report = demo(tmp_path, *MODE, "--source", f"file:{clip}")
+    report = demo(tmp_path, "--bitrate", "2M", "--source", f"file:{clip}")
+    assert report["mode"] == {"width": 640, "height": 360, "rate": "30"}, "the clip's own"
     assert report["sender"]["source"] == f"file:{clip}"
     assert report["frames"]["presented"] > 35, "the clip of 30 pictures is shown again and again"
 

@@ -45,7 +45,7 @@ def write(path: Path, text: str) -> Path:
 
 def test_without_arguments_and_file_the_defaults_hold() -> None:
     assert sender() == SenderConfig()
-    assert SenderConfig().mode == Mode(1920, 1080, Fraction(25))
+    assert SenderConfig().mode is None, "each source has a mode of its own"
     assert ReceiverConfig().listen == Endpoint("", 5004)
 
 
