@@ -34,13 +34,17 @@ def run(arguments: argparse.Namespace) -> int:
         player_words = ["play", "--listen", f"127.0.0.1:{port}", "--report", str(player_report)]
         sender_words += _passed_on(arguments, SenderConfig)
         player_words += _passed_on(arguments, ReceiverConfig)
-        player = _start(player_words)
-        sender = _start(sender_words, stdout=subprocess.DEVNULL)
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # as Ctrl-C: both processes end, the report is written
+        started: list[subprocess.Popen[bytes]] = []
         try:
-            code = _wait(player, sender)
+            started.append(_start(player_words))
+            started.append(_start(sender_words, stdout=subprocess.DEVNULL))
+            code = _wait(*started)
         finally:
-            _stop(player)
-            _stop(sender)
+            for process in started:
+                _stop(process)
         if code == Exit.OK and report is not None:
             _write(report, merge(_read(player_report), _read(sender_report), watch.stop()))
     return code

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,13 @@ def check_frames(frames: dict[str, int]) -> None:
     assert frames["lost"] == frames["repaired"] == 0
 
 
+def commands() -> Iterator[bytes]:
+    """Of every process there is."""
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            yield entry.read_bytes()
+
+
 def demo(tmp_path: Path, *words: str) -> dict[str, Any]:
     report = tmp_path / "report.json"
     done = call("demo", "--headless", "--seconds", "3", "--report", str(report), *words)
@@ -87,6 +95,15 @@ def test_the_demo_ends_by_itself_with_a_report_in_which_everything_adds_up(tmp_p
     assert tuple(rows[0]) == COLUMNS
     assert sum(row["outcome"] == "presented" for row in rows) == report["frames"]["presented"]
     assert whole["n"] == sum(row["capture_to_present_us"] != "" for row in rows)
+
+
+def test_a_demo_that_is_stopped_leaves_its_report_and_no_process(tmp_path: Path) -> None:
+    report, mark = tmp_path / "report.json", f"thinair-{tmp_path.name}"
+    with running([*THINAIR, "demo", "--headless", "--name", mark, "--report", str(report), *MODE]) as one:
+        one.wait_for("late ")
+        assert one.stop() == 0, one.text()
+    check_frames(json.loads(report.read_text())["frames"])
+    assert not [command for command in commands() if mark.encode() in command]
 
 
 def test_a_clip_goes_through_the_demo(tmp_path: Path) -> None:
