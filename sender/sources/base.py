@@ -29,7 +29,7 @@ class Picture:
 
     frame: av.VideoFrame
     seq: int  # counts the pictures handed out, from 0
-    capture_us: int  # CLOCK_MONOTONIC: when the picture's capture or drawing began
+    capture_us: int  # CLOCK_MONOTONIC: when the picture's capture, or the drawing of its code, began
     dequeue_us: int  # when it was ready to be encoded
     skipped: int  # pictures left out right before this one because the caller came late
 

@@ -12,10 +12,12 @@ from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter
 
 _POOL = 3  # frames: one may be with the encoder while the next is drawn
 _SPIN_US = 100
+_AHEAD_US = 2_000  # the scene is drawn this long before its time: it takes 0.5 ms at 1080p
 
 
 class Testcard:
-    """See Source. The code in each picture carries its `seq` and `capture_us`, the moment its drawing began."""
+    """See Source. The scene is drawn just ahead of its time, as one stands before a camera; capture begins when the
+    code, with `seq` and `capture_us` in it, is drawn into the picture."""
 
     name = "testcard"
     colour = Colour()
@@ -42,20 +44,29 @@ class Testcard:
         if self._pace is None:
             self._pace = Pace(self.mode.rate, now_us())
         due_us, skipped = self._pace.take(now_us())
+        sleep_until_us(due_us - _AHEAD_US)
+        frame, canvas = self._scene(self._pace.index, self._seq)
         sleep_until_us(due_us, _SPIN_US)
         capture_us = now_us()
-        frame = self.draw(self._pace.index, self._seq, capture_us)
+        self._code(canvas, self._seq, capture_us)
         picture = Picture(frame, self._seq, capture_us, now_us(), skipped)
         self._seq += 1
         return picture
 
     def draw(self, index: int, frame_id: int, time_us: int) -> av.VideoFrame:
         """The card of time slot `index`, at once and without waiting, for benches and tests."""
+        frame, canvas = self._scene(index, frame_id)
+        self._code(canvas, frame_id, time_us)
+        return frame
+
+    def _scene(self, index: int, frame_id: int) -> tuple[av.VideoFrame, Canvas]:
         frame, canvas = self._pool[frame_id % _POOL]
         self._card.animate(canvas, index)
+        return frame, canvas
+
+    def _code(self, canvas: Canvas, frame_id: int, time_us: int) -> None:
         if self._visual_code:
             self._painter.draw(canvas.y, frame_id, time_us)
-        return frame
 
     def close(self) -> None:
         self._pool.clear()
