@@ -1,0 +1,46 @@
+import threading
+
+import pytest
+
+from receiver.mailbox import Mailbox
+
+pytestmark = pytest.mark.quick
+
+
+def test_the_newest_item_pushes_out_the_one_before_and_hands_it_back() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    assert mailbox.put(1) is None
+    assert mailbox.put(2) == 1
+    assert mailbox.get(0.0) == 2
+    assert mailbox.get(0.0) is None
+
+
+def test_every_item_is_either_read_or_handed_back() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    read: list[int] = []
+
+    def reader() -> None:
+        while not mailbox.closed:
+            item = mailbox.get(0.01)
+            if item is not None:
+                read.append(item)
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    pushed_out = [back for number in range(1, 5001) if (back := mailbox.put(number)) is not None]
+    while len(read) + len(pushed_out) < 5000:
+        pass
+    mailbox.close()
+    thread.join()
+    assert sorted(read + pushed_out) == list(range(1, 5001))
+    assert read == sorted(read)
+
+
+def test_closing_wakes_the_reader() -> None:
+    mailbox: Mailbox[int] = Mailbox()
+    woken = threading.Event()
+    thread = threading.Thread(target=lambda: (mailbox.get(60.0), woken.set()))
+    thread.start()
+    mailbox.close()
+    assert woken.wait(5.0)
+    thread.join()
