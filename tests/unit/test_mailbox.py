@@ -38,9 +38,8 @@ def test_every_item_is_either_read_or_handed_back() -> None:
 
 def test_closing_wakes_the_reader() -> None:
     mailbox: Mailbox[int] = Mailbox()
-    woken = threading.Event()
-    thread = threading.Thread(target=lambda: (mailbox.get(60.0), woken.set()))
+    thread = threading.Thread(target=mailbox.get, args=(60.0,))
     thread.start()
     mailbox.close()
-    assert woken.wait(5.0)
-    thread.join()
+    thread.join(5.0)
+    assert not thread.is_alive()
