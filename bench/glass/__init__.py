@@ -8,13 +8,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.glass.figures import summary
-from bench.glass.peers import choose
-from bench.glass.row import Row, Settings, measure
+from bench.glass.peers import OURS, choose
+from bench.glass.row import Row, Settings, measure, merged
 from link.config import Mode, parse_bitrate
 from link.errors import ConfigError, FileError
 from thinair.conditions import ConditionsWatch, collect
@@ -25,7 +26,10 @@ _PRIORITY = 5  # as chrt -r 5: of the sampler and, by inheritance, of every proc
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
-    parser.add_argument("--seconds", type=float, default=15.0, help="per row, after 3 s of warm-up; default 15")
+    parser.add_argument("--seconds", type=float, default=15.0, help="per row, over all rounds; default 15")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rows take turns this often, each 3 s to warm up; default 3"
+    )
     parser.add_argument("--bitrate", default="8M", help="default 8M")
     parser.add_argument("--preset", default="ultrafast", help="x264's; default ultrafast")
     parser.add_argument("--peers", default="all", metavar="all|none|NAME,NAME", help="default all")
@@ -39,8 +43,10 @@ def run(args: argparse.Namespace) -> int:
         peers = choose(args.peers)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    if args.rounds < 1 or args.seconds <= 0:
+        raise ConfigError("give --rounds of 1 or more and --seconds above 0")
     refused = realtime()
-    settings = Settings(str(mode), mode.width, mode.height, parse_bitrate(args.bitrate), args.seconds,
+    settings = Settings(str(mode), mode.width, mode.height, parse_bitrate(args.bitrate), args.seconds / args.rounds,
                         0 if refused else _PRIORITY, args.preset)  # fmt: skip
     conditions = collect(tools=True) | {
         "display": f"Xvfb {mode.width}x{mode.height}x24, no refresh",
@@ -51,11 +57,16 @@ def run(args: argparse.Namespace) -> int:
     }
     watch = ConditionsWatch()
     watch.start()
-    rows: list[Row] = []
+    runs: dict[str, list[Row]] = {peer.name: [] for peer in peers}
     print(heading(conditions), flush=True)
-    for peer in peers:
-        rows.append(measure(peer, settings))
-        print(line(rows[-1].as_json()), flush=True)
+    for turn in range(1, args.rounds + 1):
+        for peer in peers:
+            print(f"\r\x1b[Kround {turn} of {args.rounds}: {peer.name}", end="", file=sys.stderr, flush=True)
+            runs[peer.name].append(measure(peer, settings))
+    print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    rows = [merged(turns) for turns in runs.values()]
+    for row in rows:
+        print(line(row.as_json()))
     conditions |= watch.stop()
     result = as_json(rows, conditions)
     print(footer(result))
@@ -82,8 +93,22 @@ def as_json(rows: Sequence[Row], conditions: dict[str, Any]) -> dict[str, Any]:
         "schema": SCHEMA,
         "conditions": conditions,
         "rows": [row.as_json() for row in rows],
+        "against_best": against_best([row.as_json() for row in rows]),
         "sampling": {"gap_ms": summary(gaps), "rate_hz": round(1000 * len(gaps) / sum(gaps)) if gaps else None},
     }
+
+
+def against_best(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Our figure divided by the best peer's, for each figure that is promised; {} without a peer."""
+    ours, peers = rows[0], [row for row in rows if row["name"] not in OURS and row["screen_latency_ms"]["n"]]
+    ratios: dict[str, dict[str, Any]] = {}
+    for part in ("screen_latency_ms", "receive_ms"):
+        for percent in ("p50", "p95"):
+            if peers and ours[part]["n"]:
+                best = min(peers, key=lambda row: float(row[part][percent]))
+                ratio = round(ours[part][percent] / best[part][percent], 3)
+                ratios[f"{part.removesuffix('_ms')}_{percent}"] = {"ratio": ratio, "peer": best["name"]}
+    return ratios
 
 
 _COLUMNS = ("p50", "p95", "p99", "max")
@@ -111,7 +136,12 @@ def line(row: dict[str, Any]) -> str:
 
 def footer(result: dict[str, Any]) -> str:
     gap, conditions = result["sampling"]["gap_ms"], result["conditions"]
+    ratios = result["against_best"]
     lines = []
+    if ratios:
+        names = {"screen_latency": "screen", "receive": "minus encode"}
+        said = (f"{names[key[:-4]]} {key[-3:]} {one['ratio']:.2f} of {one['peer']}" for key, one in ratios.items())
+        lines.append("thinair against the best peer: " + ", ".join(said))
     for row in result["rows"]:
         if difference := row.get("in_band_vs_screen_ms"):
             lines.append(

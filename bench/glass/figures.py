@@ -34,6 +34,17 @@ class Figures:
     difference_ms: list[float]  # screen latency minus in-band capture_to_present, where there is an in-band figure
 
 
+def pooled(rounds: Sequence[Figures]) -> Figures:
+    """All pictures of several rounds."""
+    return Figures(
+        sum(one.sent for one in rounds),
+        [value for one in rounds for value in one.screen_ms],
+        [value for one in rounds for value in one.encode_ms],
+        [value for one in rounds for value in one.receive_ms],
+        [value for one in rounds for value in one.difference_ms],
+    )
+
+
 def summary(values: Sequence[float], digits: int = 3) -> dict[str, float | None]:
     """p50, p95, p99 by nearest rank, max and n. All but n are None where there are no values."""
     series = Series(len(values) or 1)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.glass.figures import Figures, join, read_frames, sent_frames, summary
+from bench.glass.figures import Figures, join, pooled, read_frames, sent_frames, summary
 from bench.glass.peers import Peer, Place
 from bench.glass.screen import Sampler, ScreenError, xvfb
 from thinair.conditions import ConditionsWatch
@@ -73,6 +73,16 @@ class Row:
         if figures.difference_ms:
             values["in_band_vs_screen_ms"] = summary(figures.difference_ms)
         return values
+
+
+def merged(turns: Sequence[Row]) -> Row:
+    """One row of several rounds: all their pictures; a round that failed says so in the note."""
+    good = [row.figures for row in turns if row.figures is not None]
+    failed = [row.note for row in turns if row.figures is None]
+    unfit = sorted({reason for row in turns if row.conditions for reason in row.conditions["unfit"]})
+    note = "; ".join(dict.fromkeys(failed)) or turns[0].note
+    gaps_ms = [gap for row in turns for gap in row.gaps_ms]
+    return Row(turns[0].name, note, pooled(good) if good else None, gaps_ms, {"unfit": unfit})
 
 
 def measure(peer: Peer, settings: Settings) -> Row:

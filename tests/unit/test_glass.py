@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.glass import SCHEMA, as_json, footer, line
-from bench.glass.figures import SentFrame, join, read_frames, sent_frames, summary
+from bench.glass import SCHEMA, against_best, as_json, footer, line
+from bench.glass.figures import Figures, SentFrame, join, read_frames, sent_frames, summary
 from bench.glass.peers import INSTALL, PEERS, Peer, Place, choose
-from bench.glass.row import Row, Settings, free_port, measure, sender_command
+from bench.glass.row import Row, Settings, free_port, measure, merged, sender_command
 from bench.glass.screen import Framebuffer, Sampler, ScreenError, Sighting, xvfb
 from bench.glass.undelimit import strip
 from sender.visualcode import BLACK, Code, Geometry, Painter
@@ -223,6 +223,28 @@ SETTINGS = Settings("640x360@25", WIDTH, HEIGHT, 2_000_000, 1.0, 0)
 def test_a_peer_that_is_not_installed_says_so_in_its_row() -> None:
     row = measure(Peer("nobody", "", "rtp", lambda _: ["no-such-player"]), SETTINGS)
     assert (row.note, row.figures) == (INSTALL, None)
+
+
+def _row(name: str, screen_ms: list[float], encode_ms: float = 5.0) -> Row:
+    receive_ms = [value - encode_ms for value in screen_ms]
+    return Row(name, "", Figures(len(screen_ms), screen_ms, [encode_ms] * len(screen_ms), receive_ms, []))
+
+
+@pytest.mark.quick
+def test_rounds_of_a_row_pool_their_pictures_and_keep_what_failed() -> None:
+    rounds = [_row("mpv", [10.0, 12.0]), Row("mpv", "receiver ended with code 4"), _row("mpv", [30.0])]
+    row = merged(rounds).as_json()
+    assert (row["screen_latency_ms"]["n"], row["screen_latency_ms"]["max"], row["sent"]) == (3, 30.0, 3)
+    assert row["note"] == "receiver ended with code 4"
+
+
+@pytest.mark.quick
+def test_our_row_is_set_against_the_best_peer_of_each_figure_and_never_the_floor() -> None:
+    rows = [_row("thinair", [8.0]), _row("floor", [1.0]), _row("mpv", [16.0]), _row("gstreamer", [10.0], 2.0)]
+    ratios = against_best([row.as_json() for row in rows])
+    assert ratios["screen_latency_p50"] == {"ratio": 0.8, "peer": "gstreamer"}
+    assert ratios["receive_p95"] == {"ratio": 0.375, "peer": "gstreamer"}
+    assert against_best([row.as_json() for row in rows[:2]]) == {}
 
 
 @pytest.mark.display
