@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     play = commands.add_parser(
         "play",
         help="show a picture",
-        description="Shows what a sender sends. Keys: q quit, f full screen, h figures, ? help.",
+        description="Shows what a sender sends: pictures, no audio. Keys: q quit, f full screen, h figures, ? help.",
     )
     add_arguments(play, ReceiverConfig)
     play.set_defaults(run=_play)

@@ -82,7 +82,7 @@ class X264:
 
     def describe(self) -> str:
         rate = f"{self._wanted_bps / 1e6:g} Mbit/s"
-        return f"x264 {self._preset} zerolatency, {self._threads} sliced threads, one-frame VBV, {rate}"
+        return f"x264 {self._preset} zerolatency, {self._threads} sliced threads, VBV {self._vbv_frames:g} frames, {rate}"
 
     def close(self) -> None:
         self._context = None
