@@ -81,8 +81,8 @@ class X264:
             self._reopen(wanted_bps)
 
     def describe(self) -> str:
-        rate = f"{self._wanted_bps / 1e6:g} Mbit/s"
-        return f"x264 {self._preset} zerolatency, {self._threads} sliced threads, VBV {self._vbv_frames:g} frames, {rate}"
+        rate = f"VBV of {self._vbv_frames:g} frames, {self._wanted_bps / 1e6:g} Mbit/s"
+        return f"x264 {self._preset} zerolatency, {self._threads} sliced threads, {rate}"
 
     def close(self) -> None:
         self._context = None
