@@ -20,32 +20,31 @@ class Summary:
 
 
 class Series:
-    """The newest `capacity` samples (older ones are overwritten) and, of all there ever were, count and maximum."""
+    """The newest `capacity` samples (older ones are overwritten) and, of all there ever were, count and maximum.
+
+    All memory is taken at once: a run of hours ends with what it began with."""
 
     def __init__(self, capacity: int = 65536) -> None:
         self._capacity = capacity
-        self._samples = array("d")
+        self._samples = array("d", [0.0]) * capacity
         self.n = 0
         self._max: float | None = None
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return min(self.n, self._capacity)
 
     def add(self, value: float | None) -> None:
         """None, an unknown, is no sample."""
         if value is None:
             return
-        if len(self._samples) < self._capacity:
-            self._samples.append(value)
-        else:
-            self._samples[self.n % self._capacity] = value
+        self._samples[self.n % self._capacity] = value
         self.n += 1
         self._max = value if self._max is None else max(self._max, value)
 
     def summary(self, last: int | None = None) -> Summary:
         """Over the samples held, or over the newest `last` of them, as a live display wants it."""
-        if last is None or last >= len(self._samples):
-            values, n, top = sorted(self._samples), self.n, self._max
+        if last is None or last >= len(self):
+            values, n, top = sorted(self._samples[: len(self)]), self.n, self._max
         else:
             newest = [self._samples[index % self._capacity] for index in range(self.n - last, self.n)]
             values, n, top = sorted(newest), last, max(newest, default=None)
