@@ -82,7 +82,7 @@ struct ta_x11 {
 /* x11_presenter.c */
 void ta_x11_load_keyboard(ta_x11 *x);
 ta_status ta_x11_reserve_image(ta_x11 *x, size_t size); /* errno EPIPE, EIO (the server cannot reach it), or shmget's */
-/* Until `*flag` or, without one, until all puts are done. errno EPIPE, EIO, ETIMEDOUT. */
-ta_status ta_x11_await(ta_x11 *x, const bool *flag, uint64_t timeout_us);
+/* Until `*flag` or, without one, until at most `puts` are under way. errno EPIPE, EIO, ETIMEDOUT. */
+ta_status ta_x11_await(ta_x11 *x, const bool *flag, uint32_t puts, uint64_t timeout_us);
 
 #endif

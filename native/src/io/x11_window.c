@@ -244,7 +244,7 @@ ta_status ta_x11_open(ta_x11 **out, const ta_x11_config *config, char *why) {
     if (config->fullscreen)
         ta_x11_fullscreen(x, true);
     xcb.flush(x->c);
-    if (ta_x11_await(x, &x->mapped, MAP_US) != TA_OK && errno != ETIMEDOUT) {
+    if (ta_x11_await(x, &x->mapped, 0, MAP_US) != TA_OK && errno != ETIMEDOUT) {
         status = say(why, TA_ESYS, "the X server went away");
         goto fail;
     }
