@@ -37,9 +37,9 @@ void ta_x11_close(ta_x11 **x) { (void)x; }
 
 /* Bands a picture is put in: the server copies one while the next is converted. Only TA_X11_HELD of them have room, so
  * that what the server reads is still in the cache: 1.15 against 1.45 ms for four bands of a whole image at 1080p, and that against
- * 2.1 for one (the stage "present" of `thinair demo`; Xvfb, two cores). */
-#ifndef TA_X11_BANDS
-#define TA_X11_BANDS 24
+ * 2.1 for one; 0.6 against 0.8 ms for 24 bands at 720p (the stage "present" of `thinair demo`; Xvfb, two cores). */
+#ifndef TA_X11_BAND
+#define TA_X11_BAND 400000 /* bytes */
 #endif
 #ifndef TA_X11_HELD
 #define TA_X11_HELD 4
@@ -283,7 +283,8 @@ ta_status ta_x11_present(ta_x11 *x, const ta_picture *p, uint8_t dim, int32_t bo
     if (!p->width || !p->height || p->width > TA_MAX_DIMENSION || p->height > TA_MAX_DIMENSION)
         return TA_EINVAL;
     /* A border goes around the whole picture: one band. */
-    const uint32_t rows = border < 0 ? (p->height / TA_X11_BANDS + 2) & ~1u : p->height;
+    const uint32_t fitting = (TA_X11_BAND / (p->width * 4) + 2) & ~1u;
+    const uint32_t rows = border < 0 && fitting < p->height ? fitting : p->height;
     const uint32_t held = border < 0 ? TA_X11_HELD : 1;
     const size_t band_size = (size_t)p->width * 4 * rows;
     if (ta_x11_await(x, NULL, 0, ANSWER_US) != TA_OK || ta_x11_reserve_image(x, band_size * held) != TA_OK)
