@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from link.config import Endpoint, ReceiverConfig, split_plain_input
@@ -310,22 +311,22 @@ class Player:
             if unit.gap or self._need_key:
                 self._need_key = not unit.key
                 if self._need_key:  # without what was lost, the picture would be damaged until the next key frame
-                    self._post(lambda unit=unit: self._book_skipped(unit))  # type: ignore[misc]
+                    self._post(partial(self._book_skipped, unit))
                     continue
             refusal = self.decoder.refusal
             frame = self.decoder.decode(unit)
             if self.decoder.refusal not in {None, refusal}:
-                self._post(lambda why=self.decoder.refusal: self._refuse(why))  # type: ignore[misc]
+                self._post(partial(self._refuse, self.decoder.refusal))
             decoded = Decoded(unit, frame, now_us())
             if frame is None or frame.is_corrupt:
                 self._need_key = True
             if frame is None:
-                self._post(lambda decoded=decoded: self._book(decoded, None))  # type: ignore[misc]
+                self._post(partial(self._book, decoded, None))
                 continue
             superseded = self._mailbox.put(decoded)
             if superseded is not None:
                 superseded.superseded = True
-                self._post(lambda decoded=superseded: self._book(decoded, None))  # type: ignore[misc]
+                self._post(partial(self._book, superseded, None))
 
     def _refuse(self, why: str) -> None:
         self._screen.state = f"this stream cannot be shown: {why}"
