@@ -234,6 +234,8 @@ class Service:
                 picture = self.source.next()
                 if picture is None:
                     break
+                if not isinstance(picture, Picture):
+                    continue
                 self.counts.captured += 1
                 self.counts.skipped += picture.skipped
                 if self._linked.is_set():

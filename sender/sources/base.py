@@ -7,11 +7,12 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
 from link.config import Mode
+from link.source import SourceState
 
 if TYPE_CHECKING:
     import av
 
-__all__ = ["Colour", "Mode", "Pace", "Picture", "Source"]
+__all__ = ["Colour", "Mode", "NewMode", "NoPicture", "Pace", "Picture", "Source"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,24 @@ class Picture:
     skipped: int  # pictures left out right before this one because the caller came late
 
 
+@dataclass(frozen=True, slots=True)
+class NewMode:
+    """Pictures of another size, rate or colour follow; the source's `mode` and `colour` say the same."""
+
+    mode: Mode
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True)
+class NoPicture:
+    """Comes at each change of state, and twice a second while there is no picture."""
+
+    state: SourceState
+
+
 class Source(Protocol):
-    """open(), then next() by one thread until it returns None, then close(). `mode` and `colour` hold after open()."""
+    """open(), then next() by one thread until it returns None, then close(). `mode` and `colour` hold after open(); a
+    camera's input gives a NewMode before its first picture."""
 
     name: str
     mode: Mode
@@ -44,7 +61,7 @@ class Source(Protocol):
     def open(self) -> None:
         """Raises DeviceError where the device, display or file is missing, ConfigError where the request is wrong."""
 
-    def next(self) -> Picture | None:
+    def next(self) -> Picture | NewMode | NoPicture | None:
         """Waits for the next picture at the source's own pace. None: the source has ended. Raises DeviceError."""
 
     def close(self) -> None: ...

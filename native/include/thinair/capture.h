@@ -1,0 +1,44 @@
+/* Pictures out of a V4L2 capture node, newest first. One thread owns a capture; nothing allocates after open. */
+#ifndef THINAIR_CAPTURE_H
+#define THINAIR_CAPTURE_H
+
+#include "thinair/encoder.h"
+
+enum { TA_CAPTURE_MAX_BUFFERS = 16 };
+
+typedef struct ta_capture_config {
+    const char *device;
+    uint32_t width, height, fourcc; /* of the format to set; timings are set already */
+    uint32_t buffers;               /* asked for, 3..TA_CAPTURE_MAX_BUFFERS */
+    bool export_dmabuf;
+} ta_capture_config;
+
+typedef struct ta_captured {
+    uint32_t index;                 /* of the buffer: the token of ta_raw */
+    uint32_t sequence;              /* the driver's */
+    uint32_t skipped;               /* pictures lost or passed over since the one before */
+    bool corrupt;                   /* V4L2_BUF_FLAG_ERROR */
+    const uint8_t *data;
+    size_t size;
+    int dmabuf;                     /* or -1 */
+    uint64_t capture_us, dequeue_us; /* CLOCK_MONOTONIC; capture is the frame's start */
+} ta_captured;
+
+typedef struct ta_capture_format {  /* as the driver granted it */
+    uint32_t width, height, fourcc, stride, size_image, buffers, colorspace, ycbcr_enc, quantization;
+} ta_capture_format;
+
+typedef struct ta_capture ta_capture;
+
+ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, char reason[TA_REASON_MAX]);
+const ta_capture_format *ta_capture_format_get(const ta_capture *capture);
+int ta_capture_descriptor(const ta_capture *capture);
+/* Drains the queue; hands out the newest picture and gives older ones straight back. TA_AGAIN: none there. TA_ESYS: the
+ * device failed (errno). */
+ta_status ta_capture_newest(ta_capture *capture, ta_captured *out);
+/* Waits for one; TA_AGAIN after the timeout. */
+ta_status ta_capture_wait(ta_capture *capture, uint64_t timeout_us, ta_captured *out);
+ta_status ta_capture_give_back(ta_capture *capture, uint32_t index);
+void ta_capture_close(ta_capture **capture); /* STREAMOFF, buffers freed */
+
+#endif
