@@ -10,14 +10,16 @@ import sys
 from pathlib import Path
 
 from link.native import X11Presenter
-from sender.sources import Mode, open_source
+from sender.sources import Mode
+from sender.sources.testcard import Testcard
 
 
 def main() -> None:
     mode, display, log = Mode.parse(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     stopped: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
-    source = open_source("testcard", mode)
+    source = Testcard(mode)
+    source.open()
     window = X11Presenter(display=display, width=mode.width, height=mode.height, fullscreen=True)
     rows = ["frame_id,capture_us,presented_us"]
     while not stopped and (picture := source.next()) is not None:

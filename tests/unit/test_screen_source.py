@@ -11,7 +11,7 @@ import pytest
 from link.config import Mode
 from link.errors import ConfigError, DeviceError
 from link.native import X11Presenter
-from sender.sources import open_source, screen, testcard
+from sender.sources import Picture, open_source, screen, testcard
 from sender.sources.card import Canvas
 from sender.sources.screen import Screen
 from sender.visualcode import Code, Geometry, Reader
@@ -52,9 +52,9 @@ def test_the_grabbed_region_is_what_the_screen_shows(glass: Glass, shown: av.Vid
     assert source.mode == HD
     pictures = [source.next() for _ in range(5)]
     source.close()
-    assert [picture.seq for picture in pictures if picture] == [0, 1, 2, 3, 4]
+    assert [picture.seq for picture in pictures if isinstance(picture, Picture)] == [0, 1, 2, 3, 4]
     picture = pictures[-1]
-    assert picture is not None
+    assert isinstance(picture, Picture)
     assert picture.capture_us <= picture.dequeue_us
     y = bytes(picture.frame.planes[0])
     reader = Reader(Geometry(1280, 720), picture.frame.planes[0].line_size, pixel_bytes=1)
@@ -71,7 +71,7 @@ def test_a_whole_screen_is_scaled_to_the_mode_with_its_shape_kept(glass: Glass, 
     source = open_source(f"screen:{glass.name}", Mode(640, 360, Fraction(50)))
     picture = source.next()
     source.close()
-    assert picture is not None
+    assert isinstance(picture, Picture)
     canvas = Canvas.of(picture.frame)
     assert canvas.y.shape == (360, 640)
     assert (canvas.y[:, :30] == 16).all()  # 1280x800 fits as 576x360
@@ -94,7 +94,7 @@ def test_grabs_keep_their_pace(glass: Glass, monkeypatch: pytest.MonkeyPatch) ->
     for n in range(20):
         if n == 10:
             clock.now += 65_000
-        if (picture := source.next()) is not None:
+        if isinstance(picture := source.next(), Picture):
             pictures.append(picture)
     source.close()
     assert [picture.skipped for picture in pictures] == [0] * 10 + [2] + [0] * 9
@@ -106,7 +106,7 @@ def test_grabs_keep_their_pace(glass: Glass, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.display
 def test_a_display_that_dies_is_said_in_one_line(glass: Glass) -> None:
     source = open_source(f"screen:{glass.name}", Mode(640, 360, Fraction(50)))
-    assert source.next() is not None
+    assert isinstance(source.next(), Picture)
     glass.signal(signal.SIGKILL)
     with pytest.raises(DeviceError, match="is gone") as caught:
         [source.next() for _ in range(5)]

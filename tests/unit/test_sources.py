@@ -43,7 +43,7 @@ def _take(spec: str, count: int, mode: Mode | None = None) -> tuple[list[tuple[P
     taken = []
     for _ in range(count):
         picture = source.next()
-        assert picture is not None
+        assert isinstance(picture, Picture)
         y = Canvas.of(picture.frame).y
         taken.append((picture, int(y[y.shape[0] // 2, y.shape[1] // 2])))
     source.close()
@@ -128,7 +128,7 @@ def test_paced_pictures_carry_the_moment_their_drawing_began(monkeypatch: pytest
         if n == 20:
             clock.now += 30_000  # the caller sleeps through three of the slots of 8.33 ms
         picture = source.next()
-        assert picture is not None
+        assert isinstance(picture, Picture)
         first_us = first_us or picture.capture_us
         slot += picture.skipped + (n > 0)
         assert picture.seq == n
@@ -146,7 +146,7 @@ def test_without_the_code_the_card_has_none() -> None:
     source = open_source("testcard", FAST, visual_code=False)
     picture = source.next()
     source.close()
-    assert picture is not None
+    assert isinstance(picture, Picture)
     assert Reader(Geometry(640, 360), 640, pixel_bytes=1).top(bytes(picture.frame.planes[0])) is None
 
 
@@ -185,11 +185,11 @@ def test_a_caller_that_sleeps_skips_pictures_and_never_gets_them_bunched(
     clock.now += 60_000_000
     fourth, fifth = source.next(), source.next()
     source.close()
-    assert first is not None
-    assert second is not None
-    assert third is not None
-    assert fourth is not None
-    assert fifth is not None
+    assert isinstance(first, Picture)
+    assert isinstance(second, Picture)
+    assert isinstance(third, Picture)
+    assert isinstance(fourth, Picture)
+    assert isinstance(fifth, Picture)
     assert second.skipped == 4
     assert round((int(Canvas.of(second.frame).y[120, 160]) - 40) / 10) == 5
     assert third.skipped == fifth.skipped == 0
