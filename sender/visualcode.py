@@ -131,6 +131,12 @@ class Reader:
             (line(place + half), line(place + cell + half)) for place in (geometry.top, geometry.bottom)
         )
 
+    @property
+    def places(self) -> tuple[tuple[int, int], tuple[int, int], int]:
+        """Byte offsets of the first cell of both rows at the top and at the bottom, and the bytes from cell to cell."""
+        (a, b), (c, d) = self._top, self._bottom
+        return (a.start, b.start), (c.start, d.start), a.step
+
     def top(self, buffer: bytes | memoryview) -> Code | None:
         return decode(bytes(buffer[self._top[0]]) + bytes(buffer[self._top[1]]))
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 import mmap
 import os
 import shutil
 import struct
 import subprocess
 import tempfile
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from link.native import CodeWatcher, now_us
 from sender.visualcode import Code, Geometry, Reader
 
 _XWD = struct.Struct(">25I")  # XWDFile.h: XWDFileHeader, all CARD32, most significant byte first
 _XWD_VERSION, _Z_PIXMAP, _COLOUR_BYTES = 7, 2, 12
 _START_TIMEOUT_S = 10.0
-SAMPLE_S = 200e-6  # sleep between two looks; the wake-up adds about 0.1 ms
+SAMPLE_US = 200  # sleep between two looks; the wake-up adds about 0.06 ms
 
 
 class ScreenError(Exception):
@@ -106,40 +105,24 @@ class Sampler:
         where = Framebuffer.parse(self._map[: _XWD.size])
         if (where.width, where.height) != (width, height):
             raise ScreenError(f"the screen is {where.width}x{where.height}, not {width}x{height}")
-        self._pixels = memoryview(self._map)
-        self._codes = Reader(Geometry(width, height), where.stride, offset=where.offset)
+        top, bottom, step = Reader(Geometry(width, height), where.stride, offset=where.offset).places
+        self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=SAMPLE_US)
         self.sightings: list[Sighting] = []
         self.gaps_us = array("I")
 
     def run(self, done: Callable[[int], bool], check_us: int = 100_000) -> None:
         """Looks until `done(now_us)`, which is asked every `check_us`, is true."""
-        pixels, codes, gaps = self._pixels, self._codes, self.gaps_us
-        last_code: Code | None = self.sightings[-1].code if self.sightings else None
-        last_us = next_check_us = time.monotonic_ns() // 1000
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            while True:
-                bottom = codes.bottom(pixels)
-                if bottom is not None and bottom != last_code and codes.top(pixels) == bottom:
-                    self.sightings.append(Sighting(bottom, time.monotonic_ns() // 1000))
-                    last_code = bottom
-                time.sleep(SAMPLE_S)
-                now_us = time.monotonic_ns() // 1000
-                gaps.append(now_us - last_us)
-                last_us = now_us
-                if now_us >= next_check_us:
-                    next_check_us = now_us + check_us
-                    if done(now_us):
-                        return
-        finally:
-            if collecting:
-                gc.enable()
+        while True:
+            seen, gaps = self._watcher.watch(now_us() + check_us)
+            self.sightings += [Sighting(Code(frame_id, time_us), seen_us) for frame_id, time_us, seen_us in seen]
+            self.gaps_us.frombytes(gaps)
+            if done(now_us()):
+                return
 
     def forget_gaps(self) -> None:
         """The sampling error counts from here."""
         del self.gaps_us[:]
 
     def close(self) -> None:
-        self._pixels.release()
+        self._watcher.close()
         self._map.close()

@@ -265,3 +265,17 @@ class X11Presenter:
         """("key", "q"), ("resize", (w, h)), ("close", None), ("expose", None): what came since the last call."""
     def set_fullscreen(self, on: bool) -> None: ...
     def close(self) -> None: ...
+
+@final
+class CodeWatcher:
+    """Looks for the visual code in pixels that others write. `top` and `bottom`: byte offsets of the first cell's centre
+    of both rows; `step`: bytes from cell to cell. Raises ValueError where they do not lie within `pixels`."""
+
+    def __init__(
+        self, pixels: Buffer, *, top: tuple[int, int], bottom: tuple[int, int], step: int, sleep_us: int
+    ) -> None: ...
+    def watch(self, until_us: int) -> tuple[list[tuple[int, int, int]], bytes]:
+        """Looks until then, or a little less, without the GIL. ((frame id, time_us, seen µs) of each code that came new
+        and stood at top and bottom; the µs from look to look as native uint32)."""
+    def close(self) -> None:
+        """Lets go of the pixels."""

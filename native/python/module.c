@@ -2,7 +2,8 @@
 #include "binding.h"
 
 static int exec_module(PyObject *module) {
-    if (ta_py_add_core(module) < 0 || ta_py_add_io(module) < 0 || ta_py_add_present(module) < 0)
+    if (ta_py_add_core(module) < 0 || ta_py_add_io(module) < 0 || ta_py_add_present(module) < 0 ||
+        ta_py_add_watch(module) < 0)
         return -1;
     return 0;
 }

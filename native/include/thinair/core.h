@@ -246,4 +246,18 @@ void ta_overlay_blend(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t 
 /* Draws a frame of `thickness` pixels in colour 0xRRGGBB inside the rectangle. */
 void ta_border(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, uint32_t thickness, uint32_t rgb);
 
+/* ---- The visual code in a picture (layout: sender/visualcode.py) ------------------------------------------------ */
+
+typedef struct ta_code {
+    uint16_t frame_id;
+    uint32_t time_us;
+} ta_code;
+
+typedef struct ta_code_place { /* byte offsets of the first cell's centre of both rows */
+    size_t row[2];
+} ta_code_place;
+
+/* Reads the brightness at the 34 cell centres of both rows, `step` bytes apart. False: no code, or its check fails. */
+bool ta_code_read(const uint8_t *pixels, const ta_code_place *place, size_t step, ta_code *out);
+
 #endif

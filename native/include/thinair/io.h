@@ -35,6 +35,31 @@ int ta_realtime(int priority); /* SCHED_FIFO for the calling thread; 0 or errno 
 /* Text of an address; `text` at least INET6_ADDRSTRLEN. IPv4-mapped addresses read as IPv4. */
 void ta_address_text(const ta_address *address, char *text, size_t capacity, uint16_t *port);
 
+/* ---- watching a screen ---- */
+
+enum { TA_WATCH_SIGHTINGS = 256, TA_WATCH_GAPS = 4096 };
+
+typedef struct ta_sighting {
+    ta_code code;
+    uint64_t seen_us;
+} ta_sighting;
+
+typedef struct ta_code_watcher {
+    const uint8_t *pixels;
+    ta_code_place top, bottom;
+    size_t step;
+    uint32_t sleep_us;     /* between two looks */
+    bool have_last;
+    ta_code last;          /* seen before: not a sighting again */
+    uint64_t looked_us;    /* when the look before was over */
+    ta_sighting sightings[TA_WATCH_SIGHTINGS];
+    uint32_t gaps_us[TA_WATCH_GAPS]; /* from each look to the one before */
+    size_t sighting_count, gap_count;
+} ta_code_watcher;
+
+/* Looks until `until_us`, or until its arrays are full. A code counts once top and bottom both carry it. */
+void ta_code_watch(ta_code_watcher *watcher, uint64_t until_us);
+
 /* ---- sending ---- */
 
 typedef struct ta_tx_config {

@@ -1,0 +1,25 @@
+/* Looks at the visual code of a screen's memory again and again: the eye of the latency bench. */
+#include "thinair/io.h"
+
+static bool same(const ta_code *a, const ta_code *b) { return a->frame_id == b->frame_id && a->time_us == b->time_us; }
+
+/* The screen's memory is written by another process while it is read: a torn code fails its check or differs. */
+void ta_code_watch(ta_code_watcher *w, uint64_t until_us) {
+    w->sighting_count = w->gap_count = 0;
+    while (w->sighting_count < TA_WATCH_SIGHTINGS && w->gap_count < TA_WATCH_GAPS) {
+        ta_code top, bottom;
+        const bool there = ta_code_read(w->pixels, &w->bottom, w->step, &bottom);
+        if (there && !(w->have_last && same(&bottom, &w->last)) && ta_code_read(w->pixels, &w->top, w->step, &top) &&
+            same(&top, &bottom)) {
+            w->sightings[w->sighting_count++] = (ta_sighting){bottom, ta_now_us()};
+            w->last = bottom;
+            w->have_last = true;
+        }
+        ta_sleep_until_us(ta_now_us() + w->sleep_us, 0);
+        const uint64_t now_us = ta_now_us();
+        w->gaps_us[w->gap_count++] = (uint32_t)(now_us - w->looked_us);
+        w->looked_us = now_us;
+        if (now_us >= until_us)
+            return;
+    }
+}
