@@ -11,6 +11,7 @@ typedef struct ta_encoder_config {
     uint32_t width, height;
     uint32_t stride;           /* bytes from line to line of the raw picture's first plane */
     uint32_t fourcc;           /* V4L2_PIX_FMT_* of the raw picture */
+    uint32_t coded_fourcc;     /* V4L2_PIX_FMT_* of the coded one; 0: H.264. Others are for trials of the machinery */
     uint32_t rate_numerator, rate_denominator;
     uint32_t bitrate_bps;
     uint32_t key_interval;     /* pictures */
@@ -43,7 +44,8 @@ typedef struct ta_encoder_ops {
     const char *name;
     /* TA_AGAIN: no room for another raw picture now. */
     ta_status (*submit)(ta_encoder *, const ta_raw *);
-    /* TA_AGAIN: nothing coded yet. A unit without bytes is a picture the rate control left out. */
+    /* TA_AGAIN: nothing coded yet. A unit without bytes is a picture the rate control left out, or that was waited for
+     * long enough; should it come all the same, it is handed out then. TA_ESYS: broken, or stuck (ETIMEDOUT). */
     ta_status (*take)(ta_encoder *, ta_coded *);
     void (*give_back)(ta_encoder *, const ta_coded *);
     bool (*released)(ta_encoder *, uint32_t *token); /* a raw picture's bytes are free again */
@@ -52,6 +54,7 @@ typedef struct ta_encoder_ops {
     int (*descriptor)(const ta_encoder *);           /* for poll: readable when take() or released() may yield */
     uint64_t (*bytes_copied)(const ta_encoder *);    /* of raw pictures */
     const char *(*note)(const ta_encoder *, size_t index); /* what it lacks, in words; NULL past the last */
+    const char *(*reason)(const ta_encoder *);       /* of the last TA_ESYS, in words; may be NULL: errno says it */
     void (*close)(ta_encoder **);
 } ta_encoder_ops;
 
