@@ -2,9 +2,6 @@
 #include "binding.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-enum { SPS_CAPACITY = 8192 };
 
 static PyObject *split_nals(PyObject *Py_UNUSED(module), PyObject *args) {
     Py_buffer data;
@@ -69,7 +66,7 @@ static PyObject *slice_first_mb(PyObject *Py_UNUSED(module), PyObject *args) {
 
 static PyObject *rewrite_sps(PyObject *Py_UNUSED(module), PyObject *args) {
     Py_buffer nal;
-    uint8_t out[SPS_CAPACITY];
+    uint8_t out[TA_MAX_SPS];
     size_t size;
     if (!PyArg_ParseTuple(args, "y*:rewrite_sps", &nal))
         return NULL;
@@ -78,44 +75,13 @@ static PyObject *rewrite_sps(PyObject *Py_UNUSED(module), PyObject *args) {
     return status == TA_OK ? PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)size) : ta_py_raise(status, "SPS");
 }
 
-/* Copies `au` with every SPS rewritten into `out`, where there is one; counts those that change. Returns the new size. */
-static ta_status rewrite_into(const uint8_t *au, size_t size, uint8_t *out, size_t *changed, size_t *out_size) {
-    uint8_t sps[SPS_CAPACITY];
-    size_t from = 0, n = 0;
-    *changed = 0;
-    for (size_t at = ta_annexb_find(au, size, 0); at < size;) {
-        size_t begin = at + 3, next = ta_annexb_find(au, size, begin), end = next, sps_size;
-        at = next;
-        while (end > begin && au[end - 1] == 0)
-            end--;
-        if (end == begin || (au[begin] & 31) != TA_NAL_SPS)
-            continue;
-        ta_status status = ta_sps_rewrite(au + begin, end - begin, sps, sizeof sps, &sps_size);
-        if (status != TA_OK)
-            return status;
-        if (sps_size == end - begin && memcmp(sps, au + begin, sps_size) == 0)
-            continue;
-        ++*changed;
-        if (out) {
-            memcpy(out + n, au + from, begin - from);
-            memcpy(out + n + (begin - from), sps, sps_size);
-        }
-        n += begin - from + sps_size;
-        from = end;
-    }
-    if (out)
-        memcpy(out + n, au + from, size - from);
-    *out_size = n + size - from;
-    return TA_OK;
-}
-
 static PyObject *rewrite_au(PyObject *Py_UNUSED(module), PyObject *au) {
     Py_buffer view;
     size_t changed, size;
     if (PyObject_GetBuffer(au, &view, PyBUF_SIMPLE) < 0)
         return NULL;
     PyObject *result = NULL;
-    ta_status status = rewrite_into(view.buf, (size_t)view.len, NULL, &changed, &size);
+    ta_status status = ta_au_rewrite(view.buf, (size_t)view.len, NULL, 0, &size, &changed);
     if (status != TA_OK) {
         ta_py_raise(status, "SPS");
     } else if (changed == 0) {
@@ -123,7 +89,7 @@ static PyObject *rewrite_au(PyObject *Py_UNUSED(module), PyObject *au) {
     } else {
         result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
         if (result)
-            rewrite_into(view.buf, (size_t)view.len, (uint8_t *)PyBytes_AsString(result), &changed, &size);
+            ta_au_rewrite(view.buf, (size_t)view.len, (uint8_t *)PyBytes_AsString(result), size, &size, &changed);
     }
     PyBuffer_Release(&view);
     return result;

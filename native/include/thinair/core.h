@@ -91,6 +91,28 @@ ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t c
 /* first_mb_in_slice of a slice NAL unit (types 1, 5). */
 ta_status ta_slice_first_mb(const uint8_t *nal, size_t size, uint32_t *first_mb);
 
+enum { TA_MAX_SPS = 8192, TA_MAX_HEADERS = 2048 };
+
+/* Copies a unit with every SPS rewritten to `out`, or only measures without one. `changed` counts the SPS that differ. */
+ta_status ta_au_rewrite(const uint8_t *au, size_t size, uint8_t *out, size_t capacity, size_t *out_size, size_t *changed);
+
+typedef enum ta_unit_kind {
+    TA_UNIT_JUNK,            /* no picture anybody could decode */
+    TA_UNIT_HEADERS,         /* parameter sets alone: kept, not to be sent */
+    TA_UNIT_PICTURE,
+    TA_UNIT_KEY,
+} ta_unit_kind;
+
+typedef struct ta_headers {  /* an encoder's newest parameter sets, rewritten; begin with all zero */
+    uint8_t data[TA_MAX_HEADERS];
+    size_t size;
+} ta_headers;
+
+/* What a coded unit is, and what to send of it. A key frame is written to `out` with its parameter sets, rewritten, before
+ * it: its own, or those kept from before. Other pictures are sent as they are. */
+ta_unit_kind ta_headers_apply(ta_headers *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
+                              const uint8_t **sent, size_t *sent_size);
+
 /* ---- RTP (RFC 3550, RFC 6184, RFC 8285; layout in docs/wire-protocol.md) ---------------------------------- */
 
 enum {
@@ -245,6 +267,26 @@ typedef struct ta_overlay {
 void ta_overlay_blend(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, const ta_overlay *overlay);
 /* Draws a frame of `thickness` pixels in colour 0xRRGGBB inside the rectangle. */
 void ta_border(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, uint32_t thickness, uint32_t rgb);
+
+typedef enum ta_raw_layout { TA_RAW_UYVY, TA_RAW_YUYV, TA_RAW_NV12 } ta_raw_layout;
+enum { TA_MAX_RAW_STRIDE = 65536 };
+
+typedef struct ta_raw_picture { /* one buffer; NV12's chroma begins at stride * height */
+    ta_raw_layout layout;
+    uint32_t width, height;     /* 1..TA_MAX_DIMENSION; odd ones too */
+    size_t stride;              /* bytes from line to line */
+    const uint8_t *data;
+    size_t size;
+} ta_raw_picture;
+
+typedef struct ta_i420 {        /* where to; chroma planes of half size, rounded up */
+    uint8_t *y, *u, *v;
+    size_t y_stride, u_stride, v_stride, y_size, u_size, v_size;
+} ta_i420;
+
+/* Raw picture → I420; 4:2:2 chroma of two lines is averaged, rounded up. TA_EINVAL: a size or stride that does not hold the
+ * picture; nothing is written then. */
+ta_status ta_raw_to_i420(const ta_raw_picture *in, const ta_i420 *out);
 
 /* ---- The visual code in a picture (layout: sender/visualcode.py) ------------------------------------------------ */
 

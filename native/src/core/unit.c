@@ -1,0 +1,87 @@
+/* An encoder's access unit on its way to the wire: every SPS says that nothing is reordered, and no key frame goes without
+ * its parameter sets. Only what stands before the first slice is looked at. */
+#include "thinair/core.h"
+
+#include <string.h>
+
+ta_status ta_au_rewrite(const uint8_t *au, size_t size, uint8_t *out, size_t capacity, size_t *out_size, size_t *changed) {
+    uint8_t sps[TA_MAX_SPS];
+    size_t from = 0, n = 0;
+    *changed = 0;
+    for (size_t at = ta_annexb_find(au, size, 0); at < size;) {
+        size_t begin = at + 3, next = ta_annexb_find(au, size, begin), end = next, sps_size;
+        at = next;
+        while (end > begin && au[end - 1] == 0)
+            end--;
+        if (end == begin || (au[begin] & 31) != TA_NAL_SPS)
+            continue;
+        ta_status status = ta_sps_rewrite(au + begin, end - begin, sps, sizeof sps, &sps_size);
+        if (status != TA_OK)
+            return status;
+        if (sps_size == end - begin && memcmp(sps, au + begin, sps_size) == 0)
+            continue;
+        ++*changed;
+        if (out && n + (begin - from) + sps_size > capacity)
+            return TA_ETOOBIG;
+        if (out) {
+            memcpy(out + n, au + from, begin - from);
+            memcpy(out + n + (begin - from), sps, sps_size);
+        }
+        n += begin - from + sps_size;
+        from = end;
+    }
+    *out_size = n + size - from;
+    if (out && *out_size > capacity)
+        return TA_ETOOBIG;
+    if (out)
+        memcpy(out + n, au + from, size - from);
+    return TA_OK;
+}
+
+/* Where the first slice's start code begins, and what comes before it. */
+static ta_unit_kind look(const uint8_t *au, size_t size, size_t *slice, bool *sps) {
+    bool headers = false;
+    *sps = false;
+    *slice = size;
+    for (size_t at = ta_annexb_find(au, size, 0); at + 3 < size; at = ta_annexb_find(au, size, at + 3)) {
+        const unsigned type = au[at + 3] & 31u;
+        if (type >= TA_NAL_SLICE && type <= TA_NAL_IDR) {
+            *slice = at > 0 && au[at - 1] == 0 ? at - 1 : at;
+            return type == TA_NAL_IDR ? TA_UNIT_KEY : TA_UNIT_PICTURE;
+        }
+        *sps |= type == TA_NAL_SPS;
+        headers |= type == TA_NAL_SPS || type == TA_NAL_PPS;
+    }
+    return headers ? TA_UNIT_HEADERS : TA_UNIT_JUNK;
+}
+
+ta_unit_kind ta_headers_apply(ta_headers *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
+                              const uint8_t **sent, size_t *sent_size) {
+    size_t slice, changed;
+    bool sps;
+    const ta_unit_kind kind = look(au, size, &slice, &sps);
+    *sent = au;
+    *sent_size = size;
+    if (kind == TA_UNIT_PICTURE || kind == TA_UNIT_JUNK)
+        return kind;
+    if (sps) {
+        const ta_status status = ta_au_rewrite(au, slice, kept->data, sizeof kept->data, &kept->size, &changed);
+        if (status != TA_OK) {
+            kept->size = 0;
+            return TA_UNIT_JUNK;
+        }
+    } else if (kind == TA_UNIT_HEADERS && kept->size + size <= sizeof kept->data) { /* a PPS in a unit of its own */
+        memcpy(kept->data + kept->size, au, size);
+        kept->size += size;
+    }
+    if (kind == TA_UNIT_HEADERS)
+        return kind;
+    const size_t rest = sps ? slice : 0;
+    if (kept->size == 0 || kept->size + (size - rest) > capacity)
+        return TA_UNIT_JUNK; /* nobody could decode it */
+    memcpy(out, kept->data, kept->size);
+    memcpy(out + kept->size, au + rest, size - rest);
+    *sent = out;
+    *sent_size = kept->size + (size - rest);
+    return kind;
+}
