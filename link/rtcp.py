@@ -11,6 +11,8 @@ from fractions import Fraction
 from struct import Struct
 from typing import Any
 
+from link.source import DETAIL_BYTES, SourceCode
+
 VERSION = 1
 NAME_BYTES = 16
 MAX_REPORTS = 16384  # RFC 8888 3.1: a report block never covers more sequence numbers
@@ -26,6 +28,7 @@ _WELCOME = Struct("!BBHQQQ")
 _PROBE = Struct("!IQQ")
 _PROBE_ECHO = Struct("!IQQQQ")
 _BYE = Struct("!QQ")
+_SOURCE = Struct(f"!QQBBHI{DETAIL_BYTES}s")
 _BLOCK = Struct("!IHH")
 _WORD = Struct("!I")
 _TAIR = b"TAIR"
@@ -41,6 +44,7 @@ class ControlDrop(StrEnum):
     IGNORED = "control_ignored"  # lawful RTCP that says nothing here: SR, RR, SDES, other feedback
     UNKNOWN = "control_unknown"  # an APP packet of another name or a later subtype
     PROTOCOL = "control_protocol"  # HELLO or WELCOME of another protocol version
+    VALUE = "control_value"  # a field says what has no meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,19 @@ class Bye:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """What stands between the camera and its picture. `change` counts the changes, 16 bits."""
+
+    ssrc: int
+    boot_id: int
+    cookie: int
+    code: SourceCode
+    change: int
+    age_ms: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pli:
     ssrc: int
     media_ssrc: int
@@ -117,7 +134,7 @@ class Feedback:
     report_time: int  # 1/65536 s, 32 bits
 
 
-Message = Hello | Welcome | Probe | ProbeEcho | Bye | Pli | Feedback
+Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Pli | Feedback
 
 
 def build(message: Message) -> bytes:
@@ -166,11 +183,11 @@ def is_control(datagram: bytes) -> bool:
     return len(datagram) >= 2 and 192 <= datagram[1] <= 223
 
 
-def _app_body(message: Hello | Welcome | Probe | ProbeEcho | Bye) -> tuple[int, bytes]:
+def _app_body(message: Hello | Welcome | Probe | ProbeEcho | Bye | Source) -> tuple[int, bytes]:
     match message:
         case Hello() as m:
             mode = m.width, m.height, m.rate_numerator, m.rate_denominator, m.bitrate_bps
-            name = _cut_utf8(m.name)
+            name = _cut_utf8(m.name, NAME_BYTES)
             return 1, _HELLO.pack(VERSION, m.flags, 0, m.boot_id, m.cookie, m.media_ssrc, *mode, name)
         case Welcome() as m:
             return 2, _WELCOME.pack(VERSION, m.flags, 0, m.boot_id, m.cookie, m.sender_boot_id)
@@ -180,6 +197,9 @@ def _app_body(message: Hello | Welcome | Probe | ProbeEcho | Bye) -> tuple[int, 
             return 4, _PROBE_ECHO.pack(m.probe_id, m.t1_us, m.t2_us, m.t3_us, m.boot_id)
         case Bye() as m:
             return 5, _BYE.pack(m.boot_id, m.cookie)
+        case Source() as m:
+            detail = _cut_utf8(m.detail, DETAIL_BYTES)
+            return 6, _SOURCE.pack(m.boot_id, m.cookie, m.code, 0, m.change, m.age_ms, detail)
 
 
 def _packet(count: int, packet_type: int, ssrc: int, body: bytes) -> bytes:
@@ -218,28 +238,37 @@ def _app_message(subtype: int, packet: memoryview) -> list[Message] | ControlDro
     layout, read = _APP_READERS[subtype]
     if len(packet) < _APP.size + layout.size:
         return ControlDrop.SHORT
-    message = read(ssrc, layout.unpack_from(packet, _APP.size))
-    return ControlDrop.PROTOCOL if message is None else [message]
+    found = read(ssrc, layout.unpack_from(packet, _APP.size))
+    return found if isinstance(found, ControlDrop) else [found]
 
 
-def _read_hello(ssrc: int, fields: tuple[Any, ...]) -> Hello | None:
+def _read_hello(ssrc: int, fields: tuple[Any, ...]) -> Hello | ControlDrop:
     version, flags, _, *plain, name = fields
-    values: list[Any] = [ssrc, *plain, _clean_name(name), flags]
-    return Hello(*values) if version == VERSION else None
+    values: list[Any] = [ssrc, *plain, _clean_text(name), flags]
+    return Hello(*values) if version == VERSION else ControlDrop.PROTOCOL
 
 
-def _read_welcome(ssrc: int, fields: tuple[Any, ...]) -> Welcome | None:
+def _read_welcome(ssrc: int, fields: tuple[Any, ...]) -> Welcome | ControlDrop:
     version, flags, _, *plain = fields
     values: list[Any] = [ssrc, *plain, flags]
-    return Welcome(*values) if version == VERSION else None
+    return Welcome(*values) if version == VERSION else ControlDrop.PROTOCOL
 
 
-_APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message | None]]] = {
+def _read_source(ssrc: int, fields: tuple[Any, ...]) -> Source | ControlDrop:
+    boot_id, cookie, code, _, change, age_ms, detail = fields
+    if code not in _SOURCE_CODES:
+        return ControlDrop.VALUE
+    return Source(ssrc, boot_id, cookie, SourceCode(code), change, age_ms, _clean_text(detail))
+
+
+_SOURCE_CODES = frozenset(SourceCode)
+_APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message | ControlDrop]]] = {
     1: (_HELLO, _read_hello),
     2: (_WELCOME, _read_welcome),
     3: (_PROBE, lambda ssrc, fields: Probe(ssrc, *fields)),
     4: (_PROBE_ECHO, lambda ssrc, fields: ProbeEcho(ssrc, *fields)),
     5: (_BYE, lambda ssrc, fields: Bye(ssrc, *fields)),
+    6: (_SOURCE, _read_source),
 }
 
 
@@ -264,10 +293,10 @@ def _feedback_messages(packet: memoryview) -> list[Message] | ControlDrop:
     return found
 
 
-def _cut_utf8(name: str) -> bytes:
-    return name.encode("utf-8", "replace")[:NAME_BYTES].decode("utf-8", "ignore").encode()
+def _cut_utf8(text: str, size: int) -> bytes:
+    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore").encode()
 
 
-def _clean_name(raw: bytes) -> str:
-    # Names are shown in terminals and on the HUD: nothing unprintable gets through.
+def _clean_text(raw: bytes) -> str:
+    # Names and details are shown in terminals and on the HUD: nothing unprintable gets through.
     return "".join(c for c in raw.split(b"\0", 1)[0].decode("utf-8", "replace") if c.isprintable())

@@ -1,7 +1,8 @@
 """The session of docs/wire-protocol.md at both ends, sans-IO: datagrams and `now` in, datagrams and events out.
 
 After each `receive_datagram` and at each `next_timeout` the caller drains `next_datagram` and then `next_event` until
-they give None. What a state does with what happens stands in the two `_TRANSITIONS` tables.
+they give None. What a state does with what happens stands in the two `_TRANSITIONS` tables. Longer than 500 lines, for
+both ends are read side by side.
 """
 
 from collections import Counter, deque
@@ -12,7 +13,8 @@ from fractions import Fraction
 
 from link.clock import ClockSync
 from link.feedback import FeedbackTally, ReportBuilder
-from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Welcome, build, parse
+from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
+from link.source import SourceCode, SourceState
 
 HELLO_INTERVAL_US = 200_000
 UNLINK_US = 2_000_000
@@ -20,6 +22,8 @@ SENDER_SILENCE_US = 500_000
 KEY_FRAME_INTERVAL_US = 300_000
 PLI_INTERVAL_US = 100_000
 FEEDBACK_INTERVAL_US = 50_000
+SOURCE_INTERVAL_US = 500_000  # while there is no picture
+SOURCE_AGAIN_US = 40_000  # after a change: the first message may be lost
 ARRIVALS = 1024  # what a report needs of the newest arrivals: eight frames, within one datagram
 _EVENTS = 256  # events nobody drained: the oldest goes first
 
@@ -95,8 +99,15 @@ class SenderBack:
     """The sender that was silent is heard again; nothing need be forgotten."""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceChanged:
+    """What stands between the camera and its picture. `state.since_us` is on the receiver's clock."""
+
+    state: SourceState
+
+
 SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived
-ReceiverEvent = NewSender | SenderChanged | SenderLost | SenderBack
+ReceiverEvent = NewSender | SenderChanged | SenderLost | SenderBack | SourceChanged
 
 
 class SenderState(StrEnum):
@@ -130,6 +141,10 @@ class SenderSession:
         self._heard_us = 0
         self._key_frame_us = -KEY_FRAME_INTERVAL_US
         self._key_frame_wanted = False
+        self._source: SourceState | None = None
+        self._source_change = 0
+        self._source_due_us: int | None = None
+        self._source_again = False
         self._out: deque[bytes] = deque(maxlen=16)
         self._events: deque[SenderEvent] = deque(maxlen=_EVENTS)
 
@@ -141,6 +156,14 @@ class SenderSession:
         """The stream has changed; the next HELLO says so."""
         self.description = description
         self._hello_due_us = 0
+
+    def source_state(self, state: SourceState, now_us: int) -> None:
+        """Told to the receiver at once where it is another state than before, and twice a second while it is not LIVE.
+        Telling the same state again changes nothing."""
+        if state != self._source:
+            self._source = state
+            self._source_change = self._source_change + 1 & 0xFFFF
+            self._tell_source(now_us)
 
     def receive_datagram(self, data: bytes, now_us: int) -> None:
         self._check_silence(now_us)
@@ -183,6 +206,8 @@ class SenderSession:
             due.append(self._heard_us + UNLINK_US)
             if self._key_frame_wanted:
                 due.append(self._key_frame_us + KEY_FRAME_INTERVAL_US)
+            if self._source_due_us is not None:
+                due.append(self._source_due_us)
         return max(now_us, min(due))
 
     def close(self, now_us: int) -> None:
@@ -219,6 +244,23 @@ class SenderSession:
             top, bottom = (d.rate.numerator, d.rate.denominator) if d.rate else (0, 0)
             mode = d.width, d.height, top, bottom, d.bitrate_bps
             self._out.append(build(Hello(self.ssrc, self.boot_id, self.cookie, self.ssrc, *mode, d.name)))
+        if self.state is SenderState.LINKED and self._source_due_us is not None and now_us >= self._source_due_us:
+            self._say_source(now_us)
+
+    def _tell_source(self, now_us: int) -> None:
+        if self._source is not None:
+            self._source_due_us, self._source_again = now_us, True
+
+    def _say_source(self, now_us: int) -> None:
+        source = self._source
+        assert source is not None
+        age_ms = min(max(0, now_us - source.since_us) // 1000, 0xFFFFFFFF)
+        words = source.code, self._source_change, age_ms, source.detail
+        self._out.append(build(Source(self.ssrc, self.boot_id, self.cookie, *words)))
+        if self._source_again:
+            self._source_due_us, self._source_again = now_us + SOURCE_AGAIN_US, False
+        else:
+            self._source_due_us = None if source.code is SourceCode.LIVE else now_us + SOURCE_INTERVAL_US
 
     def _step(self, event: SenderInput, now_us: int) -> None:
         state, action = _SENDER_TRANSITIONS.get((self.state, event), (self.state, None))
@@ -229,6 +271,7 @@ class SenderSession:
     def _link(self, event: SenderInput, now_us: int) -> None:
         assert self._receiver_boot_id is not None
         self.key_frame_encoded(now_us)  # Linked asks for one itself
+        self._tell_source(now_us)
         self._events.append(Linked(self._receiver_boot_id))
 
     def _unlink(self, event: SenderInput, now_us: int) -> None:
@@ -291,6 +334,9 @@ class ReceiverSession:
         self.state = ReceiverState.LISTENING
         self.clock = ClockSync()
         self.dropped: Counter[str] = Counter()
+        self.source: SourceState | None = None  # what the sender served said last, on our clock
+        self.source_heard_us = 0
+        self._source_change = 0
         self._peer: _Peer | None = None
         self._caller: tuple[_Peer, int] | None = None  # another sender's last HELLO and when it came
         self._reports: ReportBuilder | None = None
@@ -401,8 +447,22 @@ class ReceiverSession:
                     self._step(ReceiverInput.HEARD, now_us)
             case Bye() if (message.boot_id, message.cookie) == (peer.hello.boot_id, peer.hello.cookie):
                 self._step(ReceiverInput.BYE, now_us)
+            case Source() if (message.boot_id, message.cookie) == (peer.hello.boot_id, peer.hello.cookie):
+                self._step(ReceiverInput.HEARD, now_us)
+                self._hear_source(message, now_us)
             case _:
                 self.dropped["control_unexpected"] += 1
+
+    def _hear_source(self, message: Source, now_us: int) -> None:
+        ahead = message.change - self._source_change & 0xFFFF
+        if self.source is not None and ahead >= 0x8000:
+            self.dropped["control_overtaken"] += 1
+            return
+        self.source_heard_us = max(self.source_heard_us, now_us)
+        if self.source is None or ahead:
+            self.source = SourceState(message.code, now_us - message.age_ms * 1000, message.detail)
+            self._source_change = message.change
+            self._events.append(SourceChanged(self.source))
 
     def _check_silence(self, now_us: int) -> None:
         if self.state is ReceiverState.SERVING and now_us - self._heard_us >= SENDER_SILENCE_US:
@@ -437,6 +497,7 @@ class ReceiverSession:
         self._peer = peer
         self._heard_us = now_us
         self._media_us = self._report_us = now_us
+        self.source = None
         self.clock.reset(peer.hello.boot_id)
         self._reports = ReportBuilder(self.ssrc, peer.hello.media_ssrc)
         self._pli_due_us = now_us + PLI_INTERVAL_US  # the first frame is a key frame; if it gets lost, ask

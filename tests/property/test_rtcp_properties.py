@@ -6,20 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Welcome, build, parse
+from link.rtcp import NAME_BYTES, Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
+from link.source import DETAIL_BYTES, SourceCode
 
 pytestmark = pytest.mark.quick
 
 u8, u16, u32, u64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
-names = st.text(st.characters(codec="utf-8"), max_size=16).filter(
-    lambda name: name.isprintable() and len(name.encode()) <= 16
-)
+
+
+def texts(size: int) -> st.SearchStrategy[str]:
+    return st.text(st.characters(codec="utf-8"), max_size=size).filter(
+        lambda text: text.isprintable() and len(text.encode()) <= size
+    )
+
+
 messages: st.SearchStrategy[Message] = st.one_of(
-    st.builds(Hello, u32, u64, u64, u32, u16, u16, u32, u32, u32, names, u8),
+    st.builds(Hello, u32, u64, u64, u32, u16, u16, u32, u32, u32, texts(NAME_BYTES), u8),
     st.builds(Welcome, u32, u64, u64, u64, u8),
     st.builds(Probe, u32, u32, u64, u64),
     st.builds(ProbeEcho, u32, u32, u64, u64, u64, u64),
     st.builds(Bye, u32, u64, u64),
+    st.builds(Source, u32, u64, u64, st.sampled_from(SourceCode), u16, u32, texts(DETAIL_BYTES)),
     st.builds(Pli, u32, u32),
     st.builds(Feedback, u32, u32, u16, st.lists(st.none() | st.integers(0, 0x1FFF), max_size=200).map(tuple), u32),
 )

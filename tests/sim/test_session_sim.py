@@ -17,7 +17,9 @@ from link.session import (
     NewSender,
     ReceiverSession,
     SenderSession,
+    SourceChanged,
 )
+from link.source import SourceCode, SourceState
 
 pytestmark = pytest.mark.quick
 
@@ -87,6 +89,7 @@ class Player:
     expected: int | None = None  # the frame that may be decoded next
     pictures: list[int] = field(default_factory=list)
     senders: int = 0
+    states: list[tuple[int, SourceCode]] = field(default_factory=list)
     session: ReceiverSession = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,6 +131,8 @@ class Player:
                 self.senders += 1
                 self.accepted = (event.host, event.port, event.ssrc)
                 self.arrivals, self.parts, self.expected = [], {}, None
+            if isinstance(event, SourceChanged):
+                self.states.append((now, event.state.code))
         return out
 
     def timeout(self, now: int) -> int:
@@ -297,3 +302,33 @@ def test_a_receiver_that_never_comes_gets_no_media_and_one_that_goes_stops_it(se
     sent = camera.seq
     world.run(5 * SECOND)
     assert camera.seq == sent
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("loss", [0.0, 0.2])
+def test_each_state_of_the_source_is_known_within_a_second_though_messages_are_lost(seed: int, loss: float) -> None:
+    world = World(seed, loss=loss, delay_us=(2 * MS, 60 * MS))  # 40 ms apart: they overtake each other
+    camera, player = world.start_camera(), world.start_player()
+    world.run(3 * SECOND)
+    for code in (SourceCode.NO_CABLE, SourceCode.UNSUPPORTED, SourceCode.NO_SIGNAL, SourceCode.STALLED):
+        start = world.now
+        camera.session.source_state(SourceState(code, start + camera.clock_us), start)
+        world.run(4 * SECOND if loss else 100 * MS)
+        assert player.states[-1][1] is code
+        assert player.states[-1][0] - start < (2 * SECOND if loss else 60 * MS)
+    assert len(player.states) == 4, "a repeated or overtaken message is no change"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_player_that_joins_late_knows_the_state_and_its_age(seed: int) -> None:
+    world = World(seed, loss=0.0)
+    camera = world.start_camera()
+    began = world.now
+    camera.session.source_state(SourceState(SourceCode.NO_CABLE, began), began)
+    camera.clock_us = 0
+    world.run(12 * SECOND)
+    player = world.start_player()
+    world.run(300 * MS)
+    state = player.session.source
+    assert state is not None
+    assert abs(state.since_us - began) <= 10 * MS

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 from link import rtcp
-from link.rtcp import Bye, ControlDrop, Feedback, Hello, Message, Pli, Probe, Welcome, build, is_control, parse
+from link.rtcp import Bye, ControlDrop, Feedback, Hello, Message, Pli, Probe, Source, Welcome, build, is_control, parse
+from link.source import SourceCode
 
 pytestmark = pytest.mark.quick
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "wire-protocol.md"
-KINDS = {"Hello", "Welcome", "Probe", "ProbeEcho", "Bye", "Pli", "Feedback"}
+KINDS = {"Hello", "Welcome", "Probe", "ProbeEcho", "Bye", "Source", "Pli", "Feedback"}
 HELLO = Hello(1, 2, 3, 4, 1920, 1080, 25, 1, 8_000_000, "camera")
+SOURCE = Source(1, 2, 3, SourceCode.UNSUPPORTED, 4, 5000, "1920x1080i")
 
 
 def vectors() -> list[tuple[Message, bytes]]:
@@ -70,6 +72,8 @@ def test_a_longer_message_of_a_later_version_is_read_up_to_what_is_known() -> No
         (build(Welcome(1, 2, 3, 4))[:12] + b"\x00" + build(Welcome(1, 2, 3, 4))[13:], ControlDrop.PROTOCOL),
         (build(HELLO)[:8] + b"ELSE" + build(HELLO)[12:], ControlDrop.UNKNOWN),
         (b"\x9f" + build(HELLO)[1:], ControlDrop.UNKNOWN),
+        (build(SOURCE)[:28] + b"\x07" + build(SOURCE)[29:], ControlDrop.VALUE),  # a code of a later version
+        (bytes.fromhex("86cc0017") + build(SOURCE)[4:96], ControlDrop.SHORT),  # a detail of 60 bytes
         (b"\xa1" + build(HELLO)[1:-1] + b"\x44", ControlDrop.PADDING),
         (b"\xa1" + build(HELLO)[1:-1] + b"\x00", ControlDrop.PADDING),
         (bytes.fromhex("81ce0001") + bytes(4), ControlDrop.SHORT),  # PLI without media SSRC
@@ -107,6 +111,11 @@ def test_a_long_name_is_cut_at_a_character() -> None:
     assert isinstance(hello, Hello)
     assert hello.name == "fifteen letters"
     assert hello.rate is None
+
+
+def test_a_long_detail_is_cut_at_a_character_and_cleaned() -> None:
+    (source,) = parse(build(Source(1, 2, 3, SourceCode.NO_SYNC, 4, 5, "\x1b\n" + 61 * "x" + "é")))
+    assert source == Source(1, 2, 3, SourceCode.NO_SYNC, 4, 5, 61 * "x")
 
 
 def test_control_characters_never_come_out_of_a_name() -> None:

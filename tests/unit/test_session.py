@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import pytest
 
-from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Welcome, build, parse
+from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
 from link.session import (
     FeedbackReceived,
     KeyFrameRequested,
@@ -18,12 +18,15 @@ from link.session import (
     SenderEvent,
     SenderLost,
     SenderSession,
+    SourceChanged,
     Unlinked,
 )
+from link.source import SourceCode, SourceState
 
 pytestmark = pytest.mark.quick
 
 MS = 1000
+SECOND = 1000 * MS
 DESCRIPTION = MediaDescription(1920, 1080, Fraction(30000, 1001), 8_000_000, "camera 1")
 BOOT, COOKIE, SSRC, PEER_BOOT = 11, 22, 33, 0x5500000044
 PEER_SSRC = 0x44
@@ -358,3 +361,106 @@ def test_messages_from_elsewhere_than_the_sender_are_counted_and_dropped() -> No
     session.receive_datagram(build(ProbeEcho(SSRC, 1, 2, 3, 4, BOOT)), 1, "192.0.2.2", 1)
     session.receive_datagram(PLI, 1, *CAMERA)
     assert session.dropped == {"control_address": 1, "control_unexpected": 1}
+
+
+# ---- what stands between the camera and its picture
+
+NO_CABLE = SourceState(SourceCode.NO_CABLE, 0)
+LIVE = SourceState(SourceCode.LIVE, 5 * SECOND)
+
+
+def sources(messages: list[Message]) -> list[Source]:
+    return [message for message in messages if isinstance(message, Source)]
+
+
+def told(session: SenderSession, start_us: int, end_us: int) -> list[tuple[int, Source]]:
+    """(when, what) of each SOURCE; the receiver is heard all the while."""
+    found, now = [], start_us
+    while now < end_us:
+        session.receive_datagram(WELCOME, now)
+        found += [(now, message) for message in sources(drain_sender(session, now)[0])]
+        due = session.next_timeout(now + 1)
+        assert due is not None
+        now = due
+    return found
+
+
+def source(code: SourceCode = SourceCode.NO_CABLE, change: int = 1, age_ms: int = 0, detail: str = "") -> bytes:
+    return build(Source(SSRC, BOOT, COOKIE, code, change, age_ms, detail))
+
+
+def test_a_state_is_told_at_once_once_more_soon_and_twice_a_second_until_it_is_live() -> None:
+    session = linked_sender()
+    session.source_state(NO_CABLE, 1000 * MS)
+    dark = told(session, 1000 * MS, 3000 * MS)
+    assert [at // MS for at, _ in dark] == [1000, 1040, 1540, 2040, 2540]
+    assert [message.age_ms for _, message in dark] == [1000, 1040, 1540, 2040, 2540]
+    assert {(message.code, message.change) for _, message in dark} == {(SourceCode.NO_CABLE, 1)}
+    session.source_state(LIVE, 3000 * MS)
+    live = told(session, 3000 * MS, 6000 * MS)
+    assert [(at // MS, message.code, message.change) for at, message in live] == [
+        (3000, SourceCode.LIVE, 2),
+        (3040, SourceCode.LIVE, 2),
+    ]
+
+
+def test_the_same_state_told_again_is_no_change() -> None:
+    session = linked_sender()
+    for at in range(10):
+        session.source_state(NO_CABLE, at)
+    assert len(sources(drain_sender(session, 10)[0])) == 1
+
+
+def test_nobody_is_told_before_the_link_and_each_new_receiver_at_once() -> None:
+    session = new_sender()
+    session.source_state(NO_CABLE, 0)
+    assert sources(drain_sender(session, 700 * MS)[0]) == []
+    session.receive_datagram(WELCOME, 800 * MS)
+    assert [message.age_ms for message in sources(drain_sender(session, 800 * MS)[0])] == [800]
+    session.receive_datagram(build(Welcome(9, 99, COOKIE, BOOT)), 810 * MS)
+    assert [message.age_ms for message in sources(drain_sender(session, 810 * MS)[0])] == [810]
+
+
+def test_a_receiver_has_the_state_with_its_age_on_its_own_clock() -> None:
+    session = serving_receiver()
+    session.receive_datagram(source(age_ms=12_000, detail="HDMI 1"), 20 * SECOND, *CAMERA)
+    state = SourceState(SourceCode.NO_CABLE, 8 * SECOND, "HDMI 1")
+    assert drain_receiver(session, 20 * SECOND)[1][-1] == SourceChanged(state)
+    assert state.words(21 * SECOND) == "no HDMI cable at the camera: HDMI 1 for 13 s"
+    session.receive_datagram(source(age_ms=12_400, detail="HDMI 1"), 20 * SECOND + 401 * MS, *CAMERA)
+    assert session.next_event() is None
+    assert (session.source, session.source_heard_us) == (state, 20 * SECOND + 401 * MS)
+
+
+def test_a_message_that_was_overtaken_changes_nothing() -> None:
+    session = serving_receiver()
+    for change, code in ((0xFFFF, SourceCode.NO_SIGNAL), (0, SourceCode.LIVE), (0xFFFF, SourceCode.NO_SIGNAL)):
+        session.receive_datagram(source(code, change), MS, *CAMERA)
+    assert session.source is not None
+    assert session.source.code is SourceCode.LIVE
+    assert session.dropped["control_overtaken"] == 1
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        Source(SSRC, BOOT + 1, COOKIE, SourceCode.NO_CABLE, 1, 0),
+        Source(SSRC, BOOT, COOKIE + 1, SourceCode.NO_CABLE, 1, 0),
+    ],
+    ids=["of an earlier start", "without the cookie"],
+)
+def test_a_state_from_elsewhere_is_counted_and_not_believed(stranger: Source) -> None:
+    session = serving_receiver()
+    session.receive_datagram(build(stranger), MS, *CAMERA)
+    session.receive_datagram(source(), MS, "192.0.2.77", CAMERA[1])
+    assert session.source is None
+    assert (session.dropped["control_unexpected"], session.dropped["control_address"]) == (1, 1)
+
+
+def test_a_new_sender_begins_without_a_state() -> None:
+    session = serving_receiver()
+    session.receive_datagram(source(change=9), MS, *CAMERA)
+    session.receive_datagram(build(Hello(SSRC, 77, 78, SSRC, 0, 0, 0, 0, 0, "")), 2 * MS, *CAMERA)
+    assert session.source is None
+    session.receive_datagram(build(Source(SSRC, 77, 78, SourceCode.NO_SYNC, 1, 0)), 3 * MS, *CAMERA)
+    assert session.source is not None
