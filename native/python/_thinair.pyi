@@ -1,7 +1,7 @@
 """The C extension: packets, access units and pixels. Everything else imports it through link/native.py."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, TypedDict, final
 
 from typing_extensions import Buffer
 
@@ -207,6 +207,69 @@ class Rx:
     def stats(self) -> dict[str, int]:
         """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops."""
     def close(self) -> None: ...
+
+# ---- capture ----------------------------------------------------------------------------------------------
+class CaptureFormat(TypedDict):
+    """As the driver granted it; numbers are those of linux/videodev2.h. For annotations only."""
+
+    width: int
+    height: int
+    fourcc: str
+    stride: int  # bytes from line to line
+    size_image: int
+    buffers: int
+    colorspace: int
+    ycbcr_enc: int
+    quantization: int
+    driver: str
+
+@final
+class CapturedPicture:
+    """One picture in the driver's own buffer, read through the buffer protocol. release(), or its end, gives the buffer
+    back to the driver. It stays readable after Capture.close()."""
+
+    index: int  # of the buffer
+    sequence: int  # the driver's
+    skipped: int  # pictures lost or passed over since the one before
+    corrupt: bool
+    capture_us: int  # CLOCK_MONOTONIC, the frame's start
+    dequeue_us: int
+    def release(self) -> None:
+        """Raises BufferError while a view of the picture lives."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class Capture:
+    """Pictures out of a V4L2 capture node, newest first. Width or height 0: as it stands. Raises OSError with a
+    sentence where the device is missing, busy, no capture device, or refuses the format."""
+
+    def __init__(self, *, device: str, fourcc: str, width: int = 0, height: int = 0, buffers: int = 4) -> None: ...
+    format: CaptureFormat
+    def next(self, timeout_us: int, /) -> CapturedPicture | None:
+        """The newest picture; older ones go straight back to the driver. Waits without the GIL; None after the timeout.
+        Raises OSError where the device fails."""
+    def stats(self) -> dict[str, int]:
+        """captured, passed_over, gaps, corrupt, future_stamps, unstamped, queue_errors."""
+    def fileno(self) -> int: ...
+    def close(self) -> None:
+        """The device is let go once the last picture is released."""
+
+def raw_to_i420(
+    data: Buffer,
+    fourcc: str,
+    stride: int,
+    width: int,
+    height: int,
+    y: Buffer,
+    u: Buffer,
+    v: Buffer,
+    y_stride: int,
+    u_stride: int,
+    v_stride: int,
+    /,
+) -> None:
+    """UYVY, YUYV or NV12 (chroma at stride * height) into three writable planes, without the GIL. Raises ValueError."""
 
 # ---- present ----------------------------------------------------------------------------------------------
 def i420_to_bgrx(
