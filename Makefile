@@ -2,13 +2,20 @@
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: demo test check lint bench bench-setup native-test fuzz test-long clean
+.PHONY: demo test test-vm vm check lint bench bench-setup native-test fuzz test-long clean
 
 demo: setup-run
 	.venv/bin/thinair demo $(ARGS)
 
-test: setup-test lint native-test
+test: setup-test vm lint native-test
 	$(PY) -m pytest -m "not long"
+
+# Real V4L2 and HDMI drivers, in a guest: tests/vm/README.md.
+test-vm: setup-test vm
+	$(PY) -m pytest tests/vm -m "not long"
+
+vm: setup-test
+	@tools/vm-setup.sh
 
 # The quick subset: no display, no peers, no namespaces, no sanitizer build.
 check: setup-test lint
