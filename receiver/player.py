@@ -323,6 +323,8 @@ class Player:
             if frame is None:
                 self._post(partial(self._book, decoded, None))
                 continue
+            if self._screen.offer(decoded):
+                continue
             superseded = self._mailbox.put(decoded)
             if superseded is not None:
                 superseded.superseded = True

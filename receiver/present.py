@@ -32,11 +32,13 @@ class Overlay:
 
 
 class Presenter(Protocol):
-    """One thread opens, feeds and closes it. Every method but close() raises OSError once the display is gone."""
+    """One thread opens, feeds and closes it; others may call present() where `any_thread` says so, and only one thread
+    is in it at a time. Every method but close() raises OSError once the display is gone."""
 
     name: str
     reason: str  # why this one was picked, a sentence for people
     stamp_quality: StampQuality
+    any_thread: bool
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,6 +69,7 @@ class NullPresenter:
     """No window: counts pictures and stamps them."""
 
     name = "null"
+    any_thread = True
     stamp_quality: StampQuality = "submitted"
     size = (0, 0)
     refresh_hz = 0.0

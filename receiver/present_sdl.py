@@ -45,6 +45,7 @@ class SdlPresenter:
     """Stamps are taken when SDL_RenderPresent returns: submitted, nothing is known about the flip."""
 
     name = "sdl"
+    any_thread = False  # a GL context belongs to one
     stamp_quality: StampQuality = "submitted"
 
     def __init__(

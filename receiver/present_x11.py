@@ -19,6 +19,7 @@ class X11WindowPresenter:
     in between the copy goes there, and the stamp says `submitted`."""
 
     name = "x11"
+    any_thread = True
     stamp_quality: StampQuality
 
     def __init__(

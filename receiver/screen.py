@@ -62,7 +62,29 @@ class Screen:
         self._last: av.VideoFrame | None = None
         self._shown_us = 0
         self._redrawn_us = 0
+        self._presented_us = 0  # what the newest picture took
+        self._newest_us = 0  # when the newest picture shown was decoded
+        self._window = threading.Lock()  # held by whoever uses the presenter
         self._quit = threading.Event()
+
+    def offer(self, decoded: Decoded) -> bool:
+        """By the decode thread: shows the picture at once, without changing threads, where a window is there, free and
+        quick. False: it belongs into the mailbox."""
+        frame = decoded.frame
+        assert frame is not None
+        presenter = self._presenter
+        if presenter is None or not presenter.any_thread or not self._window.acquire(blocking=False):
+            return False
+        try:
+            slow = self._presented_us > self.interval_us / 2  # then newer pictures shall supersede it while it is shown
+            if slow or self._waiting_window or self.showing.size != (frame.width, frame.height):
+                return False
+            self._show(decoded)
+        except OSError as error:
+            raise DeviceError(f"the display is gone: {error}") from error
+        finally:
+            self._window.release()
+        return True
 
     def run(self) -> None:
         """Until `q`, the window's close button, or a closed mailbox. Raises DeviceError when the display goes away."""
@@ -72,28 +94,37 @@ class Screen:
         try:
             while not self._mailbox.closed and not self._quit.is_set():
                 decoded = self._mailbox.get(_POLL_S)
-                if decoded is not None:
-                    self._show(decoded)
-                elif self._presenter is None and now_us() - began_us > _OPEN_AFTER_US:
-                    self._open(_WAITING_SIZE, waiting=True)
-                if self._presenter is not None:
-                    self._between_pictures(self._presenter)
+                with self._window:
+                    if decoded is not None:
+                        self._show(decoded)
+                    elif self._presenter is None and now_us() - began_us > _OPEN_AFTER_US:
+                        self._open(_WAITING_SIZE, waiting=True)
+                    if self._presenter is not None:
+                        self._between_pictures(self._presenter)
         except DeviceError:
             raise
         except OSError as error:
             raise DeviceError(f"the display is gone: {error}") from error
         finally:
-            if self._presenter is not None:
-                self._presenter.close()
+            with self._window:
+                if self._presenter is not None:
+                    self._presenter.close()
+                self._presenter = None
 
     def _show(self, decoded: Decoded) -> None:
         frame = decoded.frame
         assert frame is not None
+        if decoded.decoded_us < self._newest_us:  # a newer one was shown while this one changed threads
+            decoded.superseded = True
+            self._post(lambda: self._book(decoded, None))
+            return
         size = (frame.width, frame.height)
         presenter = self._presenter
         if presenter is None or (self._waiting_window and not self._fullscreen and presenter.size != size):
             presenter = self._open(size, waiting=False)
+        began_us = now_us()
         shown = Shown(presenter.present(frame))
+        self._presented_us, self._newest_us = now_us() - began_us, decoded.decoded_us
         self._last, self._shown_us = frame, shown.presented_us
         self._post(lambda: self._book(decoded, shown))
         if self.showing.size != size:

@@ -1,0 +1,75 @@
+"""The screen thread and the decode thread share a window."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
+
+import av
+import pytest
+
+from link.config import ReceiverConfig
+from link.native import AccessUnit
+from receiver.mailbox import Mailbox
+from receiver.player import Decoded
+from receiver.screen import Screen, Shown
+
+pytestmark = pytest.mark.quick
+
+
+class Stage:
+    """A headless screen in its thread, and what it booked."""
+
+    def __init__(self) -> None:
+        self.booked: list[tuple[Decoded, Shown | None]] = []
+        self.first = threading.Event()
+        self.mailbox: Mailbox[Decoded] = Mailbox()
+        self.screen = Screen(ReceiverConfig(headless=True), self.mailbox, self._post, self._book)
+        self._thread = threading.Thread(target=self.screen.run)
+
+    def __enter__(self) -> Stage:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.mailbox.close()
+        self._thread.join()
+
+    def _post(self, work: Callable[[], None]) -> None:
+        work()
+
+    def _book(self, decoded: Decoded, shown: Shown | None) -> None:
+        self.booked.append((decoded, shown))
+        self.first.set()
+
+
+def decoded(at_us: int, width: int = 64) -> Decoded:
+    return Decoded(cast(AccessUnit, SimpleNamespace(frame_id=at_us)), av.VideoFrame(width, 48, "yuv420p"), at_us)
+
+
+def test_before_there_is_a_window_and_after_a_change_of_size_pictures_go_to_the_screen_thread() -> None:
+    with Stage() as stage:
+        assert not stage.screen.offer(decoded(1))
+        stage.mailbox.put(decoded(1))
+        assert stage.first.wait(10)
+        attempt = 2
+        while not stage.screen.offer(decoded(attempt)):  # the window may be in use for a moment
+            attempt += 1
+        assert stage.booked[-1][0].decoded_us == attempt
+        assert stage.booked[-1][1] is not None
+        assert not stage.screen.offer(decoded(5000, width=128))
+
+
+def test_a_picture_overtaken_while_it_changed_threads_is_counted_and_not_shown() -> None:
+    with Stage() as stage:
+        stage.mailbox.put(decoded(10))
+        assert stage.first.wait(10)
+        stage.first.clear()
+        stage.mailbox.put(decoded(9))
+        assert stage.first.wait(10)
+    assert [(one.decoded_us, one.superseded, shown is None) for one, shown in stage.booked] == [
+        (10, False, False),
+        (9, True, True),
+    ]
