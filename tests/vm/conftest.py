@@ -23,7 +23,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     machine = getattr(item, "funcargs", {}).get("vm")
     if isinstance(machine, Machine) and report.failed:
-        report.sections.append((f"guest's kernel ({machine.console})", "\n".join(machine.kernel[-80:])))
+        report.sections.append((f"guest's kernel ({machine.console})", "\n".join(machine.kernel[machine.mark :])))
     return report
 
 
@@ -40,13 +40,13 @@ def vm(machine: Machine) -> Iterator[Machine]:
     fails it."""
     if not machine.alive:
         machine.boot()
-    before = len(machine.kernel)
+    machine.mark = len(machine.kernel)
     yield machine
     machine.settle()
-    complaints = [line for line in machine.kernel[before:] if COMPLAINT.search(line)]
-    if complaints:
+    said = machine.kernel[machine.mark :]
+    if any(COMPLAINT.search(line) for line in said):
         machine.halt()  # a kernel that has complained proves nothing more
-        pytest.fail("the guest's kernel complains:\n" + "\n".join(machine.kernel[before:]))
+        pytest.fail("the guest's kernel complains:\n" + "\n".join(said))
 
 
 @pytest.fixture

@@ -91,6 +91,7 @@ class Machine:
 
     work: Path  # console.log, and share/ which the guest sees as /share, writable
     kernel: list[str] = field(default_factory=list)  # what the guest's kernel has said
+    mark: int = 0  # where in it the current test began
     _qemu: subprocess.Popen[bytes] | None = None
     _port: socket.socket | None = None
     _pending: bytes = b""

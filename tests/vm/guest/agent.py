@@ -108,8 +108,9 @@ class Agent:
         self.kernel_lines()
         self.tell(ready=os.uname().release)
         while True:
-            for key, _ in self.selector.select(0.2 if self.children else None):
+            for key, _ in self.selector.select(0.2):
                 key.data()
+            self.reap_orphans()
             now = time.monotonic()
             for child in list(self.children.values()):
                 if now > child.deadline and not child.timed_out:
@@ -167,6 +168,13 @@ class Agent:
         del self.children[child.number]
         self.kernel_lines()
         self.tell(id=child.number, exit=os.waitstatus_to_exitcode(status), timed_out=child.timed_out)
+
+    def reap_orphans(self) -> None:
+        """What the guest's programs leave behind becomes a child of its first process, this one."""
+        ours = {child.pid for child in self.children.values()}
+        with contextlib.suppress(ChildProcessError):
+            while (dead := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and dead.si_pid not in ours:
+                os.waitpid(dead.si_pid, 0)
 
     def kill(self, child: Child, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
