@@ -244,7 +244,19 @@ class Capture:
     """Pictures out of a V4L2 capture node, newest first. Width or height 0: as it stands. Raises OSError with a
     sentence where the device is missing, busy, no capture device, or refuses the format."""
 
-    def __init__(self, *, device: str, fourcc: str, width: int = 0, height: int = 0, buffers: int = 4) -> None: ...
+    def __init__(
+        self,
+        *,
+        device: str,
+        fourcc: str,
+        width: int = 0,
+        height: int = 0,
+        buffers: int = 4,
+        rate: tuple[int, int] = (
+            0,
+            1,
+        ),  # pictures per second, asked of a device that chooses; numerator 0: as it stands
+    ) -> None: ...
     format: CaptureFormat
     def next(self, timeout_us: int, /) -> CapturedPicture | None:
         """The newest picture; older ones go straight back to the driver. Waits without the GIL; None after the timeout.
@@ -342,3 +354,62 @@ class CodeWatcher:
         and stood at top and bottom; the µs from look to look as native uint32)."""
     def close(self) -> None:
         """Lets go of the pixels."""
+
+# ---- control of V4L2 devices --------------------------------------------------------------------------------
+V4L2_EVENT_CTRL: int
+V4L2_EVENT_SOURCE_CHANGE: int
+V4L2_CID_DV_RX_POWER_PRESENT: int
+V4L2_CAP_VIDEO_CAPTURE: int
+V4L2_CAP_VIDEO_CAPTURE_MPLANE: int
+
+@final
+class V4L2Device:
+    """A handle for control of a video node or sub-device, beside a capture that streams from the same node. One thread
+    at a time. Every method raises OSError with the errno of its ioctl (ENOTTY: the device has no such thing), and
+    EBADF once closed. Dicts carry the field names and numbers of linux/videodev2.h."""
+
+    def __init__(self, path: str) -> None: ...
+    path: str
+    info: dict[str, Any]  # subdev: bool; driver, card, bus: str ("" of a sub-device); version, capabilities: int
+    def fileno(self) -> int:
+        """For poll: POLLPRI while an event waits, POLLERR when the device is gone."""
+    def edid(self) -> bytes:
+        """Whole blocks of 128 bytes; empty where none was written."""
+    def set_edid(self, edid: Buffer) -> None:
+        """The source sees a re-plug. Empty takes hotplug away. ValueError: not 1 to 8 whole blocks."""
+    def query_timings(self) -> dict[str, int]:
+        """struct v4l2_bt_timings of the signal. ENOLINK: no signal, ENOLCK: no sync lock, ERANGE: not supported."""
+    def timings(self) -> dict[str, int]:
+        """Those set."""
+    def set_timings(self, timings: dict[str, int]) -> None:
+        """EBUSY while buffers exist, ERANGE where the device does not take them."""
+    def timings_cap(self) -> dict[str, int]:
+        """struct v4l2_bt_timings_cap."""
+    def enum_timings(self) -> list[dict[str, int]]: ...
+    def subscribe(self, type: int, id: int = 0, /) -> None: ...
+    def event(self) -> dict[str, int] | None:
+        """type, id, sequence, pending, changes, value (of a control). None: no event waits."""
+    def control(self, id: int, /) -> int: ...
+    def set_control(self, id: int, value: int, /) -> None: ...
+    def controls(self) -> list[dict[str, Any]]:
+        """id, name, type, minimum, maximum, step, default_value, flags."""
+    def format(self) -> dict[str, Any]:
+        """Of capture, single- or multi-planar: width, height, fourcc (text), field, bytesperline, sizeimage,
+        colorspace, ycbcr_enc, quantization. EINVAL: the node captures nothing."""
+    def set_format(self, width: int, height: int, fourcc: str, commit: bool = True) -> dict[str, Any]:
+        """What the driver made of it. Without `commit` it is only tried."""
+    def formats(self) -> list[str]: ...
+    def rates(self, fourcc: str, width: int, height: int, /) -> list[tuple[int, int]]:
+        """Pictures per second as fractions; of a range the highest alone."""
+    def rate(self) -> tuple[int, int]: ...
+    def pad_format(self, pad: int, /) -> dict[str, int]:
+        """struct v4l2_mbus_framefmt of a sub-device's pad, the active one."""
+    def set_pad_format(self, pad: int, format: dict[str, int], /) -> dict[str, int]: ...
+    def close(self) -> None: ...
+
+def media_topology(path: str, /) -> dict[str, list[dict[str, Any]]]:
+    """entities (id, name, function), interfaces (id, intf_type, node (major, minor)), pads (id, entity_id, flags, index),
+    links (id, source_id, sink_id, flags) of a /dev/mediaN."""
+
+def media_set_link(path: str, source: tuple[int, int], sink: tuple[int, int], enabled: bool = True, /) -> None:
+    """A link between two pads, each (entity id, pad index). EBUSY while a stream runs over it."""

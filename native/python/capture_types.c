@@ -123,12 +123,12 @@ static PyType_Spec picture_spec = {"_thinair.CapturedPicture", sizeof(PictureObj
 /* ---- Capture ---- */
 
 static int capture_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"device", "fourcc", "width", "height", "buffers", NULL};
+    static char *names[] = {"device", "fourcc", "width", "height", "buffers", "rate", NULL};
     CaptureObject *self = (CaptureObject *)object;
     const char *fourcc = NULL;
     ta_capture_config config = {.buffers = 4};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$zzIII", names, &config.device, &fourcc, &config.width,
-                                     &config.height, &config.buffers))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$zzIII(II)", names, &config.device, &fourcc, &config.width,
+                                     &config.height, &config.buffers, &config.rate_numerator, &config.rate_denominator))
         return -1;
     if (self->capture || !config.device || !fourcc || strlen(fourcc) != 4) {
         PyErr_SetString(PyExc_ValueError, self->capture ? "the capture is open" : "give a device and a format such as UYVY");

@@ -13,6 +13,7 @@ typedef struct ta_capture_config {
     uint32_t fourcc;
     uint32_t buffers;               /* asked for, 3..TA_CAPTURE_MAX_BUFFERS */
     bool export_dmabuf;
+    uint32_t rate_numerator, rate_denominator; /* asked of a device that chooses its rate; 0: as it stands */
 } ta_capture_config;
 
 typedef struct ta_captured {

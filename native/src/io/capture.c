@@ -164,6 +164,17 @@ static ta_status set_format(ta_capture *c, const ta_capture_config *config) {
     return TA_OK;
 }
 
+/* USB grabbers offer a choice; an HDMI input has its timings' rate and refuses, or answers with it. */
+static void ask_rate(const ta_capture *c, const ta_capture_config *config) {
+    struct v4l2_streamparm parameters = {.type = c->type};
+    if (!config->rate_numerator || call(c->fd, VIDIOC_G_PARM, &parameters) < 0 ||
+        !(parameters.parm.capture.capability & V4L2_CAP_TIMEPERFRAME))
+        return;
+    parameters.parm.capture.timeperframe.numerator = config->rate_denominator;
+    parameters.parm.capture.timeperframe.denominator = config->rate_numerator;
+    call(c->fd, VIDIOC_S_PARM, &parameters);
+}
+
 static ta_status request_buffers(ta_capture *c, uint32_t count) {
     struct v4l2_requestbuffers request = {.count = count, .type = c->type, .memory = V4L2_MEMORY_MMAP};
     if (call(c->fd, VIDIOC_REQBUFS, &request) < 0)
@@ -225,8 +236,10 @@ static ta_status start(ta_capture *c, const ta_capture_config *config) {
     ta_status status = open_node(c, config->device);
     if (status == TA_OK)
         status = set_format(c, config);
-    if (status == TA_OK)
+    if (status == TA_OK) {
+        ask_rate(c, config);
         status = request_buffers(c, config->buffers);
+    }
     for (uint32_t i = 0; status == TA_OK && i < c->format.buffers; i++)
         status = map_buffer(c, i, config->export_dmabuf);
     for (uint32_t i = 0; status == TA_OK && i < c->format.buffers; i++)
