@@ -13,6 +13,8 @@ int ta_py_add_io(PyObject *module);      /* io_types.c */
 int ta_py_add_present(PyObject *module); /* present_types.c */
 int ta_py_add_watch(PyObject *module);   /* watch_types.c */
 int ta_py_add_capture(PyObject *module); /* capture_types.c */
+int ta_py_add_v4l2(PyObject *module);    /* v4l2_types.c */
+int ta_py_add_media(PyObject *module);   /* media_types.c */
 
 /* An AccessUnit over bytes that `release(owner)` gives back when the object dies. Steals nothing on failure. */
 PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_t taken_us, void (*release)(void *),
