@@ -35,7 +35,10 @@ class SourceState:
     since_us: int
     detail: str = ""
 
+    def title(self) -> str:
+        """The state and its detail: `no HDMI cable at the camera`."""
+        return _WORDS[self.code] + (f": {self.detail}" if self.detail else "")
+
     def words(self, now_us: int) -> str:
         """A sentence with its age: `no HDMI cable at the camera for 12 s`."""
-        text = _WORDS[self.code] + (f": {self.detail}" if self.detail else "")
-        return f"{text} for {max(0, now_us - self.since_us) / 1e6:.0f} s"
+        return f"{self.title()} for {max(0, now_us - self.since_us) / 1e6:.0f} s"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from link.config import SenderConfig
+from link.native import Tx
 from link.source import SourceState
 from sender.sources.base import Mode
 
@@ -53,3 +55,16 @@ class Pipeline(Protocol):
     def describe(self) -> str: ...
 
     def close(self) -> None: ...
+
+
+def open_pipeline(config: SenderConfig, tx: Tx, hooks: Hooks) -> Pipeline:
+    """An opened pipeline. Raises DeviceError, ConfigError, FileError."""
+    from sender.software import SoftwarePipeline
+
+    pipeline: Pipeline = SoftwarePipeline(config, tx, hooks)
+    try:
+        pipeline.open()
+    except BaseException:
+        pipeline.close()
+        raise
+    return pipeline

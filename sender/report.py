@@ -13,6 +13,7 @@ from sender.encoders.base import AccessUnitOut
 from sender.sources import Picture
 
 if TYPE_CHECKING:
+    from sender.pipeline import Pipeline
     from sender.service import Service
 
 COLUMNS = (
@@ -62,14 +63,20 @@ class FrameLog:
         self._rows.writerow((frame_id, picture.seq, *stamps, size, packets, int(unit.key), picture.skipped))
 
 
-def write_report(path: Path, service: Service) -> None:
-    counts, mode = service.counts, service.source.mode
+def write_report(path: Path, service: Service, pipeline: Pipeline) -> None:
+    counts, mode, source = pipeline.counts, service.mode, service.source
     content = {
         "schema": "thinair.report/1",
         "role": "send",
         "source": service.config.source,
-        "encoder": service.encoder.describe(),
-        "mode": {"width": mode.width, "height": mode.height, "rate": str(mode.rate)},
+        "source_state": {
+            "state": None if source is None else source.code.name.lower(),
+            "detail": "" if source is None else source.detail,
+            "changes": service.changes,
+            "events": list(service.events),
+        },
+        "encoder": pipeline.describe(),
+        "mode": None if mode is None else {"width": mode.width, "height": mode.height, "rate": str(mode.rate)},
         "pace_us": service.pace_us,
         "frames": {"captured": counts.captured, "encoded": counts.encoded, "sent": counts.sent},
         "skipped": counts.skipped,

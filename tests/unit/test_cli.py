@@ -121,7 +121,7 @@ def test_what_a_run_would_write_is_left_alone_by_the_check(tmp_path: Path) -> No
 
 
 def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
-    script = "import sender.service as s; s.open_source = lambda *a, **k: 1 / 0\n"
+    script = "import sender.software as s; s.open_source = lambda *a, **k: 1 / 0\n"
     script += "from thinair.cli import main; raise SystemExit(main(['send', '--to', '127.0.0.1:9']))"
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False

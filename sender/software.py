@@ -1,0 +1,216 @@
+"""The pipeline in software: one thread takes pictures from a source, encodes, and hands access units to the C pump."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from link.config import SenderConfig, split_plain_output
+from link.errors import ConfigError, DeviceError, FileError
+from link.native import Tx, now_us, realtime, rewrite_au
+from link.source import DETAIL_BYTES, SourceCode, SourceState
+from sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
+from sender.pipeline import Counts, Hooks
+from sender.report import FrameLog
+from sender.sdp import describe_stream
+from sender.sources import Colour, Mode, Picture, Source, open_source
+from sender.sources.base import NewMode
+
+if TYPE_CHECKING:
+    from sender.slate import Slate
+
+_PLAIN_KEY_INTERVAL_S = 1.0
+_NTP_EPOCH_S = 2_208_988_800  # RFC 5905: from 1900 to 1970
+_SLATE_MODE = Mode.parse("1280x720@25")  # before the camera has said its own
+
+
+class SoftwarePipeline:
+    """See Pipeline. On plain outputs, where nobody can be told, a slate with the words goes through the encoder while
+    the source has no picture."""
+
+    def __init__(self, config: SenderConfig, tx: Tx, hooks: Hooks) -> None:
+        self.counts = Counts()
+        self.notes: list[str] = []
+        self._config = config
+        self._tx = tx
+        self._hooks = hooks
+        self._plain = split_plain_output(config.plain) if config.plain is not None else None
+        self._source: Source | None = None
+        self._encoder: Encoder | None = None
+        self._bitrate_bps = config.bitrate_bps
+        self._allowed = threading.Event()
+        self._dark = True  # no picture since the last state that was told
+        self._slate: Slate | None = None
+        self._log = FrameLog(config.frames)
+        self._sdp_due = config.sdp is not None
+        self._ntp_offset_s = 0.0
+
+    def open(self) -> None:
+        config = self._config
+        self._source = open_source(config.source, config.mode, visual_code=config.visual_code)
+        if self._source.name != "hdmi":  # which says its mode when the camera has said it
+            self._open_encoder(self._source.mode, self._source.colour)
+            self._hooks.mode(self._source.mode)
+
+    def run(self, stop: threading.Event) -> None:
+        if self._config.priority and (why := realtime(max(1, self._config.priority // 2))) is not None:
+            self.notes.append(f"no real-time priority for the encoder ({why})")
+        # Wall time only labels the capture stamps for others; a later step of the wall clock does not reach them.
+        self._ntp_offset_s = time.time() - now_us() / 1e6 + _NTP_EPOCH_S
+        source = self._source
+        assert source is not None
+        with self._log:
+            if self._encoder is not None:
+                self._encoder.settle()  # opened by the thread that encodes, whose priority its own threads inherit
+            while not stop.is_set():
+                item = source.next()
+                if isinstance(item, Picture):
+                    self._picture(item)
+                elif item is None:
+                    break
+                elif isinstance(item, NewMode):
+                    self._follow(item)
+                else:
+                    self._miss(item.state)
+
+    def allow(self, allowed: bool) -> None:
+        if allowed:
+            self._allowed.set()
+        else:
+            self._allowed.clear()
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        self._bitrate_bps = bitrate_bps
+        if (encoder := self._encoder) is not None:
+            encoder.set_bitrate(bitrate_bps)
+
+    def request_key_frame(self) -> None:
+        if (encoder := self._encoder) is not None:  # a new one begins with a key frame
+            encoder.request_key_frame()
+
+    def describe(self) -> str:
+        return self._encoder.describe() if self._encoder is not None else f"{self._config.encoder}, no mode yet"
+
+    def close(self) -> None:
+        self._close_encoder()
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+    # ---- what the source gives ------------------------------------------------------------------------------------
+
+    def _picture(self, picture: Picture) -> None:
+        self.counts.captured += 1
+        self.counts.skipped += picture.skipped
+        encoder = self._encoder
+        if encoder is None:
+            return  # of a mode that is not carried, which was told
+        if self._dark:
+            self._light(encoder, SourceState(SourceCode.LIVE, now_us()))
+        if self._allowed.is_set():
+            self._one(encoder, picture)
+
+    def _follow(self, new: NewMode) -> None:
+        """Pictures of another mode: another encoder, which begins with a key frame."""
+        encoder = self._encoder
+        if encoder is None or (encoder.config.mode, encoder.config.colour) != (new.mode, new.colour):
+            self._close_encoder()
+            try:
+                self._open_encoder(new.mode, new.colour).settle()
+            except (ConfigError, DeviceError) as error:
+                self._dark = True
+                self._hooks.state(SourceState(SourceCode.UNSUPPORTED, now_us(), _cut(str(error))))
+                return
+        self._hooks.mode(new.mode)
+
+    def _light(self, encoder: Encoder, state: SourceState) -> None:
+        self._dark = False
+        encoder.request_key_frame()
+        self._hooks.state(state)
+
+    def _miss(self, state: SourceState) -> None:
+        if state.code is SourceCode.LIVE:
+            if self._encoder is not None:
+                self._light(self._encoder, state)
+            return
+        self._dark = True
+        self._hooks.state(state)
+        if self._plain is not None:
+            self._show_slate(state)
+
+    def _show_slate(self, state: SourceState) -> None:
+        if self._slate is None:
+            from sender.slate import Slate  # needs Pillow and PyAV, as the encoder does
+
+            self._slate = Slate()
+        encoder = self._encoder or self._open_encoder(_SLATE_MODE, Colour())
+        now = now_us()
+        frame = self._slate.draw(state.words(now), encoder.config.mode, encoder.config.colour)
+        self._one(encoder, Picture(frame, self.counts.captured, now, now, 0))
+
+    # ---- encoder --------------------------------------------------------------------------------------------------
+
+    def _open_encoder(self, mode: Mode, colour: Colour) -> Encoder:
+        config = self._config
+        longest_s = config.key_interval_s
+        key_interval_s = longest_s if self._plain is None else min(longest_s, _PLAIN_KEY_INTERVAL_S)
+        encoder = open_encoder(
+            EncoderConfig(mode, self._bitrate_bps, int(key_interval_s * 1e6), colour),
+            preset=config.preset,
+            threads=config.encoder_threads,
+        )
+        self._encoder, self._sdp_due = encoder, config.sdp is not None
+        encoder.set_bitrate(self._bitrate_bps)  # which may have changed meanwhile
+        return encoder
+
+    def _close_encoder(self) -> None:
+        if self._encoder is not None:
+            self._encoder.close()
+            self._encoder = None
+
+    def _one(self, encoder: Encoder, picture: Picture) -> None:
+        unit = encoder.encode(picture)
+        if unit.key:
+            self._hooks.key_frame(unit.encode_out_us)
+        data = memoryview(rewrite_au(unit.data) if unit.key else unit.data)
+        frame_id = self.counts.encoded & 0xFFFFFFFF
+        self.counts.encoded += 1
+        try:
+            packets = self._tx.push(
+                data,
+                frame_id=frame_id,
+                rtp_time=picture.capture_us * 9 // 100 & 0xFFFFFFFF,
+                key=unit.key,
+                capture_us=picture.capture_us,
+                dequeue_us=picture.dequeue_us,
+                encode_in_us=unit.encode_in_us,
+                encode_out_us=unit.encode_out_us,
+                capture_ntp=int((picture.capture_us / 1e6 + self._ntp_offset_s) * (1 << 32)),
+            )
+        except ValueError:  # too large for the wire, or the radio has stood still: what follows needs a fresh start
+            packets = 0
+            self.counts.refused += 1
+            encoder.request_key_frame()
+        self.counts.sent += packets > 0
+        self._after(picture, unit, frame_id, len(data), packets)
+        encoder.settle()
+
+    def _after(self, picture: Picture, unit: AccessUnitOut, frame_id: int, size: int, packets: int) -> None:
+        """What can wait until the frame is on its way."""
+        self._log.add(picture, unit, frame_id=frame_id, size=size, packets=packets, sent=self._tx.sent())
+        if self._sdp_due and unit.key and self._config.sdp is not None:
+            self._sdp_due = False
+            self._write_sdp(self._config.sdp, unit.data)
+
+    def _write_sdp(self, path: Path, key_unit: bytes) -> None:
+        assert self._plain is not None
+        try:
+            path.write_text(describe_stream(self._plain[1], key_unit, self._config.name))
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:DETAIL_BYTES].decode(errors="ignore")
