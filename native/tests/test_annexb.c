@@ -43,6 +43,18 @@ static void the_scan_finds_what_a_slow_one_finds(void) {
     }
 }
 
+/* Long runs of other bytes are skipped by steps: none of the places around a step may hide a start code. */
+static void a_start_code_anywhere_in_a_long_run_is_found(void) {
+    _Alignas(8) uint8_t bytes[96];
+    for (size_t begin = 0; begin < 8; begin++) {
+        for (size_t place = begin; place + 3 <= sizeof bytes; place++) {
+            memset(bytes, 0xff, sizeof bytes);
+            memcpy(bytes + place, "\0\0\1", 3);
+            CHECK(ta_annexb_find(bytes + begin, sizeof bytes - begin, 0) == place - begin);
+        }
+    }
+}
+
 static void more_units_than_room_are_counted_all_the_same(void) {
     ta_nal n[1] = {{0}};
     CHECK(ta_annexb_split((const uint8_t *)"\0\0\1a\0\0\1b\0\0\1c", 12, n, 1) == 3);
@@ -54,6 +66,7 @@ int main(void) {
     RUN(trailing_zeros_belong_to_no_unit);
     RUN(bytes_without_a_start_code_hold_no_unit);
     RUN(the_scan_finds_what_a_slow_one_finds);
+    RUN(a_start_code_anywhere_in_a_long_run_is_found);
     RUN(more_units_than_room_are_counted_all_the_same);
     return failures != 0;
 }
