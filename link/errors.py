@@ -7,6 +7,7 @@ class Exit(IntEnum):
     """What the commands end with; docs/exit-codes.md says it for people."""
 
     OK = 0
+    FAULTS = 1
     USAGE = 2
     DEVICE = 3
     FILE = 4
@@ -17,6 +18,7 @@ class Exit(IntEnum):
 
 EXIT_HELP: dict[Exit, str] = {
     Exit.OK: "done",
+    Exit.FAULTS: "what was checked has faults",
     Exit.USAGE: "an argument or the configuration is wrong",
     Exit.DEVICE: "a device or the display is missing or busy",
     Exit.FILE: "a file cannot be read or written",

@@ -82,6 +82,18 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("bench", choices=_BENCHES, metavar="NAME")
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     bench.set_defaults(run=_bench)
+
+    edid = commands.add_parser(
+        "edid",
+        help="show, check, fix, build or explain an EDID",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="An EDID tells the camera what to send. Actions:\n"
+        + "\n".join(f"  {name:9}{text}" for name, text in _EDID_ACTIONS.items()),
+        epilog="thinair edid ACTION --help tells its options. FILE - is standard input.",
+    )
+    edid.add_argument("action", choices=_EDID_ACTIONS, metavar="ACTION")
+    edid.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    edid.set_defaults(run=_edid)
     return parser
 
 
@@ -92,6 +104,14 @@ _BENCHES = {
     "encode": "x264 paced and back to back",
     "present": "from a picture to the screen",
     "memory": "whether sender and player grow",
+}
+
+_EDID_ACTIONS = {
+    "show": "what is in FILE",
+    "check": "what is wrong with FILE; ends in 1 where something is",
+    "fix": "mend FILE, with as few changes as will do",
+    "explain": "what each mode of FILE costs, and whether it is carried",
+    "build": "make one that offers what can be carried",
 }
 
 
@@ -128,6 +148,15 @@ def _bench(arguments: argparse.Namespace) -> int:
     parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
     bench.add_arguments(parser)
     return int(bench.run(parser.parse_args(arguments.rest)))
+
+
+def _edid(arguments: argparse.Namespace) -> int:
+    from thinair import edid
+
+    text = _EDID_ACTIONS[arguments.action]
+    parser = _Parser(prog=f"thinair edid {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    edid.add_arguments(parser, arguments.action)
+    return edid.run(arguments.action, parser.parse_args(arguments.rest))
 
 
 if __name__ == "__main__":

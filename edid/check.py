@@ -1,0 +1,218 @@
+"""What is wrong with an EDID: checksums, contradictions, and offers that the chain does not keep; a sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edid.base import (
+    DIGITAL,
+    INTERLACED,
+    PREFERRED_FIRST,
+    SRGB,
+    SRGB_CHROMATICITY,
+    TAG_NAME,
+    TAG_RANGE,
+    Base,
+    Descriptor,
+    DetailedTiming,
+    RangeLimits,
+)
+from edid.cta import (
+    AUDIO,
+    NATIVE,
+    OUI_HDMI,
+    VENDOR_BLOCK,
+    VIDEO_CAPABILITY,
+    YCBCR_422,
+    YCBCR_444,
+    CtaBlock,
+    DataBlock,
+    ShortVideo,
+)
+from edid.names import block_name
+from edid.parse import Edid, Offer, offers, parse, wrong_checksums
+from edid.timings import VICS, Timing
+
+DRIVER_BLOCKS = 8
+TEXT_TAGS = frozenset({0xFC, 0xFE, 0xFF})
+
+
+def check(data: bytes) -> list[str]:
+    """Empty for an EDID without a fault. Raises EdidError for bytes that are no EDID."""
+    edid = parse(data)
+    faults = [
+        f"block {at}: the checksum is 0x{has:02x}, it should be 0x{right:02x}"
+        for at, has, right in wrong_checksums(data)
+    ]
+    faults += _base(edid.base)
+    for at, block in enumerate(edid.extensions, 1):
+        if isinstance(block, CtaBlock):
+            faults += [f"block {at}: {fault}" for fault in _cta(block)]
+    return faults + list(_whole(edid))
+
+
+def out_of_limits(limits: RangeLimits, timings: list[Timing]) -> list[str]:
+    """What the timings need and the range limits exclude: one sentence for each of rate, line frequency and clock."""
+    wide = 0.5  # limits are whole numbers, and timings come at 1000/1001 of their rate too
+    checks = (
+        ("rates", "Hz", [float(item.rate) for item in timings], limits.min_v_hz, limits.max_v_hz),
+        (
+            "line frequencies",
+            "kHz",
+            [float(item.line_hz) / 1e3 for item in timings],
+            limits.min_h_khz,
+            limits.max_h_khz,
+        ),
+        ("pixel clocks", "MHz", [item.pixel_clock_hz / 1e6 for item in timings], 0, limits.max_clock_mhz),
+    )
+    faults = []
+    for what, unit, values, low, high in checks:
+        if values and (min(values) < low - wide or max(values) > high + wide):
+            span = f"{low} to {high} {unit}" if low else f"at most {high} {unit}"
+            faults.append(f"the range limits say {span}, the modes have {what} of {_span(values)} {unit}")
+    return faults
+
+
+def _span(values: list[float]) -> str:
+    low, high = f"{min(values):.5g}", f"{max(values):.5g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _base(base: Base) -> Iterator[str]:
+    first, *_ = base.places
+    if base.revision > 4:
+        yield f"block 0: revision 1.{base.revision} does not exist"
+    if not base.video_input & DIGITAL:
+        yield "block 0: it says that the input is analogue; HDMI is digital"
+    if "?" in base.maker:
+        yield "block 0: the maker's three letters are none"
+    if not isinstance(first, DetailedTiming):
+        yield "block 0: the first descriptor is no timing, so no mode is preferred"
+    elif base.revision < 4 and not base.features & PREFERRED_FIRST:
+        yield "block 0: it does not say that the first timing is the preferred one"
+    if (base.chromaticity == SRGB_CHROMATICITY) != bool(base.features & SRGB):
+        yield "block 0: its colours and its sRGB bit contradict each other"
+    seen_descriptor = False
+    for number, place in enumerate(base.places, 1):
+        if isinstance(place, Descriptor):
+            seen_descriptor = True
+            yield from (f"block 0: descriptor {number}: {fault}" for fault in _descriptor(place, base.revision))
+        elif seen_descriptor:
+            yield f"block 0: descriptor {number}: a timing stands behind what is none"
+    for tag, name in ((TAG_NAME, "name"), (TAG_RANGE, "range limits")):
+        found = len(base.descriptors(tag))
+        if found > 1 or (not found and base.revision == 3):
+            yield f"block 0: it has {found or 'no'} {name}, and must have one"
+    yield from _sizes(base)
+
+
+def _sizes(base: Base) -> Iterator[str]:
+    width = max((timing.width_mm for timing in base.timings), default=0)
+    height = max((timing.height_mm for timing in base.timings), default=0)
+    if width > base.width_cm * 10 + 9 or height > base.height_cm * 10 + 9:
+        size = f"of {base.width_cm}x{base.height_cm} cm" if base.width_cm and base.height_cm else "without a size"
+        yield f"block 0: a timing has a picture of {width}x{height} mm on a display {size}"
+
+
+def _descriptor(place: Descriptor, revision: int) -> Iterator[str]:
+    if place.reserved or (place.offsets and (place.tag != TAG_RANGE or revision < 4)):
+        yield "bytes that must be 0 are not"
+    if place.tag in TEXT_TAGS:
+        _, end, rest = place.payload.partition(b"\n")
+        if not place.text:
+            yield "its text is empty"
+        if "." * len(place.text) == place.text or any(not 32 <= byte < 127 for byte in place.payload.split(b"\n")[0]):
+            yield "its text is not ASCII"
+        if end and rest.strip(b" "):
+            yield "its text is not filled up with spaces"
+    if place.tag == TAG_RANGE:
+        limits = RangeLimits.of(place)
+        if limits.min_v_hz > limits.max_v_hz or limits.min_h_khz > limits.max_h_khz or not limits.max_clock_mhz:
+            yield "its range limits exclude every mode"
+        allowed = {0, 2} if revision < 4 else {0, 1, 2, 4}
+        if limits.formula not in allowed:
+            yield f"its range limits have the formula byte 0x{limits.formula:02x}, which means nothing"
+        elif limits.formula < 2 and limits.rest != b"\n      ":
+            yield "its range limits are not filled up with a line end and spaces"
+
+
+def _cta(block: CtaBlock) -> Iterator[str]:
+    for data in block.data_blocks:
+        yield from _data_block(data)
+    if any(block.padding):
+        yield "behind the last timing are bytes that are not 0"
+    if block.flags & NATIVE > len(block.timings) + 4:
+        yield f"it says that {block.flags & NATIVE} of its timings are native, and has not so many"
+    if bool(block.flags & YCBCR_444) != bool(block.flags & YCBCR_422):
+        yield "it takes one of YCbCr 4:4:4 and 4:2:2, and must take both or none"
+    if block.flags & AUDIO or any(data.is_audio for data in block.data_blocks):
+        yield "it offers audio, and no audio is captured"
+    codes = [video.vic for video in block.videos]
+    if 0 in codes:
+        yield "its video block has a code that is reserved"
+    for vic in sorted({vic for vic in codes if vic and codes.count(vic) > 1}):
+        yield f"it offers VIC {vic} twice"
+
+
+def _data_block(data: DataBlock) -> Iterator[str]:
+    name = block_name(data)
+    if data.claimed != len(data.payload):
+        header, right = data.tag << 5 | data.claimed, data.tag << 5 | len(data.payload)
+        yield (
+            f"the {name} claims {data.claimed} bytes where there is room for {len(data.payload)}: "
+            f"its header 0x{header:02X} should be 0x{right:02X}"
+        )
+    elif data.extended == VIDEO_CAPABILITY and len(data.payload) != 2:
+        yield f"the {name} has {len(data.payload)} bytes, and must have 2: its header should be 0xE2"
+    if data.oui == OUI_HDMI and len(data.payload) < 5:
+        yield f"the {name} is too short for its address"
+    if data.tag == VENDOR_BLOCK and data.oui is None:
+        yield f"the {name} is too short to say whose it is"
+
+
+def _whole(edid: Edid) -> Iterator[str]:
+    blocks = 1 + len(edid.extensions)
+    if edid.announced != len(edid.extensions):
+        yield f"it claims {edid.announced} extension blocks, and has {len(edid.extensions)}"
+    if blocks > DRIVER_BLOCKS:
+        yield f"it has {blocks} blocks, and the capture chip's driver takes {DRIVER_BLOCKS}"
+    if not edid.cta:
+        yield "it has no CTA-861 block, so a camera sends DVI without HDMI's colours"
+    elif not any(block.vendor(OUI_HDMI) for block in edid.cta):
+        yield "it has no HDMI vendor block, so a camera sends DVI without HDMI's colours"
+    found = offers(edid)
+    for ranges in edid.base.descriptors(TAG_RANGE)[:1]:
+        yield from out_of_limits(RangeLimits.of(ranges), carried_timings(found))
+    if not any(offer.timing and offer.timing.name in {"VIC 1", "DMT 0x04"} for offer in found):
+        yield "it does not offer 640x480@60, which CTA-861 asks of every display"
+    if mixed := native_mix(edid):
+        yield mixed
+    for offer in found:
+        if offer.why_not:
+            yield f"{offer.by} offers {offer.mode}, which is not carried: {offer.why_not}"
+    if not any(not offer.why_not for offer in found):
+        yield "none of its modes is carried"
+
+
+def carried_timings(found: list[Offer]) -> list[Timing]:
+    return [offer.timing for offer in found if offer.timing and not offer.timing.interlaced]
+
+
+def native_sizes(edid: Edid) -> list[tuple[int, int]]:
+    """Sizes of the progressive modes that it calls native: its first timings, and VICs with the mark."""
+    if not edid.cta:
+        return []
+    detailed = edid.detailed[: edid.cta[0].flags & NATIVE]
+    sizes = [(item.h_active, item.v_active) for item in detailed if not item.flags & INTERLACED]
+    marked = [VICS[video.vic] for block in edid.cta for video in block.videos if _marked(video)]
+    return sizes + [(timing.width, timing.height) for timing in marked]
+
+
+def native_mix(edid: Edid) -> str:
+    sizes = sorted(set(native_sizes(edid)))
+    shown = " and ".join(f"{width}x{height}" for width, height in sizes)
+    return f"it calls several sizes native: {shown}" if len(sizes) > 1 else ""
+
+
+def _marked(video: ShortVideo) -> bool:
+    return video.native and video.vic in VICS

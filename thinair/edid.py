@@ -1,0 +1,89 @@
+"""`thinair edid`: shows, checks, mends, builds and explains EDIDs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import edid
+from edid.build import DEFAULT_NAME, mode
+from edid.show import explain, show
+from edid.text import MAX_FILE_BYTES, to_hex
+from link.config import Mode
+from link.errors import ConfigError, Exit, FileError
+
+_FILE_HELP = "binary, hex text of v4l2-ctl, or xxd's output; - reads standard input"
+
+
+def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
+    if action != "build":
+        parser.add_argument("file", metavar="FILE", help=_FILE_HELP)
+    else:
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--modes", metavar="MODE,...", help="the first is preferred: 1280x720@60,1920x1080@30")
+        ready = "a ready choice of modes (default low-latency)"
+        what.add_argument("--preset", choices=edid.PRESETS, default="low-latency", help=ready)
+        parser.add_argument("--name", default=DEFAULT_NAME, help=f"what the camera may show (default {DEFAULT_NAME})")
+    if action in {"build", "fix"}:
+        parser.add_argument("--output", metavar="FILE", type=Path, help="write it here (default: standard output)")
+        parser.add_argument("--binary", action="store_true", help="128 bytes a block instead of hex text")
+
+
+def run(action: str, arguments: argparse.Namespace) -> int:
+    """Raises ConfigError, FileError."""
+    if action == "build":
+        _write(_build(arguments), arguments)
+        return int(Exit.OK)
+    name = "standard input" if arguments.file == "-" else arguments.file
+    try:
+        data = edid.read(_content(arguments.file))
+        parsed = edid.parse(data)
+        if action == "show":
+            print(show(parsed))
+        elif action == "explain":
+            print(explain(parsed))
+        elif action == "fix":
+            mended, done = edid.fix(data)
+            for line in done or ["nothing to mend"]:
+                print(line, file=sys.stderr)
+            _write(mended, arguments)
+        else:
+            faults = edid.check(data)
+            print("\n".join(faults) if faults else "no fault found")
+            return int(Exit.FAULTS if faults else Exit.OK)
+    except edid.EdidError as error:
+        raise FileError(f"{name}: {error}") from error
+    return int(Exit.OK)
+
+
+def _build(arguments: argparse.Namespace) -> bytes:
+    try:
+        if arguments.modes is None:
+            return edid.preset(arguments.preset, arguments.name)
+        wanted = [Mode.parse(text.strip()) for text in arguments.modes.split(",")]
+        return edid.build([mode(item.width, item.height, item.rate) for item in wanted], arguments.name)
+    except edid.ModeError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _content(file: str) -> bytes:
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
+        with Path(file).open("rb") as stream:
+            return stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise FileError(f"cannot read {file}: {error.strerror or error}") from error
+
+
+def _write(data: bytes, arguments: argparse.Namespace) -> None:
+    content = data if arguments.binary else to_hex(data).encode()
+    if arguments.output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        arguments.output.write_bytes(content)
+    except OSError as error:
+        raise FileError(f"cannot write {arguments.output}: {error.strerror or error}") from error
