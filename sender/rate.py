@@ -14,8 +14,8 @@ _STALL_US = 1_000_000
 
 
 class RateMeter:
-    """Fits a line through sequence numbers and stamps, window by window. A rate is one of the whole ones up to 240, or 24,
-    30, 48, 60 or 120 over 1.001; a slope near none of them says nothing."""
+    """Fits a line through sequence numbers and stamps, window by window. A rate is one of the whole ones up to 240, or
+    24, 30, 48, 60 or 120 over 1.001; a slope near none of them says nothing."""
 
     def __init__(self, nominal: Fraction) -> None:
         self.rate = nominal
