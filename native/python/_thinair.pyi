@@ -283,6 +283,92 @@ def raw_to_i420(
 ) -> None:
     """UYVY, YUYV or NV12 (chroma at stride * height) into three writable planes, without the GIL. Raises ValueError."""
 
+# ---- hardware encoders ---------------------------------------------------------------------------------------
+@final
+class HardwareEncoder:
+    """kind: "m2m" (V4L2) or "mmal". `fourcc`, `coded`: V4L2's four characters; `rate`: (numerator, denominator);
+    `key_interval` in pictures; `stride` 0: lines without gaps; QP 0: the encoder's own. Pictures are copied in. One
+    thread. Raises OSError with a sentence where it is missing or refuses the format, ValueError for impossible numbers."""
+
+    def __init__(
+        self,
+        *,
+        kind: str,
+        width: int,
+        height: int,
+        fourcc: str,
+        rate: tuple[int, int],
+        bitrate_bps: int,
+        key_interval: int,
+        stride: int = 0,
+        device: str = "",
+        coded: str = "H264",
+        min_qp: int = 0,
+        max_qp: int = 0,
+        intra_refresh_mbs: int = 0,
+        low_latency: bool = False,
+    ) -> None: ...
+    notes: list[str]  # what it lacks, in words
+    def encode(self, picture: Buffer, capture_us: int, timeout_us: int, /) -> tuple[bytes, bool] | None:
+        """(access unit, key) of the picture; None where the rate control left it out or what came cannot be decoded. A key
+        frame has its parameter sets before it. Waits without the GIL. Raises OSError: broken, stuck, or ETIMEDOUT."""
+    def request_key_frame(self) -> None: ...
+    def set_bitrate(self, bitrate_bps: int, /) -> bool:
+        """False where the encoder cannot."""
+    def stats(self) -> dict[str, int]:
+        """bytes_copied (of pictures), junk (units nobody could decode), late (units that came after their time)."""
+    def close(self) -> None: ...
+
+@final
+class Chain:
+    """Capture, encoder and `tx` joined by a C thread, which sends nothing until allowed. Raises OSError with a sentence,
+    its `filename` "capture" or "encoder" for the part that failed; ValueError for impossible numbers."""
+
+    def __init__(
+        self,
+        *,
+        tx: Tx,
+        device: str,
+        fourcc: str,
+        kind: str,
+        rate: tuple[int, int],
+        bitrate_bps: int,
+        key_interval: int,
+        width: int = 0,
+        height: int = 0,
+        buffers: int = 4,
+        dmabuf: bool = True,
+        coded: str = "H264",
+        min_qp: int = 0,
+        max_qp: int = 0,
+        priority: int = 0,
+        first_frame_id: int = 0,
+        ntp_offset: int = 0,
+        stall_us: int = 0,
+        intra_refresh_mbs: int = 0,
+        low_latency: bool = False,
+        encoder_device: str = "",
+    ) -> None:
+        """`ntp_offset`: UQ32.32 to add to CLOCK_MONOTONIC, 0: no absolute capture time. `stall_us` 0: two pictures."""
+    eventfd: int  # readable at each change of state and each key frame
+    notes: list[str]
+    size: tuple[int, int]  # as the capture granted it
+    def allow(self, allowed: bool, /) -> None: ...
+    def request_key_frame(self) -> None: ...
+    def set_bitrate(self, bitrate_bps: int, /) -> None: ...
+    def state(self) -> tuple[str, str, str]:
+        """("starting" | "live" | "stalled" | "failed", reason, "" | "capture" | "encoder"); empties the eventfd. After
+        "failed" both devices are closed."""
+    def stats(self) -> dict[str, int]:
+        """Members of ta_chain_stats by name."""
+    def records(
+        self,
+    ) -> list[tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]]:
+        """Since the last call, oldest first: (frame id, driver's sequence, capture, dequeue, encode in, encode out in µs,
+        bytes, packets, pictures skipped before, key, Tx.sent())."""
+    def stop(self) -> bool:
+        """Ends the thread, which closes both devices. False: a device does not return from a call."""
+
 # ---- present ----------------------------------------------------------------------------------------------
 def i420_to_bgrx(
     y: Buffer,

@@ -15,7 +15,10 @@ int ta_py_add_watch(PyObject *module);   /* watch_types.c */
 int ta_py_add_capture(PyObject *module); /* capture_types.c */
 int ta_py_add_v4l2(PyObject *module);    /* v4l2_types.c */
 int ta_py_add_media(PyObject *module);   /* media_types.c */
+int ta_py_add_chain(PyObject *module);   /* chain_types.c */
 
+/* The pump of a _thinair.Tx, which lives as long as the object; NULL and TypeError for others. */
+struct ta_tx *ta_py_tx(PyObject *object);
 /* An AccessUnit over bytes that `release(owner)` gives back when the object dies. Steals nothing on failure. */
 PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_t taken_us, void (*release)(void *),
                             void *owner);

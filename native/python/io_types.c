@@ -115,6 +115,13 @@ static void tx_dealloc(PyObject *object) {
     dealloc_type(object);
 }
 
+ta_tx *ta_py_tx(PyObject *object) {
+    if (PyType_GetSlot(Py_TYPE(object), Py_tp_dealloc) == (void *)tx_dealloc)
+        return ((TxObject *)object)->tx;
+    PyErr_SetString(PyExc_TypeError, "tx must be a Tx");
+    return NULL;
+}
+
 static PyObject *tx_push(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"au",           "frame_id",      "rtp_time",    "key", "capture_us", "dequeue_us",
                             "encode_in_us", "encode_out_us", "capture_ntp", NULL};

@@ -1,0 +1,474 @@
+/* HardwareEncoder and Chain for Python. Limited API 3.11. */
+#include "binding.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "thinair/chain.h"
+
+typedef ta_status (*opener)(ta_encoder **, const ta_encoder_config *, char reason[TA_REASON_MAX]);
+
+static void free_object(PyObject *object) {
+    PyTypeObject *type = Py_TYPE(object);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+static PyObject *raise_reason(ta_status status, int error, const char *reason, const char *part) {
+    PyObject *type = status == TA_ENOMEM ? PyExc_MemoryError : status == TA_EINVAL ? PyExc_ValueError : PyExc_OSError;
+    PyObject *value = type == PyExc_OSError && part ? Py_BuildValue("(iss)", error, reason, part)
+                      : type == PyExc_OSError       ? Py_BuildValue("(is)", error, reason)
+                                                    : PyUnicode_FromString(reason);
+    if (value)
+        PyErr_SetObject(type, value);
+    Py_XDECREF(value);
+    return NULL;
+}
+
+/* Four characters → V4L2's number; an error and 0 for other texts. */
+static uint32_t fourcc_of(const char *text) {
+    if (strlen(text) != 4) {
+        PyErr_Format(PyExc_ValueError, "a format has four characters, not %s", text);
+        return 0;
+    }
+    return (uint32_t)(uint8_t)text[0] | (uint32_t)(uint8_t)text[1] << 8 | (uint32_t)(uint8_t)text[2] << 16 |
+           (uint32_t)(uint8_t)text[3] << 24;
+}
+
+static opener opener_of(const char *kind) {
+    if (strcmp(kind, "m2m") == 0)
+        return ta_m2m_open;
+    PyErr_Format(PyExc_ValueError, "an encoder is m2m or mmal, not %s", kind);
+    return NULL;
+}
+
+static int check_config(ta_encoder_config *e, const char *coded) {
+    e->coded_fourcc = strcmp(coded, "H264") == 0 ? 0 : fourcc_of(coded);
+    if (PyErr_Occurred())
+        return -1;
+    if (!e->rate_numerator || !e->rate_denominator || !e->bitrate_bps) {
+        PyErr_SetString(PyExc_ValueError, "rate and bitrate must be above 0");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *note_list(const char *(*note)(const void *, size_t), const void *owner) {
+    PyObject *list = PyList_New(0);
+    const char *text;
+    for (size_t i = 0; list && owner && (text = note(owner, i)); i++) {
+        PyObject *item = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+        if (!item || PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+/* ---- HardwareEncoder ---- */
+
+typedef struct EncoderObject {
+    PyObject_HEAD
+    ta_encoder *encoder;
+    ta_headers headers;
+    uint8_t *unit;
+    size_t capacity;
+    bool h264, busy;
+    unsigned long long junk, late;
+} EncoderObject;
+
+static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"kind",   "width",  "height", "fourcc", "rate",        "bitrate_bps",       "key_interval", "stride",
+                            "device", "coded",  "min_qp", "max_qp", "intra_refresh_mbs", "low_latency", NULL};
+    const char *kind, *fourcc, *device = "", *coded = "H264";
+    ta_encoder_config e = {0};
+    int low_latency = 0;
+    char reason[TA_REASON_MAX] = "";
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sIIs(II)II|IssIIIp", names, &kind, &e.width, &e.height, &fourcc,
+                                     &e.rate_numerator, &e.rate_denominator, &e.bitrate_bps, &e.key_interval, &e.stride,
+                                     &device, &coded, &e.min_qp, &e.max_qp, &e.intra_refresh_mbs, &low_latency))
+        return NULL;
+    const opener open = opener_of(kind);
+    e.fourcc = open ? fourcc_of(fourcc) : 0;
+    if (!e.fourcc || check_config(&e, coded) < 0)
+        return NULL;
+    e.device = device;
+    e.low_latency = low_latency;
+    if (!e.stride)
+        e.stride = strcmp(fourcc, "UYVY") == 0 || strcmp(fourcc, "YUYV") == 0 ? 2 * e.width : e.width;
+    EncoderObject *self = (EncoderObject *)PyType_GenericAlloc(type, 0);
+    if (!self)
+        return NULL;
+    self->h264 = !e.coded_fourcc;
+    self->capacity = (size_t)e.width * e.height + TA_MAX_HEADERS;
+    self->unit = malloc(self->capacity);
+    ta_status status = TA_ENOMEM;
+    int error;
+    Py_BEGIN_ALLOW_THREADS
+    if (self->unit)
+        status = open(&self->encoder, &e, reason);
+    error = errno;
+    Py_END_ALLOW_THREADS
+    if (status != TA_OK) {
+        raise_reason(status, error, reason, NULL);
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static void encoder_shut(EncoderObject *self) {
+    Py_BEGIN_ALLOW_THREADS
+    if (self->encoder)
+        self->encoder->ops->close(&self->encoder);
+    Py_END_ALLOW_THREADS
+}
+
+static void encoder_dealloc(PyObject *object) {
+    EncoderObject *self = (EncoderObject *)object;
+    encoder_shut(self);
+    free(self->unit);
+    free_object(object);
+}
+
+/* Waits for the encoder until `until_us`. False: time is over. */
+static bool wait_encoder(ta_encoder *encoder, uint64_t until_us) {
+    enum { LOOK_MS = 10 }; /* what is left out has no event */
+    struct pollfd fd = {.fd = encoder->ops->descriptor(encoder), .events = POLLIN};
+    poll(&fd, 1, LOOK_MS);
+    return ta_now_us() < until_us;
+}
+
+/* The unit of one picture. TA_AGAIN: left out, or nothing that could be decoded. */
+static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t until_us, ta_coded *unit, const uint8_t **data,
+                            size_t *size, bool *key) {
+    ta_encoder *e = self->encoder;
+    uint32_t token;
+    ta_status status;
+    while ((status = e->ops->submit(e, raw)) == TA_AGAIN) {
+        while (e->ops->released(e, &token)) {
+        }
+        if ((status = e->ops->take(e, unit)) == TA_OK) {
+            self->late++;
+            e->ops->give_back(e, unit);
+        }
+        if ((status != TA_OK && status != TA_AGAIN) || !wait_encoder(e, until_us))
+            break;
+    }
+    if (status != TA_OK)
+        return status == TA_AGAIN ? TA_ETOOBIG : status;
+    for (;;) {
+        while (e->ops->released(e, &token)) {
+        }
+        status = e->ops->take(e, unit);
+        if (status == TA_AGAIN && wait_encoder(e, until_us))
+            continue;
+        if (status != TA_OK)
+            return status == TA_AGAIN ? TA_ETOOBIG : status;
+        *data = unit->data;
+        *size = unit->size;
+        ta_unit_kind kind = unit->key ? TA_UNIT_KEY : TA_UNIT_PICTURE;
+        if (self->h264 && unit->size)
+            kind = ta_headers_apply(&self->headers, unit->data, unit->size, self->unit, self->capacity, data, size);
+        *key = kind == TA_UNIT_KEY;
+        const bool ours = unit->capture_us == raw->capture_us;
+        if (ours && unit->size && kind >= TA_UNIT_PICTURE)
+            return TA_OK;
+        e->ops->give_back(e, unit);
+        if (kind == TA_UNIT_HEADERS)
+            continue;
+        if (ours) {
+            self->junk += unit->size > 0;
+            return TA_AGAIN;
+        }
+        if (unit->size) { /* of a picture given up before: the stream has a hole now */
+            self->late++;
+            e->ops->request_key(e);
+        }
+    }
+}
+
+static PyObject *encoder_encode(PyObject *object, PyObject *args) {
+    EncoderObject *self = (EncoderObject *)object;
+    Py_buffer picture;
+    unsigned long long capture_us, timeout_us;
+    if (!PyArg_ParseTuple(args, "y*KK:encode", &picture, &capture_us, &timeout_us))
+        return NULL;
+    if (!self->encoder || self->busy) {
+        PyBuffer_Release(&picture);
+        PyErr_SetString(PyExc_ValueError, self->busy ? "one thread at a time encodes" : "the encoder is closed");
+        return NULL;
+    }
+    const ta_raw raw = {.dmabuf = -1, .data = picture.buf, .size = (size_t)picture.len, .capture_us = capture_us};
+    ta_coded unit = {0};
+    const uint8_t *data = NULL;
+    size_t size = 0;
+    bool key = false;
+    ta_status status;
+    int error;
+    self->busy = true;
+    Py_BEGIN_ALLOW_THREADS
+    status = encode_one(self, &raw, ta_now_us() + timeout_us, &unit, &data, &size, &key);
+    error = errno;
+    Py_END_ALLOW_THREADS
+    PyObject *result = NULL;
+    if (status == TA_OK) {
+        result = Py_BuildValue("(y#O)", (const char *)data, (Py_ssize_t)size, key ? Py_True : Py_False);
+        self->encoder->ops->give_back(self->encoder, &unit);
+    } else if (status == TA_AGAIN) {
+        result = Py_NewRef(Py_None);
+    } else if (status == TA_ETOOBIG) {
+        raise_reason(TA_ESYS, ETIMEDOUT, "the encoder gave nothing in time", NULL);
+    } else if (status == TA_EINVAL) {
+        raise_reason(TA_EINVAL, 0, "the picture has fewer bytes than the encoder's format", NULL);
+    } else {
+        const char *words = self->encoder->ops->reason ? self->encoder->ops->reason(self->encoder) : "";
+        raise_reason(status, error, words && words[0] ? words : strerror(error), NULL);
+    }
+    self->busy = false;
+    PyBuffer_Release(&picture);
+    return result;
+}
+
+static PyObject *encoder_request_key(PyObject *object, PyObject *Py_UNUSED(none)) {
+    ta_encoder *e = ((EncoderObject *)object)->encoder;
+    if (e)
+        e->ops->request_key(e);
+    Py_RETURN_NONE;
+}
+
+static PyObject *encoder_set_bitrate(PyObject *object, PyObject *argument) {
+    ta_encoder *e = ((EncoderObject *)object)->encoder;
+    const unsigned long bitrate_bps = PyLong_AsUnsignedLong(argument);
+    if (PyErr_Occurred())
+        return NULL;
+    return PyBool_FromLong(e && e->ops->set_bitrate(e, (uint32_t)bitrate_bps) == TA_OK);
+}
+
+static PyObject *encoder_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
+    EncoderObject *self = (EncoderObject *)object;
+    const unsigned long long copied = self->encoder ? self->encoder->ops->bytes_copied(self->encoder) : 0;
+    return Py_BuildValue("{sKsKsK}", "bytes_copied", copied, "junk", self->junk, "late", self->late);
+}
+
+static PyObject *encoder_close(PyObject *object, PyObject *Py_UNUSED(none)) {
+    EncoderObject *self = (EncoderObject *)object;
+    if (self->busy)
+        return PyErr_Format(PyExc_ValueError, "the encoder is in use by another thread");
+    encoder_shut(self);
+    Py_RETURN_NONE;
+}
+
+static const char *encoder_note(const void *encoder, size_t i) {
+    return ((const ta_encoder *)encoder)->ops->note(encoder, i);
+}
+
+static PyObject *encoder_notes(PyObject *object, void *Py_UNUSED(none)) {
+    return note_list(encoder_note, ((EncoderObject *)object)->encoder);
+}
+
+static PyMethodDef encoder_methods[] = {
+    {"encode", encoder_encode, METH_VARARGS, "(unit, key) of one picture; None where the encoder left it out."},
+    {"request_key_frame", encoder_request_key, METH_NOARGS, NULL},
+    {"set_bitrate", encoder_set_bitrate, METH_O, "False where the encoder cannot."},
+    {"stats", encoder_stats, METH_NOARGS, "bytes_copied, junk, late."},
+    {"close", encoder_close, METH_NOARGS, NULL},
+    {0},
+};
+static PyGetSetDef encoder_getset[] = {{"notes", encoder_notes, NULL, NULL, NULL}, {0}};
+static PyType_Slot encoder_slots[] = {{Py_tp_new, encoder_new},
+                                      {Py_tp_dealloc, encoder_dealloc},
+                                      {Py_tp_methods, encoder_methods},
+                                      {Py_tp_getset, encoder_getset},
+                                      {0, NULL}};
+static PyType_Spec encoder_spec = {"_thinair.HardwareEncoder", sizeof(EncoderObject), 0, Py_TPFLAGS_DEFAULT, encoder_slots};
+
+/* ---- Chain ---- */
+
+typedef struct ChainObject {
+    PyObject_HEAD
+    ta_chain *chain;
+    PyObject *tx;
+} ChainObject;
+
+static PyObject *chain_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"tx",       "device",         "fourcc",     "kind",   "rate",   "bitrate_bps",       "key_interval",
+                            "width",    "height",         "buffers",    "dmabuf", "coded",  "min_qp",            "max_qp",
+                            "priority", "first_frame_id", "ntp_offset", "stall_us", "intra_refresh_mbs", "low_latency",
+                            "encoder_device", NULL};
+    PyObject *tx;
+    const char *fourcc, *kind, *coded = "H264";
+    ta_chain_config c = {.capture = {.buffers = 4}, .encoder = {.device = ""}};
+    ta_encoder_config *e = &c.encoder;
+    int dmabuf = 1, low_latency = 0;
+    unsigned long long ntp_offset = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Osss(II)II|IIIpsIIiIKIIps", names, &tx, &c.capture.device, &fourcc, &kind,
+                                     &e->rate_numerator, &e->rate_denominator, &e->bitrate_bps, &e->key_interval,
+                                     &c.capture.width, &c.capture.height, &c.capture.buffers, &dmabuf, &coded, &e->min_qp,
+                                     &e->max_qp, &c.priority, &c.first_frame_id, &ntp_offset, &c.stall_us,
+                                     &e->intra_refresh_mbs, &low_latency, &e->device))
+        return NULL;
+    c.open_encoder = opener_of(kind);
+    c.capture.fourcc = c.open_encoder ? fourcc_of(fourcc) : 0;
+    if (!c.capture.fourcc || check_config(e, coded) < 0 || !(c.tx = ta_py_tx(tx)))
+        return NULL;
+    c.capture.rate_numerator = e->rate_numerator;
+    c.capture.rate_denominator = e->rate_denominator;
+    c.capture.export_dmabuf = dmabuf;
+    c.ntp_offset = ntp_offset;
+    e->low_latency = low_latency;
+    ChainObject *self = (ChainObject *)PyType_GenericAlloc(type, 0);
+    if (!self)
+        return NULL;
+    char reason[TA_REASON_MAX];
+    ta_chain_part failed;
+    ta_status status;
+    int error;
+    self->tx = Py_NewRef(tx);
+    Py_BEGIN_ALLOW_THREADS
+    status = ta_chain_open(&self->chain, &c, reason, &failed);
+    error = status == TA_ENOMEM ? ENOMEM : errno;
+    Py_END_ALLOW_THREADS
+    if (status != TA_OK) {
+        static const char *const parts[] = {[TA_CHAIN_NONE] = "chain", [TA_CHAIN_CAPTURE] = "capture",
+                                            [TA_CHAIN_ENCODER] = "encoder"};
+        raise_reason(status == TA_EINVAL ? TA_EINVAL : TA_ESYS, error, reason, parts[failed]);
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static void chain_dealloc(PyObject *object) {
+    ChainObject *self = (ChainObject *)object;
+    Py_BEGIN_ALLOW_THREADS
+    ta_chain_close(&self->chain);
+    Py_END_ALLOW_THREADS
+    Py_CLEAR(self->tx);
+    free_object(object);
+}
+
+static ta_chain *chain_of(PyObject *object) { return ((ChainObject *)object)->chain; }
+
+static PyObject *chain_allow(PyObject *object, PyObject *argument) {
+    const int allowed = PyObject_IsTrue(argument);
+    if (allowed < 0)
+        return NULL;
+    ta_chain_allow(chain_of(object), allowed);
+    Py_RETURN_NONE;
+}
+
+static PyObject *chain_request_key(PyObject *object, PyObject *Py_UNUSED(none)) {
+    ta_chain_request_key(chain_of(object));
+    Py_RETURN_NONE;
+}
+
+static PyObject *chain_set_bitrate(PyObject *object, PyObject *argument) {
+    const unsigned long bitrate_bps = PyLong_AsUnsignedLong(argument);
+    if (PyErr_Occurred())
+        return NULL;
+    ta_chain_set_bitrate(chain_of(object), (uint32_t)bitrate_bps);
+    Py_RETURN_NONE;
+}
+
+static PyObject *chain_state(PyObject *object, PyObject *Py_UNUSED(none)) {
+    static const char *const states[] = {"starting", "live", "stalled", "failed"}, *const parts[] = {"", "capture", "encoder"};
+    char reason[TA_REASON_MAX];
+    ta_chain_part failed;
+    ta_chain_seen(chain_of(object));
+    const ta_chain_state state = ta_chain_state_get(chain_of(object), reason, &failed);
+    return Py_BuildValue("(sss)", states[state], reason, parts[failed]);
+}
+
+static PyObject *chain_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
+    ta_chain_stats s;
+    ta_chain_stats_get(chain_of(object), &s);
+#define K(name) #name, (unsigned long long)s.name
+    return Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsKsKsKsKsKsKsK}", K(captured), K(skipped), K(superseded), K(corrupt),
+                         K(encoded), K(sent), K(refused), K(left_out), K(late), K(junk), K(keys), K(bytes_copied),
+                         K(records_lost), K(last_picture_us), K(next_frame_id), K(most_waiting), K(most_in_encoder));
+#undef K
+}
+
+static PyObject *record_tuple(const ta_chain_record *r) {
+    PyObject *sent = r->sent.first_send_us ? Py_BuildValue("(kKK)", (unsigned long)r->sent.frame_id,
+                                                           (unsigned long long)r->sent.first_send_us,
+                                                           (unsigned long long)r->sent.last_send_us)
+                                           : Py_NewRef(Py_None);
+    if (!sent)
+        return NULL;
+    return Py_BuildValue("(kkKKKKkkkON)", (unsigned long)r->frame_id, (unsigned long)r->sequence,
+                         (unsigned long long)r->capture_us, (unsigned long long)r->dequeue_us,
+                         (unsigned long long)r->encode_in_us, (unsigned long long)r->encode_out_us, (unsigned long)r->size,
+                         (unsigned long)r->packets, (unsigned long)r->skipped, r->key ? Py_True : Py_False, sent);
+}
+
+static PyObject *chain_records(PyObject *object, PyObject *Py_UNUSED(none)) {
+    enum { AT_ONCE = 32 };
+    ta_chain_record records[AT_ONCE];
+    PyObject *list = PyList_New(0);
+    size_t n = 0;
+    do {
+        n = ta_chain_records(chain_of(object), records, AT_ONCE);
+        for (size_t i = 0; list && i < n; i++) {
+            PyObject *item = record_tuple(&records[i]);
+            if (!item || PyList_Append(list, item) < 0)
+                Py_CLEAR(list);
+            Py_XDECREF(item);
+        }
+    } while (list && n == AT_ONCE);
+    return list;
+}
+
+static PyObject *chain_stop(PyObject *object, PyObject *Py_UNUSED(none)) {
+    bool ended;
+    Py_BEGIN_ALLOW_THREADS
+    ended = ta_chain_stop(chain_of(object));
+    Py_END_ALLOW_THREADS
+    return PyBool_FromLong(ended);
+}
+
+static const char *chain_note(const void *chain, size_t i) { return ta_chain_note(chain, i); }
+
+static PyObject *chain_notes(PyObject *object, void *Py_UNUSED(none)) { return note_list(chain_note, chain_of(object)); }
+
+static PyObject *chain_eventfd(PyObject *object, void *Py_UNUSED(none)) {
+    return PyLong_FromLong(ta_chain_eventfd(chain_of(object)));
+}
+
+static PyObject *chain_size(PyObject *object, void *Py_UNUSED(none)) {
+    const ta_capture_format *f = ta_chain_format(chain_of(object));
+    return Py_BuildValue("(kk)", (unsigned long)f->width, (unsigned long)f->height);
+}
+
+static PyMethodDef chain_methods[] = {
+    {"allow", chain_allow, METH_O, NULL},
+    {"request_key_frame", chain_request_key, METH_NOARGS, NULL},
+    {"set_bitrate", chain_set_bitrate, METH_O, NULL},
+    {"state", chain_state, METH_NOARGS, "(state, reason, failed part); empties the eventfd."},
+    {"stats", chain_stats, METH_NOARGS, NULL},
+    {"records", chain_records, METH_NOARGS, NULL},
+    {"stop", chain_stop, METH_NOARGS, NULL},
+    {0},
+};
+static PyGetSetDef chain_getset[] = {{"notes", chain_notes, NULL, NULL, NULL},
+                                     {"eventfd", chain_eventfd, NULL, NULL, NULL},
+                                     {"size", chain_size, NULL, NULL, NULL},
+                                     {0}};
+static PyType_Slot chain_slots[] = {{Py_tp_new, chain_new},
+                                    {Py_tp_dealloc, chain_dealloc},
+                                    {Py_tp_methods, chain_methods},
+                                    {Py_tp_getset, chain_getset},
+                                    {0, NULL}};
+static PyType_Spec chain_spec = {"_thinair.Chain", sizeof(ChainObject), 0, Py_TPFLAGS_DEFAULT, chain_slots};
+
+static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    const int result = type ? PyModule_AddObjectRef(module, name, type) : -1;
+    Py_XDECREF(type);
+    return result;
+}
+
+int ta_py_add_chain(PyObject *module) {
+    return add_type(module, "HardwareEncoder", &encoder_spec) < 0 || add_type(module, "Chain", &chain_spec) < 0 ? -1 : 0;
+}
