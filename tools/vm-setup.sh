@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the virtual machine of tests/vm in build/vm from Debian's packages: kernel, the media drivers that Debian leaves out
-# (vicodec, tc358743), the pretended chip of tests/vm/module, initramfs. The packages stay there; what is built from them
+# (vicodec, tc358743), the pretended chip of tests/vm/module, initramfs, the font of vivid's text. The packages stay there; what is built from them
 # is made again when its inputs change. Needs no root: packages are unpacked, not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -38,7 +38,7 @@ download() {
   media=$source/drivers/media
   dpkg-deb --fsys-tarfile "$vm/packages/${source}"_*.deb | tar -xO "./usr/src/$source.tar.xz" |
     tar -xJ -C "$vm/sources" --strip-components=1 "$media/test-drivers/vicodec" "$media/v4l2-core/v4l2-mem2mem.c" \
-      "$media/i2c/tc358743.c" "$media/i2c/tc358743_regs.h" "$source/scripts/extract-vmlinux"
+      "$media/i2c/tc358743.c" "$media/i2c/tc358743_regs.h" "$source/lib/fonts/font_8x16.c" "$source/scripts/extract-vmlinux"
   "$vm/sources/scripts/extract-vmlinux" "$vm/kernel/boot/vmlinuz-$release" >"$vm/vmlinux"
   rm -r "$vm/packages"
   echo "$release" >"$vm/release"

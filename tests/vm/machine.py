@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -90,12 +91,12 @@ class Machine:
     """Belongs to one thread of the test. Nothing here waits for ever."""
 
     work: Path  # console.log, and share/ which the guest sees as /share, writable
-    kernel: list[str] = field(default_factory=list)  # what the guest's kernel has said
+    kernel: list[str] = field(default_factory=list, repr=False)  # what the guest's kernel has said
     mark: int = 0  # where in it the current test began
     _qemu: subprocess.Popen[bytes] | None = None
     _port: socket.socket | None = None
-    _pending: bytes = b""
-    _processes: dict[int, Process] = field(default_factory=dict)
+    _pending: bytes = field(default=b"", repr=False)
+    _processes: dict[int, Process] = field(default_factory=dict, repr=False)
     _count: int = 0
     _ready: bool = False
     _synced: int = 0
@@ -223,8 +224,9 @@ class Machine:
             command[0] = str(SCRIPTS / command[0])
         if command[0] == "python":
             command[0] = sys.executable
-        extra = os.environ.get("THINAIR_VM_PYTHONPATH", "")
-        path = ":".join(word for word in (extra, str(ROOT)) if word)
+        extension = find_spec("_thinair")
+        assert extension is not None
+        path = f"{ROOT}:{Path(extension.origin or '').parent}"  # the build that this process uses
         if not self.alive:
             self.boot()
         self._count += 1
