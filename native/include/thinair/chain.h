@@ -46,7 +46,7 @@ typedef struct ta_chain_stats {
     uint64_t keys, bytes_copied, records_lost;
     uint64_t last_picture_us;   /* when the newest picture was dequeued */
     uint32_t next_frame_id;
-    uint32_t most_waiting, most_in_encoder;
+    uint32_t most_waiting, most_in_encoder; /* pictures kept from the driver at once, before and in the encoder */
 } ta_chain_stats;
 
 typedef struct ta_chain ta_chain;

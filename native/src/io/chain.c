@@ -54,6 +54,7 @@ struct ta_chain {
     meta metas[METAS];
     size_t meta_at;
     uint32_t skipped, since_key;
+    uint32_t held, in_use; /* pictures taken and not given back; of these, given to the encoder and not let go */
     uint64_t last_picture_us;
     ta_headers headers;
     uint8_t *key_unit; /* where a key frame is put together with its headers */
@@ -187,6 +188,11 @@ static bool one_unit(ta_chain *c, const ta_coded *unit) {
     return true;
 }
 
+static void give_back(ta_chain *c, uint32_t index) {
+    c->held--;
+    ta_capture_give_back(c->capture, index);
+}
+
 static bool take_units(ta_chain *c) {
     ta_coded unit;
     ta_status status;
@@ -204,8 +210,10 @@ static bool take_units(ta_chain *c) {
         c->skipped++;
     }
     uint32_t token;
-    while (c->encoder->ops->released(c->encoder, &token))
-        ta_capture_give_back(c->capture, token);
+    while (c->encoder->ops->released(c->encoder, &token)) {
+        c->in_use--;
+        give_back(c, token);
+    }
     return true;
 }
 
@@ -213,7 +221,7 @@ static bool take_units(ta_chain *c) {
 
 static void drop_waiting(ta_chain *c) {
     if (c->has_waiting)
-        ta_capture_give_back(c->capture, c->waiting.index);
+        give_back(c, c->waiting.index);
     c->has_waiting = false;
 }
 
@@ -221,18 +229,19 @@ static bool take_pictures(ta_chain *c) {
     ta_captured picture;
     ta_status status;
     while ((status = ta_capture_newest(c->capture, &picture)) == TA_OK) {
+        c->held++;
         c->skipped += picture.skipped;
         c->now.skipped += picture.skipped;
         if (picture.corrupt) { /* not one to show, and no sign of life either */
             c->now.corrupt++;
-            ta_capture_give_back(c->capture, picture.index);
+            give_back(c, picture.index);
             continue;
         }
         c->now.captured++;
         c->last_picture_us = c->now.last_picture_us = picture.dequeue_us;
         set_state(c, TA_CHAIN_LIVE, TA_CHAIN_NONE, "");
         if (!c->was_allowed) {
-            ta_capture_give_back(c->capture, picture.index);
+            give_back(c, picture.index);
             continue;
         }
         if (c->has_waiting) {
@@ -243,7 +252,8 @@ static bool take_pictures(ta_chain *c) {
         drop_waiting(c);
         c->waiting = picture;
         c->has_waiting = true;
-        c->now.most_waiting = 1;
+        if (c->held - c->in_use > c->now.most_waiting)
+            c->now.most_waiting = c->held - c->in_use;
     }
     return status == TA_AGAIN || capture_failed(c);
 }
@@ -274,7 +284,8 @@ static bool feed(ta_chain *c) {
         return encoder_failed(c);
     c->has_waiting = false;
     c->in_encoder = true;
-    c->now.most_in_encoder = 1;
+    if (++c->in_use > c->now.most_in_encoder)
+        c->now.most_in_encoder = c->in_use;
     c->in_encoder_us = p->capture_us;
     c->encode_in_us = now_us;
     c->metas[c->meta_at++ % METAS] = (meta){p->capture_us, p->dequeue_us, now_us, p->sequence};

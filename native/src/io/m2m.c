@@ -41,7 +41,7 @@ typedef struct ta_m2m {
     ta_encoder base;
     ta_m2m_device device;
     int epoll;
-    bool dmabuf, force_key, key_wanted, bitrate_control;
+    bool dmabuf, fwht, force_key, key_wanted, bitrate_control;
     uint32_t stride;                /* of the source's picture */
     uint64_t patience_us, grace_us;
 
@@ -242,6 +242,12 @@ static void give_back(ta_encoder *encoder, const ta_coded *unit) {
         fail(m, errno, "the encoder takes no buffer back: %s", strerror(errno));
 }
 
+/* The test driver's encoder sets no key frame flag; its format's header holds one (big endian word at byte 20). */
+static bool fwht_key(const uint8_t *data, size_t size) {
+    enum { FLAGS = 20 };
+    return size >= FLAGS + 4 && ((unsigned)data[FLAGS + 2] << 8 | data[FLAGS + 3]) & V4L2_FWHT_FL_I_FRAME;
+}
+
 static ta_status take(ta_encoder *encoder, ta_coded *out) {
     ta_m2m *m = of(encoder);
     const uint64_t now_us = ta_now_us();
@@ -263,6 +269,7 @@ static ta_status take(ta_encoder *encoder, ta_coded *out) {
     came_out(m, b.time_us);
     *out = (ta_coded){.data = m->coded[b.index].data + b.offset, .size = b.size, .capture_us = b.time_us,
                       .key = b.key, .slot = b.index};
+    out->key |= m->fwht && fwht_key(out->data, out->size);
     if (b.error || b.size == 0) { /* nothing that could be sent: as if left out */
         give_back(encoder, out);
         *out = (ta_coded){.capture_us = b.time_us};
@@ -360,6 +367,7 @@ ta_status ta_m2m_open(ta_encoder **out, const ta_encoder_config *config, char re
     m->base.ops = &OPS;
     m->device.fd = m->epoll = -1;
     m->dmabuf = config->dmabuf;
+    m->fwht = config->coded_fourcc == V4L2_PIX_FMT_FWHT;
     m->stride = config->stride;
     set_patience(m, config);
     ta_encoder *encoder = &m->base;
