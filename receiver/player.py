@@ -21,7 +21,17 @@ from link.config import Endpoint, ReceiverConfig, split_plain_input
 from link.errors import Exit, NetworkError, NoPeerError
 from link.files import check_writable
 from link.native import AccessUnit, Rx, now_us, realtime
-from link.session import ARRIVALS, MediaDescription, NewSender, ReceiverSession, SenderBack, SenderChanged, SenderLost
+from link.session import (
+    ARRIVALS,
+    MediaDescription,
+    NewSender,
+    ReceiverSession,
+    SenderBack,
+    SenderChanged,
+    SenderLost,
+    SourceChanged,
+)
+from link.source import SourceCode, SourceState
 from link.trace import TraceBook
 from receiver import hud
 from receiver.decode import Decoder
@@ -48,6 +58,7 @@ _SLOTS = 16
 _TICK_S = 1 / 60
 _HUD_TICKS = 15
 _WAIT_US = 100_000
+_EVENTS = 256  # kept for the report
 _POLL_S = 0.05  # how soon media that completes no frame is noticed
 
 
@@ -112,6 +123,9 @@ class Player:
         self.notes = list(rx.notes)
         self.sender: NewSender | None = None
         self.description: MediaDescription | None = None
+        self.source: SourceState | None = None  # the camera's, as its sender last said it
+        self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
+        self._began_us = now_us()
         self._mailbox: Mailbox[Decoded] = Mailbox()
         self._screen = Screen(config, self._mailbox, self._post, self._book)
         self._screen.state = f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}"
@@ -186,6 +200,8 @@ class Player:
             self._book_posted()
             for datagram, arrival_us, host, port in self.rx.control():
                 self.session.receive_datagram(datagram, arrival_us, host, port)
+            if self.session.source is not None:
+                self._screen.source = (self.session.source, self.session.source_heard_us)
             now = now_us()
             self._see_media(now)
             if self.session.feedback_due(now):
@@ -220,7 +236,7 @@ class Player:
         figures, media, showing = self.figures, self.description, self.showing()
         latency = milliseconds(figures.latency, RECENT_FRAMES)
         estimate = self.clock.estimate(now_us())
-        mode = f"{media.width}x{media.height}@{media.rate}" if media else "x".join(map(str, showing.size or ()))
+        mode = _mode(media) if media else "x".join(map(str, showing.size or ()))
         return hud.Figures(
             name=media.name if media else self.mode,
             mode=mode,
@@ -251,15 +267,19 @@ class Player:
                 self._need_key = True
                 self._finish(self.book.flush())
                 self.book = TraceBook(self.clock)
+                self.source = self._screen.source = None
                 self._describe()
             case SenderChanged(description=description):
                 self.description = description
                 self._describe()
+            case SourceChanged(state=state):
+                self._see_source(state)
             case SenderLost(reason=reason) if reason != "closed":  # that was us
                 self._screen.state = "the sender has ended" if reason == "bye" else "network silent"
-                self._table.say(f"{self._screen.state}; still listening")
+                self._event("sender", f"{self._screen.state}; still listening")
             case SenderBack():
                 self._screen.state = ""
+                self._event("sender", "the sender is heard again")
 
     def _describe(self) -> None:
         media = self.description
@@ -268,7 +288,19 @@ class Player:
         if media.rate is not None:
             self.figures.set_interval(float(1_000_000 / media.rate))
             self._screen.interval_us = self.figures.interval_us
-        self._table.say(f"sender {media.name}: {media.width}x{media.height}@{media.rate}")
+        self._event("mode", f"sender {media.name}: {_mode(media)}")
+
+    def _see_source(self, state: SourceState) -> None:
+        before, self.source = self.source, state
+        if state.code is not SourceCode.LIVE:
+            self._event("source", state.title())
+        elif before is not None and before.code is not SourceCode.LIVE:
+            self._event("source", "the camera's picture is back")
+
+    def _event(self, kind: str, text: str) -> None:
+        at_s = round((now_us() - self._began_us) / 1e6, 3)
+        self.events.append({"at_s": at_s, "kind": kind, "text": text})
+        self._table.say(f"{text} (at {at_s:.1f} s)")
 
     # ---- threads --------------------------------------------------------------------------------------------------
 
@@ -382,6 +414,11 @@ class Player:
     def showing(self) -> Showing:
         return self._screen.showing
 
+    def absence(self) -> str:
+        """Why there is no picture, with its age; "" where there is one."""
+        state = self._screen.absence()
+        return "" if state is None else state.words(now_us())
+
     def report(self) -> dict[str, Any]:
         showing, media = self.showing(), self.description
         estimate = self.clock.estimate(now_us())
@@ -389,7 +426,7 @@ class Player:
         conditions["refresh_hz"] = showing.refresh_hz or None
         mode = None
         if media is not None:
-            mode = {"width": media.width, "height": media.height, "rate": str(media.rate)}
+            mode = {"width": media.width, "height": media.height, "rate": str(media.rate) if media.rate else None}
         elif showing.size is not None:
             mode = {"width": showing.size[0], "height": showing.size[1], "rate": None}
         return {
@@ -409,8 +446,13 @@ class Player:
             "control": dict(self.session.dropped),
             "decoder": dict(self.decoder.counters),
             "receive": self.rx.stats(),
+            "events": list(self.events),
             "notes": self.notes,
         }
+
+
+def _mode(media: MediaDescription) -> str:
+    return f"{media.width}x{media.height}@{media.rate}" if media.rate else "no picture yet"
 
 
 def _glass(figures: Figures) -> dict[str, float | None]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from link.config import ReceiverConfig
 from link.errors import DeviceError
 from link.native import now_us, realtime
+from link.source import SourceCode, SourceState
 from receiver.hud import Hud
 from receiver.mailbox import Mailbox
 from receiver.present import NullPresenter, Presenter, open_presenter
@@ -23,8 +24,16 @@ _POLL_S = 0.02  # keys are seen after this long when no picture comes
 _WAITING_SIZE = (1280, 720)
 _OPEN_AFTER_US = 700_000  # a window that waits opens this late, so that one with a sender opens at the picture's size
 _STALE_REDRAW_US = 100_000
+_IN_FLIGHT_US = 50_000  # a picture that comes later than this after the sender's word speaks against it
 _BORDER = 0xE03030
 _DIM = 170
+
+
+class _Look(TypedDict):
+    dim: int
+    border: int
+
+
 _BOOK = Callable[["Decoded", "Shown | None"], None]
 
 
@@ -50,6 +59,7 @@ class Screen:
     ) -> None:
         self.showing = Showing()
         self.state = ""  # in words; set by the loop; "" while all is well
+        self.source: tuple[SourceState, int] | None = None  # and when it was heard last; replaced whole by the loop
         self.interval_us = 40_000.0
         self.hud = Hud(visible=config.hud)
         self._config = config
@@ -61,6 +71,8 @@ class Screen:
         self._waiting_window = False
         self._last: av.VideoFrame | None = None
         self._shown_us = 0
+        self._arrived_us = 0  # of the picture shown: its last packet
+        self._dark = False  # what the window shows is marked as no live picture
         self._redrawn_us = 0
         self._presented_us = 0  # what the newest picture took
         self._newest_us = 0  # when the newest picture shown was decoded
@@ -85,6 +97,13 @@ class Screen:
         finally:
             self._window.release()
         return True
+
+    def absence(self) -> SourceState | None:
+        """What the camera lacks, by the sender's newest word; None where the picture shown came after it."""
+        source = self.source
+        if source is None or source[0].code is SourceCode.LIVE:
+            return None
+        return source[0] if self._arrived_us <= source[1] + _IN_FLIGHT_US else None
 
     def run(self) -> None:
         """Until `q`, the window's close button, or a closed mailbox. Raises DeviceError when the display goes away."""
@@ -122,8 +141,14 @@ class Screen:
         presenter = self._presenter
         if presenter is None or (self._waiting_window and not self._fullscreen and presenter.size != size):
             presenter = self._open(size, waiting=False)
+        self._arrived_us = decoded.unit.last_us
+        live = self.absence() is None
+        if live and self._dark:
+            self._dark = False
+            self.hud.notice = ""
+            self.hud.update(presenter, now_us())
         began_us = now_us()
-        shown = Shown(presenter.present(frame))
+        shown = Shown(presenter.present(frame, **_look(dark=not live)))
         self._presented_us, self._newest_us = now_us() - began_us, decoded.decoded_us
         self._last, self._shown_us = frame, shown.presented_us
         self._post(lambda: self._book(decoded, shown))
@@ -161,15 +186,17 @@ class Screen:
         if isinstance(presenter, NullPresenter):
             return
         now = now_us()
-        stale_us = now - self._shown_us if self._last is not None else 0
-        stale = stale_us > 3 * self.interval_us
-        self.hud.notice = self._notice(stale, stale_us)
-        if self.hud.update(presenter, now):
-            redraw = redraw or stale or self._last is None
-        if redraw or ((stale or self._last is None) and now - self._redrawn_us > _STALE_REDRAW_US):
+        age_us = now - self._shown_us
+        dark = self._last is None or age_us > 3 * self.interval_us or self.absence() is not None
+        self.hud.notice = self._notice(now, age_us) if dark else ""
+        redraw |= (self.hud.update(presenter, now) and dark) or dark != self._dark
+        self._dark = dark
+        if redraw or (dark and now - self._redrawn_us > _STALE_REDRAW_US):
             self._redrawn_us = now
-            frame = self._last or _black(presenter.size)
-            presenter.present(frame, dim=_DIM if stale else 255, border=_BORDER if stale else -1)
+            if self._last is None:
+                presenter.present(_black(presenter.size))
+            else:
+                presenter.present(self._last, **_look(dark=dark))
 
     def _on_key(self, presenter: Presenter, key: str) -> bool:
         if key == "f":
@@ -183,12 +210,18 @@ class Screen:
             return False
         return True
 
-    def _notice(self, stale: bool, stale_us: float) -> str:
+    def _notice(self, now: int, age_us: int) -> str:
+        absence = self.absence()
+        if absence is not None and not self.state:
+            return absence.words(now)
         if self._last is None:
             return self.state
-        if not stale:
-            return ""
-        return f"{self.state or 'no new picture'} · last picture {stale_us / 1e6:.1f} s old"
+        return f"{self.state or 'no new picture'} · last picture {age_us / 1e6:.1f} s old"
+
+
+def _look(*, dark: bool) -> _Look:
+    """A picture that stands is never taken for a live one."""
+    return {"dim": _DIM, "border": _BORDER} if dark else {"dim": 255, "border": -1}
 
 
 def _black(size: tuple[int, int]) -> av.VideoFrame:

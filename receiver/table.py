@@ -70,12 +70,13 @@ class LiveTable:
         player, figures = self._player, self._player.figures
         latency, age = milliseconds(figures.latency, recent), milliseconds(figures.glass.ages, recent)
         estimate = player.clock.estimate(now_us())
+        absence = player.absence()
         bound = "unknown clock" if estimate is None else f"± {estimate.bound_us / 1000:.2f} ms"
         return (
             f"late {_number(latency['p50'])}/{_number(latency['p95'])} ms p50/p95 {bound}, "
             f"glass age {_number(age['p50'])} ms, {_number(player.rates.fps)} fps, "
             f"{player.rates.bitrate_bps / 1e6:.2f} Mbit/s | presented {figures.presented}, "
-            f"superseded {figures.superseded}, lost {figures.lost}"
+            f"superseded {figures.superseded}, lost {figures.lost}{absence and f' | {absence}'}"
         )
 
 
