@@ -115,10 +115,12 @@ def split_plain_input(text: str) -> tuple[str, Endpoint]:
 
 
 def check_source(text: str) -> str:
-    """`testcard`, `screen::0`, `file:CLIP`: the spelling only; whether it can be opened is the source's to say."""
+    """`testcard`, `screen::0`, `file:CLIP`, `hdmi`, `hdmi:DEVICE`: the spelling only; whether it can be opened is the
+    source's to say."""
     kind, _, rest = text.partition(":")
-    if kind != "testcard" and not (kind in {"screen", "file"} and rest):
-        raise ConfigError(f"source {text!r} is not known: use testcard, screen::0 or file:CLIP")
+    known = kind == "testcard" or text == "hdmi" or (kind in {"screen", "file", "hdmi"} and rest)
+    if not known:
+        raise ConfigError(f"source {text!r} is not known: use testcard, screen::0, file:CLIP, hdmi or hdmi:/dev/video0")
     return text
 
 
@@ -196,11 +198,16 @@ class SenderConfig:
         None
     )
     sdp: Annotated[Path | None, Option("write the SDP of a plain RTP stream here", Path, "FILE")] = None
-    source: Annotated[str, Option("testcard, screen::0 or file:CLIP", check_source, "SOURCE")] = "testcard"
+    source: Annotated[str, Option("testcard, screen::0, file:CLIP, hdmi or hdmi:DEVICE", check_source, "SOURCE")] = (
+        "testcard"
+    )
+    edid: Annotated[
+        str, Option("what HDMI offers the camera: low-latency, resolution, everything, a file, or keep", str, "EDID")
+    ] = "low-latency"
     mode: Annotated[
         Mode | None,
         Option(
-            "size and rate (else the test card's 1920x1080@25, the screen's, the clip's)",
+            "size and rate (else the test card's 1920x1080@25, the screen's, the clip's); a camera has its own",
             Mode.parse,
             "WIDTHxHEIGHT@RATE",
         ),

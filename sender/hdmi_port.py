@@ -1,12 +1,50 @@
-"""The camera's HDMI input, watched: says when its capture node can be opened, in which mode, and when to let go of it."""
+"""The camera's HDMI input, watched: says when its capture node can be opened, in which mode, and when to let go of it.
+
+The decisions are sender.hdmi's; here is what touches the device. Everything goes over a handle of its own, so that the
+capture may stream in C meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
+import select
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+import edid as edids
+from edid.parse import wrong_checksums
+from link.config import SenderConfig
+from link.errors import ConfigError, DeviceError, FileError
+from link.native import (
+    V4L2_CID_DV_RX_POWER_PRESENT,
+    V4L2_EVENT_CTRL,
+    V4L2_EVENT_SOURCE_CHANGE,
+    V4L2Device,
+    now_us,
+)
+from link.source import DETAIL_BYTES
+from sender.hdmi import Action, HdmiMachine
 from sender.sources.base import Mode, NoPicture
+from sender.v4l2 import (
+    Input,
+    choose_format,
+    find_input,
+    grabber_mode,
+    open_control,
+    prepare,
+    rate_of,
+    refusal,
+    timing_of,
+    write_edid,
+)
+
+FOURCCS = ("UYVY", "YUYV", "NV12", "MJPG")  # the best first
+KEEP_EDID = "keep"
+_GONE = {errno.ENODEV, errno.ENXIO, errno.EBADF, errno.ENOENT}
+_ABSENT = {errno.ENOTTY, errno.EINVAL, errno.ENODATA}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +64,12 @@ class Stop:
 
 
 class Port(Protocol):
-    """What HdmiPort(device, edid, *, wish, fourccs) offers. All methods belong to one thread."""
+    """What HdmiPort offers. All methods belong to one thread."""
 
     notes: list[str]  # for the operator, such as what was done about the EDID
 
     def open(self) -> None:
-        """Raises DeviceError where there is no HDMI input or it is none, ConfigError for an EDID that cannot be sent."""
+        """Raises DeviceError where there is no HDMI input or it is none, ConfigError for an EDID that is none."""
 
     def poll(self, timeout_us: int, capture_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         """What is to be done, in this order, before the next call. Waits for the timeout, or until `capture_fd` has a
@@ -45,3 +83,257 @@ class Port(Protocol):
         """The capture could not be opened after a Start, or broke down; it is closed. A retry comes by itself."""
 
     def close(self) -> None: ...
+
+
+class HdmiPort:
+    """See Port. `edid`: written where the device holds another; None leaves it. `wish`: a grabber's mode; a camera is
+    asked by the EDID. `limit`: why an encoder cannot carry a mode, empty where it can."""
+
+    def __init__(
+        self,
+        device: str | None = None,
+        edid: bytes | None = None,
+        *,
+        wish: Mode | None = None,
+        fourccs: Sequence[str] = FOURCCS,
+        limit: Callable[[Mode], str] = lambda mode: "",
+        find: Callable[[str | None], Input] = find_input,
+    ) -> None:
+        self.notes: list[str] = []
+        self._device = device
+        self._edid = edid
+        self._wish = wish
+        self._fourccs = fourccs
+        self._limit = limit
+        self._find = find
+        self._found: Input | None = None
+        self._control: V4L2Device | None = None
+        self._bt: dict[str, int] = {}  # of the mode found last
+        self._fourcc = ""
+        self._machine = HdmiMachine(now_us())
+
+    def open(self) -> None:
+        if self._edid is not None:
+            check_edid(self._edid)
+        self._found = self._find(self._device)
+
+    def poll(self, timeout_us: int, capture_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
+        deadline_us = now_us() + timeout_us
+        while not (out := self._work()):
+            now = now_us()
+            wait_us = min(deadline_us, self._machine.next_timeout(now)) - now
+            ready = self._wait(max(0, wait_us), capture_fd)
+            if self._control is not None and (events := ready.get(self._control.fileno())):
+                self._hear(events)
+            elif capture_fd in ready or now_us() >= deadline_us:
+                return ()
+        return out
+
+    def picture_seen(self, at_us: int) -> None:
+        self._machine.picture(min(at_us, now_us()))
+
+    def failed(self, error: OSError) -> None:
+        self._machine.failed(now_us(), _words(error))
+
+    def close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        self._control = None
+
+    # ---- the machine's actions
+
+    def _work(self) -> list[Start | Stop | NoPicture]:
+        out: list[Start | Stop | NoPicture] = []
+        while (action := self._machine.next_action(now_us())) is not None:
+            match action:
+                case Action.OPEN:
+                    self._open_control()
+                case Action.WRITE_EDID:
+                    self._write_edid()
+                case Action.QUERY:
+                    self._query()
+                case Action.START:
+                    if (start := self._start()) is not None:
+                        out.append(start)
+                case Action.STOP:
+                    out.append(Stop())
+                    break  # what follows needs the capture closed
+        if (state := self._machine.next_report(now_us())) is not None:
+            out.append(NoPicture(state))
+        return out
+
+    def _open_control(self) -> None:
+        self.close()
+        try:
+            found = self._found or self._find(self._device)
+            control = open_control(found.control)
+        except DeviceError as error:
+            self._machine.gone(now_us(), str(error).partition(":")[0])
+            return
+        self._found, self._control = found, control
+        power: bool | None = None
+        try:
+            control.subscribe(V4L2_EVENT_CTRL, V4L2_CID_DV_RX_POWER_PRESENT)
+            power = bool(control.control(V4L2_CID_DV_RX_POWER_PRESENT))
+        except OSError:
+            pass  # it does not tell
+        try:
+            control.subscribe(V4L2_EVENT_SOURCE_CHANGE)
+        except OSError as error:
+            if found.timings:
+                self.notes.append(f"{found.control} has no events ({error.strerror}): it is asked in silence alone")
+        self._machine.opened(now_us(), power)
+
+    def _write_edid(self) -> None:
+        if self._control is not None and self._edid is not None:
+            self.notes = [write_edid(self._control, self._edid)]
+
+    def _query(self) -> None:
+        assert self._control is not None
+        assert self._found is not None
+        try:
+            mode = self._signal(self._found, self._control)
+        except OSError as error:
+            self._answer(error)
+        else:
+            if isinstance(mode, Mode):
+                self._machine.found(now_us(), mode)
+            else:
+                self._machine.refused(now_us(), mode)
+
+    def _signal(self, found: Input, control: V4L2Device) -> Mode | str:
+        """The mode, or why there is none that is carried. Raises OSError."""
+        if not found.timings:
+            return self._grabbed(control)
+        self._bt = control.query_timings()
+        timing = timing_of(self._bt)
+        if why := refusal(timing, found.chain):
+            return _fitting(f"{timing}: ", why)
+        mode = Mode(timing.width, timing.height, rate_of(timing))
+        why = self._limit(mode)
+        return _fitting(f"{timing}: ", why) if why else mode
+
+    def _grabbed(self, control: V4L2Device) -> Mode | str:
+        try:
+            mode, self._fourcc = grabber_mode(control, self._fourccs, self._wish)
+        except ValueError as error:
+            return str(error)
+        return self._limit(mode) or mode
+
+    def _answer(self, error: OSError) -> None:
+        match error.errno:
+            case errno.ENOLINK:
+                self._machine.no_link(now_us())
+            case errno.ENOLCK:
+                self._machine.no_lock(now_us())
+            case errno.ERANGE:
+                self._machine.refused(now_us(), "outside what the capture chip takes")
+            case _:
+                self._lost(error)
+
+    def _start(self) -> Start | None:
+        """None where the device refuses, which is the machine's to follow."""
+        found, control, mode = self._found, self._control, self._machine.mode
+        assert found is not None
+        assert control is not None
+        assert mode is not None
+        try:
+            if found.timings:
+                prepare(found, control, self._bt)
+                self._fourcc = self._format_of(found)
+        except OSError as error:
+            self._machine.failed(now_us(), _words(error))
+            return None
+        return Start(mode, found.node, self._fourcc, found.driver)
+
+    def _format_of(self, found: Input) -> str:
+        node = V4L2Device(found.node)
+        try:
+            fourcc = choose_format(node, self._fourccs)
+        finally:
+            node.close()
+        if not fourcc:
+            raise OSError(errno.EINVAL, f"{found.node} gives none of {', '.join(self._fourccs)}")
+        return fourcc
+
+    # ---- what comes by itself
+
+    def _wait(self, timeout_us: int, capture_fd: int) -> dict[int, int]:
+        waiting = select.poll()
+        if self._control is not None:
+            waiting.register(self._control, select.POLLPRI)
+        if capture_fd >= 0:
+            waiting.register(capture_fd, select.POLLIN)
+        return dict(waiting.poll(-(-timeout_us // 1000)))
+
+    def _hear(self, ready: int) -> None:
+        assert self._control is not None
+        if ready & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
+            self._lost(OSError(errno.ENODEV, os.strerror(errno.ENODEV)))
+            return
+        try:
+            while (event := self._control.event()) is not None:
+                if event["type"] == V4L2_EVENT_SOURCE_CHANGE:
+                    self._machine.source_changed(now_us())
+                elif event["type"] == V4L2_EVENT_CTRL:
+                    self._machine.power(now_us(), bool(event["value"]))
+        except OSError as error:
+            self._lost(error)
+
+    def _lost(self, error: OSError) -> None:
+        assert self._found is not None
+        why = "is gone" if error.errno in _GONE else f"does not answer: {error.strerror}"
+        self._machine.gone(now_us(), f"{self._found.control} {why}")
+        self._found = None  # it may come back under another number
+        self.close()
+
+
+def port_of(
+    config: SenderConfig, *, fourccs: Sequence[str] = FOURCCS, limit: Callable[[Mode], str] | None = None
+) -> HdmiPort:
+    """The port a configuration with source `hdmi` or `hdmi:DEVICE` asks for. Raises ConfigError, FileError."""
+    device = config.source.partition(":")[2] or None
+    edid = read_edid(config.edid)
+    return HdmiPort(device, edid, wish=config.mode, fourccs=fourccs, limit=limit or (lambda mode: ""))
+
+
+def read_edid(text: str) -> bytes | None:
+    """The bytes of a preset or a file; None for KEEP_EDID. Raises ConfigError, FileError."""
+    if text == KEEP_EDID:
+        return None
+    if text in edids.PRESETS:
+        return edids.preset(text)
+    path = Path(text)
+    try:
+        data = edids.read(path.read_bytes())
+    except OSError as error:
+        presets = ", ".join(edids.PRESETS)
+        raise FileError(f"EDID {text!r} cannot be read ({error.strerror}): give a file, {presets}, or keep") from error
+    except edids.EdidError as error:
+        raise ConfigError(f"EDID {text}: {error}") from error
+    check_edid(data)
+    return data
+
+
+def check_edid(data: bytes) -> None:
+    """Raises ConfigError where a driver or a camera would refuse it; `thinair edid check` tells lesser faults."""
+    if not data or len(data) % 128 or len(data) > 8 * 128:
+        raise ConfigError(f"the EDID has {len(data)} bytes: it must be 1 to 8 blocks of 128")
+    try:
+        edids.parse(data)
+    except edids.EdidError as error:
+        raise ConfigError(f"that is no EDID: {error}") from error
+    if wrong := wrong_checksums(data):
+        block = wrong[0][0]
+        raise ConfigError(f"the EDID's block {block} has a wrong checksum: mend it with thinair edid fix")
+
+
+def _fitting(mode: str, why: str) -> str:
+    """The reason's first half where the whole does not fit a report."""
+    return mode + (why if len(mode) + len(why) <= DETAIL_BYTES else why.partition(":")[0])
+
+
+def _words(error: OSError) -> str:
+    if error.errno == errno.EBUSY:
+        return "another program uses the capture device"
+    return error.strerror or str(error)

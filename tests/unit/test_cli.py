@@ -26,7 +26,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "a mode that is none": (("send", "--mode", "1080p"), Exit.USAGE, "1920x1080@25"),
     "a mode of no size": (("send", "--mode", "0x0@25"), Exit.USAGE, "from 16 to 8192"),
     "a bitrate that is none": (("send", "--bitrate", "fast"), Exit.USAGE, "8M"),
-    "an unknown source": ((*SEND, "--source", "camera"), Exit.USAGE, "testcard, screen::0 or file:CLIP"),
+    "an unknown source": ((*SEND, "--source", "camera"), Exit.USAGE, "testcard, screen::0, file:CLIP, hdmi"),
     "no destination": (("send",), Exit.USAGE, "--to HOST:PORT"),
     "two destinations": ((*SEND, "--plain", "rtp://127.0.0.1:9"), Exit.USAGE, "--to HOST:PORT"),
     "a destination without a port": (("send", "--to", "host"), Exit.USAGE, "HOST:PORT"),
