@@ -40,6 +40,8 @@ static uint32_t fourcc_of(const char *text) {
 static opener opener_of(const char *kind) {
     if (strcmp(kind, "m2m") == 0)
         return ta_m2m_open;
+    if (strcmp(kind, "mmal") == 0)
+        return ta_mmal_open;
     PyErr_Format(PyExc_ValueError, "an encoder is m2m or mmal, not %s", kind);
     return NULL;
 }

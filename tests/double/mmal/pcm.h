@@ -1,0 +1,27 @@
+/* A lawful H.264 encoder of the simplest kind: pictures of I_PCM macroblocks, so that what is decoded is what was given. */
+#ifndef DOUBLE_PCM_H
+#define DOUBLE_PCM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { PCM_MACROBLOCKS = 3600 }; /* written out; below them a larger picture is left flat or as it was */
+
+struct pcm_picture {
+    uint32_t width, height;       /* shown */
+    uint32_t stride, lines;       /* of the first plane */
+    char layout;                  /* 'U' UYVY, 'Y' YUYV, 'N' NV12, 'I' I420 */
+    const uint8_t *data;
+};
+
+struct pcm_stream {
+    uint32_t frame_num, idr_id;
+};
+
+size_t pcm_capacity(uint32_t width, uint32_t height);
+/* SPS and PPS. A rate of 0 leaves the timing out. */
+size_t pcm_headers(uint8_t *out, uint32_t width, uint32_t height, uint32_t rate_numerator, uint32_t rate_denominator);
+size_t pcm_picture(struct pcm_stream *stream, uint8_t *out, const struct pcm_picture *picture, bool key);
+
+#endif
