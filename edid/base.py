@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edid.errors import EdidError
+from edid.errors import EdidError, ModeError
 from edid.timings import Timing
 
 BLOCK_BYTES = 128
@@ -64,7 +64,11 @@ class DetailedTiming:
 
     @classmethod
     def of(cls, timing: Timing) -> DetailedTiming:
-        """A progressive timing; the clock is rounded to 10 kHz."""
+        """A progressive timing; the clock is rounded to 10 kHz. Raises ModeError where a porch is too long for it."""
+        if not fits(timing):
+            raise ModeError(
+                f"{timing} cannot be the preferred mode: no EDID has room for its porches; put another first"
+            )
         polarity = H_POSITIVE * timing.h_positive | V_POSITIVE * timing.v_positive
         return cls(
             clock=round(timing.pixel_clock_hz / 10_000),
@@ -97,7 +101,7 @@ class DetailedTiming:
     @property
     def possible(self) -> bool:
         """Has a picture, and sync pulses that lie within the blanking."""
-        fits = self.h_front + self.h_sync <= self.h_blank and self.v_front + self.v_sync <= self.v_blank
+        fits = self.h_front + self.h_sync <= self.h_blank and self.v_front + self.v_sync < self.v_blank
         return bool(self.clock and self.h_active and self.v_active and self.h_blank and self.v_blank and fits)
 
     @property
@@ -119,6 +123,11 @@ class DetailedTiming:
             interlaced=interlaced,
             name="DTD",
         )
+
+
+def fits(timing: Timing) -> bool:
+    """Whether a DTD can say it: 10 bits for horizontal porch and sync, 6 for the vertical ones."""
+    return max(timing.h_front, timing.h_sync) < 1 << 10 and max(timing.v_front, timing.v_sync) < 1 << 6
 
 
 @dataclass(frozen=True, slots=True)

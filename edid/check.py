@@ -10,6 +10,7 @@ from edid.base import (
     PREFERRED_FIRST,
     SRGB,
     SRGB_CHROMATICITY,
+    TAG_EMPTY,
     TAG_NAME,
     TAG_RANGE,
     Base,
@@ -21,6 +22,7 @@ from edid.cta import (
     AUDIO,
     NATIVE,
     OUI_HDMI,
+    UNDERSCAN,
     VENDOR_BLOCK,
     VIDEO_CAPABILITY,
     YCBCR_422,
@@ -34,6 +36,7 @@ from edid.parse import Edid, Offer, offers, parse, wrong_checksums
 from edid.timings import VICS, Timing
 
 DRIVER_BLOCKS = 8
+RGB_SELECTABLE = 0x40
 TEXT_TAGS = frozenset({0xFC, 0xFE, 0xFF})
 
 
@@ -73,6 +76,13 @@ def out_of_limits(limits: RangeLimits, timings: list[Timing]) -> list[str]:
     return faults
 
 
+def input_known(base: Base) -> bool:
+    """Whether the byte of a digital input means something in its revision: depth and interface came with 1.4."""
+    if base.revision < 4:
+        return not base.video_input & 0x7E
+    return base.video_input & 0x70 != 0x70 and base.video_input & 0x0F <= 5
+
+
 def _span(values: list[float]) -> str:
     low, high = f"{min(values):.5g}", f"{max(values):.5g}"
     return low if low == high else f"{low} to {high}"
@@ -80,10 +90,14 @@ def _span(values: list[float]) -> str:
 
 def _base(base: Base) -> Iterator[str]:
     first, *_ = base.places
-    if base.revision > 4:
-        yield f"block 0: revision 1.{base.revision} does not exist"
+    if base.revision not in {3, 4}:
+        yield f"block 0: it is of EDID 1.{base.revision}; HDMI needs 1.3 or 1.4"
+    if 54 < base.week < 255:
+        yield f"block 0: week {base.week} is in no year"
     if not base.video_input & DIGITAL:
         yield "block 0: it says that the input is analogue; HDMI is digital"
+    elif not input_known(base):
+        yield f"block 0: its input byte 0x{base.video_input:02x} is reserved"
     if "?" in base.maker:
         yield "block 0: the maker's three letters are none"
     if not isinstance(first, DetailedTiming):
@@ -92,6 +106,23 @@ def _base(base: Base) -> Iterator[str]:
         yield "block 0: it does not say that the first timing is the preferred one"
     if (base.chromaticity == SRGB_CHROMATICITY) != bool(base.features & SRGB):
         yield "block 0: its colours and its sRGB bit contradict each other"
+    yield from _places(base)
+
+
+def picture_mm(edid: Edid) -> tuple[int, int]:
+    """The largest width and height of a picture among its timings."""
+    widths, heights = (item.width_mm for item in edid.detailed), (item.height_mm for item in edid.detailed)
+    return max(widths, default=0), max(heights, default=0)
+
+
+def too_large(width_mm: int, height_mm: int, base: Base) -> bool:
+    """Whether a picture does not fit the display, whose size is in whole centimetres, 0 where it is not said."""
+    if not base.width_cm or not base.height_cm:
+        return bool(width_mm or height_mm)
+    return width_mm > base.width_cm * 10 + 9 or height_mm > base.height_cm * 10 + 9
+
+
+def _places(base: Base) -> Iterator[str]:
     seen_descriptor = False
     for number, place in enumerate(base.places, 1):
         if isinstance(place, Descriptor):
@@ -103,13 +134,12 @@ def _base(base: Base) -> Iterator[str]:
         found = len(base.descriptors(tag))
         if found > 1 or (not found and base.revision == 3):
             yield f"block 0: it has {found or 'no'} {name}, and must have one"
-    yield from _sizes(base)
 
 
-def _sizes(base: Base) -> Iterator[str]:
-    width = max((timing.width_mm for timing in base.timings), default=0)
-    height = max((timing.height_mm for timing in base.timings), default=0)
-    if width > base.width_cm * 10 + 9 or height > base.height_cm * 10 + 9:
+def _sizes(edid: Edid) -> Iterator[str]:
+    base = edid.base
+    width, height = picture_mm(edid)
+    if too_large(width, height, base):
         size = f"of {base.width_cm}x{base.height_cm} cm" if base.width_cm and base.height_cm else "without a size"
         yield f"block 0: a timing has a picture of {width}x{height} mm on a display {size}"
 
@@ -117,6 +147,10 @@ def _sizes(base: Base) -> Iterator[str]:
 def _descriptor(place: Descriptor, revision: int) -> Iterator[str]:
     if place.reserved or (place.offsets and (place.tag != TAG_RANGE or revision < 4)):
         yield "bytes that must be 0 are not"
+    if TAG_EMPTY < place.tag < 0xF7:
+        yield f"its type 0x{place.tag:02x} is reserved"
+    if place == Descriptor(0, bytes(13)) or (place.tag == TAG_EMPTY and any(place.payload)):
+        yield "it is empty, and not written as an empty one is"
     if place.tag in TEXT_TAGS:
         _, end, rest = place.payload.partition(b"\n")
         if not place.text:
@@ -141,17 +175,27 @@ def _cta(block: CtaBlock) -> Iterator[str]:
         yield from _data_block(data)
     if any(block.padding):
         yield "behind the last timing are bytes that are not 0"
-    if block.flags & NATIVE > len(block.timings) + 4:
-        yield f"it says that {block.flags & NATIVE} of its timings are native, and has not so many"
+    if scan_flags(block) != block.flags:
+        yield "its underscan bit and its video capability block contradict each other"
     if bool(block.flags & YCBCR_444) != bool(block.flags & YCBCR_422):
         yield "it takes one of YCbCr 4:4:4 and 4:2:2, and must take both or none"
     if block.flags & AUDIO or any(data.is_audio for data in block.data_blocks):
         yield "it offers audio, and no audio is captured"
     codes = [video.vic for video in block.videos]
+    if block.revision != 3 and block.vendor(OUI_HDMI):
+        yield f"it is of revision {block.revision}; HDMI needs 3"
     if 0 in codes:
         yield "its video block has a code that is reserved"
     for vic in sorted({vic for vic in codes if vic and codes.count(vic) > 1}):
         yield f"it offers VIC {vic} twice"
+
+
+def scan_flags(block: CtaBlock) -> int:
+    """The flags with the underscan bit as the video capability block has it, which may say how IT pictures come."""
+    scans = [data.payload[1] >> 2 & 3 for data in block.data_blocks if data.extended == 0 and len(data.payload) > 1]
+    if scans[:1] == [1]:
+        return block.flags & ~UNDERSCAN
+    return block.flags | UNDERSCAN if scans[:1] == [2] else block.flags
 
 
 def _data_block(data: DataBlock) -> Iterator[str]:
@@ -164,6 +208,10 @@ def _data_block(data: DataBlock) -> Iterator[str]:
         )
     elif data.extended == VIDEO_CAPABILITY and len(data.payload) != 2:
         yield f"the {name} has {len(data.payload)} bytes, and must have 2: its header should be 0xE2"
+    elif data.extended == VIDEO_CAPABILITY and not data.payload[1] & RGB_SELECTABLE:
+        yield f"the {name} does not let the quantization of RGB be selected"
+    if data.oui == OUI_HDMI and len(data.payload) > 6 and data.payload[6] > 68:
+        yield f"the {name} has a rate of {data.payload[6] * 5} MHz, and HDMI 1.4 ends at 340"
     if data.oui == OUI_HDMI and len(data.payload) < 5:
         yield f"the {name} is too short for its address"
     if data.tag == VENDOR_BLOCK and data.oui is None:
@@ -181,10 +229,15 @@ def _whole(edid: Edid) -> Iterator[str]:
     elif not any(block.vendor(OUI_HDMI) for block in edid.cta):
         yield "it has no HDMI vendor block, so a camera sends DVI without HDMI's colours"
     found = offers(edid)
+    if not any(data.extended == VIDEO_CAPABILITY for block in edid.cta for data in block.data_blocks):
+        yield "it has no video capability block, so a camera may take the wrong range of levels"
     for ranges in edid.base.descriptors(TAG_RANGE)[:1]:
         yield from out_of_limits(RangeLimits.of(ranges), carried_timings(found))
     if not any(offer.timing and offer.timing.name in {"VIC 1", "DMT 0x04"} for offer in found):
         yield "it does not offer 640x480@60, which CTA-861 asks of every display"
+    yield from _sizes(edid)
+    if edid.cta and (native := edid.cta[0].flags & NATIVE) > len(edid.detailed):
+        yield f"it calls {native} timings native, and has {len(edid.detailed)}"
     if mixed := native_mix(edid):
         yield mixed
     for offer in found:

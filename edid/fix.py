@@ -12,6 +12,7 @@ from edid.base import (
     PREFERRED_FIRST,
     SRGB,
     SRGB_CHROMATICITY,
+    TAG_EMPTY,
     TAG_NAME,
     TAG_RANGE,
     TAG_STANDARD,
@@ -20,9 +21,22 @@ from edid.base import (
     DetailedTiming,
     Place,
     RangeLimits,
+    fits,
 )
 from edid.build import DEFAULT_NAME, limits_of
-from edid.check import DRIVER_BLOCKS, TEXT_TAGS, carried_timings, check, native_mix, out_of_limits
+from edid.check import (
+    DRIVER_BLOCKS,
+    RGB_SELECTABLE,
+    TEXT_TAGS,
+    carried_timings,
+    check,
+    input_known,
+    native_mix,
+    out_of_limits,
+    picture_mm,
+    scan_flags,
+    too_large,
+)
 from edid.cta import (
     AUDIO,
     EXTENDED,
@@ -88,6 +102,7 @@ def _mend(edid: Edid, work: _Work) -> Edid:
         _places,
         _coarse_modes,
         _features,
+        _sizes,
         _native,
         _limits,
     )
@@ -121,15 +136,24 @@ def _cta(block: CtaBlock, where: str, work: _Work) -> CtaBlock:
         work.note(f"{where}timing {offer.mode} left out ({offer.why_not})", bool(offer.why_not))
         if not offer.why_not:
             timings.append(timing)
-    flags = block.flags & ~AUDIO
-    work.note(f"{where}basic audio no longer offered", flags != block.flags)
+    flags = scan_flags(block)
+    work.note(f"{where}underscan bit set as the video capability block has it", flags != block.flags)
+    work.note(f"{where}basic audio no longer offered", bool(flags & AUDIO))
+    flags &= ~AUDIO
     if bool(flags & YCBCR_444) != bool(flags & YCBCR_422):
         flags |= YCBCR_444 | YCBCR_422
         work.done.append(f"{where}YCbCr 4:4:4 and 4:2:2 both taken")
     work.note(f"{where}bytes behind the last timing set to 0", any(block.padding))
     used = sum(1 + len(data.payload) for data in data_blocks) + 18 * len(timings)
+    revision = 3 if block.vendor(OUI_HDMI) else block.revision
+    work.note(f"{where}revision set to 3, as HDMI needs", revision != block.revision)
     return replace(
-        block, flags=flags, data_blocks=tuple(data_blocks), timings=tuple(timings), padding=bytes(123 - used)
+        block,
+        revision=revision,
+        flags=flags,
+        data_blocks=tuple(data_blocks),
+        timings=tuple(timings),
+        padding=bytes(123 - used),
     )
 
 
@@ -145,6 +169,9 @@ def _data_block(data: DataBlock, where: str, work: _Work) -> DataBlock | None:
     if data.extended == VIDEO_CAPABILITY and len(payload) > 2:
         payload = payload[:2]
         work.done.append(f"{where}length of the {name} set to 2")
+    if data.extended == VIDEO_CAPABILITY and len(payload) == 2 and not payload[1] & RGB_SELECTABLE:
+        payload = bytes((payload[0], payload[1] | RGB_SELECTABLE))
+        work.done.append(f"{where}quantization of RGB made selectable")
     if data.tag == VIDEO_BLOCK:
         payload = _videos(payload, where, work)
     elif data.extended in {Y420_VIDEO, Y420_MAP} or (data.oui == OUI_HDMI and hdmi_vics(data)):
@@ -183,14 +210,17 @@ def _places(edid: Edid, work: _Work) -> Edid:
         if not offer.why_not:
             timings.append(timing)
     if not timings:
-        carried = next((offer.timing for offer in offers(edid) if offer.timing and not offer.why_not), None)
+        able = (offer.timing for offer in offers(edid) if offer.timing and not offer.why_not)
+        carried = next((timing for timing in able if fits(timing)), None)
         if carried is None:
-            raise EdidError("cannot be mended: none of its modes is carried; make a new one with thinair edid build")
+            raise EdidError("cannot be mended: no mode can be preferred; make a new one with thinair edid build")
         timings = [DetailedTiming.of(carried)]
         work.done.append(f"block 0: {carried} made the preferred timing")
     kept: list[Descriptor] = []
     for place in base.places:
-        if isinstance(place, Descriptor) and place != EMPTY:
+        if isinstance(place, Descriptor) and (place.tag == 0 or TAG_EMPTY <= place.tag < 0xF7):
+            work.note("block 0: an empty or unknown descriptor written as an empty one", place != EMPTY)
+        elif isinstance(place, Descriptor):
             double = place.tag in {TAG_NAME, TAG_RANGE} and any(item.tag == place.tag for item in kept)
             work.note("block 0: a descriptor left out", double or place.tag in _UNTOLD)
             if not double and place.tag not in _UNTOLD:
@@ -253,21 +283,39 @@ def _features(edid: Edid, work: _Work) -> Edid:
     features = base.features | PREFERRED_FIRST if base.revision < 4 else base.features
     features = features | SRGB if base.chromaticity == SRGB_CHROMATICITY else features & ~SRGB
     work.note("block 0: preferred timing and colours signalled", features != base.features)
-    width = max(timing.width_mm for timing in base.timings)
-    height = max(timing.height_mm for timing in base.timings)
-    width_cm, height_cm = base.width_cm, base.height_cm
-    if width > width_cm * 10 + 9 or height > height_cm * 10 + 9:
-        width_cm, height_cm = min(255, round(width / 10)), min(255, round(height / 10))
-        work.done.append(f"block 0: size of the display set to {width_cm}x{height_cm} cm")
-    digital = base.video_input if base.video_input & DIGITAL else DIGITAL
+    digital = base.video_input if base.video_input & DIGITAL and input_known(base) else DIGITAL
     work.note("block 0: digital input signalled", digital != base.video_input)
-    mended: Base = replace(base, features=features, width_cm=width_cm, height_cm=height_cm, video_input=digital)
+    week = 0 if 54 < base.week < 255 else base.week
+    work.note("block 0: week that is in no year left out", week != base.week)
+    mended: Base = replace(base, week=week, features=features, video_input=digital)
     return replace(edid, base=mended)
+
+
+def _sizes(edid: Edid, work: _Work) -> Edid:
+    """The display gets the size of its pictures; where that is not known, no size is said."""
+    width, height = picture_mm(edid)
+    if not too_large(width, height, edid.base):
+        return edid
+    if 0 < width < 2560 and 0 < height < 2560:
+        base = replace(edid.base, width_cm=-(-width // 10), height_cm=-(-height // 10))
+        work.done.append(f"block 0: size of the display set to {base.width_cm}x{base.height_cm} cm")
+        return replace(edid, base=base)
+    work.done.append("sizes of pictures left out")
+    places = tuple(_sizeless(item) if isinstance(item, DetailedTiming) else item for item in edid.base.places)
+    blocks = tuple(
+        replace(block, timings=tuple(map(_sizeless, block.timings))) if isinstance(block, CtaBlock) else block
+        for block in edid.extensions
+    )
+    return Edid(replace(edid.base, places=places, width_cm=0, height_cm=0), blocks)
+
+
+def _sizeless(timing: DetailedTiming) -> DetailedTiming:
+    return replace(timing, width_mm=0, height_mm=0)
 
 
 def _native(edid: Edid, work: _Work) -> Edid:
     """Only the preferred timing stays native where several sizes are."""
-    if not native_mix(edid):
+    if not native_mix(edid) and not (edid.cta and edid.cta[0].flags & NATIVE > len(edid.detailed)):
         return edid
     work.done.append("block 1: only the preferred timing is called native")
     blocks: list[CtaBlock | OtherBlock] = []

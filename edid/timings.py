@@ -176,13 +176,17 @@ class Timing:
     @property
     def v_total(self) -> Fraction:
         """Lines of a frame; of a field, with its half line, where interlaced."""
-        blank = self.v_front + self.v_sync + self.v_back
-        return Fraction(self.height, 2) + blank + Fraction(1, 2) if self.interlaced else Fraction(self.height + blank)
+        return Fraction(self._half_lines, 2)
 
     @property
     def rate(self) -> Fraction:
         """Pictures per second, fields where interlaced."""
-        return Fraction(self.pixel_clock_hz) / (self.h_total * self.v_total)
+        return Fraction(2 * self.pixel_clock_hz, self.h_total * self._half_lines)
+
+    @property
+    def _half_lines(self) -> int:
+        blank = self.v_front + self.v_sync + self.v_back
+        return self.height + 2 * blank + 1 if self.interlaced else 2 * (self.height + blank)
 
     @property
     def line_hz(self) -> Fraction:
@@ -282,8 +286,7 @@ def find(width: int, height: int, rate: Fraction) -> Timing | None:
 def dmt(width: int, height: int, rate: int) -> Timing | None:
     """The DMT timing that a standard or established timing of this size and rate means: never the reduced-blanking one
     where both exist."""
-    same = [item for item in DMTS.values() if (item.width, item.height, round(item.rate)) == (width, height, rate)]
-    return max(same, key=lambda timing: timing.h_total, default=None)
+    return _DMT_MODES.get((width, height, rate))
 
 
 _SIZE = "size: the capture chip takes 640x350 to 1920x1200"
@@ -314,6 +317,11 @@ def _timing(row: str, name: str) -> Timing:
 
 VICS = {int(row.split()[0]): _timing(row, f"VIC {row.split()[0]}") for row in _CTA.strip().splitlines()}
 DMTS = {int(row[:2], 16): _timing(row, f"DMT 0x{row[:2]}") for row in _DMT.strip().splitlines()}
+# The widest last, so that it stays where a mode comes with reduced blanking too.
+_DMT_MODES = {
+    (timing.width, timing.height, round(timing.rate)): timing
+    for timing in sorted(DMTS.values(), key=lambda timing: timing.h_total)
+}
 _OTHER_VICS = {
     int(vic): item.split()[0] for item in _NOT_TAKEN.replace("\n", " ").split(";") for vic in item.split()[1].split(",")
 }

@@ -1,0 +1,350 @@
+"""edid: what is in it, what is wrong with it, what is mended and built."""
+
+from __future__ import annotations
+
+import random
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+import edid
+from edid import show
+from edid.base import DetailedTiming, RangeLimits, checksum, fits
+from edid.build import mode
+from edid.cta import EXTENSION_COUNT, DataBlock
+from edid.parse import offers
+from edid.text import to_hex
+from edid.timings import DMTS, VICS, Timing, find, refusal
+from link.errors import Exit
+from thinair.cli import main
+
+pytestmark = pytest.mark.quick
+
+ORIGIN = (Path(__file__).parents[1] / "fixtures" / "origin-edid.txt").read_bytes()
+WISHES = (
+    "1280x720@60",
+    "1920x1080@30,1280x720@60",
+    "1280x720@60000/1001,1920x1080@24000/1001",
+    "640x480@60",
+    "720x576@50",
+    "1024x768@60",
+    "1024x768@60,800x600@75,848x480@60",
+    "1680x720@30,1280x720@48",
+)
+
+
+def origin() -> bytes:
+    return edid.read(ORIGIN)
+
+
+def built(wish: str, name: str = "thinair") -> bytes:
+    modes = []
+    for text in wish.split(","):
+        width, height, rate = re.split("[x@]", text)
+        modes.append(mode(int(width), int(height), Fraction(rate)))
+    return edid.build(modes, name)
+
+
+def valid() -> list[bytes]:
+    return [*(edid.preset(name) for name in edid.PRESETS), *(built(wish) for wish in WISHES), edid.fix(origin())[0]]
+
+
+def sealed(data: bytes | bytearray) -> bytes:
+    """With right checksums."""
+    blocks = (data[at : at + 128] for at in range(0, len(data), 128))
+    return b"".join(bytes(block[:127]) + bytes((checksum(bytes(block)),)) for block in blocks)
+
+
+def test_the_origins_faults_are_named() -> None:
+    said = "\n".join(edid.check(origin()))
+    for words in (
+        "block 0: the checksum is 0x00, it should be 0x4f",
+        "block 1: the checksum is 0x00, it should be 0x28",
+        "its header 0xE3 should be 0xE2",
+        "the range limits say 59 to 61 Hz, the modes have rates of 24 to 60 Hz",
+        "1440x480i@59.94, which is not carried: interlaced",
+        "it offers audio",
+        "VIC 31 offers 1920x1080@50, which is not carried",
+    ):
+        assert words in said
+
+
+def test_the_origins_file_is_mended_and_keeps_what_is_carried() -> None:
+    mended, done = edid.fix(origin())
+    assert edid.check(mended) == []
+    was, now = edid.parse(origin()), edid.parse(mended)
+    assert now.base.name == was.base.name == "Toshiba-H2C"
+    assert (now.base.manufacturer, now.base.serial) == (was.base.manufacturer, was.base.serial)
+    carried = [offer.mode for offer in offers(was) if not offer.why_not]
+    assert [offer.mode for offer in offers(now)] == carried
+    assert len(done) >= 9
+
+
+def test_what_has_no_fault_is_not_touched_by_fix() -> None:
+    for data in valid():
+        assert edid.fix(data) == (data, [])
+
+
+def test_a_valid_edid_builds_the_same_bytes_again() -> None:
+    for data in valid():
+        assert edid.parse(data).to_bytes() == data
+    assert edid.parse(origin()).to_bytes() == sealed(origin())
+
+
+def test_random_content_behind_a_valid_frame_builds_the_same_bytes_again() -> None:
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    read = 0
+    for _ in range(2000):
+        data = bytearray(dice.choice(valid_cached()))
+        for at in range(20, 126):
+            data[at] = dice.randrange(256)
+        extension = bytearray(dice.randbytes(128))
+        extension[0] = dice.choice((2, 2, 2, 0x70, dice.randrange(256)))
+        extension[1:3] = bytes((3, dice.choice((0, 4, dice.randrange(4, 128)))))
+        whole = sealed(data[:128] + extension)
+        assert edid.parse(whole).to_bytes() == whole
+        read += 1
+    assert read == 2000
+
+
+_valid: list[bytes] = []
+
+
+def valid_cached() -> list[bytes]:
+    if not _valid:
+        _valid.extend(valid())
+    return _valid
+
+
+def test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_sentence() -> None:
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    pool = [origin(), *valid_cached()]
+    refused, read, mended = set(), 0, 0
+    for number in range(10_000):
+        data = mutated(dice, pool) if number % 10 else dice.randbytes(dice.choice((0, 1, 127, 128, 256, 384)))
+        try:
+            parsed = edid.parse(data)
+            edid.check(data)
+            if number % 4 == 1:
+                assert show.show(parsed)
+                assert show.explain(parsed)
+            if number % 4 == 2:
+                better, _ = edid.fix(data)
+                assert edid.check(better) == []
+                mended += 1
+            read += 1
+        except edid.EdidError as error:
+            refused.add(str(error))
+    assert read > 5000
+    assert mended > 500
+    assert len(refused) > 5
+    assert [said for said in refused if not re.fullmatch(r"[^\n]{10,200}", said)] == []
+
+
+def mutated(dice: random.Random, pool: list[bytes]) -> bytes:
+    data = bytearray(dice.choice(pool))
+    for _ in range(dice.choice((1, 2, 8, 40))):
+        at = dice.randrange(8 if dice.random() < 0.95 else 0, len(data))
+        data[at] = dice.choice((0, 255, data[at] ^ 1 << dice.randrange(8), dice.randrange(256)))
+    cut = dice.random()
+    if cut < 0.05:
+        return bytes(data[: dice.randrange(len(data))])
+    if cut < 0.1:
+        return bytes(data) + bytes(data[128:]) * dice.choice((1, 7, 300))
+    return sealed(data) if cut < 0.6 else bytes(data)
+
+
+def test_random_text_is_read_or_refused_with_a_sentence() -> None:
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    dice = random.Random(seed)
+    refused = set()
+    for _ in range(2000):
+        text = bytearray(to_hex(origin()).encode())
+        for _ in range(dice.choice((0, 1, 5))):
+            text[dice.randrange(len(text))] = dice.choice(b"0aFxX:;,. \n\x00\xff")
+        try:
+            edid.parse(edid.read(bytes(text)))
+        except edid.EdidError as error:
+            refused.add(str(error))
+    assert len(refused) > 3
+    assert [said for said in refused if "\n" in said] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the file is empty"),
+        (b" \n", "the file is empty"),
+        (b"\x00" * (1 << 20) + b"1", "too long"),
+        (b"\xff\xd8\xff\xe0 picture", "neither text"),
+        (b"root:x:0:0", "line 1 is no hex text: it has 'r'"),
+        (b"00 ff f", "half a byte"),
+        (b"00000000: 00ff ffff  ....\n00000010: ffff  ..\n", "line 2 does not go on"),
+    ],
+)
+def test_what_is_no_edid_is_refused_by_name(content: bytes, said: str) -> None:
+    with pytest.raises(edid.EdidError, match=re.escape(said)):
+        edid.read(content)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (bytes(130), "130 bytes"),
+        (bytes(128), "does not begin with"),
+        (bytes(128 * 257), "at most 256 blocks"),
+        (origin()[:18] + b"\x02" + origin()[19:], "version 2.3"),
+        (origin()[:130] + b"\x02" + origin()[131:], "block 1: its timings begin at byte 2"),
+    ],
+)
+def test_bytes_that_are_no_edid_are_refused_by_name(data: bytes, said: str) -> None:
+    with pytest.raises(edid.EdidError, match=said):
+        edid.parse(data)
+
+
+def test_unknown_blocks_are_kept_byte_for_byte() -> None:
+    seed = 5
+    strange = random.Random(seed).randbytes(127)
+    data = bytearray(edid.preset("everything") + b"\x99" + strange)
+    data[126] = 2
+    data = bytearray(sealed(data))
+    assert edid.parse(bytes(data)).to_bytes() == bytes(data)
+    assert "tag 0x99, kept as it is" in show.show(edid.parse(bytes(data)))
+    assert edid.check(bytes(data)) == []
+
+
+def test_an_extension_count_that_is_not_true_is_a_fault() -> None:
+    data = bytearray(edid.preset("low-latency"))
+    data[126] = 3
+    assert edid.check(sealed(data)) == ["it claims 3 extension blocks, and has 1"]
+    override = DataBlock.of(7, bytes((EXTENSION_COUNT, 1)))
+    assert override.extended == EXTENSION_COUNT
+
+
+def test_more_blocks_than_the_driver_takes_are_a_fault() -> None:
+    data = bytearray(edid.preset("low-latency") + (b"\x99" + bytes(127)) * 7)
+    data[126] = 8
+    assert edid.check(sealed(data)) == ["it has 9 blocks, and the capture chip's driver takes 8"]
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ("1920x1080@60", "3 CSI-2 lanes"),
+        ("1920x1080@50", "408,000 macroblocks/s"),
+        ("3840x2160@30", "no mode of CTA-861 or DMT"),
+        ("1234x700@60", "no mode of CTA-861 or DMT"),
+        ("1280x720@24", "cannot be the preferred mode"),
+    ],
+)
+def test_a_mode_that_is_not_carried_is_refused_with_the_reason(wish: str, said: str) -> None:
+    with pytest.raises(edid.ModeError, match=said):
+        built(wish)
+
+
+@pytest.mark.parametrize("name", ["", "fourteen chars", "naïve", "a\nb", " x"])
+def test_a_name_that_does_not_fit_is_refused(name: str) -> None:
+    with pytest.raises(edid.ModeError, match="1 to 13 letters"):
+        built("1280x720@60", name)
+
+
+def test_what_is_built_prefers_the_first_mode_and_offers_no_audio() -> None:
+    for data in valid()[:-1]:
+        found = offers(edid.parse(data))
+        assert not any(offer.why_not for offer in found)
+        assert not edid.parse(data).cta[0].flags & 0x40
+    first = offers(edid.parse(built("1920x1080@25,1280x720@60", "CAM 1")))[0]
+    assert (first.mode, first.by) == ("1920x1080@25", "DTD 1")
+
+
+def test_lanes_levels_and_latency_are_those_of_the_chips_papers() -> None:
+    lanes = {4: (1, 2), 19: (1, 2), 32: (1, 2), 33: (1, 2), 34: (2, 2), 31: (2, 3), 16: (3, 4)}
+    for vic, (fast, slow) in lanes.items():
+        assert VICS[vic].lanes(972_000_000) == fast
+        assert VICS[vic].lanes(594_000_000) == slow
+    assert VICS[31].lanes(972_000_000, 24) == 3
+    assert [VICS[vic].macroblocks_s for vic in (4, 34)] == [216_000, 244_800]
+    assert [round(VICS[vic].latency_us / 1000) for vic in (4, 34)] == [31, 67]
+    assert refusal(VICS[34]) == "" != refusal(VICS[31])
+
+
+def test_a_rate_of_1000_over_1001_gives_the_clock_that_belongs_to_it() -> None:
+    slow = find(1280, 720, Fraction(60000, 1001))
+    assert slow is not None
+    assert abs(slow.pixel_clock_hz - 74_175_824) <= 1
+    assert str(slow) == "1280x720@59.94"
+
+
+def test_a_timing_goes_through_its_eighteen_bytes() -> None:
+    seen = 0
+    for timing in filter(fits, (*VICS.values(), *DMTS.values())):
+        seen += 1
+        again = DetailedTiming.parse(DetailedTiming.of(timing).to_bytes()).timing
+        want = (timing.h_total, timing.v_total, timing.h_front, timing.v_sync, timing.h_positive, timing.v_positive)
+        assert want == (again.h_total, again.v_total, again.h_front, again.v_sync, again.h_positive, again.v_positive)
+        assert abs(again.pixel_clock_hz - timing.pixel_clock_hz) <= 5000
+    assert seen > 90
+    assert not fits(VICS[60])
+
+
+def test_range_limits_go_through_their_descriptor() -> None:
+    limits = RangeLimits(23, 61, 15, 68, 150)
+    assert RangeLimits.of(limits.descriptor()) == limits
+
+
+def test_explain_says_each_mode_once_and_why_it_is_not_carried() -> None:
+    text = show.explain(edid.parse(origin()))
+    assert len(re.findall(r"^1280x720@60 ", text, re.MULTILINE)) == 1
+    row = next(line for line in text.splitlines() if line.startswith("1920x1080@30"))
+    assert re.split(r"\s{2,}", row)[1:9] == ["74.25", "2 / 2", "244,800", "99.6 %", "46.9 %", "33.3 ms", "67 ms", "yes"]
+    assert "1920x1080@50: 408,000 macroblocks/s: the encoder does 245,760" in text
+
+
+def test_impossible_timings_are_said_so() -> None:
+    data = bytearray(edid.preset("low-latency"))
+    data[54 + 3] = data[54 + 4] = 0  # no blanking
+    assert any("impossible" in fault for fault in edid.check(sealed(data)))
+    assert isinstance(VICS[4], Timing)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["show", "/no/edid.txt"], Exit.FILE, "cannot read /no/edid.txt"),
+        (["check", "/usr"], Exit.FILE, "cannot read /usr"),
+        (["fix", __file__], Exit.FILE, "neither text nor"),
+        (["build", "--output", "/no/edid.txt"], Exit.FILE, "cannot write /no/edid.txt"),
+        (["build", "--modes", "1080p"], Exit.USAGE, "1920x1080@25"),
+        (["build", "--modes", "1920x1080@60"], Exit.USAGE, "3 CSI-2 lanes"),
+        (["build", "--name", "a name that is long"], Exit.USAGE, "1 to 13 letters"),
+    ],
+)
+def test_a_mistake_at_the_command_ends_in_one_line_and_its_exit_code(
+    words: list[str], code: Exit, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["edid", *words]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_the_command_builds_checks_and_mends_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made, mended, old = tmp_path / "made.bin", tmp_path / "mended.txt", tmp_path / "old.txt"
+    old.write_bytes(ORIGIN)
+    modes = "1280x720@60,1920x1080@30"
+    assert main(["edid", "build", "--modes", modes, "--name", "CAM 1", "--binary", "--output", str(made)]) == Exit.OK
+    assert made.read_bytes() == built(modes, "CAM 1")
+    assert main(["edid", "check", str(made)]) == Exit.OK
+    assert main(["edid", "check", str(old)]) == Exit.FAULTS
+    assert main(["edid", "fix", str(old), "--output", str(mended)]) == Exit.OK
+    assert edid.read(mended.read_bytes()) == edid.fix(origin())[0]
+    capsys.readouterr()
+    assert main(["edid", "explain", str(mended)]) == Exit.OK
+    assert "1920x1080@30" in capsys.readouterr().out
