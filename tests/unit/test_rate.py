@@ -47,15 +47,36 @@ def test_the_true_rate_is_found_where_the_driver_says_the_next_whole_one(rate: F
 
 @pytest.mark.parametrize("rate", RATES)
 def test_two_milliseconds_of_jitter_and_lost_pictures_do_not_mislead_it(rate: Fraction) -> None:
-    for seed in range(30):
+    for seed in range(8):
         meter = RateMeter(Fraction(round(rate)))
         said = feed(meter, rate, 20 * WINDOWS, jitter_us=2000, lost=0.2, seed=seed)
         assert said == ([] if rate.denominator == 1 else [rate]), f"seed {seed}"
 
 
+@pytest.mark.parametrize("rate", [Fraction(30), Fraction(60000, 1001)])
+def test_a_machine_that_stamps_ten_milliseconds_late_now_and_then_is_never_misread(rate: Fraction) -> None:
+    for seed in range(8):
+        meter = RateMeter(Fraction(round(rate)))
+        said = feed(meter, rate, 3000, jitter_us=10_000, lost=0.3, seed=seed)
+        assert said == ([] if rate.denominator == 1 else [rate]), f"seed {seed}"
+
+
+def test_stamps_of_pure_noise_say_nothing() -> None:
+    for seed in range(4):
+        assert feed(RateMeter(Fraction(60)), Fraction(60000, 1001), 5000, jitter_us=200_000, seed=seed) == [], (
+            f"seed {seed}"
+        )
+
+
 def test_gaps_of_the_sequence_are_pictures_that_passed() -> None:
     meter = RateMeter(Fraction(60))
     said = [meter.add(number, number * 1_001_000_000 // 60_000 // 1) for number in range(0, 400, 3)]
+    assert [rate for rate in said if rate] == [Fraction(60000, 1001)]
+
+
+def test_a_number_given_twice_counts_once() -> None:
+    meter = RateMeter(Fraction(60))
+    said = [meter.add(number // 2, number // 2 * 1_001_000_000 // 60_000) for number in range(2 * WINDOWS)]
     assert [rate for rate in said if rate] == [Fraction(60000, 1001)]
 
 
