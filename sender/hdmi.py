@@ -153,8 +153,9 @@ class HdmiMachine:
         self._step(HdmiInput.SAME if mode == self.mode else HdmiInput.FOUND, now_us)
 
     def failed(self, now_us: int, why: str) -> None:
-        """The capture could not be started, or broke down; it is closed."""
+        """The capture could not be started, or broke down; it is closed. The device is asked: it may be gone."""
         self.running = False
+        self._ask_again(now_us)
         if Action.START not in self._actions:  # else that was the capture before, and the next is on its way
             self._step(HdmiInput.FAILED, now_us, why)
 

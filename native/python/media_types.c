@@ -35,17 +35,17 @@ static int complete(const ta_media *m, PyObject *entities, PyObject *interfaces)
 }
 
 static PyObject *media_topology(PyObject *Py_UNUSED(module), PyObject *args) {
-    PyObject *path, *result = NULL;
-    const char *text;
-    if (!PyArg_ParseTuple(args, "U:media_topology", &path) || !(text = PyUnicode_AsUTF8AndSize(path, NULL)))
+    PyObject *result = NULL;
+    const char *path;
+    if (!PyArg_ParseTuple(args, "s:media_topology", &path))
         return NULL;
     ta_media m;
     ta_status status;
     Py_BEGIN_ALLOW_THREADS
-    status = ta_media_read(&m, text);
+    status = ta_media_read(&m, path);
     Py_END_ALLOW_THREADS
     if (status != TA_OK)
-        return ta_py_raise(status, text);
+        return ta_py_raise(status, path);
     PyObject *entities = dicts(m.entities, m.counts.num_entities, sizeof *m.entities, entity_fields);
     PyObject *interfaces = dicts(m.interfaces, m.counts.num_interfaces, sizeof *m.interfaces, interface_fields);
     PyObject *pads = dicts(m.pads, m.counts.num_pads, sizeof *m.pads, pad_fields);
@@ -61,15 +61,13 @@ static PyObject *media_topology(PyObject *Py_UNUSED(module), PyObject *args) {
 }
 
 static PyObject *media_set_link(PyObject *Py_UNUSED(module), PyObject *args) {
-    PyObject *path;
-    const char *text;
+    const char *path;
     uint32_t source[2], sink[2];
     int enabled = 1;
-    if (!PyArg_ParseTuple(args, "U(II)(II)|p:media_set_link", &path, &source[0], &source[1], &sink[0], &sink[1], &enabled) ||
-        !(text = PyUnicode_AsUTF8AndSize(path, NULL)))
+    if (!PyArg_ParseTuple(args, "s(II)(II)|p:media_set_link", &path, &source[0], &source[1], &sink[0], &sink[1], &enabled))
         return NULL;
-    if (ta_media_set_link(text, source, sink, enabled) != TA_OK)
-        return ta_py_raise(TA_ESYS, text);
+    if (ta_media_set_link(path, source, sink, enabled) != TA_OK)
+        return ta_py_raise(TA_ESYS, path);
     Py_RETURN_NONE;
 }
 

@@ -111,21 +111,20 @@ static bool another(PyObject *object, unsigned long request, void *argument, PyO
 
 static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"path", NULL};
-    PyObject *path;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "U", names, &path))
+    const char *path;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s", names, &path))
         return NULL;
-    const char *text = PyUnicode_AsUTF8AndSize(path, NULL);
-    DeviceObject *self = text ? (DeviceObject *)PyType_GenericAlloc(type, 0) : NULL;
-    if (!self)
+    DeviceObject *self = (DeviceObject *)PyType_GenericAlloc(type, 0);
+    if (!self || !(self->path = PyUnicode_FromString(path)) || !(self->name = PyUnicode_AsUTF8AndSize(self->path, NULL))) {
+        Py_XDECREF(self);
         return NULL;
-    self->path = Py_NewRef(path);
-    self->name = text;
+    }
     ta_status status;
     Py_BEGIN_ALLOW_THREADS
-    status = ta_v4l2_open(&self->device, text);
+    status = ta_v4l2_open(&self->device, self->name);
     Py_END_ALLOW_THREADS
     if (status != TA_OK) {
-        ta_py_raise(status, text);
+        ta_py_raise(status, self->name);
         Py_CLEAR(self);
     }
     return (PyObject *)self;
