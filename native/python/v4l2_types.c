@@ -116,7 +116,7 @@ static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         return NULL;
     DeviceObject *self = (DeviceObject *)PyType_GenericAlloc(type, 0);
     if (!self || !(self->path = PyUnicode_FromString(path)) || !(self->name = PyUnicode_AsUTF8AndSize(self->path, NULL))) {
-        Py_XDECREF(self);
+        Py_XDECREF((PyObject *)self);
         return NULL;
     }
     ta_status status;
