@@ -415,9 +415,9 @@ class Player:
         return self._screen.showing
 
     def absence(self) -> str:
-        """Why there is no picture, with its age; "" where there is one."""
+        """What the camera lacks, with its age; "" where it lacks nothing or its sender is not there to say it."""
         state = self._screen.absence()
-        return "" if state is None else state.words(now_us())
+        return "" if state is None or self._screen.state else state.words(now_us())
 
     def report(self) -> dict[str, Any]:
         showing, media = self.showing(), self.description
