@@ -213,7 +213,7 @@ class SenderConfig:
         ),
     ] = None  # a clip keeps its own rate
     bitrate_bps: Annotated[int, Option("of the stream", parse_bitrate, "8M", (str, int), "bitrate")] = 8_000_000
-    encoder: Annotated[str, _choice("which encoder", "x264")] = "x264"
+    encoder: Annotated[str, _choice("which encoder", "auto", "x264", "v4l2m2m", "mmal")] = "auto"
     preset: Annotated[str, _choice("x264's; slower ones look better and come later", *_PRESETS)] = "ultrafast"
     encoder_threads: Annotated[int, _whole("slices encoded at once", 1, 16)] = 2
     key_interval_s: Annotated[

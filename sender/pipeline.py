@@ -59,9 +59,15 @@ class Pipeline(Protocol):
 
 def open_pipeline(config: SenderConfig, tx: Tx, hooks: Hooks) -> Pipeline:
     """An opened pipeline. Raises DeviceError, ConfigError, FileError."""
-    from sender.software import SoftwarePipeline
+    pipeline: Pipeline | None = None
+    if config.source.partition(":")[0] == "hdmi":
+        from sender.chain import open_hardware
 
-    pipeline: Pipeline = SoftwarePipeline(config, tx, hooks)
+        pipeline = open_hardware(config, tx, hooks)
+    if pipeline is None:
+        from sender.software import SoftwarePipeline
+
+        pipeline = SoftwarePipeline(config, tx, hooks)
     try:
         pipeline.open()
     except BaseException:

@@ -22,6 +22,11 @@ COLUMNS = (
 )  # fmt: skip
 
 
+# As Chain.records() gives them: frame id, driver's sequence; capture, dequeue, encode in, encode out in µs; bytes,
+# packets, pictures skipped before, key, Tx.sent().
+ChainRecord = tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]
+
+
 class FrameLog:
     """CSV of frames; send stamps are empty where pacing held packets back when the row was written."""
 
@@ -61,6 +66,13 @@ class FrameLog:
         first_us, last_us = (sent[1], sent[2]) if sent is not None and sent[0] == frame_id else ("", "")
         stamps = (picture.capture_us, picture.dequeue_us, unit.encode_in_us, unit.encode_out_us, first_us, last_us)
         self._rows.writerow((frame_id, picture.seq, *stamps, size, packets, int(unit.key), picture.skipped))
+
+    def add_record(self, record: ChainRecord) -> None:
+        if self._rows is None:
+            return
+        frame_id, sequence, *stamps, size, packets, skipped, key, sent = record
+        first_us, last_us = (sent[1], sent[2]) if sent is not None and sent[0] == frame_id else ("", "")
+        self._rows.writerow((frame_id, sequence, *stamps, first_us, last_us, size, packets, int(key), skipped))
 
 
 def write_report(path: Path, service: Service, pipeline: Pipeline) -> None:

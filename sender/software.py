@@ -49,7 +49,7 @@ class SoftwarePipeline:
 
     def open(self) -> None:
         config = self._config
-        self._source = open_source(config.source, config.mode, visual_code=config.visual_code)
+        self._source = open_source(config.source, config.mode, visual_code=config.visual_code, edid=config.edid)
         if self._source.name != "hdmi":  # which says its mode when the camera has said it
             self._open_encoder(self._source.mode, self._source.colour)
             self._hooks.mode(self._source.mode)
@@ -158,12 +158,18 @@ class SoftwarePipeline:
         key_interval_s = longest_s if self._plain is None else min(longest_s, _PLAIN_KEY_INTERVAL_S)
         encoder = open_encoder(
             EncoderConfig(mode, self._bitrate_bps, int(key_interval_s * 1e6), colour),
+            choice=config.encoder,
             preset=config.preset,
             threads=config.encoder_threads,
+            say=self._note,
         )
         self._encoder, self._sdp_due = encoder, config.sdp is not None
         encoder.set_bitrate(self._bitrate_bps)  # which may have changed meanwhile
         return encoder
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
 
     def _close_encoder(self) -> None:
         if self._encoder is not None:
@@ -172,6 +178,9 @@ class SoftwarePipeline:
 
     def _one(self, encoder: Encoder, picture: Picture) -> None:
         unit = encoder.encode(picture)
+        if not unit.data:
+            self.counts.skipped += 1
+            return
         if unit.key:
             self._hooks.key_frame(unit.encode_out_us)
         data = memoryview(rewrite_au(unit.data) if unit.key else unit.data)

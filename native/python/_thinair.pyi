@@ -366,6 +366,8 @@ class Chain:
     ) -> list[tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]]:
         """Since the last call, oldest first: (frame id, driver's sequence, capture, dequeue, encode in, encode out in µs,
         bytes, packets, pictures skipped before, key, Tx.sent())."""
+    def headers(self) -> bytes:
+        """The encoder's parameter sets, Annex B; empty before its first key frame."""
     def stop(self) -> bool:
         """Ends the thread, which closes both devices. False: a device does not return from a call."""
 

@@ -422,6 +422,12 @@ static PyObject *chain_records(PyObject *object, PyObject *Py_UNUSED(none)) {
     return list;
 }
 
+static PyObject *chain_headers(PyObject *object, PyObject *Py_UNUSED(none)) {
+    uint8_t headers[TA_MAX_HEADERS];
+    const size_t size = ta_chain_headers(chain_of(object), headers);
+    return PyBytes_FromStringAndSize((const char *)headers, (Py_ssize_t)size);
+}
+
 static PyObject *chain_stop(PyObject *object, PyObject *Py_UNUSED(none)) {
     bool ended;
     Py_BEGIN_ALLOW_THREADS
@@ -450,6 +456,7 @@ static PyMethodDef chain_methods[] = {
     {"state", chain_state, METH_NOARGS, "(state, reason, failed part); empties the eventfd."},
     {"stats", chain_stats, METH_NOARGS, NULL},
     {"records", chain_records, METH_NOARGS, NULL},
+    {"headers", chain_headers, METH_NOARGS, NULL},
     {"stop", chain_stop, METH_NOARGS, NULL},
     {0},
 };

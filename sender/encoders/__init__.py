@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from link.errors import DeviceError
 from sender.encoders.base import AccessUnitOut, Encoder, EncoderConfig
 
 __all__ = ["AccessUnitOut", "Encoder", "EncoderConfig", "open_encoder"]
 
 
-def open_encoder(config: EncoderConfig, *, preset: str = "ultrafast", threads: int = 2) -> Encoder:
-    """An opened encoder. Raises DeviceError where it is missing or refuses the mode."""
+def open_encoder(
+    config: EncoderConfig,
+    *,
+    choice: str = "x264",
+    preset: str = "ultrafast",
+    threads: int = 2,
+    say: Callable[[str], None] = lambda text: None,
+) -> Encoder:
+    """An opened encoder. `choice`: x264, v4l2m2m, mmal, or auto: the first of v4l2m2m, mmal, x264 that opens, and `say`
+    is told why. Raises DeviceError where it is missing or refuses the mode."""
+    if choice == "x264":
+        return _open_x264(config, preset, threads)
+    from sender.encoders.hardware import KINDS, Hardware
+
+    reasons = []
+    for name in KINDS if choice == "auto" else (choice,):
+        hardware = Hardware(name, config)
+        try:
+            hardware.open()
+        except DeviceError as error:
+            if choice != "auto":
+                raise
+            reasons.append(str(error))
+        else:
+            if choice == "auto":
+                say("; ".join([f"encoder {name}", *reasons]))
+            return hardware
+    encoder = _open_x264(config, preset, threads)
+    say("; ".join(["encoder x264", *reasons]))
+    return encoder
+
+
+def _open_x264(config: EncoderConfig, preset: str, threads: int) -> Encoder:
     try:
         from sender.encoders.x264 import X264
 

@@ -18,7 +18,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True)
 class AccessUnitOut:
-    data: bytes  # Annex B, parameter sets before each key frame
+    data: bytes  # Annex B, parameter sets before each key frame; empty: the rate control left the picture out
     key: bool
     encode_in_us: int
     encode_out_us: int

@@ -63,6 +63,8 @@ void ta_chain_set_bitrate(ta_chain *chain, uint32_t bitrate_bps);
 ta_chain_state ta_chain_state_get(ta_chain *chain, char reason[TA_REASON_MAX], ta_chain_part *failed);
 void ta_chain_stats_get(ta_chain *chain, ta_chain_stats *out);
 size_t ta_chain_records(ta_chain *chain, ta_chain_record *out, size_t capacity); /* oldest first */
+/* The encoder's parameter sets, Annex B; 0 before its first key frame. */
+size_t ta_chain_headers(ta_chain *chain, uint8_t out[TA_MAX_HEADERS]);
 const ta_capture_format *ta_chain_format(const ta_chain *chain);
 const char *ta_chain_note(const ta_chain *chain, size_t index); /* the encoder's and the thread's; NULL past the last */
 int ta_chain_eventfd(const ta_chain *chain);                    /* readable at each change of state and each key frame */

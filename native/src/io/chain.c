@@ -66,6 +66,7 @@ struct ta_chain {
     ta_chain_part failed;
     char reason[TA_REASON_MAX];
     ta_chain_stats stats;
+    ta_headers told_headers;
     ta_chain_record *records;
     size_t record_head, record_count;
     bool ended, abandoned;
@@ -105,6 +106,8 @@ static void record(ta_chain *c, const ta_chain_record *r) {
         c->now.records_lost++;
     }
     c->records[(c->record_head + c->record_count++) % TA_CHAIN_RECORDS] = *r;
+    if (r->key)
+        c->told_headers = c->headers;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -521,6 +524,14 @@ size_t ta_chain_records(ta_chain *c, ta_chain_record *out, size_t capacity) {
     }
     pthread_mutex_unlock(&c->lock);
     return n;
+}
+
+size_t ta_chain_headers(ta_chain *c, uint8_t out[TA_MAX_HEADERS]) {
+    pthread_mutex_lock(&c->lock);
+    const size_t size = c->told_headers.size;
+    memcpy(out, c->told_headers.data, size);
+    pthread_mutex_unlock(&c->lock);
+    return size;
 }
 
 const ta_capture_format *ta_chain_format(const ta_chain *c) { return &c->format; }

@@ -1,0 +1,269 @@
+"""The pipeline in hardware: the HDMI port watched from Python, all between camera and packets in one C thread."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from link.config import Mode, SenderConfig, split_plain_output
+from link.errors import DeviceError, FileError
+from link.native import Chain, Tx, now_us
+from sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware, key_interval_pictures
+from sender.hdmi_port import Port, Start, Stop, port_of
+from sender.pipeline import Counts, Hooks
+from sender.rate import RateMeter
+from sender.report import ChainRecord, FrameLog
+from sender.sdp import describe_stream
+
+FOURCCS = ("UYVY", "YUYV", "NV12")  # what the encoders take as it is, the best first
+_IDLE_US = 500_000
+_LOOK_US = 250_000
+_PLAIN_KEY_INTERVAL_S = 1.0
+_NTP_EPOCH_S = 2_208_988_800  # RFC 5905: from 1900 to 1970
+_TRIAL = Mode(1280, 720, Fraction(60))
+# Of the Raspberry Pi's encoder, as ITU-T H.264 table A-1 has them for level 4.0.
+_MACROBLOCKS, _MACROBLOCKS_S = 8192, 245_760
+
+
+class Chained(Protocol):
+    """What Chain offers."""
+
+    eventfd: int
+    notes: list[str]
+
+    def allow(self, allowed: bool, /) -> None: ...
+    def request_key_frame(self) -> None: ...
+    def set_bitrate(self, bitrate_bps: int, /) -> None: ...
+    def state(self) -> tuple[str, str, str]: ...
+    def stats(self) -> dict[str, int]: ...
+    def records(self) -> list[ChainRecord]: ...
+    def headers(self) -> bytes: ...
+    def stop(self) -> bool: ...
+
+
+def limit(mode: Mode) -> str:
+    """Why the Pi's encoder cannot carry a mode; empty where it can."""
+    picture = -(-mode.width // 16) * -(-mode.height // 16)
+    if picture > _MACROBLOCKS or picture * mode.rate > _MACROBLOCKS_S:
+        return f"the encoder takes {_MACROBLOCKS_S} macroblocks/s, not {int(picture * mode.rate)}"
+    return ""
+
+
+def choose_hardware(choice: str, say: Callable[[str], None]) -> str:
+    """The encoder for a camera's pictures by name, or "" where software has to do it; `auto` says why. Raises
+    DeviceError where the one asked for is missing."""
+    names = tuple(KINDS) if choice == "auto" else (choice,)
+    name, why = find_hardware(_TRIAL, FOURCCS, names)
+    if choice != "auto":
+        if not name:
+            raise DeviceError(why)
+    else:
+        say(f"encoder {name}" if name else f"encoder x264: {why}")
+    return name
+
+
+class ChainPipeline:
+    """See Pipeline. Source hdmi and the encoder `name`. What breaks down while in use is the port's to try again."""
+
+    def __init__(
+        self,
+        config: SenderConfig,
+        tx: Tx,
+        hooks: Hooks,
+        name: str,
+        *,
+        port: Port | None = None,
+        coded: str = "H264",
+        open_chain: Callable[..., Chained] = Chain,
+    ) -> None:
+        """`coded`: another format than H.264 goes out as opaque bytes, for trials."""
+        self.counts = Counts()
+        self.notes: list[str] = []
+        self._config = config
+        self._tx = tx
+        self._hooks = hooks
+        self._name = name
+        self._coded = coded
+        self._open_chain = open_chain
+        self._port = port if port is not None else port_of(config, fourccs=FOURCCS, limit=limit)
+        self._plain = split_plain_output(config.plain) if config.plain is not None else None
+        self._chain: Chained | None = None
+        self._mode: Mode | None = None
+        self._meter: RateMeter | None = None
+        self._before = Counts()  # of the chains before this one
+        self._frame_id = 0
+        self._bitrate_bps = clamp_bitrate(config.bitrate_bps)
+        self._allowed = False
+        self._lock = threading.Lock()  # allow() and set_bitrate() against a chain that begins
+        self._log = FrameLog(config.frames)
+        self._sdp_due = False
+        self._drain_us = 0
+        self._keys = 0
+
+    def open(self) -> None:
+        self._port.open()
+        self.notes += self._port.notes
+
+    def run(self, stop: threading.Event) -> None:
+        with self._log:
+            while not stop.is_set():
+                chain = self._chain
+                events = self._port.poll(self._look_us(), chain.eventfd if chain is not None else -1)
+                for event in events:
+                    if isinstance(event, Start):
+                        self._start(event)
+                    elif isinstance(event, Stop):
+                        self._let_go()
+                    else:
+                        self._hooks.state(event.state)
+                self._watch()
+            self._let_go()
+
+    def allow(self, allowed: bool) -> None:
+        with self._lock:
+            self._allowed = allowed
+            if self._chain is not None:
+                self._chain.allow(allowed)
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        with self._lock:
+            self._bitrate_bps = clamp_bitrate(bitrate_bps)
+            if self._chain is not None:
+                self._chain.set_bitrate(self._bitrate_bps)
+
+    def request_key_frame(self) -> None:
+        with self._lock:
+            if self._chain is not None:  # a new one begins with a key frame
+                self._chain.request_key_frame()
+
+    def describe(self) -> str:
+        mode = f", {self._mode}" if self._mode is not None else ", no mode yet"
+        return f"{self._name} in hardware{mode}, {self._bitrate_bps / 1e6:g} Mbit/s"
+
+    def close(self) -> None:
+        self._let_go()
+        self._port.close()
+
+    # ---- the chain
+
+    def _start(self, start: Start) -> None:
+        mode = start.mode
+        longest_s = self._config.key_interval_s
+        key_interval_s = longest_s if self._plain is None else min(longest_s, _PLAIN_KEY_INTERVAL_S)
+        ntp_offset_s = (
+            time.time() - now_us() / 1e6 + _NTP_EPOCH_S
+        )  # wall time only labels the capture stamps for others
+        try:
+            chain = self._open_chain(
+                tx=self._tx,
+                device=start.node,
+                fourcc=start.fourcc,
+                width=mode.width,
+                height=mode.height,
+                kind=KINDS[self._name],
+                dmabuf=self._name == "v4l2m2m",  # the other copies
+                rate=(mode.rate.numerator, mode.rate.denominator),
+                bitrate_bps=self._bitrate_bps,
+                key_interval=key_interval_pictures(int(key_interval_s * 1e6), mode.rate),
+                coded=self._coded,
+                priority=max(1, self._config.priority // 2) if self._config.priority else 0,
+                first_frame_id=self._frame_id,
+                ntp_offset=int(ntp_offset_s * (1 << 32)),
+            )
+        except (OSError, ValueError) as error:
+            self._fail(getattr(error, "filename", None) or "chain", getattr(error, "strerror", None) or str(error))
+            return
+        for note in chain.notes:
+            if note not in self.notes:
+                self.notes.append(note)
+        self._mode, self._meter = mode, RateMeter(mode.rate)
+        self._sdp_due = self._config.sdp is not None
+        with self._lock:
+            self._chain = chain
+            chain.set_bitrate(self._bitrate_bps)
+            chain.allow(self._allowed)
+        self._hooks.mode(mode)
+
+    def _let_go(self) -> None:
+        with self._lock:
+            chain, self._chain = self._chain, None
+        if chain is None:
+            return
+        if not chain.stop():
+            self._hooks.say("a device does not come back from a call: its thread is left behind")
+        self._drain(chain)
+        stats = chain.stats()
+        self._frame_id = stats["next_frame_id"]
+        self._before = replace(self.counts)
+
+    def _fail(self, part: str, why: str) -> None:
+        self._hooks.say(f"{part}: {why}; it is tried again")
+        self._port.failed(OSError(errno.EIO, why if part == "capture" else f"{part}: {why}"))
+
+    # ---- watching
+
+    def _look_us(self) -> int:
+        """The port asks the device after two pictures of silence: it has to hear of pictures more often than that."""
+        if self._chain is None or self._mode is None:
+            return _IDLE_US
+        return min(int(self._mode.interval_us), _LOOK_US)
+
+    def _watch(self) -> None:
+        chain = self._chain
+        if chain is None:
+            return
+        state, reason, part = chain.state()
+        stats = chain.stats()
+        if stats["last_picture_us"]:
+            self._port.picture_seen(stats["last_picture_us"])
+        before, counts = self._before, self.counts
+        counts.captured = before.captured + stats["captured"]
+        counts.skipped = before.skipped + stats["skipped"]
+        counts.encoded = before.encoded + stats["encoded"]
+        counts.sent = before.sent + stats["sent"]
+        counts.refused = before.refused + stats["refused"]
+        if stats["keys"] != self._keys or now_us() >= self._drain_us:
+            self._drain(chain)
+        if state == "failed":
+            self._let_go()
+            self._fail(part, reason)
+
+    def _drain(self, chain: Chained) -> None:
+        self._drain_us = now_us() + _IDLE_US
+        for record in chain.records():
+            self._log.add_record(record)
+            if record[9]:
+                self._hooks.key_frame(record[5])
+                self._write_sdp(chain)
+            rate = self._meter.add(record[1], record[2]) if self._meter is not None else None
+            if rate is not None and self._mode is not None:
+                self._mode = replace(self._mode, rate=rate)
+                self._hooks.mode(self._mode)
+        self._keys = chain.stats()["keys"]
+
+    def _write_sdp(self, chain: Chained) -> None:
+        path: Path | None = self._config.sdp
+        if not self._sdp_due or path is None or self._plain is None:
+            return
+        self._sdp_due = False
+        try:
+            path.write_text(describe_stream(self._plain[1], chain.headers(), self._config.name))
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def open_hardware(config: SenderConfig, tx: Tx, hooks: Hooks) -> ChainPipeline | None:
+    """The pipeline for source hdmi where a hardware encoder is asked for or there; None: software does it. Raises
+    DeviceError, ConfigError, FileError."""
+    if config.source.partition(":")[0] != "hdmi" or config.encoder == "x264":
+        return None
+    name = choose_hardware(config.encoder, hooks.say)
+    if not name:
+        return None
+    return ChainPipeline(config, tx, hooks, name)

@@ -1,0 +1,184 @@
+"""Hardware encoders for pictures that Python holds: test card, screen, clip. Each picture is copied in once. A camera's
+pictures go to them without Python and without a copy (sender/chain.py)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from link.config import Mode
+from link.errors import DeviceError
+from link.native import HardwareEncoder, now_us
+from sender.encoders.base import AccessUnitOut, EncoderConfig
+
+if TYPE_CHECKING:
+    import av
+
+    from sender.sources.base import Picture
+
+KINDS = {"v4l2m2m": "m2m", "mmal": "mmal"}  # as a person says it → as the extension does; in the order auto tries them
+MIN_BITRATE_BPS, MAX_BITRATE_BPS = 100_000, 25_000_000
+_FORMATS = ("YU12", "NV12")  # V4L2's names of I420 and NV12
+_TIMEOUT_US = 1_000_000
+_RETRY_US = (500_000, 8_000_000)  # first, and after doubling at most
+
+
+def key_interval_pictures(key_interval_us: int, rate: Fraction) -> int:
+    return max(1, round(key_interval_us * rate / 1_000_000))
+
+
+def clamp_bitrate(bitrate_bps: int) -> int:
+    return min(max(bitrate_bps, MIN_BITRATE_BPS), MAX_BITRATE_BPS)
+
+
+class Hardware:
+    """See Encoder. A unit without bytes is a picture that the encoder left out. One that breaks down while in use is
+    opened again, at growing intervals; until then every picture is left out."""
+
+    delay_frames = 0
+
+    def __init__(self, name: str, config: EncoderConfig, *, device: str = "", coded: str = "H264") -> None:
+        self.config = config
+        self._name = name
+        self._device = device
+        self._coded = coded
+        self._encoder: HardwareEncoder | None = None
+        self._format = ""
+        self._buffer = bytearray()
+        self._bitrate_bps = clamp_bitrate(config.bitrate_bps)
+        self._set_bps = 0
+        self._key_wanted = False
+        self._trouble = ""
+        self._retry_us = 0
+        self._wait_us = _RETRY_US[0]
+
+    def open(self) -> None:
+        mode, why = self.config.mode, ""
+        for fourcc in _FORMATS:
+            try:
+                self._encoder = HardwareEncoder(
+                    kind=KINDS[self._name],
+                    width=mode.width,
+                    height=mode.height,
+                    fourcc=fourcc,
+                    rate=(mode.rate.numerator, mode.rate.denominator),
+                    bitrate_bps=self._bitrate_bps,
+                    key_interval=key_interval_pictures(self.config.key_interval_us, mode.rate),
+                    device=self._device,
+                    coded=self._coded,
+                )
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or str(error)
+                continue
+            self._format, self._set_bps, self._trouble = fourcc, self._bitrate_bps, ""
+            self._buffer = bytearray(mode.width * mode.height * 3 // 2)
+            return
+        raise DeviceError(f"no {self._name} encoder for {mode}: {why}")
+
+    def encode(self, picture: Picture) -> AccessUnitOut:
+        encode_in_us = now_us()
+        coded = None
+        if self._encoder is not None or self._opened_again(encode_in_us):
+            self._fill(picture.frame)
+            coded = self._one(picture.capture_us)
+        data, key = coded or (b"", False)
+        return AccessUnitOut(data, key, encode_in_us, now_us())
+
+    def set_bitrate(self, bitrate_bps: int) -> None:
+        self._bitrate_bps = clamp_bitrate(bitrate_bps)
+
+    def request_key_frame(self) -> None:
+        self._key_wanted = True
+
+    def settle(self) -> None:
+        """Nothing is put off."""
+
+    def describe(self) -> str:
+        notes = "; ".join([self._trouble] if self._trouble else self._encoder.notes if self._encoder else [])
+        return f"{self._name} {self._bitrate_bps / 1e6:g} Mbit/s" + (f" ({notes})" if notes else "")
+
+    def close(self) -> None:
+        if self._encoder is not None:
+            self._encoder.close()
+        self._encoder = None
+
+    def _one(self, capture_us: int) -> tuple[bytes, bool] | None:
+        encoder = self._encoder
+        assert encoder is not None
+        if self._key_wanted:
+            self._key_wanted = False
+            encoder.request_key_frame()
+        if self._bitrate_bps != self._set_bps:
+            self._set_bps = self._bitrate_bps
+            encoder.set_bitrate(self._bitrate_bps)
+        try:
+            coded = encoder.encode(self._buffer, capture_us, _TIMEOUT_US)
+        except OSError as error:
+            self.close()
+            self._trouble = f"{error.strerror}; it is opened again"
+            self._retry_us = now_us() + self._wait_us
+            self._wait_us = min(2 * self._wait_us, _RETRY_US[1])
+            return None
+        self._wait_us = _RETRY_US[0]
+        return coded
+
+    def _opened_again(self, now: int) -> bool:
+        if now < self._retry_us:
+            return False
+        try:
+            self.open()
+        except DeviceError as error:
+            self._trouble = str(error)
+            self._retry_us = now + self._wait_us
+            self._wait_us = min(2 * self._wait_us, _RETRY_US[1])
+            return False
+        return True
+
+    def _fill(self, frame: av.VideoFrame) -> None:
+        """The planes of a yuv420p frame, line by line where they have gaps, into the encoder's layout."""
+        mode = self.config.mode
+        out, luma = memoryview(self._buffer), mode.width * mode.height
+        quarter = luma // 4
+        y, u, v = frame.planes
+        _pack(y, out[:luma], mode.width)
+        if self._format == "YU12":
+            _pack(u, out[luma : luma + quarter], mode.width // 2)
+            _pack(v, out[luma + quarter :], mode.width // 2)
+            return
+        chroma = bytearray(quarter)
+        for place, plane in ((0, u), (1, v)):
+            _pack(plane, memoryview(chroma), mode.width // 2)
+            self._buffer[luma + place :: 2] = chroma
+
+
+def _pack(plane: av.video.plane.VideoPlane, out: memoryview, width: int) -> None:
+    source, stride = memoryview(plane).cast("B"), plane.line_size
+    if stride == width:
+        out[:] = source[: len(out)]
+        return
+    for line in range(len(out) // width):
+        out[line * width : (line + 1) * width] = source[line * stride : line * stride + width]
+
+
+def find_hardware(mode: Mode, fourccs: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, str]:
+    """(name, "") of the first encoder that takes one of these formats, or ("", why none does)."""
+    reasons = []
+    for name in names:
+        why = ""
+        for fourcc in fourccs:
+            try:
+                HardwareEncoder(
+                    kind=KINDS[name],
+                    width=mode.width,
+                    height=mode.height,
+                    fourcc=fourcc,
+                    rate=(mode.rate.numerator, mode.rate.denominator),
+                    bitrate_bps=MIN_BITRATE_BPS,
+                    key_interval=1,
+                ).close()
+            except (OSError, ValueError) as error:
+                why = getattr(error, "strerror", None) or str(error)
+            else:
+                return name, ""
+        reasons.append(f"no {name} ({why})")
+    return "", ", ".join(reasons)
