@@ -1,4 +1,4 @@
-"""Sources of pictures, chosen by a word: testcard, screen::0, file:CLIP."""
+"""Sources of pictures, chosen by a word: testcard, screen::0, file:CLIP, hdmi, hdmi:/dev/video0."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["DEFAULT_MODE", "Colour", "Mode", "Picture", "Source", "open_source"]
 DEFAULT_MODE = Mode.parse("1920x1080@25")
 
 
-def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True) -> Source:
+def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True, edid: str = "keep") -> Source:
     """An opened source. `mode` is what the pictures shall have; where it is None, the test card takes DEFAULT_MODE, the
-    screen its size, and a file its own. `visual_code` is the test card's. Raises ConfigError for an unknown word,
-    DeviceError or FileError for what is missing."""
+    screen its size, and a file its own; a camera always does. `visual_code` is the test card's, `edid` the HDMI input's
+    (SenderConfig.edid). Raises ConfigError for an unknown word, DeviceError or FileError for what is missing."""
     kind, _, rest = spec.partition(":")
     source: Source
     if kind == "testcard" and not rest:
@@ -28,7 +28,12 @@ def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True
         from sender.sources.file import File
 
         source = File(rest, mode)
+    elif kind == "hdmi":
+        from sender.hdmi_port import HdmiPort, read_edid
+        from sender.sources.hdmi import Hdmi
+
+        source = Hdmi(HdmiPort(rest or None, read_edid(edid), wish=mode), mode or DEFAULT_MODE)
     else:
-        raise ConfigError(f"source {spec!r} is not known: use testcard, screen::0 or file:CLIP")
+        raise ConfigError(f"source {spec!r} is not known: use testcard, screen::0, file:CLIP, hdmi or hdmi:/dev/video0")
     source.open()
     return source
