@@ -12,6 +12,7 @@ import pytest
 
 from link.config import ReceiverConfig
 from link.native import AccessUnit
+from link.source import SourceCode, SourceState
 from receiver.mailbox import Mailbox
 from receiver.player import Decoded
 from receiver.screen import Screen, Shown
@@ -46,7 +47,8 @@ class Stage:
 
 
 def decoded(at_us: int, width: int = 64) -> Decoded:
-    return Decoded(cast(AccessUnit, SimpleNamespace(frame_id=at_us)), av.VideoFrame(width, 48, "yuv420p"), at_us)
+    unit = cast(AccessUnit, SimpleNamespace(frame_id=at_us, last_us=at_us))
+    return Decoded(unit, av.VideoFrame(width, 48, "yuv420p"), at_us)
 
 
 def test_before_there_is_a_window_and_after_a_change_of_size_pictures_go_to_the_screen_thread() -> None:
@@ -73,3 +75,20 @@ def test_a_picture_overtaken_while_it_changed_threads_is_counted_and_not_shown()
         (10, False, False),
         (9, True, True),
     ]
+
+
+def test_the_newer_of_a_picture_and_the_senders_word_is_believed() -> None:
+    no_cable, live = (SourceState(code, 0) for code in (SourceCode.NO_CABLE, SourceCode.LIVE))
+    with Stage() as stage:
+        lacks = []
+        for arrived_us in (900_000, 1_030_000, 1_060_000):  # before the word, still on its way, after it
+            stage.screen.source = (no_cable, 1_000_000)
+            stage.first.clear()
+            stage.mailbox.put(decoded(arrived_us))
+            assert stage.first.wait(10)
+            lacks.append(stage.screen.absence())
+        stage.screen.source = (no_cable, 1_500_000)
+        lacks.append(stage.screen.absence())
+        stage.screen.source = (live, 1_600_000)
+        lacks.append(stage.screen.absence())
+    assert lacks == [no_cable, no_cable, None, no_cable, None]
