@@ -45,3 +45,4 @@ if [ ! -e "$stamp" ] || [ -n "$(find pyproject.toml meson.build meson.options na
   mkdir -p .make
   touch "$stamp"
 fi
+if [ "$want" = test ]; then tools/fetch-picamera.sh; fi

@@ -1,4 +1,4 @@
-/* Opening and closing the MMAL encoder: libmmal at run time, component vc.ril.video_encode, formats, parameters, buffers. */
+/* Opens and closes the MMAL encoder: libmmal at run time, component vc.ril.video_encode, formats, parameters. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <linux/videodev2.h>
@@ -77,7 +77,7 @@ static ta_status load_libraries(ta_mmal *m, char reason[TA_REASON_MAX]) {
         return TA_OK;
     const char *wanted = getenv("THINAIR_MMAL_ZERO_COPY");
     if (!wanted || strcmp(wanted, "1") != 0) {
-        say(reason, "MMAL takes pictures as bytes; its import of DMABUFs is untried: THINAIR_MMAL_ZERO_COPY=1 tries it");
+        say(reason, "MMAL takes pictures as bytes; importing DMABUFs is untried: THINAIR_MMAL_ZERO_COPY=1 tries it");
         return TA_EINVAL;
     }
     char why[TA_REASON_MAX];
@@ -101,8 +101,9 @@ static ta_status create_component(ta_mmal *m, char reason[TA_REASON_MAX]) {
     }
     if (access("/dev/vchiq", R_OK | W_OK) == 0)
         return say(reason, "the video processor gives no encoder (MMAL status %d): is gpu_mem at least 64?", status);
-    return say(reason, "the video processor cannot be reached (MMAL status %d): /dev/vchiq %s", status,
-               errno == EACCES ? "may not be opened, add the user to group video" : "is missing, is this a Raspberry Pi?");
+    const char *why = errno == EACCES ? "may not be opened: add the user to group video"
+                                      : "is missing: is this a Raspberry Pi?";
+    return say(reason, "the video processor cannot be reached (MMAL status %d), /dev/vchiq %s", status, why);
 }
 
 static uint32_t raw_encoding(uint32_t fourcc) {
@@ -125,7 +126,7 @@ static ta_status set_formats(ta_mmal *m, char reason[TA_REASON_MAX]) {
     m->stride = columns * bytes;
     m->lines = align(c->height, COLUMN_ALIGN);
     if (m->vcsm && bytes == 1 && m->lines != c->height)
-        return say(reason, "no zero-copy import: planes of %u lines do not lie where the encoder wants them", c->height);
+        return say(reason, "no zero-copy import: planes of %u lines do not lie as the encoder wants", c->height);
     ta_mmal_es_format *in = m->input->format, *out = m->output->format;
     in->type = out->type = TA_MMAL_ES_TYPE_VIDEO;
     in->encoding = raw_encoding(c->fourcc);
@@ -144,7 +145,8 @@ static ta_status set_formats(ta_mmal *m, char reason[TA_REASON_MAX]) {
     out->bitrate = c->bitrate_bps;
     status = m->lib->port_format_commit(m->output);
     if (status != TA_MMAL_SUCCESS)
-        return say(reason, "the encoder refused %ux%u at %u bit/s (MMAL status %d)", c->width, c->height, c->bitrate_bps, status);
+        return say(reason, "the encoder refused %ux%u at %u bit/s (MMAL status %d)", c->width, c->height,
+                   c->bitrate_bps, status);
     return TA_OK;
 }
 
@@ -234,7 +236,8 @@ static ta_status make_buffers(ta_mmal *m, char reason[TA_REASON_MAX]) {
 /* ---- open, close ---- */
 
 static bool possible(const ta_encoder_config *c) {
-    if (!c->width || !c->height || c->width > TA_MAX_DIMENSION || c->height > TA_MAX_DIMENSION || (c->width | c->height) & 1)
+    const uint32_t width = c->width, height = c->height;
+    if (!width || !height || width > TA_MAX_DIMENSION || height > TA_MAX_DIMENSION || (width | height) & 1)
         return false;
     uint32_t line = c->width * (c->fourcc == V4L2_PIX_FMT_UYVY || c->fourcc == V4L2_PIX_FMT_YUYV ? 2 : 1);
     return raw_encoding(c->fourcc) && c->stride >= line && c->stride <= TA_MAX_RAW_STRIDE && c->rate_numerator &&
@@ -271,8 +274,8 @@ static void *tear_down(void *argument) {
     return NULL;
 }
 
-/* A component that failed may never give its buffers back, and disabling a port waits for them: that wait is a thread's own,
- * and what is not gone in time is left behind rather than waited for. */
+/* A component that failed may never give its buffers back, and disabling a port waits for them: that wait is a
+ * thread's own, and what is not gone in time is left behind rather than waited for. */
 void ta_mmal_close(ta_encoder **encoder) {
     if (!*encoder)
         return;
@@ -293,7 +296,8 @@ void ta_mmal_close(ta_encoder **encoder) {
 ta_status ta_mmal_open(ta_encoder **out, const ta_encoder_config *config, char reason[TA_REASON_MAX]) {
     *out = NULL;
     if (!possible(config)) {
-        say(reason, "the encoder has no use for %.4s of %ux%u", (const char *)&config->fourcc, config->width, config->height);
+        say(reason, "the encoder has no use for %.4s of %ux%u", (const char *)&config->fourcc, config->width,
+            config->height);
         return TA_EINVAL;
     }
     ta_mmal *m = calloc(1, sizeof *m);

@@ -61,7 +61,7 @@ typedef struct ta_mmal {
     uint32_t left_out;              /* pictures in a row that timed out */
     ta_mmal_slot slots[TA_MMAL_SLOTS];
     size_t slot_size, joining;      /* joining: index of the slot being filled */
-    bool begun, whole, key, bad;    /* the unit being joined: has a picture's bytes, all of them, IDR, to be thrown away */
+    bool begun, whole, key, bad;    /* unit being joined: has a picture's bytes, all of them, IDR, to be thrown away */
     bool synced;                    /* a key frame was seen, and every unit since could be used */
     uint64_t unit_us;               /* its picture's capture time */
     uint32_t junk;

@@ -1,5 +1,5 @@
-/* The MMAL encoder at work. MMAL calls back on a thread of its own; the callbacks only put buffers into rings and wake the
- * owner, because a parameter set from a callback can wait for a port that waits for the callback. */
+/* The MMAL encoder at work. MMAL calls back on a thread of its own; the callbacks only put buffers into rings and wake
+ * the owner, because a parameter set from a callback can wait for a port that waits for the callback. */
 #include <errno.h>
 #include <linux/videodev2.h>
 #include <stdio.h>
@@ -64,12 +64,12 @@ void ta_mmal_on_control(ta_mmal_port *port, ta_mmal_buffer *buffer) {
 
 static void copy_plane(const ta_mmal *m, uint8_t **to, const uint8_t **from, uint32_t divisor, uint32_t line_divisor) {
     uint32_t from_stride = m->config.stride / divisor, to_stride = m->stride / divisor;
-    uint32_t lines = m->config.height / line_divisor;
+    uint32_t lines = m->config.height / line_divisor, line = from_stride < to_stride ? from_stride : to_stride;
     if (from_stride == to_stride)
         memcpy(*to, *from, (size_t)lines * to_stride);
     else
         for (uint32_t y = 0; y < lines; y++)
-            memcpy(*to + (size_t)y * to_stride, *from + (size_t)y * from_stride, from_stride < to_stride ? from_stride : to_stride);
+            memcpy(*to + (size_t)y * to_stride, *from + (size_t)y * from_stride, line);
     *from += (size_t)lines * from_stride;
     *to += (size_t)(m->lines / line_divisor) * to_stride;
 }
@@ -135,7 +135,9 @@ static ta_status submit(ta_encoder *encoder, const ta_raw *raw) {
     if (m->failure)
         return fail(m, m->failure, "");
     bool bytes = raw->data != NULL && !m->vcsm;
-    if (raw->size < picture_size(&m->config) || raw->token >= TA_MMAL_TOKENS || (!bytes && (!m->vcsm || raw->dmabuf < 0)))
+    if (raw->size < picture_size(&m->config) || raw->token >= TA_MMAL_TOKENS)
+        return TA_EINVAL;
+    if (!bytes && (!m->vcsm || raw->dmabuf < 0))
         return TA_EINVAL;
     if (m->pending_count == TA_MMAL_PENDING)
         return TA_AGAIN;
@@ -187,8 +189,8 @@ static void append(ta_mmal *m, const uint8_t *data, size_t size) {
     slot->size += size;
 }
 
-/* Joins one buffer to the unit. Parameter sets come before a key frame's picture, in buffers that say CONFIG; such a buffer
- * may say FRAME_END for itself. */
+/* Joins one buffer to the unit. Parameter sets come before a key frame's picture, in buffers that say CONFIG; such a
+ * buffer may say FRAME_END for itself. */
 static void join(ta_mmal *m, const ta_mmal_buffer *buffer) {
     const uint8_t *data = buffer->data + buffer->offset;
     if (buffer->length == 0 || buffer->flags & TA_MMAL_FLAG_CODECSIDEINFO)
@@ -284,10 +286,9 @@ static ta_status watch(ta_mmal *m, ta_coded *out) {
     uint64_t now_us = ta_now_us();
     bool silent = m->silent_us && now_us - m->silent_us > TA_MMAL_STUCK_US;
     if (silent && (held || m->left_out >= TA_MMAL_LEFT_OUT_MAX))
-        return fail(m, ETIMEDOUT,
-                    m->config.low_latency
-                        ? "the encoder went silent in its low-latency mode, which wants pictures in stripes: leave it off"
-                        : "the encoder took pictures and gave nothing for a second");
+        return fail(m, ETIMEDOUT, m->config.low_latency
+                                      ? "the encoder is silent in low-latency mode, which wants stripes: leave it off"
+                                      : "the encoder took pictures and gave nothing for a second");
     if (m->pending_count == 0 || now_us - m->pending[m->pending_head].submit_us < TA_MMAL_LEFT_OUT_US)
         return TA_AGAIN;
     m->left_out++;
@@ -343,8 +344,14 @@ static ta_status set_bitrate(ta_encoder *encoder, uint32_t bitrate_bps) {
 static int descriptor(const ta_encoder *encoder) { return self_const(encoder)->eventfd; }
 static uint64_t bytes_copied(const ta_encoder *encoder) { return self_const(encoder)->copied; }
 
-static const char *note(const ta_encoder *encoder, size_t index) { return ta_notes_get(&self_const(encoder)->notes, index); }
-static const char *reason(const ta_encoder *encoder) { return self_const(encoder)->failure ? self_const(encoder)->reason : NULL; }
+static const char *note(const ta_encoder *encoder, size_t index) {
+    return ta_notes_get(&self_const(encoder)->notes, index);
+}
+
+static const char *reason(const ta_encoder *encoder) {
+    const ta_mmal *m = self_const(encoder);
+    return m->failure ? m->reason : NULL;
+}
 
 const ta_encoder_ops ta_mmal_ops = {
     .name = "mmal",

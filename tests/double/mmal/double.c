@@ -157,7 +157,8 @@ static void emit(struct component_priv *c, const uint8_t *data, size_t size, uin
         if (c->stop || !in->enabled || !out->enabled)
             return;
         struct header *h = take_waiting(out->priv);
-        size_t part = size - done, room = c->faults.split && c->faults.split < h->payload_size ? c->faults.split : h->payload_size;
+        size_t part = size - done, room = h->payload_size;
+        room = c->faults.split && c->faults.split < room ? c->faults.split : room;
         part = part < room ? part : room;
         memcpy(h->payload, data + done, part);
         h->used = (uint32_t)part;
@@ -165,7 +166,7 @@ static void emit(struct component_priv *c, const uint8_t *data, size_t size, uin
         h->command = 0;
         h->pts = c->faults.nopts || flags & CONFIG ? INT64_MIN : pts;
         h->dts = INT64_MIN;
-        h->flags = (flags & ~(uint32_t)FRAME_END) | (done == 0 ? FRAME_START : 0u) | (done + part == size ? flags & FRAME_END : 0u);
+        h->flags = (done == 0 ? FRAME_START : 0u) | (done + part == size ? flags : flags & ~(uint32_t)FRAME_END);
         done += part;
         call_back(out, h);
     }
@@ -185,7 +186,8 @@ static void encode(struct component_priv *c, const struct header *h) {
     fourcc encoding = c->ports[1].format->encoding;
     int packed = encoding == NAMED('U', 'Y', 'V', 'Y') || encoding == NAMED('Y', 'U', 'Y', 'V');
     struct pcm_picture picture = {
-        (uint32_t)v->crop[2], (uint32_t)v->crop[3], v->padded_width * (packed ? 2 : 1), v->padded_height, (char)encoding,
+        (uint32_t)v->crop[2], (uint32_t)v->crop[3], v->padded_width * (packed ? 2 : 1), v->padded_height,
+        (char)encoding,
         c->ports[1].priv->zero_copy ? shared_memory(h->payload) : h->payload + h->start};
     uint32_t period = c->parameters[INTRAPERIOD - GROUP_VIDEO][0], *wanted = &c->parameters[I_FRAME - GROUP_VIDEO][0];
     int key = c->pictures == 1 || *wanted || (period && c->since_key >= period);
@@ -206,7 +208,8 @@ static void encode(struct component_priv *c, const struct header *h) {
 
 static void send_error(struct component_priv *c) {
     c->error_status = IO_ERROR;
-    c->error_header = (struct header){.command = NAMED('E', 'R', 'R', 'O'), .payload = (unsigned char *)&c->error_status,
+    c->error_header = (struct header){.command = NAMED('E', 'R', 'R', 'O'),
+                                      .payload = (unsigned char *)&c->error_status,
                                       .payload_size = sizeof c->error_status, .used = sizeof c->error_status};
     c->ports[0].priv->in_transit++;
     call_back(&c->ports[0], &c->error_header);
@@ -252,7 +255,8 @@ static uint32_t fault(const char *name) {
 static void set_sizes(struct port *port) { /* also what a format commit does to them */
     const struct es_video *v = port->format->video;
     port->least_buffers = port->advised_buffers = port->buffers = port->kind == CONTROL ? 3 : 1;
-    port->least_size = port->advised_size = port->size = port->kind == INPUT ? v->padded_width * v->padded_height * 2 : 65536;
+    uint32_t size = port->kind == INPUT ? v->padded_width * v->padded_height * 2 : 65536;
+    port->least_size = port->advised_size = port->size = size;
 }
 
 EXPORT int mmal_component_create(const char *name, struct component **out) {
@@ -329,7 +333,8 @@ EXPORT int mmal_port_format_commit(struct port *port) {
     struct component_priv *c = port->component->priv;
     if (port->format != port->priv->given)
         broken_rule("port->format was replaced");
-    if (c->faults.commit || (port->kind == INPUT && (port->format->video->padded_width % 32 || port->format->video->padded_height % 16)))
+    const struct es_video *v = port->format->video;
+    if (c->faults.commit || (port->kind == INPUT && (v->padded_width % 32 || v->padded_height % 16)))
         return c->faults.commit ? (int)c->faults.commit : INVALID;
     if (port->kind == OUTPUT && (port->format->encoding != NAMED('H', '2', '6', '4') || !port->format->bitrate))
         return INVALID;

@@ -1,5 +1,6 @@
-/* MMAL's structures from the component's side, written against the published layout tables and not against the encoder's
- * own declarations: a mistake in either of the two shows when they meet. Columns: 64-bit offset, 32-bit ARM offset. */
+/* MMAL's structures from the component's side, written against the published layout tables and not against the
+ * encoder's own declarations: a mistake in either of the two shows when they meet.
+ * Columns: 64-bit offset, 32-bit ARM offset. */
 #ifndef DOUBLE_LAYOUT_H
 #define DOUBLE_LAYOUT_H
 

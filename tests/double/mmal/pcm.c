@@ -131,7 +131,7 @@ static void put_macroblock(struct bits *b, const struct pcm_picture *p, uint32_t
 size_t pcm_picture(struct pcm_stream *s, uint8_t *out, const struct pcm_picture *p, bool key) {
     struct bits b = {.out = out};
     uint32_t columns = in_macroblocks(p->width), rows = in_macroblocks(p->height);
-    uint32_t pcm_rows = columns * rows <= PCM_MACROBLOCKS ? rows : PCM_MACROBLOCKS / columns;
+    uint32_t pcm_rows = columns * rows <= PCM_MACROBLOCKS ? rows * 3 / 5 : PCM_MACROBLOCKS / columns * 3 / 5;
     s->frame_num = key ? 0 : (s->frame_num + 1) & 255;
     begin(&b, key ? 0x65 : 0x61);
     put_ue(&b, 0);

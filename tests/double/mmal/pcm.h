@@ -1,4 +1,6 @@
-/* A lawful H.264 encoder of the simplest kind: pictures of I_PCM macroblocks, so that what is decoded is what was given. */
+/* A lawful H.264 encoder of the simplest kind: the upper three fifths of a picture, or 1280x720's worth, are I_PCM
+ * macroblocks, so that what is decoded is what was given; what is below stays flat. A unit has
+ * at most a byte a pixel. */
 #ifndef DOUBLE_PCM_H
 #define DOUBLE_PCM_H
 
@@ -6,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PCM_MACROBLOCKS = 3600 }; /* written out; below them a larger picture is left flat or as it was */
+enum { PCM_MACROBLOCKS = 3600 }; /* at most so many are written out */
 
 struct pcm_picture {
     uint32_t width, height;       /* shown */
