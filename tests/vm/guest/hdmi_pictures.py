@@ -43,7 +43,7 @@ def act(name: str, pictures: int, *, until_state: str = "") -> None:
 
 def sample(plane: Any, across: float, down: float) -> int:
     """Of a plane (av), by parts of its width and height."""
-    return memoryview(plane)[int(down * plane.height) * plane.line_size + int(across * plane.width)]
+    return int(memoryview(plane)[int(down * plane.height) * plane.line_size + int(across * plane.width)])
 
 
 device.set_control(OSD_TEXT, 2)
