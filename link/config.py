@@ -225,6 +225,7 @@ class SenderConfig:
     )
     name: Annotated[str, Option("shown at the receiver; 16 bytes", str, "TEXT")] = "thinair"
     priority: Annotated[int, _PRIORITY] = 10
+    light: Annotated[str, _choice("the board's light tells the operator the state", "auto", "off")] = "auto"
     visual_code: Annotated[bool, _switch("draw frame number and time into the test card")] = True
     report: Annotated[Path | None, _REPORT] = None
     frames: Annotated[Path | None, _FRAMES] = None

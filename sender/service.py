@@ -23,11 +23,15 @@ from link.native import Tx, now_us
 from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
 from link.source import SourceCode, SourceState
 from sender import pacing
+from sender.light import Facts, Lamp, find
+from sender.notify import Notifier
+from sender.panel import Panel, network_up
 from sender.pipeline import Hooks, Pipeline, open_pipeline
 from sender.report import write_report
 
 _USUAL_RATE = Fraction(25)  # pacing hardly depends on it
 _EVENTS = 256  # of the source, kept for the report
+_STREAMING_US = 1_000_000  # without an access unit for this long, the light says linked only
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 
 
@@ -95,10 +99,14 @@ class Service:
     notes: list[str] = field(default_factory=list)
     control: dict[str, int] = field(default_factory=dict)
     _pipeline: Pipeline = field(init=False)
+    _running: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
     _failure: BaseException | None = None
     _in_vain: bool = False  # the time was over and no receiver had come
+    _linked: bool = False
     _linked_ever: bool = False
+    _words: int = 0  # of the source about its state
+    _sent: tuple[int, int] = (0, -_STREAMING_US)  # access units, and when there was one more
     _began_us: int = field(default_factory=now_us)
     _news: deque[Mode | SourceState] = field(default_factory=deque)  # for the session, from the pipeline's thread
     _wake: Callable[[], object] = lambda: None
@@ -109,7 +117,7 @@ class Service:
 
     def run(self, pipeline: Pipeline) -> int:
         """`pipeline` is open, with hooks() in it."""
-        self._pipeline = pipeline
+        self._pipeline, self._running = pipeline, True
         asyncio.run(self._main())
         self.notes += [*self.tx.notes, *pipeline.notes]
         if self.config.report is not None:
@@ -130,13 +138,14 @@ class Service:
 
     def _on_mode(self, mode: Mode) -> None:
         if mode != self.mode:
-            if self.mode is not None or self.source is not None:  # else it is said with the start
+            if self._running:  # else it is said with the start
                 self.say(f"the source's mode is {mode} now")
             self._record(mode=str(mode))
             self.mode = mode
             self._tell(mode)
 
     def _on_state(self, state: SourceState) -> None:
+        self._words += 1
         if state != self.source:
             if state.code is not SourceCode.LIVE:
                 self.say(state.title())
@@ -168,6 +177,10 @@ class Service:
         gc.collect()
         gc.freeze()
         pictures.start()
+        notifier = Notifier()
+        lamp = Lamp(find() if self.config.light == "auto" else None)
+        panel = asyncio.create_task(Panel(lamp, notifier, self._facts, self._progress).run())
+        notifier.ready(f"sending {self.config.source}")
         session = asyncio.create_task(self._session()) if self.transport == "thinair" else None
         if session is None:
             self._pipeline.allow(True)
@@ -178,12 +191,34 @@ class Service:
                 await done.wait()
         self._in_vain = not done.is_set() and session is not None and not self._linked_ever
         self._stop.set()
-        if session is not None:
-            session.cancel()
-            await asyncio.wait([session])
+        notifier.stopping()
+        ending = [panel] if session is None else [panel, session]
+        for task in ending:
+            task.cancel()
+        await asyncio.wait(ending)
+        notifier.close()
         await asyncio.to_thread(pictures.join)
-        if session is not None and not session.cancelled():
-            session.result()  # raises what ended it
+        for task in ending:
+            if not task.cancelled():
+                task.result()  # raises what ended it
+
+    def _facts(self) -> Facts:
+        sent, at_us = self._pipeline.counts.sent, now_us()
+        if sent != self._sent[0]:
+            self._sent = sent, at_us
+        state = self.source.code if self.source is not None else SourceCode.LIVE if self.mode is not None else None
+        return Facts(
+            ready=True,
+            fault=self._failure is not None,
+            network=network_up(),
+            source=state,
+            linked=self._linked or self.transport != "thinair",
+            streaming=at_us - self._sent[1] < _STREAMING_US,
+        )
+
+    def _progress(self) -> int:
+        """What moves while the chain lives: pictures, or words that there are none."""
+        return self._pipeline.counts.captured + self._words
 
     def _pictures(self, ended: Callable[[], object]) -> None:
         try:
@@ -240,12 +275,13 @@ class Service:
     def _on_event(self, event: object) -> None:
         match event:
             case Linked():
-                self._linked_ever = True
+                self._linked = self._linked_ever = True
                 self._pipeline.request_key_frame()
                 self.tx.allow_media(True)
                 self._pipeline.allow(True)
                 self.say("linked: a receiver is there")
             case Unlinked(reason=reason):
+                self._linked = False
                 self.tx.allow_media(False)
                 self._pipeline.allow(False)
                 if reason != "closed":  # by ourselves

@@ -83,6 +83,24 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     bench.set_defaults(run=_bench)
 
+    doctor = commands.add_parser(
+        "doctor",
+        help="look for what spoils the picture on this sender",
+        description="Looks over a Raspberry Pi that sends; prints the line that mends each fault. 1 where one is left.",
+    )
+    doctor.add_argument("--fix", action="store_true", help="first mend what is safe to mend from here; needs sudo")
+    doctor.set_defaults(run=_doctor)
+
+    service = commands.add_parser(
+        "service",
+        help="the sender as a systemd service",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Actions:\n" + "\n".join(f"  {name:9}{text}" for name, text in _SERVICE_ACTIONS.items()),
+    )
+    service.add_argument("action", choices=_SERVICE_ACTIONS, metavar="ACTION")
+    service.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    service.set_defaults(run=_service)
+
     edid = commands.add_parser(
         "edid",
         help="show, check, fix, build or explain an EDID",
@@ -104,6 +122,13 @@ _BENCHES = {
     "encode": "x264 paced and back to back",
     "present": "from a picture to the screen",
     "memory": "whether sender and player grow",
+}
+
+_SERVICE_ACTIONS = {
+    "install": "write the systemd units and a first configuration, and enable them; needs sudo",
+    "edid": "tell the camera which modes to send; what thinair-edid.service does",
+    "prepare": "quieten the board and hand over its light, as root; before the service starts",
+    "release": "give the light back, as root; after the service ended",
 }
 
 _EDID_ACTIONS = {
@@ -148,6 +173,21 @@ def _bench(arguments: argparse.Namespace) -> int:
     parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
     bench.add_arguments(parser)
     return int(bench.run(parser.parse_args(arguments.rest)))
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from sender.doctor import Board, run
+
+    return run(Board(), mend=arguments.fix)
+
+
+def _service(arguments: argparse.Namespace) -> int:
+    from thinair import service
+
+    text = _SERVICE_ACTIONS[arguments.action]
+    parser = _Parser(prog=f"thinair service {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    service.add_arguments(parser, arguments.action)
+    return service.run(arguments.action, parser.parse_args(arguments.rest))
 
 
 def _edid(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,214 @@
+"""The operator's light, systemd's watchdog, and the service around them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import pwd
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from link.source import SourceCode
+from sender.appliance import UNITS, install, prepare, release
+from sender.doctor import Board
+from sender.light import PATTERNS, Facts, Lamp, Light, choose, find, rhythm
+from sender.notify import Notifier
+from sender.panel import Panel, network_up
+
+pytestmark = pytest.mark.quick
+LIVE = Facts(ready=True, network=True, source=SourceCode.LIVE, linked=True, streaming=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "light"),
+    [
+        (Facts(), Light.BOOTING),
+        (Facts(fault=True), Light.FAULT),
+        (Facts(ready=True), Light.NO_NETWORK),
+        (Facts(ready=True, source=SourceCode.LIVE, linked=True, streaming=True), Light.NO_NETWORK),
+        (Facts(ready=True, network=True), Light.NO_PICTURE),
+        (Facts(ready=True, network=True, source=SourceCode.NO_CABLE, linked=True), Light.NO_PICTURE),
+        (Facts(ready=True, network=True, source=SourceCode.LIVE), Light.WAITING),
+        (Facts(ready=True, network=True, source=SourceCode.LIVE, linked=True), Light.LINKED),
+        (LIVE, Light.STREAMING),
+    ],
+)
+def test_the_light_shows_the_first_link_of_the_chain_that_is_missing(facts: Facts, light: Light) -> None:
+    assert choose(facts) is light
+
+
+def test_every_light_has_a_pattern_that_no_other_has() -> None:
+    assert set(PATTERNS) == set(Light)
+    assert len(set(PATTERNS.values())) == len(Light)
+    for light in Light:
+        assert [on for on, _ in rhythm(light)] == [True, False, True, False, True, False][: len(PATTERNS[light])]
+
+
+@pytest.fixture
+def led(tmp_path: Path) -> Path:
+    """/sys/class/leds as a Zero W has it."""
+    led = tmp_path / "leds" / "ACT"
+    led.mkdir(parents=True)
+    (led / "brightness").write_text("0")
+    (led / "max_brightness").write_text("255\n")
+    (led / "trigger").write_text("none timer [mmc0] heartbeat")
+    return led
+
+
+def test_the_lamp_takes_the_light_from_the_kernel_and_switches_it(led: Path) -> None:
+    assert find(led.parent) == led
+    lamp = Lamp(led)
+    assert (led / "trigger").read_text() == "none"
+    lamp.set(True)
+    assert (led / "brightness").read_text() == "255"
+    lamp.set(False)
+    assert (led / "brightness").read_text() == "0"
+    assert lamp.works
+
+
+def test_a_board_without_a_light_or_with_one_that_may_not_be_written_does_no_harm(tmp_path: Path, led: Path) -> None:
+    assert find(tmp_path) is None
+    assert not Lamp(None).works
+    (led / "brightness").unlink()
+    (led / "brightness").mkdir()
+    lamp = Lamp(led)
+    lamp.set(True)
+    assert not lamp.works
+
+
+class Hours(asyncio.SelectorEventLoop):
+    """A loop whose sleeps take no time: the clock jumps to what is due next."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    def _run_once(self) -> None:
+        scheduled: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]  # no public name
+        if not self._ready and scheduled:  # type: ignore[attr-defined]  # no public name
+            self.now = max(self.now, scheduled[0].when())
+        super()._run_once()  # type: ignore[misc]  # no public name
+
+
+def told(notified: socket.socket) -> list[str]:
+    lines = []
+    try:
+        while True:
+            lines += notified.recv(4096).decode().split("\n")
+    except BlockingIOError:
+        return lines
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> socket.socket:
+    """systemd's end of the socket."""
+    end = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    end.bind(str(tmp_path / "notify"))
+    end.setblocking(False)
+    return end
+
+
+def test_the_watchdog_is_fed_while_pictures_or_words_come_and_not_by_a_loop_that_merely_lives(
+    tmp_path: Path, manager: socket.socket, led: Path
+) -> None:
+    count, facts = 0, LIVE
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "10000000"})
+    assert notifier.watchdog_us == 10_000_000
+    panel = Panel(Lamp(led), notifier, lambda: facts, lambda: count)
+
+    async def story() -> None:
+        nonlocal count, facts
+        task = asyncio.create_task(panel.run())
+        for _ in range(20):
+            count += 1
+            await asyncio.sleep(0.5)
+            assert told(manager) == ["WATCHDOG=1"]
+        await asyncio.sleep(60)  # nothing moves any more
+        assert told(manager) == []
+        assert (led / "brightness").read_text() == "255"  # streaming: steady
+        facts = Facts(ready=True, network=True, source=SourceCode.NO_CABLE)
+        seen = []
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            seen.append((led / "brightness").read_text())
+        assert [value for value, _ in itertools.groupby(seen)].count("255") >= 8
+        assert told(manager) == ["STATUS=no HDMI picture"]
+        task.cancel()
+
+    loop = Hours()
+    loop.run_until_complete(story())
+    loop.close()
+    notifier.close()
+    manager.close()
+
+
+def test_without_systemd_nothing_is_said() -> None:
+    notifier = Notifier({})
+    notifier.ready("here")
+    notifier.alive()
+    notifier.close()
+    assert notifier.watchdog_us == 0
+
+
+def test_the_radio_decides_where_there_is_one(tmp_path: Path) -> None:
+    for name, state in (("lo", "unknown"), ("eth0", "up")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "operstate").write_text(f"{state}\n")
+    assert network_up(tmp_path)
+    (tmp_path / "wlan0" / "wireless").mkdir(parents=True)
+    (tmp_path / "wlan0" / "operstate").write_text("down\n")
+    assert not network_up(tmp_path)
+    (tmp_path / "wlan0" / "operstate").write_text("up\n")
+    assert network_up(tmp_path)
+
+
+def test_before_the_service_the_light_is_handed_over_and_after_it_the_kernel_blinks(tmp_path: Path, led: Path) -> None:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert prepare(user, Board(tmp_path, lambda _: None), led.parent) == [f"light ACT: handed to {user}"]
+    assert "nobody-here" in prepare("nobody-here", Board(tmp_path, lambda _: None), led.parent)[0]
+    release(led.parent, {"SERVICE_RESULT": "success"})
+    assert (led / "trigger").read_text() == "heartbeat"
+    release(led.parent, {"SERVICE_RESULT": "watchdog"})
+    assert (led / "trigger").read_text() == "timer"
+    assert (led / "delay_on").read_text() == "100"
+
+
+def test_an_installation_leaves_a_configuration_alone_and_names_the_program_in_the_units(tmp_path: Path) -> None:
+    written = install(tmp_path, "/opt/thinair/bin/thinair", run=False)
+    assert {path.name for path in written} == {*UNITS, "thinair.conf", "sender.toml"}
+    config = tmp_path / "etc/thinair/sender.toml"
+    config.write_text("mine")
+    assert {path.name for path in install(tmp_path, "/usr/bin/thinair", run=False)} == {*UNITS, "thinair.conf"}
+    assert config.read_text() == "mine"
+    unit = (tmp_path / "etc/systemd/system/thinair.service").read_text()
+    assert "ExecStart=/usr/bin/thinair send" in unit
+    assert "@THINAIR@" not in unit
+
+
+def test_the_first_configuration_is_one_that_the_sender_takes(tmp_path: Path) -> None:
+    from link.config import SenderConfig, read_file
+
+    install(tmp_path, "/usr/bin/thinair", run=False)
+    values = read_file(SenderConfig, tmp_path / "etc/thinair/sender.toml")
+    assert values["source"] == "hdmi"
+    assert values["edid"] == "low-latency"
+
+
+@pytest.mark.parametrize(("unit", "threshold"), [("thinair.service", 20), ("thinair-edid.service", 10)])
+def test_systemd_takes_the_units_and_finds_them_closed(tmp_path: Path, unit: str, threshold: int) -> None:
+    """`systemd-analyze security` in tenths: 19 and 9 as of systemd 252."""
+    install(tmp_path, "/usr/bin/true", run=False)
+    paths = [str(tmp_path / "etc/systemd/system" / name) for name in UNITS]
+    subprocess.run(["systemd-analyze", "verify", *paths], check=True, capture_output=True)
+    shown = subprocess.run(
+        ["systemd-analyze", "security", "--offline=yes", f"--threshold={threshold}",
+         str(tmp_path / "etc/systemd/system" / unit)],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    print(shown.stdout.splitlines()[-1])
+    assert shown.returncode == 0, shown.stdout

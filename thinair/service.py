@@ -1,0 +1,44 @@
+"""`thinair service`: the words of its actions; what they do is the sender's."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from link.config import SenderConfig, load
+from link.errors import Exit
+from sender import appliance
+from sender.doctor import Board
+
+
+def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
+    if action == "install":
+        parser.add_argument(
+            "--root", type=Path, default=Path("/"), help="write below this directory, and tell no systemd"
+        )
+    elif action == "edid":
+        parser.add_argument("--config", type=Path, default=Path("/etc/thinair/sender.toml"), metavar="FILE")
+    elif action == "prepare":
+        parser.add_argument("--user", default=appliance.USER, help=f"whose light it will be; default {appliance.USER}")
+
+
+def run(action: str, arguments: argparse.Namespace) -> int:
+    """Raises LinkError."""
+    if action == "install":
+        program = shutil.which(sys.argv[0]) or f"{sys.executable} -m thinair"
+        live = arguments.root == Path("/")
+        for path in appliance.install(arguments.root, program, live):
+            print(path)
+        if live:
+            print("set the receiver's address in /etc/thinair/sender.toml, then: sudo systemctl start thinair")
+    elif action == "edid":
+        config = load(SenderConfig, arguments)
+        print(appliance.offer_edid(config.source, config.edid))
+    elif action == "prepare":
+        for line in appliance.prepare(arguments.user, Board()):
+            print(line)
+    else:
+        appliance.release()
+    return int(Exit.OK)
