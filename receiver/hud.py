@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from receiver.picture import fit
@@ -29,6 +30,8 @@ _REDRAW_US = 100_000  # glass age and notices
 _FIGURES_US = 250_000  # everything else: figures that change faster cannot be read
 _LABEL_COVERAGE = 150
 _GROUND = 45
+_LETTER_WIDTH = 0.62  # of the text's size, with something for the margins
+_SHORTEST_LINE = 20  # letters
 _LEAST_WIDTH = 14  # times the text's size: so that the panel does not shake with its figures
 
 
@@ -100,15 +103,17 @@ class Hud:
         if urgent or now_us >= self._figures_us:
             self._figures_us = now_us + _FIGURES_US
             self._calm = self.figures
-        rows, text_px = self._rows(), text_size(presenter.size)
+        text_px = text_size(presenter.size)
+        rows = self._rows(max(_SHORTEST_LINE, int(presenter.size[0] / (_LETTER_WIDTH * text_px))))
         if (rows, text_px) == self._shown and not self.changed:
             return False
         self._shown, self._noticed, self.changed = (rows, text_px), bool(self.notice), False
         presenter.overlay(render(rows, text_px) if rows else None)
         return True
 
-    def _rows(self) -> tuple[Row, ...]:
-        rows: tuple[Row, ...] = (("", self.notice),) if self.notice else ()
+    def _rows(self, letters: int) -> tuple[Row, ...]:
+        """`letters`: what a line of the notice has room for."""
+        rows: tuple[Row, ...] = tuple(("", line) for line in wrap(self.notice, letters))
         if self._help:
             return rows + HELP
         if self._visible:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from link.source import SourceCode, SourceState
 from receiver.hud import HELP, Figures, Hud, figure_rows, render, text_size
 from receiver.present import NullPresenter, Overlay
 
@@ -123,3 +124,17 @@ def test_text_stays_inside_its_ground_and_labels_are_fainter() -> None:
 def test_the_panel_keeps_its_width_while_figures_change() -> None:
     widths = {render(figure_rows(replace(FIGURES, lost=lost)), 20).width for lost in (0, 9, 999)}
     assert len(widths) == 1
+
+
+@pytest.mark.parametrize("size", [(640, 360), (1280, 720), (360, 640)])
+def test_a_long_notice_is_broken_into_lines_that_fit_the_window(size: tuple[int, int]) -> None:
+    detail = "1920x1080@50 needs three lanes at 594 Mb/s each, wired are two"
+    state = SourceState(SourceCode.UNSUPPORTED, 0, detail)
+    presenter, hud = Recorder(), Hud()
+    presenter.size = size
+    hud.notice = state.words(12_000_000)
+    assert hud.update(presenter, 1)
+    (overlay,) = presenter.overlays
+    assert overlay is not None
+    assert overlay.x + overlay.width <= size[0]
+    assert pixels(overlay).max() > 200
