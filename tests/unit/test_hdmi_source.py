@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from link.config import Mode
-from link.errors import DeviceError
+from link.errors import DeviceError, FileError
 from link.source import SourceCode, SourceState
 from sender.hdmi_port import Start, Stop
+from sender.sources import open_source
 from sender.sources.base import Colour, NewMode, NoPicture, Picture
 from sender.sources.card import Canvas
 from sender.sources.hdmi import Hdmi, colour_of
@@ -223,6 +224,17 @@ def test_a_port_that_is_none_is_an_error_of_open() -> None:
 
     with pytest.raises(DeviceError, match="no HDMI input"):
         source(Missing())
+
+
+@pytest.mark.parametrize("node", ["/dev/null", "/dev/video-none"])
+def test_a_node_that_is_no_hdmi_input_is_an_error_that_names_it(node: str) -> None:
+    with pytest.raises(DeviceError, match=node):
+        open_source(f"hdmi:{node}")
+
+
+def test_an_edid_that_is_none_is_refused_before_any_device_is_asked() -> None:
+    with pytest.raises(FileError, match="cannot be read"):
+        open_source("hdmi:/dev/null", edid="/no/such/file")
 
 
 def jpeg(level: int, size: tuple[int, int] = (64, 32)) -> bytes:
