@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 ARGS ?=
 
-.PHONY: demo test test-vm vm check lint bench bench-setup native-test fuzz test-long clean
+.PHONY: demo test test-vm vm check lint bench bench-setup native-test fuzz test-long test-armv6 wheel-armv6 clean
 
 demo: setup-run
 	.venv/bin/thinair demo $(ARGS)
@@ -16,6 +16,17 @@ test-vm: setup-test vm
 
 vm: setup-test
 	@tools/vm-setup.sh
+
+# The C tests, the sender's tests and the instruction counts on an emulated ARM1176, the Pi Zero W's processor: docs/armv6.md.
+test-armv6: setup-test
+	tools/armv6/setup.sh test
+	tools/armv6/test.sh
+	$(PY) -m bench.armv6
+
+# The wheel for the Pi Zero W, in dist/.
+wheel-armv6: setup-test
+	tools/armv6/setup.sh wheel
+	tools/armv6/wheel.sh
 
 # The quick subset: no display, no peers, no namespaces, no sanitizer build.
 check: setup-test lint

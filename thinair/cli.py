@@ -121,6 +121,7 @@ _BENCHES = {
     "payload": "what the packet size costs",
     "encode": "x264 paced and back to back",
     "present": "from a picture to the screen",
+    "armv6": "instructions on the Pi Zero W's processor, counted under emulation",
     "memory": "whether sender and player grow",
 }
 

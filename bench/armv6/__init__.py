@@ -1,0 +1,204 @@
+"""`thinair bench armv6`: what a frame and the start cost the Pi Zero W's processor, counted in instructions.
+
+An ARM1176 is emulated by qemu-arm, whose plugin (count.c) counts; what the kernel does in a system call is not in it.
+The count is the measurement. The share of the core is an estimate: caches are not emulated, and such code was seen to
+run at 0.7 instructions per cycle of 1 GHz. Fails above its ceilings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from link.errors import ConfigError, DeviceError, Exit, FileError
+
+SCHEMA = "thinair.bench.armv6/1"
+INSTRUCTIONS_PER_S = 0.7e9  # 1 GHz at 0.7 per cycle
+FRAME_BYTES, RATE = 33_333, 30  # 1080p30 at 8 Mbit/s
+FRAME_CEILING = 150_000
+START_CEILING = 500_000_000
+
+_HERE = Path(__file__).parent
+_ROOT = _HERE.parents[1]
+_BUILD = _ROOT / "build" / "armv6"
+_PYTHON = _ROOT / "tools" / "armv6" / "python"
+_SENDTO = 290  # EABI number of the system call that the first packet leaves by
+_IMPORTS = "import thinair.cli, sender.service, sender.hdmi_port, sender.chain"
+_EMPTY, _SCAN, _PACKETIZE, _PUSH = range(4)  # regions of frame.c
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCost:
+    """Instructions per frame. What the marks themselves cost is taken off."""
+
+    packets: int
+    scan: int
+    packetize: int
+    send: int
+
+    @property
+    def total(self) -> int:
+        return self.scan + self.packetize + self.send
+
+    @classmethod
+    def of(cls, regions: dict[int, int], packets: int) -> FrameCost:
+        """From frame.c's regions: packetizing scans, and pushing packetizes."""
+        net = {region: count - regions[_EMPTY] for region, count in regions.items()}
+        return cls(packets, net[_SCAN], net[_PACKETIZE] - net[_SCAN], net[_PUSH] - net[_PACKETIZE])
+
+
+@dataclass(frozen=True, slots=True)
+class StartCost:
+    """Instructions from the start of the process."""
+
+    interpreter: int  # python -c pass
+    imports: int  # the command and the service loaded
+    first_packet: int  # all, up to the first packet
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bytes", type=int, default=FRAME_BYTES, help="of a frame (default %(default)s)")
+    parser.add_argument("--rate", type=int, default=RATE, help="frames per second (default %(default)s)")
+    parser.add_argument("--max-packet", type=int, default=1400, help="largest RTP packet (default %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    _prepare()
+    frame = frame_cost(arguments.bytes, arguments.max_packet)
+    start = start_cost()
+    figures = as_json(frame, start, arguments.bytes, arguments.rate)
+    print("\n".join(lines(frame, start, arguments.bytes, arguments.rate)))
+    if arguments.json is not None:
+        try:
+            arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise FileError(f"cannot write {arguments.json}: {error.strerror}") from error
+    above = faults(frame, start)
+    print("\n".join(above) if above else "within the ceilings")
+    return int(Exit.FAULTS if above else Exit.OK)
+
+
+def faults(frame: FrameCost, start: StartCost) -> list[str]:
+    """One sentence per ceiling passed."""
+    found = []
+    if frame.total > FRAME_CEILING:
+        found.append(f"above the ceiling: {frame.total:,} instructions a frame, {FRAME_CEILING:,} allowed")
+    if start.first_packet > START_CEILING:
+        found.append(
+            f"above the ceiling: {start.first_packet:,} instructions to the first packet, {START_CEILING:,} allowed"
+        )
+    return found
+
+
+def lines(frame: FrameCost, start: StartCost, size: int, rate: int) -> list[str]:
+    """The table for people."""
+    rows = [("scan", frame.scan), ("packetize", frame.packetize), ("send", frame.send), ("frame", frame.total)]
+    load = rate / INSTRUCTIONS_PER_S
+    return [
+        f"a frame of {size:,} bytes, {frame.packets} packets     instructions   share of the core at {rate} fps",
+        *(f"  {name:34}{count:>16,}{count * load:>12.2%}" for name, count in rows),
+        "the start                              instructions   seconds of the core",
+        *(
+            f"  {name:34}{count:>16,}{count / INSTRUCTIONS_PER_S:>11.2f} s"
+            for name, count in (
+                ("python alone", start.interpreter),
+                ("with the sender imported", start.imports),
+                ("to the first packet", start.first_packet),
+            )
+        ),
+    ]
+
+
+def as_json(frame: FrameCost, start: StartCost, size: int, rate: int) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "instructions_per_s": INSTRUCTIONS_PER_S,
+        "frame": {
+            "bytes": size,
+            "rate": rate,
+            "packets": frame.packets,
+            "scan": frame.scan,
+            "packetize": frame.packetize,
+            "send": frame.send,
+            "total": frame.total,
+            "core_share": round(frame.total * rate / INSTRUCTIONS_PER_S, 5),
+            "ceiling": FRAME_CEILING,
+        },
+        "start": {
+            "interpreter": start.interpreter,
+            "imports": start.imports,
+            "first_packet": start.first_packet,
+            "ceiling": START_CEILING,
+        },
+        "faults": faults(frame, start),
+    }
+
+
+def frame_cost(size: int, max_packet: int) -> FrameCost:
+    """Measures; what _prepare() builds must be there."""
+    program = _BUILD / "build" / "native" / "tests" / "frame_cost"
+    found, said = _count(
+        ["qemu-arm", "-cpu", "arm1176", "-L", str(_BUILD / "armel")], [str(program), f"{size}", f"{max_packet}"]
+    )
+    # The median would do; the least is what no other thread of the program had a part in.
+    return FrameCost.of({int(region): r["least"] for region, r in found["regions"].items()}, int(said))
+
+
+def start_cost() -> StartCost:
+    """Measures with what Python has compiled kept, as on a Pi that has run it before."""
+    python = ["qemu-arm", "-cpu", "arm1176", "-L", str(_BUILD / "armel")]
+    program = str(_BUILD / "armel" / "usr" / "bin" / "python3.11")
+    totals = []
+    for code in ("pass", _IMPORTS):
+        _count(python, [program, "-c", code])  # compiles
+        totals.append(_count(python, [program, "-c", code])[0]["total"])
+    # By its path: a package would load what this module needs.
+    found, _ = _count(python, [program, str(_HERE / "first_packet.py")], mark=_SENDTO)
+    first = found["marks"][str(_SENDTO)]
+    if not first:
+        raise DeviceError("the emulated sender sent nothing")
+    return StartCost(totals[0], totals[1], first)
+
+
+def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0) -> tuple[dict[str, Any], str]:
+    """What the plugin found, and what the program printed."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as out:
+        plugin = f"{_BUILD / 'count.so'},out={out.name}" + (f",mark={mark}" if mark else "")
+        own = {
+            "PYTHONPATH": os.pathsep.join(str(path) for path in (_BUILD / "build", _ROOT)),
+            "PYTHONPYCACHEPREFIX": str(_BUILD / "pycache"),
+            "PYTHONDONTWRITEBYTECODE": "",  # what pip has compiled on a Pi is compiled here by the first run
+            "PYTHONHASHSEED": "0",
+        }
+        done = subprocess.run(
+            [*emulator, "-plugin", plugin, *program],
+            env=os.environ | own,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        if done.returncode != 0:
+            raise DeviceError(f"{program[0]} failed under qemu-arm: {done.stderr.strip()[-300:]}")
+        return json.loads(Path(out.name).read_text(encoding="utf-8")), done.stdout
+
+
+def _prepare() -> None:
+    """Builds what is measured; quick where it stands already."""
+    if not _PYTHON.exists():
+        raise ConfigError("this bench builds from the sources: run it in a checkout, as python -m bench.armv6")
+    if shutil.which("cc") is None:
+        raise DeviceError("no C compiler: apt-get install gcc libc6-dev")
+    for command in (["tools/armv6/setup.sh", "test"], ["tools/armv6/build.sh"]):
+        done = subprocess.run(command, cwd=_ROOT, check=False)
+        if done.returncode != 0:
+            raise DeviceError(f"{command[0]} failed; its own lines above say why")

@@ -1,0 +1,62 @@
+"""pytest plugin of `make test-armv6`: of tests/unit, tests/sim and tests/property, what the sender's processor can run.
+
+A module that imports a PC's packages, the receiver or the benches is left out by itself; so the sender's tests written
+from here on are in without being named."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+_PC = {"av", "numpy", "PIL", "sdl2", "receiver", "bench"}
+_PC_MODULES = {"sender.visualcode", "sender.sources.testcard", "sender.sources.screen", "sender.encoders.x264"}
+_LEFT_OUT = {
+    "test_cli.py": "starts the thinair command of this machine",
+    "test_house.py": "reads sources, which are the same everywhere",
+    "test_armv6.py": "looks at the emulation from outside",
+    "test_clock_sim.py": "hours of virtual time: minutes of emulation",
+    "test_session_sim.py": "hours of virtual time: minutes of emulation",
+    "test_sps_streams.py": "x264 makes its streams",
+    "test_convert.py": "pixels of the receiver",
+    "test_rate.py": "statistics in pure Python",
+    "test_feedback.py": "statistics in pure Python",
+}
+# Single tests: name without parameters, and why not here.
+_TOO_MUCH = {
+    "test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_sentence": "minutes, in pure Python",
+    "test_answers_nobody_asked_for_break_nothing": "minutes, in pure Python",
+    "test_pacing_spreads_the_packets_of_a_frame": "qemu-user knows no SO_TIMESTAMPNS",
+}
+
+
+def needs_a_pc(source: str) -> bool:
+    """Whether a test module imports, at its top, what a Pi has not."""
+    for node in ast.parse(source).body:
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if any(name.split(".")[0] in _PC or name in _PC_MODULES or name == "tests.conftest" for name in names):
+            return True
+    return False
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    if not (collection_path.name.startswith("test_") and collection_path.suffix == ".py"):
+        return None
+    return collection_path.name in _LEFT_OUT or needs_a_pc(collection_path.read_text(encoding="utf-8")) or None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    out = [item for item in items if item.name.partition("[")[0] in _TOO_MUCH]
+    items[:] = [item for item in items if item not in out]
+    config.hook.pytest_deselected(items=out)
+
+
+def pytest_configure() -> None:
+    from hypothesis import HealthCheck, settings
+
+    # A tenth of the examples: the emulated processor is that much slower, and the same seeds run on the PC.
+    settings.register_profile("armv6", max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+    settings.load_profile("armv6")
