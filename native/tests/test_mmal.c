@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "thinair/encoder.h"
+#include "thinair/io.h"
 
 enum { WIDTH = 104, HEIGHT = 72, STRIDE = 256, WAIT_MS = 5000 };
 
@@ -241,6 +242,20 @@ static void a_stuck_encoder_is_told_from_a_slow_one(void) {
     close_encoder();
 }
 
+static void a_source_that_paused_does_not_make_the_encoder_stuck(void) {
+    open_usual("skip=2,stuck=3");
+    CHECK(codes(1000, true));
+    CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0);
+    uint64_t until_us = ta_now_us() + 1100000;
+    while (ta_now_us() < until_us) {
+        struct pollfd wait = {.fd = encoder->ops->descriptor(encoder), .events = POLLIN};
+        CHECK(poll(&wait, 1, 50) == 0 && encoder->ops->take(encoder, &unit) == TA_AGAIN);
+    }
+    ta_raw picture = {.token = 1, .dmabuf = -1, .data = raw, .size = sizeof raw, .capture_us = 3000};
+    CHECK(encoder->ops->submit(encoder, &picture) == TA_OK && encoder->ops->take(encoder, &unit) == TA_AGAIN);
+    close_encoder();
+}
+
 static void the_low_latency_experiment_ends_with_a_clear_sentence(void) {
     ta_encoder_config config = usual();
     config.low_latency = true;
@@ -349,6 +364,7 @@ int main(int count, char **arguments) {
     RUN(after_a_corrupt_unit_only_a_key_frame_goes_on);
     RUN(an_error_event_ends_the_encoder_with_its_status);
     RUN(a_stuck_encoder_is_told_from_a_slow_one);
+    RUN(a_source_that_paused_does_not_make_the_encoder_stuck);
     RUN(the_low_latency_experiment_ends_with_a_clear_sentence);
     RUN(bad_configurations_are_refused_with_a_sentence);
     RUN(without_the_video_processor_the_reason_says_so);

@@ -14,7 +14,7 @@ enum {
     TA_MMAL_JUNK_UNITS = 60,       /* thrown away before the first key frame, then the encoder has failed */
     TA_MMAL_LEFT_OUT_US = 250000,  /* a picture without a unit for so long was left out by the rate control */
     TA_MMAL_LEFT_OUT_MAX = 4,
-    TA_MMAL_STUCK_US = 1000000,    /* no unit for so long, and a picture held or so many left out: stuck */
+    TA_MMAL_STUCK_US = 1000000,    /* no unit for so long, and a picture held as long or so many left out: stuck */
     TA_MMAL_CLOSE_US = 1000000,    /* a failed component that is not gone after this is left behind */
 };
 
@@ -58,6 +58,7 @@ typedef struct ta_mmal {
     } pending[TA_MMAL_PENDING];
     size_t pending_head, pending_count;
     uint64_t silent_us;             /* when the first picture since the last unit went in; 0: none did */
+    uint64_t submit_us;             /* when the last picture went in */
     uint32_t left_out;              /* pictures in a row that timed out */
     ta_mmal_slot slots[TA_MMAL_SLOTS];
     size_t slot_size, joining;      /* joining: index of the slot being filled */

@@ -120,6 +120,7 @@ static ta_status send_picture(ta_mmal *m, ta_mmal_buffer *buffer) {
     size_t at = (m->pending_head + m->pending_count++) % TA_MMAL_PENDING;
     m->pending[at].capture_us = (uint64_t)buffer->pts;
     m->pending[at].submit_us = now_us;
+    m->submit_us = now_us;
     if (!m->silent_us)
         m->silent_us = now_us;
     pthread_mutex_lock(&m->lock);
@@ -285,6 +286,7 @@ static ta_status watch(ta_mmal *m, ta_coded *out) {
     }
     uint64_t now_us = ta_now_us();
     bool silent = m->silent_us && now_us - m->silent_us > TA_MMAL_STUCK_US;
+    held = held && now_us - m->submit_us > TA_MMAL_STUCK_US; /* a source that paused must not count against it */
     if (silent && (held || m->left_out >= TA_MMAL_LEFT_OUT_MAX))
         return fail(m, ETIMEDOUT, m->config.low_latency
                                       ? "the encoder is silent in low-latency mode, which wants stripes: leave it off"
