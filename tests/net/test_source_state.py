@@ -21,9 +21,10 @@ pytestmark = pytest.mark.net
 SCRIPTED = (sys.executable, "-m", "tests.net.scripted")
 SMALL = "640x360@25"
 LARGE, FAST = "1920x1080@25", "1280x720@50"
-CHANGES = 20
 WARM = 6  # changes until each side has had both modes and its buffers are full
-LEAK_KB = 16 * 1024  # a picture of 1920x1080 lost at each change would be 40 MB
+# The sender's heap stands 20 MB higher or lower with where its last encoder came to lie. An encoder lost at each of 20
+# changes would be 300 MB, a picture lost at each of 200 600 MB.
+LEAK_KB = 48 * 1024
 BORDER = (0xE0, 0x30, 0x30)
 LEFT, TOP = 320, 220  # of a window of 640x360, in the middle of the screen
 
@@ -115,18 +116,25 @@ def resources(process: Running) -> tuple[int, int]:
 
 
 @pytest.mark.display
-@pytest.mark.parametrize("shown", [["--headless"], ["--presenter", "x11", "--fullscreen"]])
-def test_twenty_changes_of_mode_are_followed_live_without_growth(
-    glass: Glass, tmp_path: Path, shown: list[str]
+@pytest.mark.parametrize(
+    ("shown", "changes"),
+    [
+        (["--headless"], 20),
+        (["--presenter", "x11", "--fullscreen"], 20),
+        pytest.param(["--presenter", "x11"], 200, marks=[pytest.mark.long, pytest.mark.timeout(300)]),
+    ],
+)
+def test_changes_of_mode_are_followed_live_without_growth(
+    glass: Glass, tmp_path: Path, shown: list[str], changes: int
 ) -> None:
     report = tmp_path / "play.json"
-    script = ",".join(f"{LARGE if number % 2 == 0 else FAST}:0.4" for number in range(CHANGES + 1))
+    script = ",".join([f"{LARGE}:1.5", *(f"{FAST if number % 2 == 0 else LARGE}:0.25" for number in range(changes))])
     seen: list[tuple[list[int], list[int]]] = [([], []), ([], [])]  # open files, resident kB; of player and sender
     with (
         running([*THINAIR, "play", *shown, "--listen", "45988", "--report", str(report)]) as play,
         running([*SCRIPTED, f"{script},{LARGE}:0.8", "--to", "127.0.0.1:45988", "--bitrate", "4M"]) as send,
     ):
-        while len(seen[0][0]) < CHANGES:
+        while len(seen[0][0]) < changes:
             until(lambda: len(steps(send)) > len(seen[0][0]) + 1)
             for one, (files, memory_kb) in zip((play, send), seen, strict=True):
                 count, kb = resources(one)
@@ -136,13 +144,14 @@ def test_twenty_changes_of_mode_are_followed_live_without_growth(
         assert play.stop() == 0
     for files, memory_kb in seen:
         print(files, memory_kb)
-        assert max(files[WARM:]) == min(files[WARM:])
-        assert min(memory_kb[-4:]) - min(memory_kb[WARM : WARM + 4]) < LEAK_KB
+        early, late = slice(WARM, WARM + 6), slice(-6, None)
+        assert min(files[late]) <= min(files[early])  # for a moment the encoder has one open that reads the machine
+        assert min(memory_kb[late]) - min(memory_kb[early]) < LEAK_KB
     played = json.loads(report.read_text())
     modes = [event["text"].split()[-1] for event in played["events"] if event["kind"] == "mode"]
-    assert modes[-CHANGES:] == [FAST, LARGE] * (CHANGES // 2)
+    assert modes[-20:] == [FAST, LARGE] * 10
     assert played["mode"] == {"width": 1920, "height": 1080, "rate": "25"}
-    assert played["frames"]["presented"] > 10 * CHANGES / 2
+    assert played["frames"]["presented"] > 4 * changes
     assert sum(played["decoder"].values()) == 0
 
 
