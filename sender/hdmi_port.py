@@ -119,6 +119,8 @@ class HdmiPort:
 
     def poll(self, timeout_us: int, capture_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         deadline_us = now_us() + timeout_us
+        if capture_fd >= 0 and self._wait(0, capture_fd).get(capture_fd, 0) & select.POLLIN:
+            self._machine.picture(now_us())  # one waits: not the camera is late, but who asks
         while not (out := self._work()):
             now = now_us()
             wait_us = min(deadline_us, self._machine.next_timeout(now)) - now

@@ -120,6 +120,7 @@ class SoftwarePipeline:
             try:
                 self._open_encoder(new.mode, new.colour).settle()
             except (ConfigError, DeviceError) as error:
+                self._close_encoder()
                 self._dark = True
                 self._hooks.state(SourceState(SourceCode.UNSUPPORTED, now_us(), _cut(str(error))))
                 return

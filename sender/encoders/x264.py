@@ -25,6 +25,7 @@ _TUNE = "zerolatency"
 # bitrate on mixed pictures and codes more rows twice (12 % more time). No access unit grows beyond VBV_FRAMES.
 VBV_FRAMES = 1.12
 _AIM = 1.05
+_tried: set[tuple[str, int]] = set()  # preset and threads that were seen to hold no picture back
 
 
 class X264:
@@ -51,11 +52,14 @@ class X264:
         self._last_key_us = 0
 
     def open(self) -> None:
-        """Tries the settings out. The encoder in use is opened by settle(), so that x264's own threads inherit
-        the priority of the thread that encodes."""
+        """Tries the settings out, once: a camera's new mode does not wait for that again. The encoder in use is opened
+        by settle(), so that x264's own threads inherit the priority of the thread that encodes."""
+        if (self._preset, self._threads) in _tried:
+            return
         self._reopen(self._wanted_bps)
         self._assert_no_delay()
         self._context, self._open_bps, self._pts = None, 0, 0
+        _tried.add((self._preset, self._threads))
 
     def encode(self, picture: Picture) -> AccessUnitOut:
         self.settle()
