@@ -160,8 +160,8 @@ class HdmiMachine:
             self._step(HdmiInput.FAILED, now_us, why)
 
     def picture(self, at_us: int) -> None:
-        """A picture was captured at this time, on the same clock."""
-        if self.running and at_us >= self._sign_us:
+        """The newest picture was captured at this time, on the same clock. Telling it twice changes nothing."""
+        if self.running and at_us > self._sign_us:
             self._sign_us = at_us
             self._seen = True
             self._step(HdmiInput.PICTURE, at_us)

@@ -77,7 +77,8 @@ class Port(Protocol):
         twice a second while there is no picture. Never two Starts without a Stop or `failed` between."""
 
     def picture_seen(self, at_us: int) -> None:
-        """The capture gave a picture at this time (its dequeueing). Holds off the watchdog of two pictures."""
+        """The capture's newest picture came at this time (its dequeueing). Holds off the watchdog of two pictures;
+        telling the same one again does not."""
 
     def failed(self, error: OSError) -> None:
         """The capture could not be opened after a Start, or broke down; it is closed. A retry comes by itself."""
@@ -173,6 +174,7 @@ class HdmiPort:
             self._machine.gone(now_us(), str(error).partition(":")[0])
             return
         self._found, self._control = found, control
+        self.notes.clear()
         power: bool | None = None
         try:
             control.subscribe(V4L2_EVENT_CTRL, V4L2_CID_DV_RX_POWER_PRESENT)
@@ -188,7 +190,7 @@ class HdmiPort:
 
     def _write_edid(self) -> None:
         if self._control is not None and self._edid is not None:
-            self.notes = [write_edid(self._control, self._edid)]
+            self.notes.append(write_edid(self._control, self._edid))
 
     def _query(self) -> None:
         assert self._control is not None

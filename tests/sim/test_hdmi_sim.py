@@ -129,6 +129,17 @@ def test_pictures_that_stop_in_a_confirmed_mode_are_a_stall_since_the_last_pictu
     assert world.last().code is SourceCode.LIVE
 
 
+def test_an_old_picture_told_again_does_not_end_a_stall() -> None:
+    world = live()
+    newest_us = world.now_us - 1
+    world.machine.picture(newest_us)
+    world.change(event=False, flowing=False)
+    for _ in range(100):
+        world.machine.picture(newest_us)
+        world.run(10_000)
+    assert [report.code for _, report in world.reports] == [SourceCode.LIVE, SourceCode.STALLED, SourceCode.STALLED]
+
+
 def test_a_capture_that_cannot_be_started_is_tried_again_less_and_less_often() -> None:
     world = World(startable=False)
     world.run(60 * SECOND)
