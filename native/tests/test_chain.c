@@ -1,0 +1,432 @@
+/* The chain's thread over a capture, an encoder and a pump that are played here: what comes of junk, silence, failures and late
+ * units. The genuine parts run in tests/vm. */
+#include "check.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../src/io/sys.h"
+#include "thinair/chain.h"
+
+enum { BUFFERS = 4, FRAMES = 64, SPS = 0x67, PPS = 0x68, IDR = 0x65, SLICE = 0x41 };
+
+struct ta_capture {
+    int fd;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    int capture_fd, encoder_fd;
+    unsigned pictures, next_index; /* waiting to be captured */
+    uint32_t sequence;
+    bool busy[BUFFERS];            /* the chain has it */
+    bool capture_fails, corrupt, encoder_fails, hangs, refuse_push;
+    unsigned keys_asked, bitrate_bps, capture_closed, encoder_closed;
+    ta_raw in_encoder;
+    bool has_raw, token_free;
+    uint32_t token;
+    uint8_t units[FRAMES][32];     /* to be given for the next pictures */
+    size_t sizes[FRAMES], unit_count, unit_at;
+    struct {
+        ta_frame_meta meta;
+        size_t size;
+        uint8_t first_nal;
+    } pushed[FRAMES];
+    size_t pushed_count;
+} played;
+
+#define LOCKED(...)                            \
+    do {                                       \
+        pthread_mutex_lock(&played.lock);      \
+        __VA_ARGS__;                           \
+        pthread_mutex_unlock(&played.lock);    \
+    } while (0)
+
+/* ---- capture ---- */
+
+ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, char reason[TA_REASON_MAX]) {
+    static ta_capture capture;
+    if (!config->device[0]) {
+        snprintf(reason, TA_REASON_MAX, "not there");
+        errno = ENOENT;
+        return TA_ESYS;
+    }
+    *out = &capture;
+    return TA_OK;
+}
+
+const ta_capture_format *ta_capture_format_get(const ta_capture *c) {
+    static const ta_capture_format format = {.width = 16, .height = 16, .stride = 32, .buffers = BUFFERS};
+    return (void)c, &format;
+}
+int ta_capture_descriptor(const ta_capture *c) { return (void)c, played.capture_fd; }
+const char *ta_capture_reason(const ta_capture *c) { return (void)c, "pulled out"; }
+void ta_capture_close(ta_capture **c) {
+    played.capture_closed += *c != NULL;
+    *c = NULL;
+}
+
+ta_status ta_capture_newest(ta_capture *c, ta_captured *out) {
+    ta_status status = TA_AGAIN;
+    (void)c;
+    ta_clear(played.capture_fd);
+    pthread_mutex_lock(&played.lock);
+    if (played.capture_fails)
+        status = TA_ESYS;
+    else if (played.pictures > 0) {
+        while (played.busy[played.next_index])
+            played.next_index = (played.next_index + 1) % BUFFERS;
+        const uint64_t now_us = ta_now_us();
+        *out = (ta_captured){.index = played.next_index, .sequence = ++played.sequence, .corrupt = played.corrupt,
+                             .dmabuf = -1, .capture_us = 1000 * (uint64_t)played.sequence, .dequeue_us = now_us};
+        played.busy[played.next_index] = true;
+        played.pictures--;
+        status = TA_OK;
+    }
+    pthread_mutex_unlock(&played.lock);
+    return status;
+}
+
+ta_status ta_capture_give_back(ta_capture *c, uint32_t index) {
+    (void)c;
+    LOCKED(CHECK(index < BUFFERS && played.busy[index]); played.busy[index] = false);
+    return TA_OK;
+}
+
+/* ---- encoder: each picture is answered with the next unit of the list, at once ---- */
+
+static ta_status submit(ta_encoder *e, const ta_raw *raw) {
+    (void)e;
+    LOCKED(CHECK(!played.has_raw || played.hangs); played.in_encoder = *raw; played.has_raw = true);
+    ta_wake(played.encoder_fd);
+    return TA_OK;
+}
+
+static ta_status take(ta_encoder *e, ta_coded *out) {
+    ta_status status = TA_AGAIN;
+    (void)e;
+    ta_clear(played.encoder_fd);
+    pthread_mutex_lock(&played.lock);
+    if (played.encoder_fails) {
+        errno = EIO;
+        status = TA_ESYS;
+    } else if (played.has_raw && !played.hangs && played.unit_at < played.unit_count) {
+        const size_t i = played.unit_at++;
+        *out = (ta_coded){.data = played.sizes[i] ? played.units[i] : NULL, .size = played.sizes[i],
+                          .capture_us = played.in_encoder.capture_us};
+        played.token = played.in_encoder.token;
+        played.has_raw = false;
+        played.token_free = true;
+        status = TA_OK;
+    }
+    pthread_mutex_unlock(&played.lock);
+    return status;
+}
+
+static bool released(ta_encoder *e, uint32_t *token) {
+    bool got;
+    (void)e;
+    LOCKED(got = played.token_free; *token = played.token; played.token_free = false);
+    return got;
+}
+
+static void give_back(ta_encoder *e, const ta_coded *unit) { (void)e, (void)unit; }
+static void request_key(ta_encoder *e) {
+    (void)e;
+    LOCKED(played.keys_asked++);
+}
+static ta_status set_bitrate(ta_encoder *e, uint32_t bps) {
+    (void)e;
+    LOCKED(played.bitrate_bps = bps);
+    return TA_OK;
+}
+static int descriptor(const ta_encoder *e) { return (void)e, played.encoder_fd; }
+static uint64_t bytes_copied(const ta_encoder *e) { return (void)e, 0; }
+static const char *note(const ta_encoder *e, size_t i) { return (void)e, i == 0 ? "a note" : NULL; }
+static const char *reason(const ta_encoder *e) { return (void)e, "encoder is broken"; }
+static void close_encoder(ta_encoder **e) {
+    played.encoder_closed += *e != NULL;
+    *e = NULL;
+}
+
+static ta_status open_encoder(ta_encoder **out, const ta_encoder_config *config, char why[TA_REASON_MAX]) {
+    static const ta_encoder_ops ops = {
+        .name = "played", .submit = submit, .take = take, .give_back = give_back, .released = released,
+        .request_key = request_key, .set_bitrate = set_bitrate, .descriptor = descriptor, .bytes_copied = bytes_copied,
+        .note = note, .reason = reason, .close = close_encoder};
+    static ta_encoder encoder = {&ops};
+    CHECK(config->width == 16 && config->stride == 32 && config->buffers == BUFFERS);
+    if (!config->bitrate_bps) {
+        snprintf(why, TA_REASON_MAX, "no encoder");
+        errno = ENODEV;
+        return TA_ESYS;
+    }
+    *out = &encoder;
+    return TA_OK;
+}
+
+/* ---- pump ---- */
+
+ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *packets) {
+    (void)tx;
+    *packets = !played.refuse_push;
+    LOCKED(size_t n = played.pushed_count++ % FRAMES; played.pushed[n].meta = *meta; played.pushed[n].size = size;
+           played.pushed[n].first_nal = au[3]);
+    return played.refuse_push ? TA_ETOOBIG : TA_OK;
+}
+
+bool ta_tx_sent(ta_tx *tx, ta_sent *out) { return (void)tx, (void)out, false; }
+
+/* ---- the play ---- */
+
+static bool until(bool (*done)(ta_chain *), ta_chain *c) {
+    for (int i = 0; i < 20000; i++) {
+        if (done(c))
+            return true;
+        poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+static void unit(size_t size, const uint8_t *bytes) {
+    memcpy(played.units[played.unit_count], bytes, size);
+    played.sizes[played.unit_count++] = size;
+}
+static const uint8_t SETS[] = {0, 0, 1, SPS, 0x42, 0xc0, 0x1e, 0xf4, 0x0b, 0x04, 0xb2, 0, 0, 1, PPS, 0xce, 0x38, 0x80};
+static const uint8_t KEY[] = {0, 0, 1, IDR, 0x88, 1, 2, 3}, OTHER[] = {0, 0, 1, SLICE, 0x88, 1}, JUNK[] = {9, 9, 9, 9};
+static void key_unit(void) {
+    uint8_t both[sizeof SETS + sizeof KEY];
+    memcpy(both, SETS, sizeof SETS);
+    memcpy(both + sizeof SETS, KEY, sizeof KEY);
+    unit(sizeof both, both);
+}
+
+static ta_chain_config config_of(void) {
+    return (ta_chain_config){.capture = {.device = "played"}, .open_encoder = open_encoder, .tx = (ta_tx *)(uintptr_t)8,
+                             .encoder = {.rate_numerator = 100, .rate_denominator = 1, .bitrate_bps = 1},
+                             .first_frame_id = 5};
+}
+
+static ta_chain *opened(void) {
+    char why[TA_REASON_MAX];
+    ta_chain_part part;
+    ta_chain *c = NULL;
+    if (played.capture_fd)
+        close(played.capture_fd), close(played.encoder_fd);
+    memset(&played, 0, sizeof played);
+    pthread_mutex_init(&played.lock, NULL);
+    played.capture_fd = eventfd(0, EFD_NONBLOCK);
+    played.encoder_fd = eventfd(0, EFD_NONBLOCK);
+    const ta_chain_config config = config_of();
+    CHECK(ta_chain_open(&c, &config, why, &part) == TA_OK);
+    return c;
+}
+
+static void shoot(unsigned n) {
+    LOCKED(played.pictures += n);
+    ta_wake(played.capture_fd);
+}
+
+static ta_chain_stats stats_of(ta_chain *c) {
+    ta_chain_stats s;
+    ta_chain_stats_get(c, &s);
+    return s;
+}
+
+static ta_chain_state state_of(ta_chain *c) {
+    char why[TA_REASON_MAX];
+    ta_chain_part part;
+    return ta_chain_state_get(c, why, &part);
+}
+
+static size_t wanted;
+static bool enough_sent(ta_chain *c) { return stats_of(c).sent >= wanted; }
+static bool enough_captured(ta_chain *c) { return stats_of(c).captured >= wanted; }
+static bool enough_junk(ta_chain *c) { return stats_of(c).junk >= wanted; }
+static bool enough_left_out(ta_chain *c) { return stats_of(c).left_out >= wanted; }
+static bool enough_refused(ta_chain *c) { return stats_of(c).refused >= wanted; }
+static bool enough_corrupt(ta_chain *c) { return stats_of(c).corrupt >= 2; }
+static bool has_failed(ta_chain *c) { return state_of(c) == TA_CHAIN_FAILED; }
+static bool has_stalled(ta_chain *c) { return state_of(c) == TA_CHAIN_STALLED; }
+static bool is_live(ta_chain *c) { return state_of(c) == TA_CHAIN_LIVE; }
+static bool has_closed(ta_chain *c) { return (void)c, played.capture_closed && played.encoder_closed; }
+
+static bool one_by_one(ta_chain *c, bool (*done)(ta_chain *), size_t n) {
+    for (wanted = 1; wanted <= n; wanted++) {
+        shoot(1);
+        if (!until(done, c))
+            return false;
+    }
+    return true;
+}
+
+static void closed(ta_chain *c) {
+    CHECK(ta_chain_stop(c));
+    CHECK(played.capture_closed == 1 && played.encoder_closed == 1);
+    ta_chain_close(&c);
+    CHECK(c == NULL);
+}
+
+/* ---- tests ---- */
+
+static void test_pictures_become_frames_with_their_stamps_and_numbers(void) {
+    ta_chain *c = opened();
+    ta_chain_record records[8];
+    key_unit();
+    unit(sizeof OTHER, OTHER);
+    unit(0, OTHER); /* left out */
+    unit(sizeof OTHER, OTHER);
+    ta_chain_allow(c, true);
+    CHECK(one_by_one(c, enough_sent, 2));
+    wanted = 1;
+    shoot(1);
+    CHECK(until(enough_left_out, c));
+    wanted = 3;
+    shoot(1);
+    CHECK(until(enough_sent, c));
+    CHECK(ta_chain_records(c, records, 8) == 3);
+    CHECK(records[0].frame_id == 5 && records[2].frame_id == 7 && records[0].key && !records[1].key);
+    CHECK(records[2].sequence == 4 && records[2].capture_us == 4000 && records[2].skipped == 1);
+    CHECK(records[0].dequeue_us <= records[0].encode_in_us && records[0].encode_in_us <= records[0].encode_out_us);
+    CHECK(played.pushed[0].first_nal == SPS && played.pushed[0].size > sizeof SETS + sizeof KEY); /* SPS rewritten */
+    CHECK(played.pushed[2].meta.rtp_time == 4000 * 9 / 100 && played.pushed[0].meta.key);
+    uint8_t headers[TA_MAX_HEADERS];
+    CHECK(ta_chain_headers(c, headers) > sizeof SETS && strcmp(ta_chain_note(c, 0), "a note") == 0);
+    closed(c);
+}
+
+static void test_nothing_is_encoded_until_it_is_allowed_and_then_a_key_frame_is_asked(void) {
+    ta_chain *c = opened();
+    key_unit();
+    wanted = 3;
+    shoot(3);
+    CHECK(until(enough_captured, c));
+    CHECK(played.unit_at == 0 && played.keys_asked == 0);
+    ta_chain_allow(c, true);
+    CHECK(one_by_one(c, enough_sent, 1));
+    CHECK(played.keys_asked == 1);
+    ta_chain_set_bitrate(c, 77);
+    shoot(1);
+    wanted = 5;
+    CHECK(until(enough_captured, c));
+    shoot(1);
+    wanted = 6;
+    CHECK(until(enough_captured, c) && played.bitrate_bps == 77);
+    closed(c);
+}
+
+static void test_the_newest_picture_waits_and_older_ones_go_back(void) {
+    ta_chain *c = opened();
+    played.hangs = true;
+    ta_chain_allow(c, true);
+    shoot(1);
+    wanted = 1;
+    CHECK(until(enough_captured, c));
+    for (wanted = 2; wanted < 8; wanted++) {
+        shoot(1);
+        CHECK(until(enough_captured, c));
+    }
+    const ta_chain_stats s = stats_of(c);
+    CHECK(s.superseded >= 4 && s.most_waiting == 1 && s.most_in_encoder <= 2);
+    closed(c);
+}
+
+static void test_junk_first_is_not_sent_and_a_key_frame_ends_it(void) {
+    ta_chain *c = opened();
+    unit(sizeof JUNK, JUNK);
+    unit(sizeof OTHER, OTHER);
+    unit(sizeof KEY, KEY); /* without parameter sets nobody can begin */
+    key_unit();
+    unit(sizeof KEY, KEY); /* the sets are known by now */
+    ta_chain_allow(c, true);
+    CHECK(one_by_one(c, enough_junk, 3));
+    CHECK(played.pushed_count == 0 && played.keys_asked >= 3);
+    CHECK(one_by_one(c, enough_sent, 2));
+    CHECK(played.pushed[1].first_nal == SPS && stats_of(c).junk == 3);
+    closed(c);
+}
+
+static void test_headers_in_a_unit_of_their_own_go_before_the_picture(void) {
+    uint8_t out[64];
+    const uint8_t *sent;
+    size_t size;
+    ta_headers kept = {0};
+    CHECK(ta_headers_apply(&kept, SETS, sizeof SETS, out, sizeof out, &sent, &size) == TA_UNIT_HEADERS);
+    CHECK(ta_headers_apply(&kept, KEY, sizeof KEY, out, sizeof out, &sent, &size) == TA_UNIT_KEY && sent[3] == SPS);
+    CHECK(size == kept.size + sizeof KEY && memcmp(sent + kept.size, KEY, sizeof KEY) == 0);
+    CHECK(ta_headers_apply(&kept, KEY, sizeof KEY, out, kept.size, &sent, &size) == TA_UNIT_JUNK); /* no room */
+    CHECK(ta_headers_apply(&kept, OTHER, sizeof OTHER, out, 0, &sent, &size) == TA_UNIT_PICTURE && sent == OTHER);
+    CHECK(ta_headers_apply(&kept, JUNK, sizeof JUNK, out, 0, &sent, &size) == TA_UNIT_JUNK);
+}
+
+static void test_a_refused_unit_asks_for_a_key_frame(void) {
+    ta_chain *c = opened();
+    key_unit();
+    unit(sizeof OTHER, OTHER);
+    played.refuse_push = true;
+    ta_chain_allow(c, true);
+    CHECK(one_by_one(c, enough_refused, 2));
+    CHECK(played.keys_asked == 2 && stats_of(c).sent == 0);
+    closed(c);
+}
+
+static void test_silence_of_the_camera_is_a_state_that_goes_by_itself(void) {
+    ta_chain *c = opened();
+    shoot(1);
+    CHECK(until(is_live, c) && until(has_stalled, c));
+    played.corrupt = true;
+    shoot(2); /* damaged pictures are no sign of life */
+    CHECK(until(enough_corrupt, c) && state_of(c) == TA_CHAIN_STALLED);
+    played.corrupt = false;
+    shoot(1);
+    CHECK(until(is_live, c));
+    closed(c);
+}
+
+static void test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed(void) {
+    char why[TA_REASON_MAX];
+    ta_chain_part part;
+    for (int which = 0; which < 2; which++) {
+        ta_chain *c = opened();
+        *(which ? &played.encoder_fails : &played.capture_fails) = true;
+        shoot(1);
+        CHECK(until(has_failed, c) && until(has_closed, c));
+        ta_chain_state_get(c, why, &part);
+        CHECK(part == (which ? TA_CHAIN_ENCODER : TA_CHAIN_CAPTURE));
+        CHECK(strcmp(why, which ? "encoder is broken" : "pulled out") == 0);
+        struct pollfd fd = {.fd = ta_chain_eventfd(c), .events = POLLIN};
+        CHECK(poll(&fd, 1, 0) == 1);
+        closed(c);
+    }
+}
+
+static void test_what_cannot_be_opened_says_which_part_it_was(void) {
+    char why[TA_REASON_MAX];
+    ta_chain_part part;
+    ta_chain *c;
+    ta_chain_config config = config_of();
+    config.capture.device = "";
+    CHECK(ta_chain_open(&c, &config, why, &part) == TA_ESYS && part == TA_CHAIN_CAPTURE && strcmp(why, "not there") == 0);
+    config = config_of();
+    config.encoder.bitrate_bps = 0;
+    CHECK(ta_chain_open(&c, &config, why, &part) == TA_ESYS && part == TA_CHAIN_ENCODER && errno == ENODEV && !c);
+}
+
+int main(void) {
+    RUN(test_pictures_become_frames_with_their_stamps_and_numbers);
+    RUN(test_nothing_is_encoded_until_it_is_allowed_and_then_a_key_frame_is_asked);
+    RUN(test_the_newest_picture_waits_and_older_ones_go_back);
+    RUN(test_junk_first_is_not_sent_and_a_key_frame_ends_it);
+    RUN(test_headers_in_a_unit_of_their_own_go_before_the_picture);
+    RUN(test_a_refused_unit_asks_for_a_key_frame);
+    RUN(test_silence_of_the_camera_is_a_state_that_goes_by_itself);
+    RUN(test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed);
+    RUN(test_what_cannot_be_opened_says_which_part_it_was);
+    close(played.capture_fd);
+    close(played.encoder_fd);
+    return failures != 0;
+}
