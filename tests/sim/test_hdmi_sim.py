@@ -268,5 +268,5 @@ def test_answers_nobody_asked_for_break_nothing(
                 machine.opened(now_us)
             elif action is Action.QUERY:
                 machine.found(now_us, MODE_720P60)
-    machine.picture(now_us)
+    machine.picture(now_us + 1)
     assert machine.state is HdmiState.LOCKED
