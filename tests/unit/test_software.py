@@ -134,7 +134,7 @@ def test_an_hdmi_source_opens_its_encoder_with_its_first_mode_at_the_bitrate_ask
         pipeline.set_bitrate(3_000_000)
         pipeline.request_key_frame()
         pipeline.allow(True)
-        assert pipeline.describe() == "auto, no mode yet"
+        assert pipeline.describe() == "x264, no mode yet"
         pipeline.run(threading.Event())
         assert heard.log == [SourceCode.NO_CABLE, OTHER, SourceCode.LIVE, "key"]
         assert "3 Mbit/s" in pipeline.describe()
