@@ -19,6 +19,7 @@ from tests.processes import THINAIR, call, environment, running
 pytestmark = pytest.mark.quick
 
 SEND = ("send", "--to", "127.0.0.1:9", "--mode", "640x360@30")
+HDMI = ("--encoder", "x264", "--source")
 MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "no command": ((), Exit.USAGE, "thinair --help"),
     "an unknown command": (("fly",), Exit.USAGE, "thinair --help"),
@@ -39,6 +40,10 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "a folder as a clip": ((*SEND, "--source", "file:/usr"), Exit.FILE, "/usr"),
     "a file without pictures": ((*SEND, "--source", f"file:{__file__}"), Exit.FILE, "test_cli.py"),
     "no screen to grab": ((*SEND, "--source", "screen::99"), Exit.DEVICE, ":99"),
+    "no HDMI input there": ((*SEND, *HDMI, "hdmi:/dev/video99"), Exit.DEVICE, "/dev/video99 is not there"),
+    "an HDMI input that is none": ((*SEND, *HDMI, "hdmi:/dev/null"), Exit.DEVICE, "is no V4L2 device"),
+    "an EDID that is not there": ((*SEND, "--edid", "nowhere", *HDMI, "hdmi"), Exit.FILE, "low-latency, resolution"),
+    "an EDID that is none": ((*SEND, "--edid", __file__, *HDMI, "hdmi"), Exit.USAGE, "test_cli.py"),
     "a host that is not known": (("send", "--to", "no-host.invalid:5004"), Exit.NETWORK, "no such host"),
     "an address that is not ours": (("play", "--listen", "192.0.2.1:5004"), Exit.NETWORK, "cannot listen"),
     "a report in no folder": (("play", "--report", "/no/r.json"), Exit.FILE, "/no/r.json"),
