@@ -31,7 +31,7 @@ def test_the_source_follows_the_camera_and_its_pictures_are_right(vm: Machine, v
     for got, want in zip(acts["bars"], wanted, strict=True):
         assert max(abs(a - b) for a, b in zip(got, want, strict=True)) <= 2.5, (got, want)
 
-    assert kinds(acts["lost"])[-1] == "NO_SIGNAL"
+    assert kinds(acts["lost"])[-1] == "NO_SYNC"
     back = kinds(acts["back"])
     assert back[-1] == "picture"
     assert "mode" in back

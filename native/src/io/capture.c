@@ -378,10 +378,9 @@ ta_status ta_capture_wait(ta_capture *c, uint64_t timeout_us, ta_captured *out) 
     const uint64_t deadline_us = ta_now_us() + timeout_us;
     for (;;) {
         const ta_status status = ta_capture_newest(c, out);
-        const uint64_t now_us = ta_now_us();
-        if (status != TA_AGAIN || now_us >= deadline_us)
+        if (status != TA_AGAIN)
             return status;
-        const uint64_t left_us = deadline_us - now_us;
+        const uint64_t now_us = ta_now_us(), left_us = deadline_us > now_us ? deadline_us - now_us : 0;
         const struct timespec left = {.tv_sec = (time_t)(left_us / 1000000u), .tv_nsec = (long)(left_us % 1000000u) * 1000};
         struct pollfd watch = {.fd = c->fd, .events = POLLIN};
         if (ppoll(&watch, 1, &left, NULL) < 0 && errno != EINTR)
@@ -390,6 +389,8 @@ ta_status ta_capture_wait(ta_capture *c, uint64_t timeout_us, ta_captured *out) 
             const ta_status last = ta_capture_newest(c, out);
             return last == TA_AGAIN ? refused(c, EIO, "it has stopped") : last;
         }
+        if (!left_us)
+            return watch.revents ? ta_capture_newest(c, out) : TA_AGAIN;
     }
 }
 

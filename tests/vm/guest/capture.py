@@ -84,28 +84,31 @@ def sequence(count: str) -> Any:
 
 
 def newest() -> Any:
-    """What a sleep of ten pictures leaves: one picture of those that piled up."""
+    """What a sleep of thirty pictures leaves: one picture of those that piled up."""
     small()
     capture = opened()
     first = take(capture)
     number = first.sequence
     first.release()
-    time.sleep(10 / 60)
+    time.sleep(30 / 60)
     second = take(capture)
     return {"numbers": (number, second.sequence), "skipped": second.skipped, "stats": capture.stats()}
 
 
 def damaged() -> Any:
+    """One picture after the other is damaged until one is handed out: a slow machine passes some over."""
     small()
     capture = opened()
     take(capture).release()
-    control(FLAG_ERROR)
-    flags = []
-    for _ in range(12):
-        picture = take(capture)
-        flags.append(picture.corrupt)
-        picture.release()
-    return {"flags": flags, "stats": capture.stats()}
+    flagged, injected = False, 0
+    while not flagged and injected < 10:
+        control(FLAG_ERROR)
+        injected += 1
+        for _ in range(6):
+            picture = take(capture)
+            flagged = flagged or picture.corrupt
+            picture.release()
+    return {"flagged": flagged, "injected": injected, "stats": capture.stats()}
 
 
 def refused_buffer() -> Any:

@@ -10,9 +10,9 @@ from sender.sources.base import NewMode, NoPicture, Picture
 
 # drivers/media/test-drivers/vivid/vivid-ctrls.c
 OSD_TEXT, SIGNAL, TIMINGS = 0x00F0F001, 0x00F0F03E, 0x00F0F03F
-CURRENT, NO_SIGNAL, SELECTED = 0, 1, 4  # of SIGNAL
+CURRENT, NO_LOCK, SELECTED = 0, 2, 4  # of SIGNAL
 VGA = 0  # of TIMINGS: 640x480p59
-ITEMS = 400  # the most that an act may take
+ITEMS = 150  # the most that an act may take
 
 node = sys.argv[1]
 device = V4L2Device(node)
@@ -53,8 +53,8 @@ while not isinstance(picture, Picture):
     picture = source.next()
 bars = [[sample(plane, (2 * bar + 1) / 16, 1 / 3) for plane in picture.frame.planes] for bar in range(8)]
 print(json.dumps(["bars", bars]))
-device.set_control(SIGNAL, NO_SIGNAL)
-act("lost", 0, until_state="NO_SIGNAL")
+device.set_control(SIGNAL, NO_LOCK)
+act("lost", 0, until_state="NO_SYNC")
 device.set_control(SIGNAL, CURRENT)
 act("back", 5)
 device.set_control(TIMINGS, VGA)
