@@ -37,6 +37,7 @@ class _Still:
 
 
 def _open(config: object, tx: object, hooks: Hooks) -> _Still:
+    sender.hdmi_port.read_edid("low-latency")
     return _Still()
 
 
