@@ -1,0 +1,74 @@
+"""`python -m tests.vm.viewer PLAY-WORDS...`: the player, which also prints a line of JSON for all its window shows.
+
+{"picture": [width, height], "number": vivid's or null, "capture_us", "at_us"}: a picture stands on the screen.
+{"notice": words, "at_us"}: the picture that stands is marked as no live one, with these words.
+Times are this machine's CLOCK_MONOTONIC, but for `capture_us`, of the sender's; {"offset_us", "bound_us"} with each
+picture say how far that is ahead."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import receiver.player
+from link.native import now_us
+from receiver.player import Decoded, Player
+from receiver.screen import Screen
+from tests.vm import osd
+from thinair.cli import main
+
+if TYPE_CHECKING:
+    from receiver.present import Presenter
+
+PLAYERS: list[Player] = []
+
+
+def tell(**what: Any) -> None:
+    print(json.dumps(what), flush=True)
+
+
+class ToldPlayer(Player):
+    def __init__(self, *arguments: Any) -> None:
+        PLAYERS.append(self)
+        super().__init__(*arguments)
+
+
+class ToldScreen(Screen):
+    """As drawn: the lines follow the presenter's return."""
+
+    _told = ""
+
+    def _show(self, decoded: Decoded) -> None:
+        before_us = self._shown_us
+        super()._show(decoded)
+        frame = decoded.frame
+        if frame is None or self._shown_us == before_us:
+            return
+        plane = frame.planes[0]
+        luma = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)  # type: ignore[call-overload]
+        reading = osd.read(luma)
+        clock = PLAYERS[0].clock.estimate(now_us())
+        self._told = ""
+        tell(
+            picture=[frame.width, frame.height],
+            number=None if reading is None else reading.number,
+            capture_us=decoded.unit.capture_us,
+            at_us=self._shown_us,
+            offset_us=None if clock is None else clock.offset_us,
+            bound_us=None if clock is None else clock.bound_us,
+        )
+
+    def _between_pictures(self, presenter: Presenter) -> None:
+        super()._between_pictures(presenter)
+        words = self.hud.notice.partition(" for ")[0].partition(" · ")[0]  # without ages
+        if self._dark and words != self._told:
+            self._told = words
+            tell(notice=words, at_us=now_us())
+
+
+if __name__ == "__main__":
+    vars(receiver.player).update(Screen=ToldScreen, Player=ToldPlayer)
+    sys.exit(main(["play", *sys.argv[1:]]))
