@@ -363,6 +363,32 @@ static void test_headers_in_a_unit_of_their_own_go_before_the_picture(void) {
     CHECK(ta_headers_apply(&kept, JUNK, sizeof JUNK, out, 0, &sent, &size) == TA_UNIT_JUNK);
 }
 
+static void test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_changes(void) {
+    uint8_t plain[64], painted[64], again[64];
+    size_t n, m, k;
+    ta_sps before, after;
+    const uint8_t *sps = SETS + 3;
+    for (int with_vui = 0; with_vui < 2; with_vui++) {
+        memcpy(plain, sps, n = 8);
+        if (with_vui)
+            CHECK(ta_sps_rewrite(sps, 8, plain, sizeof plain, &n) == TA_OK);
+        CHECK(ta_sps_parse(plain, n, &before) == TA_OK && before.matrix == 2);
+        CHECK(ta_sps_colour(plain, n, false, false, painted, sizeof painted, &m) == TA_OK);
+        CHECK(ta_sps_parse(painted, m, &after) == TA_OK && after.matrix == 6 && after.colour_primaries == 6);
+        CHECK(!after.video_full_range && after.width == before.width && after.bitstream_restriction == with_vui);
+        CHECK(ta_sps_colour(painted, m, true, true, again, sizeof again, &k) == TA_OK && k == m); /* replaced, not added */
+        CHECK(ta_sps_parse(again, k, &after) == TA_OK && after.matrix == 1 && after.transfer == 1 && after.video_full_range);
+        CHECK(after.max_dec_frame_buffering == before.max_dec_frame_buffering);
+        CHECK(ta_sps_colour(plain, n, true, true, again, 4, &k) == TA_ETOOBIG);
+    }
+    ta_headers kept = {.colour = true};
+    const uint8_t *sent;
+    CHECK(ta_headers_apply(&kept, SETS, sizeof SETS, plain, 0, &sent, &n) == TA_UNIT_HEADERS);
+    CHECK(ta_annexb_split(kept.data, kept.size, NULL, 0) == 2);
+    CHECK(ta_sps_parse(kept.data + 3, kept.size - 3 - 7, &after) == TA_OK && after.matrix == 6);
+    CHECK(after.bitstream_restriction && memcmp(kept.data + kept.size - 7, SETS + 11, 7) == 0);
+}
+
 static void test_a_refused_unit_asks_for_a_key_frame(void) {
     ta_chain *c = opened();
     key_unit();
@@ -422,6 +448,7 @@ int main(void) {
     RUN(test_the_newest_picture_waits_and_older_ones_go_back);
     RUN(test_junk_first_is_not_sent_and_a_key_frame_ends_it);
     RUN(test_headers_in_a_unit_of_their_own_go_before_the_picture);
+    RUN(test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_changes);
     RUN(test_a_refused_unit_asks_for_a_key_frame);
     RUN(test_silence_of_the_camera_is_a_state_that_goes_by_itself);
     RUN(test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed);

@@ -88,6 +88,10 @@ ta_status ta_pps_parse(const uint8_t *nal, size_t size, ta_pps *out);
  * copied. For streams without reordering only: the caller knows its encoder. TA_ETOOBIG where `capacity` is short. */
 ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t capacity, size_t *out_size);
 
+/* Writes the SPS again with a VUI that says BT.709, or SMPTE 170M (BT.601), and the range. Other fields stay bit for bit. */
+ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_range, uint8_t *out, size_t capacity,
+                        size_t *out_size);
+
 /* first_mb_in_slice of a slice NAL unit (types 1, 5). */
 ta_status ta_slice_first_mb(const uint8_t *nal, size_t size, uint32_t *first_mb);
 
@@ -106,6 +110,7 @@ typedef enum ta_unit_kind {
 typedef struct ta_headers {  /* an encoder's newest parameter sets, rewritten; begin with all zero */
     uint8_t data[TA_MAX_HEADERS];
     size_t size;
+    bool colour, bt709, full_range; /* colour: the SPS is to say the other two */
 } ta_headers;
 
 /* What a coded unit is, and what to send of it. A key frame is written to `out` with its parameter sets, rewritten, before

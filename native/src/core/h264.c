@@ -10,6 +10,7 @@ enum { MAX_RBSP = 4096 }; /* the longest lawful SPS is half of this */
 /* Where the rewriter cuts. */
 typedef struct sps_cuts {
     size_t vui_flag, restriction_flag, reorder; /* bit positions; the latter two where there is a VUI, a restriction */
+    size_t signal_flag, signal_end;             /* of video_signal_type, where there is a VUI */
 } sps_cuts;
 
 /* Takes emulation prevention (7.4.1.1) out of what follows the header byte. */
@@ -123,6 +124,7 @@ static bool read_vui(ta_bits *b, ta_sps *s, sps_cuts *cuts) {
         ta_read(b, 32);
     if (ta_read(b, 1)) /* overscan */
         ta_read(b, 1);
+    cuts->signal_flag = b->at;
     if (ta_read(b, 1)) {
         ta_read(b, 3);
         s->video_full_range = ta_read(b, 1);
@@ -132,6 +134,7 @@ static bool read_vui(ta_bits *b, ta_sps *s, sps_cuts *cuts) {
             s->matrix = ta_read(b, 8);
         }
     }
+    cuts->signal_end = b->at;
     if (ta_read(b, 1)) { /* chroma location */
         ta_ue(b);
         ta_ue(b);
@@ -259,6 +262,43 @@ ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t c
     ta_put_ue(&w, 0);
     ta_put_ue(&w, sps.num_ref_frames);
     ta_put(&w, 1, 1); /* rbsp_stop_one_bit */
+    return escape(nal[0], written, (w.at + 7) / 8, out, capacity, out_size);
+}
+
+static void put_bits(ta_bit_writer *w, const uint8_t *rbsp, size_t from, size_t to) {
+    ta_bits bits = {.data = rbsp, .bits = to, .at = from};
+    while (bits.at < to)
+        ta_put(w, ta_bit(&bits), 1);
+}
+
+ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_range, uint8_t *out, size_t capacity,
+                        size_t *out_size) {
+    uint8_t rbsp[MAX_RBSP], written[MAX_RBSP + 32] = {0};
+    ta_bits bits;
+    ta_sps sps;
+    sps_cuts cuts;
+    ta_status status = open_sps(nal, size, rbsp, &bits, &sps, &cuts);
+    if (status != TA_OK)
+        return status;
+    size_t stop = bits.bits; /* of rbsp_stop_one_bit: the last one that is set */
+    while (stop > 0 && !(rbsp[(stop - 1) / 8] >> (7 - (stop - 1) % 8) & 1))
+        stop--;
+    if (stop == 0 || stop - 1 < bits.at)
+        return TA_EBITSTREAM;
+    ta_bit_writer w = {.data = written, .bits = 8 * sizeof written};
+    put_bits(&w, rbsp, 0, sps.vui_present ? cuts.signal_flag : cuts.vui_flag);
+    if (!sps.vui_present)
+        ta_put(&w, 4, 3); /* vui_parameters_present_flag; neither aspect ratio nor overscan */
+    ta_put(&w, 0x1a | full_range, 5); /* video_signal_type_present_flag, unspecified format, range */
+    ta_put(&w, 1, 1);
+    const uint32_t code = bt709 ? 1 : 6; /* tables E-3, E-4, E-5: BT.709, SMPTE 170M */
+    for (int i = 0; i < 3; i++)
+        ta_put(&w, code, 8);
+    if (sps.vui_present)
+        put_bits(&w, rbsp, cuts.signal_end, stop - 1);
+    else
+        ta_put(&w, 0, 6); /* no chroma location, timing, HRDs, pic_struct, restriction */
+    ta_put(&w, 1, 1);
     return escape(nal[0], written, (w.at + 7) / 8, out, capacity, out_size);
 }
 

@@ -55,6 +55,30 @@ static ta_unit_kind look(const uint8_t *au, size_t size, size_t *slice, bool *sp
     return headers ? TA_UNIT_HEADERS : TA_UNIT_JUNK;
 }
 
+/* The SPS says the camera's colour, which the encoder may not know. */
+static ta_status paint(ta_headers *kept) {
+    uint8_t sps[TA_MAX_HEADERS];
+    for (size_t at = ta_annexb_find(kept->data, kept->size, 0); at < kept->size;) {
+        size_t begin = at + 3, next = ta_annexb_find(kept->data, kept->size, begin), end = next, n;
+        at = next;
+        while (end > begin && kept->data[end - 1] == 0)
+            end--;
+        if (end == begin || (kept->data[begin] & 31) != TA_NAL_SPS)
+            continue;
+        const ta_status status =
+            ta_sps_colour(kept->data + begin, end - begin, kept->bt709, kept->full_range, sps, sizeof sps, &n);
+        if (status != TA_OK)
+            return status;
+        if (kept->size - (end - begin) + n > sizeof kept->data)
+            return TA_ETOOBIG;
+        memmove(kept->data + begin + n, kept->data + end, kept->size - end);
+        memcpy(kept->data + begin, sps, n);
+        kept->size = kept->size - (end - begin) + n;
+        return TA_OK;
+    }
+    return TA_OK;
+}
+
 ta_unit_kind ta_headers_apply(ta_headers *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
                               const uint8_t **sent, size_t *sent_size) {
     size_t slice, changed;
@@ -65,7 +89,9 @@ ta_unit_kind ta_headers_apply(ta_headers *kept, const uint8_t *au, size_t size, 
     if (kind == TA_UNIT_PICTURE || kind == TA_UNIT_JUNK)
         return kind;
     if (sps) {
-        const ta_status status = ta_au_rewrite(au, slice, kept->data, sizeof kept->data, &kept->size, &changed);
+        ta_status status = ta_au_rewrite(au, slice, kept->data, sizeof kept->data, &kept->size, &changed);
+        if (status == TA_OK && kept->colour)
+            status = paint(kept);
         if (status != TA_OK) {
             kept->size = 0;
             return TA_UNIT_JUNK;

@@ -4,6 +4,7 @@
 #include "thinair/chain.h"
 
 #include <errno.h>
+#include <linux/videodev2.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -407,11 +408,22 @@ static ta_status open_devices(ta_chain *c, const ta_chain_config *config, char *
     return TA_OK;
 }
 
+/* linux/videodev2.h: V4L2_MAP_YCBCR_ENC_DEFAULT. The TC358743 behind unicam gives BT.601 limited whatever is set. */
+static void tell_colour(ta_headers *headers, const ta_capture_format *f) {
+    const bool unicam = strcmp(f->driver, "unicam") == 0;
+    headers->colour = true;
+    headers->bt709 = !unicam && (f->ycbcr_enc == V4L2_YCBCR_ENC_709 || f->ycbcr_enc == V4L2_YCBCR_ENC_XV709 ||
+                                 (f->ycbcr_enc == V4L2_YCBCR_ENC_DEFAULT && (f->colorspace == V4L2_COLORSPACE_REC709 ||
+                                                                             f->colorspace == V4L2_COLORSPACE_DCI_P3)));
+    headers->full_range = !unicam && f->quantization == V4L2_QUANTIZATION_FULL_RANGE;
+}
+
 static ta_status prepare(ta_chain *c, const ta_chain_config *config) {
     c->tx = config->tx;
     c->ntp_offset = config->ntp_offset;
     c->h264 = !config->encoder.coded_fourcc;
     c->need_key = true;
+    tell_colour(&c->headers, &c->format);
     c->now.next_frame_id = c->stats.next_frame_id = config->first_frame_id;
     c->stall_us = config->stall_us;
     if (!c->stall_us)
