@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -37,6 +35,8 @@ class FrameLog:
 
     def __enter__(self) -> Self:
         if self._path is not None:
+            import csv  # here and below: a Pi starts without reports
+
             try:
                 self._file = self._path.open("w", newline="")
             except OSError as error:
@@ -97,6 +97,8 @@ def write_report(path: Path, service: Service, pipeline: Pipeline) -> None:
         "control": service.control,
         "notes": service.notes,
     }
+    import json
+
     try:
         path.write_text(json.dumps(content, indent=1) + "\n")
     except OSError as error:
