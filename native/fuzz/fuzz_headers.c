@@ -26,6 +26,19 @@ static void check_rewrite(const uint8_t *nal, size_t size) {
     CHECK(ta_sps_rewrite(nal, size, small, sizeof small, &twice_size) == TA_ETOOBIG);
 }
 
+/* A painted SPS says the colour; all else is as before. One without a stop bit may be refused. */
+static void check_colour(const uint8_t *nal, size_t size) {
+    static uint8_t out[16384];
+    size_t out_size;
+    ta_sps before, after;
+    if (ta_sps_parse(nal, size, &before) != TA_OK || ta_sps_colour(nal, size, false, true, out, sizeof out, &out_size) != TA_OK)
+        return;
+    CHECK(ta_sps_parse(out, out_size, &after) == TA_OK);
+    before.vui_present = before.video_full_range = true;
+    before.colour_primaries = before.transfer = before.matrix = 6;
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ta_nal nals[64];
     size_t found = ta_annexb_split(data, size, nals, 64), end = 0;
@@ -38,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         end = nals[i].offset + nals[i].size;
         CHECK(nal[nals[i].size - 1] != 0 && ta_annexb_find(nal, nals[i].size, 0) == nals[i].size);
         check_rewrite(nal, nals[i].size);
+        check_colour(nal, nals[i].size);
         ta_pps_parse(nal, nals[i].size, &pps);
         ta_slice_first_mb(nal, nals[i].size, &first_mb);
     }
