@@ -30,6 +30,7 @@ STATE_FRAMES, MODE_FRAMES = 2, 6  # from the driver's event to the screen
 STEADY = 8  # pictures that tell the guest's rate
 WARM_UP = 4  # rounds after which nothing may grow any more
 GROWTH_KB = 4096
+PASSING = 2  # descriptors that are open for a moment, such as to ask a node for its formats
 
 
 @dataclass(slots=True)
@@ -145,7 +146,8 @@ def follow(chain: Chain, rounds: int) -> None:
             settled = chain.holds()
     assert settled is not None
     for held_before, held in zip(settled, chain.holds(), strict=True):
-        assert held[:2] == held_before[:2], "descriptors or buffers leak"
+        assert held[0] <= held_before[0] + PASSING, "descriptors leak"
+        assert held[1] == held_before[1], "buffers leak"
         assert held[2] < held_before[2] + GROWTH_KB, "memory leaks"
     assert worst["pulled"] <= STATE_FRAMES, worst
     assert max(worst["mode"], worst["back"]) <= MODE_FRAMES, worst
