@@ -106,7 +106,7 @@ static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (!self)
         return NULL;
     self->h264 = !e.coded_fourcc;
-    self->capacity = (size_t)e.width * e.height + TA_MAX_HEADERS;
+    self->capacity = 2 * (size_t)e.width * e.height + TA_MAX_HEADERS; /* as a raw picture */
     self->unit = malloc(self->capacity);
     ta_status status = TA_ENOMEM;
     int error;

@@ -428,7 +428,7 @@ static ta_status prepare(ta_chain *c, const ta_chain_config *config) {
     c->stall_us = config->stall_us;
     if (!c->stall_us)
         c->stall_us = (uint32_t)(2000000ull * config->encoder.rate_denominator / config->encoder.rate_numerator);
-    c->key_capacity = (size_t)c->format.width * c->format.height + TA_MAX_HEADERS;
+    c->key_capacity = 2 * (size_t)c->format.width * c->format.height + TA_MAX_HEADERS; /* as a raw picture */
     c->key_unit = malloc(c->key_capacity);
     c->records = calloc(TA_CHAIN_RECORDS, sizeof *c->records);
     if (!c->key_unit || !c->records)
