@@ -288,7 +288,8 @@ def raw_to_i420(
 class HardwareEncoder:
     """kind: "m2m" (V4L2) or "mmal". `fourcc`, `coded`: V4L2's four characters; `rate`: (numerator, denominator);
     `key_interval` in pictures; `stride` 0: lines without gaps; QP 0: the encoder's own. Pictures are copied in. One
-    thread. Raises OSError with a sentence where it is missing or refuses the format, ValueError for impossible numbers."""
+    thread. Raises OSError with a sentence where it is missing or refuses the format, ValueError for impossible
+    numbers."""
 
     def __init__(
         self,
@@ -310,8 +311,8 @@ class HardwareEncoder:
     ) -> None: ...
     notes: list[str]  # what it lacks, in words
     def encode(self, picture: Buffer, capture_us: int, timeout_us: int, /) -> tuple[bytes, bool] | None:
-        """(access unit, key) of the picture; None where the rate control left it out or what came cannot be decoded. A key
-        frame has its parameter sets before it. Waits without the GIL. Raises OSError: broken, stuck, or ETIMEDOUT."""
+        """(access unit, key) of the picture; None where the rate control left it out or what came cannot be decoded. A
+        key frame has its parameter sets before it. Waits without the GIL. Raises OSError: broken, stuck, or ETIMEDOUT."""
     def request_key_frame(self) -> None: ...
     def set_bitrate(self, bitrate_bps: int, /) -> bool:
         """False where the encoder cannot."""
@@ -321,8 +322,8 @@ class HardwareEncoder:
 
 @final
 class Chain:
-    """Capture, encoder and `tx` joined by a C thread, which sends nothing until allowed. Raises OSError with a sentence,
-    its `filename` "capture" or "encoder" for the part that failed; ValueError for impossible numbers."""
+    """Capture, encoder and `tx` joined by a C thread, which sends nothing until allowed. Raises OSError with a
+    sentence, its `filename` "capture" or "encoder" for the part that failed; ValueError for impossible numbers."""
 
     def __init__(
         self,
@@ -364,8 +365,8 @@ class Chain:
     def records(
         self,
     ) -> list[tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]]:
-        """Since the last call, oldest first: (frame id, driver's sequence, capture, dequeue, encode in, encode out in µs,
-        bytes, packets, pictures skipped before, key, Tx.sent())."""
+        """Since the last call, oldest first: (frame id, driver's sequence, capture, dequeue, encode in, encode out in
+        µs, bytes, packets, pictures skipped before, key, Tx.sent())."""
     def headers(self) -> bytes:
         """The encoder's parameter sets, Annex B; empty before its first key frame."""
     def stop(self) -> bool:
@@ -431,8 +432,8 @@ class X11Presenter:
 
 @final
 class CodeWatcher:
-    """Looks for the visual code in pixels that others write. `top` and `bottom`: byte offsets of the first cell's centre
-    of both rows; `step`: bytes from cell to cell. Raises ValueError where they do not lie within `pixels`."""
+    """Looks for the visual code in pixels that others write. `top` and `bottom`: byte offsets of the first cell's
+    centre of both rows; `step`: bytes from cell to cell. Raises ValueError where they do not lie within `pixels`."""
 
     def __init__(
         self, pixels: Buffer, *, top: tuple[int, int], bottom: tuple[int, int], step: int, sleep_us: int
@@ -496,8 +497,8 @@ class V4L2Device:
     def close(self) -> None: ...
 
 def media_topology(path: str, /) -> dict[str, list[dict[str, Any]]]:
-    """entities (id, name, function), interfaces (id, intf_type, node (major, minor)), pads (id, entity_id, flags, index),
-    links (id, source_id, sink_id, flags) of a /dev/mediaN."""
+    """entities (id, name, function), interfaces (id, intf_type, node (major, minor)), pads (id, entity_id, flags,
+    index), links (id, source_id, sink_id, flags) of a /dev/mediaN."""
 
 def media_set_link(path: str, source: tuple[int, int], sink: tuple[int, int], enabled: bool = True, /) -> None:
     """A link between two pads, each (entity id, pad index). EBUSY while a stream runs over it."""
