@@ -312,7 +312,8 @@ class HardwareEncoder:
     notes: list[str]  # what it lacks, in words
     def encode(self, picture: Buffer, capture_us: int, timeout_us: int, /) -> tuple[bytes, bool] | None:
         """(access unit, key) of the picture; None where the rate control left it out or what came cannot be decoded. A
-        key frame has its parameter sets before it. Waits without the GIL. Raises OSError: broken, stuck, or ETIMEDOUT."""
+        key frame has its parameter sets before it. Waits without the GIL. Raises OSError: broken, stuck, or
+        ETIMEDOUT."""
     def request_key_frame(self) -> None: ...
     def set_bitrate(self, bitrate_bps: int, /) -> bool:
         """False where the encoder cannot."""
