@@ -119,8 +119,9 @@ class Agent:
 
     def requests(self) -> None:
         data = os.read(self.port, 65536)
-        if not data:  # the host's end is not open
-            time.sleep(0.05)
+        if not data:  # the host's end is gone, and with it the reason to be
+            Path("/proc/sysrq-trigger").write_text("o")
+            time.sleep(60)
         *lines, self.pending = (self.pending + data).split(b"\n")
         for line in lines:
             request = json.loads(line)
