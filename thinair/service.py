@@ -16,6 +16,9 @@ from sender.doctor import Board
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
     if action == "install":
         parser.add_argument(
+            "--program", default=_program(), metavar="COMMAND", help="what the units start; default this thinair"
+        )
+        parser.add_argument(
             "--root", type=Path, default=Path("/"), help="write below this directory, and tell no systemd"
         )
     elif action == "edid":
@@ -27,9 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
 def run(action: str, arguments: argparse.Namespace) -> int:
     """Raises LinkError."""
     if action == "install":
-        program = shutil.which(sys.argv[0]) or f"{sys.executable} -m thinair"
         live = arguments.root == Path("/")
-        for path in appliance.install(arguments.root, program, live):
+        for path in appliance.install(arguments.root, arguments.program, live):
             print(path)
         if live:
             print("set the receiver's address in /etc/thinair/sender.toml, then: sudo systemctl start thinair")
@@ -42,3 +44,7 @@ def run(action: str, arguments: argparse.Namespace) -> int:
     else:
         appliance.release()
     return int(Exit.OK)
+
+
+def _program() -> str:
+    return shutil.which(sys.argv[0]) or f"{sys.executable} -m thinair"
