@@ -56,6 +56,11 @@ class Row:
     gaps_ms: Sequence[float] = ()
     conditions: Mapping[str, Any] | None = None
 
+    @property
+    def unfit(self) -> list[str]:
+        """Why the machine was not fit for this row; [] where it was."""
+        return list(self.conditions["unfit"]) if self.conditions else []
+
     def as_json(self) -> dict[str, Any]:
         """Latencies in ms; see docs/measuring.md for where each begins and ends."""
         figures = self.figures or Figures(0, [], [], [], [])
@@ -68,7 +73,7 @@ class Row:
             "sent": figures.sent,
             "sampling_gap_ms": summary(self.gaps_ms),
             "note": self.note,
-            "unfit": self.conditions["unfit"] if self.conditions else [],
+            "unfit": self.unfit,
         }
         if figures.difference_ms:
             values["in_band_vs_screen_ms"] = summary(figures.difference_ms)
@@ -79,7 +84,7 @@ def merged(turns: Sequence[Row]) -> Row:
     """One row of several rounds: all their pictures; a round that failed says so in the note."""
     good = [row.figures for row in turns if row.figures is not None]
     failed = [row.note for row in turns if row.figures is None]
-    unfit = sorted({reason for row in turns if row.conditions for reason in row.conditions["unfit"]})
+    unfit = sorted({reason for row in turns for reason in row.unfit})
     note = "; ".join(dict.fromkeys(failed)) or turns[0].note
     gaps_ms = [gap for row in turns for gap in row.gaps_ms]
     return Row(turns[0].name, note, pooled(good) if good else None, gaps_ms, {"unfit": unfit})
