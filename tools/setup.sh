@@ -3,6 +3,7 @@
 # Does nothing, quickly, when all of it is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tools/packages.sh
 want=${1:-run}
 
 packages=(gcc libc6-dev python3-dev python3-venv libxcb1-dev libxcb-shm0-dev libxcb-randr0-dev)
@@ -13,21 +14,7 @@ if [ "$want" = test ]; then
     qemu-system-x86 busybox-static kmod make binutils xz-utils libelf1 v4l-utils edid-decode xxd systemd)
 fi
 
-missing=()
-for package in "${packages[@]}"; do
-  [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then
-    if sudo -n true 2>/dev/null; then as_root=(sudo -n); else
-      echo "missing system packages; run: sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
-      exit 3
-    fi
-  fi
-  "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+install_packages "${packages[@]}"
 
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {

@@ -3,26 +3,13 @@
 # for the emulated Python. Does nothing, quickly, when all of it is there. Usage: tools/armv6/setup.sh wheel|test
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tools/packages.sh
 want=${1:-test}
 here=build/armv6
 zig=0.17.0
 
 packages=(debian-archive-keyring qemu-user)
-missing=()
-for package in "${packages[@]}"; do
-  [ "$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null)" = "ii " ] || missing+=("$package")
-done
-if [ ${#missing[@]} -gt 0 ]; then
-  as_root=()
-  if [ "$(id -u)" -ne 0 ]; then
-    if sudo -n true 2>/dev/null; then as_root=(sudo -n); else
-      echo "missing system packages; run: sudo apt-get install -y --no-install-recommends ${missing[*]}" >&2
-      exit 3
-    fi
-  fi
-  "${as_root[@]}" apt-get update -qq
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
+install_packages "${packages[@]}"
 
 # pip_into FOLDER ARGUMENT...: once for these arguments.
 pip_into() {
