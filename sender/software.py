@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from link.config import SenderConfig, split_plain_output
 from link.errors import ConfigError, DeviceError, FileError
-from link.native import Tx, now_us, realtime, rewrite_au
+from link.native import Tx, now_us, raw_to_i420, realtime, rewrite_au
 from link.source import DETAIL_BYTES, SourceCode, SourceState
 from sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
 from sender.pipeline import Counts, Hooks
@@ -18,12 +17,8 @@ from sender.sdp import describe_stream
 from sender.sources import Colour, Mode, Picture, Source, open_source
 from sender.sources.base import NewMode
 
-if TYPE_CHECKING:
-    from sender.slate import Slate
-
 _PLAIN_KEY_INTERVAL_S = 1.0
 _NTP_EPOCH_S = 2_208_988_800  # RFC 5905: from 1900 to 1970
-_SLATE_MODE = Mode.parse("1280x720@25")  # before the camera has said its own
 
 
 class SoftwarePipeline:
@@ -42,7 +37,6 @@ class SoftwarePipeline:
         self._bitrate_bps = config.bitrate_bps
         self._allowed = threading.Event()
         self._dark = True  # no picture since the last state that was told
-        self._slate: Slate | None = None
         self._log = FrameLog(config.frames)
         self._sdp_due = config.sdp is not None
         self._ntp_offset_s = 0.0
@@ -142,14 +136,20 @@ class SoftwarePipeline:
             self._show_slate(state)
 
     def _show_slate(self, state: SourceState) -> None:
-        if self._slate is None:
-            from sender.slate import Slate  # needs Pillow and PyAV, as the encoder does
+        import av
 
-            self._slate = Slate()
-        encoder = self._encoder or self._open_encoder(_SLATE_MODE, Colour())
-        now = now_us()
-        frame = self._slate.draw(state.words(now), encoder.config.mode, encoder.config.colour)
-        self._one(encoder, Picture(frame, self.counts.captured, now, now, 0))
+        from sender.slate import SLATE_MODE, draw_slate  # most never need it
+
+        encoder = self._encoder or self._open_encoder(SLATE_MODE, Colour())
+        mode, capture_us = encoder.config.mode, now_us()
+        frame = av.VideoFrame(mode.width, mode.height, "yuv420p")
+        raw = draw_slate(
+            state.words(capture_us), mode.width, mode.height, "NV12", full_range=encoder.config.colour.full_range
+        )
+        y, u, v = frame.planes
+        lines = y.line_size, u.line_size, v.line_size
+        raw_to_i420(raw, "NV12", mode.width, mode.width, mode.height, y, u, v, *lines)
+        self._one(encoder, Picture(frame, self.counts.captured, capture_us, now_us(), 0))
 
     # ---- encoder --------------------------------------------------------------------------------------------------
 

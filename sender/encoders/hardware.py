@@ -13,12 +13,14 @@ from sender.encoders.base import AccessUnitOut, EncoderConfig
 
 if TYPE_CHECKING:
     import av
+    from typing_extensions import Buffer
 
     from sender.sources.base import Picture
 
 KINDS = {"v4l2m2m": "m2m", "mmal": "mmal"}  # as a person says it → as the extension does; in the order auto tries them
 MIN_BITRATE_BPS, MAX_BITRATE_BPS = 100_000, 25_000_000
 _FORMATS = ("YU12", "NV12")  # V4L2's names of I420 and NV12
+RAW_FORMATS = (*_FORMATS, "UYVY", "YUYV")  # these two also where the device wants gaps between lines
 _TIMEOUT_US = 1_000_000
 _RETRY_US = (500_000, 8_000_000)  # first, and after doubling at most
 
@@ -37,24 +39,34 @@ class Hardware:
 
     delay_frames = 0
 
-    def __init__(self, name: str, config: EncoderConfig, *, device: str = "", coded: str = "H264") -> None:
+    def __init__(
+        self,
+        name: str,
+        config: EncoderConfig,
+        *,
+        device: str = "",
+        coded: str = "H264",
+        formats: tuple[str, ...] = _FORMATS,
+    ) -> None:
+        """`formats`: of raw pictures, the best first. encode() knows YU12 and NV12 alone."""
         self.config = config
+        self.format = ""  # of raw pictures, while there is an encoder
+        self.trouble = ""  # why there is none
         self._name = name
         self._device = device
         self._coded = coded
+        self._formats = formats
         self._encoder: HardwareEncoder | None = None
-        self._format = ""
         self._buffer = bytearray()
         self._bitrate_bps = clamp_bitrate(config.bitrate_bps)
         self._set_bps = 0
         self._key_wanted = False
-        self._trouble = ""
         self._retry_us = 0
         self._wait_us = _RETRY_US[0]
 
     def open(self) -> None:
         mode, why = self.config.mode, ""
-        for fourcc in _FORMATS:
+        for fourcc in self._formats:
             try:
                 self._encoder = HardwareEncoder(
                     kind=KINDS[self._name],
@@ -70,18 +82,24 @@ class Hardware:
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", None) or str(error)
                 continue
-            self._format, self._set_bps, self._trouble = fourcc, self._bitrate_bps, ""
-            self._buffer = bytearray(mode.width * mode.height * 3 // 2)
+            self.format, self._set_bps, self.trouble = fourcc, self._bitrate_bps, ""
             return
         raise DeviceError(f"no {self._name} encoder for {mode}: {why}")
 
     def encode(self, picture: Picture) -> AccessUnitOut:
         encode_in_us = now_us()
-        coded = None
-        if self._encoder is not None or self._opened_again(encode_in_us):
-            self._fill(picture.frame)
-            coded = self._one(picture.capture_us)
-        data, key = coded or (b"", False)
+        if not self.ready():
+            return AccessUnitOut(b"", False, encode_in_us, now_us())
+        self._fill(picture.frame)
+        return self.encode_raw(self._buffer, picture.capture_us, encode_in_us)
+
+    def ready(self) -> bool:
+        """Whether there is an encoder; opens it where it is time to."""
+        return self._encoder is not None or self._opened_again(now_us())
+
+    def encode_raw(self, raw: Buffer, capture_us: int, encode_in_us: int) -> AccessUnitOut:
+        """A picture in `format`, lines without gaps, right after ready()."""
+        data, key = self._one(raw, capture_us) or (b"", False)
         return AccessUnitOut(data, key, encode_in_us, now_us())
 
     def set_bitrate(self, bitrate_bps: int) -> None:
@@ -94,7 +112,7 @@ class Hardware:
         """Nothing is put off."""
 
     def describe(self) -> str:
-        notes = "; ".join([self._trouble] if self._trouble else self._encoder.notes if self._encoder else [])
+        notes = "; ".join([self.trouble] if self.trouble else self._encoder.notes if self._encoder else [])
         return f"{self._name} {self._bitrate_bps / 1e6:g} Mbit/s" + (f" ({notes})" if notes else "")
 
     def close(self) -> None:
@@ -102,7 +120,7 @@ class Hardware:
             self._encoder.close()
         self._encoder = None
 
-    def _one(self, capture_us: int) -> tuple[bytes, bool] | None:
+    def _one(self, raw: Buffer, capture_us: int) -> tuple[bytes, bool] | None:
         encoder = self._encoder
         assert encoder is not None
         if self._key_wanted:
@@ -112,10 +130,10 @@ class Hardware:
             self._set_bps = self._bitrate_bps
             encoder.set_bitrate(self._bitrate_bps)
         try:
-            coded = encoder.encode(self._buffer, capture_us, _TIMEOUT_US)
+            coded = encoder.encode(raw, capture_us, _TIMEOUT_US)
         except OSError as error:
             self.close()
-            self._trouble = f"{error.strerror}; it is opened again"
+            self.trouble = f"{error.strerror}; it is opened again"
             self._retry_us = now_us() + self._wait_us
             self._wait_us = min(2 * self._wait_us, _RETRY_US[1])
             return None
@@ -128,7 +146,7 @@ class Hardware:
         try:
             self.open()
         except DeviceError as error:
-            self._trouble = str(error)
+            self.trouble = str(error)
             self._retry_us = now + self._wait_us
             self._wait_us = min(2 * self._wait_us, _RETRY_US[1])
             return False
@@ -137,11 +155,14 @@ class Hardware:
     def _fill(self, frame: av.VideoFrame) -> None:
         """The planes of a yuv420p frame, line by line where they have gaps, into the encoder's layout."""
         mode = self.config.mode
-        out, luma = memoryview(self._buffer), mode.width * mode.height
+        luma = mode.width * mode.height
         quarter = luma // 4
+        if not self._buffer:
+            self._buffer = bytearray(luma + 2 * quarter)
+        out = memoryview(self._buffer)
         y, u, v = frame.planes
         _pack(y, out[:luma], mode.width)
-        if self._format == "YU12":
+        if self.format == "YU12":
             _pack(u, out[luma : luma + quarter], mode.width // 2)
             _pack(v, out[luma + quarter :], mode.width // 2)
             return

@@ -26,7 +26,6 @@ THIRD_PARTY_AT_TOP = {"receiver", "bench", "tests"}  # at the top of any module
 # hardware encoder runs with the standard library alone.
 PC_MODULES = {
     "sender.encoders.x264",
-    "sender.slate",
     "sender.sources.card",
     "sender.sources.file",
     "sender.sources.fit",
