@@ -23,7 +23,6 @@ from sender.sdp import describe_stream
 
 FOURCCS = ("UYVY", "YUYV", "NV12")  # what the encoders take as it is, the best first
 _IDLE_US = 500_000
-_LOOK_US = 250_000
 _PLAIN_KEY_INTERVAL_S = 1.0
 _NTP_EPOCH_S = 2_208_988_800  # RFC 5905: from 1900 to 1970
 _TRIAL = Mode(1280, 720, Fraction(60))
@@ -105,16 +104,17 @@ class ChainPipeline:
         self._sdp_due = False
         self._drain_us = 0
         self._keys = 0
+        self._flowing = False  # as the port was told
 
     def open(self) -> None:
         self._port.open()
-        self.notes += self._port.notes
 
     def run(self, stop: threading.Event) -> None:
         with self._log:
             while not stop.is_set():
                 chain = self._chain
-                events = self._port.poll(self._look_us(), chain.eventfd if chain is not None else -1)
+                events = self._port.poll(_IDLE_US, wake_fd=chain.eventfd if chain is not None else -1)
+                self._note(self._port.notes)
                 for event in events:
                     if isinstance(event, Start):
                         self._start(event)
@@ -179,9 +179,8 @@ class ChainPipeline:
         except (OSError, ValueError) as error:
             self._fail(getattr(error, "filename", None) or "chain", getattr(error, "strerror", None) or str(error))
             return
-        for note in chain.notes:
-            if note not in self.notes:
-                self.notes.append(note)
+        self._note(chain.notes)
+        self._flowing = False
         self._mode, self._meter = mode, RateMeter(mode.rate)
         self._sdp_due = self._config.sdp is not None
         with self._lock:
@@ -202,17 +201,14 @@ class ChainPipeline:
         self._frame_id = stats["next_frame_id"]
         self._before = replace(self.counts)
 
+    def _note(self, notes: list[str]) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
+
     def _fail(self, part: str, why: str) -> None:
         self._hooks.say(f"{part}: {why}; it is tried again")
         self._port.failed(OSError(errno.EIO, why if part == "capture" else f"{part}: {why}"))
 
     # ---- watching
-
-    def _look_us(self) -> int:
-        """The port asks the device after two pictures of silence: it has to hear of pictures more often than that."""
-        if self._chain is None or self._mode is None:
-            return _IDLE_US
-        return min(int(self._mode.interval_us), _LOOK_US)
 
     def _watch(self) -> None:
         chain = self._chain
@@ -220,8 +216,9 @@ class ChainPipeline:
             return
         state, reason, part = chain.state()
         stats = chain.stats()
-        if stats["last_picture_us"]:
-            self._port.picture_seen(stats["last_picture_us"])
+        if self._flowing != (state == "live"):
+            self._flowing = not self._flowing
+            (self._port.capture_flows if self._flowing else self._port.capture_silent)(stats["last_picture_us"])
         before, counts = self._before, self.counts
         counts.captured = before.captured + stats["captured"]
         counts.skipped = before.skipped + stats["skipped"]

@@ -107,6 +107,7 @@ class HdmiMachine:
         self._found: Mode | None = None
         self._sign_us = now_us  # of life: the newest picture, or the start
         self._seen = False  # a picture since the start
+        self._flowing = False  # a capture that watches silence itself has pictures
         self._suspect = False  # the source has changed since the start: silence means the driver let go
         self._open = _BackOff(OPEN_RETRY_US[1])
         self._query = _BackOff(QUERY_RETRY_US[1])
@@ -154,7 +155,7 @@ class HdmiMachine:
 
     def failed(self, now_us: int, why: str) -> None:
         """The capture could not be started, or broke down; it is closed. The device is asked: it may be gone."""
-        self.running = False
+        self.running = self._flowing = False
         self._ask_again(now_us)
         if Action.START not in self._actions:  # else that was the capture before, and the next is on its way
             self._step(HdmiInput.FAILED, now_us, why)
@@ -166,6 +167,20 @@ class HdmiMachine:
             self._seen = True
             self._step(HdmiInput.PICTURE, at_us)
 
+    def flows(self, at_us: int) -> None:
+        """The capture watches silence itself: pictures come from this one on, and no timer waits for the next."""
+        if self.running:
+            self._sign_us = max(self._sign_us, at_us)
+            self._seen = self._flowing = True
+            self._step(HdmiInput.PICTURE, self._sign_us)
+
+    def silent(self, now_us: int, last_us: int) -> None:
+        """The capture that had pictures has had none for WATCHDOG_PICTURES since this one."""
+        if self._flowing:
+            self._flowing = False
+            self._sign_us = max(self._sign_us, last_us)
+            self._ask_again(now_us)
+
     # ---- outputs
 
     def next_action(self, now_us: int) -> Action | None:
@@ -176,10 +191,9 @@ class HdmiMachine:
             return None
         action = self._actions.popleft()
         if action is Action.START:
-            self.running = True
-            self._sign_us = now_us
+            self.running, self._flowing, self._sign_us = True, False, now_us
         elif action is Action.STOP:
-            self.running = False
+            self.running = self._flowing = False
         return action
 
     def next_report(self, now_us: int) -> SourceState | None:
@@ -194,13 +208,13 @@ class HdmiMachine:
         return SourceState(_CODES[self.state], self._since_us, self._detail)
 
     def next_timeout(self, now_us: int) -> int:
-        """When something is due next, at the earliest now."""
+        """When something is due next, at the earliest now; nothing may be due for ever, and this comes again then."""
         due = [timer.due_us for timer in (self._open, self._query) if timer.due_us is not None]
-        if self.state is HdmiState.LOCKED:
-            due.append(self._late_us)
-        else:
+        if self.state is not HdmiState.LOCKED:
             due.append(self._report_due_us)
-        return max(now_us, min(due))
+        elif not self._flowing:
+            due.append(self._late_us)
+        return max(now_us, min(due, default=now_us + REPORT_INTERVAL_US))
 
     # ---- within
 
@@ -211,7 +225,7 @@ class HdmiMachine:
     @property
     def _patience_us(self) -> int:
         assert self.mode is not None
-        return -(-WATCHDOG_PICTURES * self.mode.interval_us // 1)
+        return int(WATCHDOG_PICTURES * self.mode.interval_us)  # no more than a capture that watches silence waits
 
     def _ask(self) -> None:
         if Action.QUERY not in self._actions:
@@ -219,14 +233,21 @@ class HdmiMachine:
 
     def _ask_again(self, now_us: int) -> None:
         if self.state is not HdmiState.NO_DEVICE:
-            self._query.begin(now_us, self._patience_us if self.state is HdmiState.LOCKED else QUERY_RETRY_US[0])
+            self._wait(now_us)
             self._ask()
+
+    def _wait(self, now_us: int) -> None:
+        """Until the device is asked by itself."""
+        if self._flowing:
+            self._query.end()
+        else:
+            self._query.begin(now_us, self._patience_us if self.state is HdmiState.LOCKED else QUERY_RETRY_US[0])
 
     def _run_timers(self, now_us: int) -> None:
         if self._open.is_due(now_us):
             self._open.again(now_us)
             self._actions.append(Action.OPEN)
-        if self.state is HdmiState.LOCKED and now_us >= self._late_us:
+        if self.state is HdmiState.LOCKED and not self._flowing and now_us >= self._late_us:
             self._step(HdmiInput.LATE, now_us)
         if self._query.is_due(now_us):
             self._query.again(now_us)
@@ -284,7 +305,8 @@ class HdmiMachine:
 
     def _confirm(self, now_us: int) -> None:
         """The device stands by its mode. If the source changed in between and nothing comes, the driver has let go."""
-        if self._suspect and self._seen and now_us >= self._sign_us + self._patience_us:
+        silent = not self._flowing and now_us >= self._sign_us + self._patience_us
+        if self._suspect and self._seen and silent:
             self._again(now_us)
 
     def _stall(self, now_us: int) -> None:
@@ -298,7 +320,7 @@ class HdmiMachine:
     def _live(self, now_us: int) -> None:
         """Two pictures of silence from here on, and the device is asked."""
         self._restart.end()
-        self._query.begin(now_us, self._patience_us)
+        self._wait(now_us)
 
 
 _Act = Callable[[HdmiMachine, int], None]

@@ -71,14 +71,21 @@ class Port(Protocol):
     def open(self) -> None:
         """Raises DeviceError where there is no HDMI input or it is none, ConfigError for an EDID that is none."""
 
-    def poll(self, timeout_us: int, capture_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
+    def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         """What is to be done, in this order, before the next call. Waits for the timeout, or until `capture_fd` has a
-        picture; empty then. NoPicture comes at each change of state (LIVE with the first picture after a Start) and
-        twice a second while there is no picture. Never two Starts without a Stop or `failed` between."""
+        picture or `wake_fd` is readable; empty then. NoPicture comes at each change of state (LIVE with the first
+        picture after a Start) and twice a second while there is no picture. Never two Starts without a Stop or
+        `failed` between."""
 
     def picture_seen(self, at_us: int) -> None:
         """The capture's newest picture came at this time (its dequeueing). Holds off the watchdog of two pictures;
         telling the same one again does not."""
+
+    def capture_flows(self, at_us: int) -> None:
+        """Instead of `picture_seen`, from a capture that watches silence itself: it has pictures, this was one."""
+
+    def capture_silent(self, last_us: int) -> None:
+        """It has had none for two pictures since this one. A restart, too, ends the flow."""
 
     def failed(self, error: OSError) -> None:
         """The capture could not be opened after a Start, or broke down; it is closed. A retry comes by itself."""
@@ -118,22 +125,28 @@ class HdmiPort:
             check_edid(self._edid)
         self._found = self._find(self._device)
 
-    def poll(self, timeout_us: int, capture_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
+    def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         deadline_us = now_us() + timeout_us
         if capture_fd >= 0 and self._wait(0, capture_fd).get(capture_fd, 0) & select.POLLIN:
             self._machine.picture(now_us())  # one waits: not the camera is late, but who asks
         while not (out := self._work()):
             now = now_us()
             wait_us = min(deadline_us, self._machine.next_timeout(now)) - now
-            ready = self._wait(max(0, wait_us), capture_fd)
+            ready = self._wait(max(0, wait_us), capture_fd, wake_fd)
             if self._control is not None and (events := ready.get(self._control.fileno())):
                 self._hear(events)
-            elif capture_fd in ready or now_us() >= deadline_us:
+            elif capture_fd in ready or wake_fd in ready or now_us() >= deadline_us:
                 return ()
         return out
 
     def picture_seen(self, at_us: int) -> None:
         self._machine.picture(min(at_us, now_us()))
+
+    def capture_flows(self, at_us: int) -> None:
+        self._machine.flows(min(at_us, now_us()))
+
+    def capture_silent(self, last_us: int) -> None:
+        self._machine.silent(now_us(), last_us)
 
     def failed(self, error: OSError) -> None:
         self._machine.failed(now_us(), _words(error))
@@ -262,12 +275,13 @@ class HdmiPort:
 
     # ---- what comes by itself
 
-    def _wait(self, timeout_us: int, capture_fd: int) -> dict[int, int]:
+    def _wait(self, timeout_us: int, *others: int) -> dict[int, int]:
         waiting = select.poll()
         if self._control is not None:
             waiting.register(self._control, select.POLLPRI)
-        if capture_fd >= 0:
-            waiting.register(capture_fd, select.POLLIN)
+        for fd in others:
+            if fd >= 0:
+                waiting.register(fd, select.POLLIN)
         return dict(waiting.poll(-(-timeout_us // 1000)))
 
     def _hear(self, ready: int) -> None:

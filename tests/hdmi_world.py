@@ -22,12 +22,14 @@ class World:
     signal: Mode | str = MODE_720P60
     flowing: bool = True  # the driver gives pictures while started in the signal's mode
     startable: bool = True
+    watched: bool = False  # the capture tells when pictures begin and cease, not each of them
     now_us: int = 0
     started: Mode | None = None
     log: list[tuple[int, str]] = field(default_factory=list)
     reports: list[tuple[int, SourceState]] = field(default_factory=list)
     machine: HdmiMachine = field(init=False)
     _picture_us: int = 0
+    _newest_us: int | None = None  # of a capture that has said it flows
 
     def __post_init__(self) -> None:
         self.machine = HdmiMachine(self.now_us)
@@ -48,13 +50,19 @@ class World:
             pictures = self.started is not None and self.started == self.signal and self.flowing and self.device
             if pictures:
                 due_us = min(due_us, self._picture_us)
+            elif (silent_us := self._silent_us()) is not None:
+                due_us = min(due_us, silent_us)
             if due_us > end_us:
                 break
             self.now_us = max(due_us, self.now_us)
             if pictures and self.now_us >= self._picture_us:
                 assert self.started is not None
                 self._picture_us = self.now_us + int(self.started.interval_us)
-                self.machine.picture(self.now_us)
+                self._tell_picture()
+            elif (silent_us := self._silent_us()) is not None and self.now_us >= silent_us:
+                assert self._newest_us is not None
+                self.machine.silent(self.now_us, self._newest_us)
+                self._newest_us = None
             self.settle()
         self.now_us = end_us
 
@@ -74,6 +82,20 @@ class World:
     def count(self, action: Action) -> int:
         return sum(name == action for _, name in self.log)
 
+    def _tell_picture(self) -> None:
+        if not self.watched:
+            self.machine.picture(self.now_us)
+            return
+        if self._newest_us is None:
+            self.machine.flows(self.now_us)
+        self._newest_us = self.now_us
+
+    def _silent_us(self) -> int | None:
+        """When a capture that watches silence will say so."""
+        if self._newest_us is None or self.started is None:
+            return None
+        return self._newest_us + int(2 * self.started.interval_us)
+
     def _execute(self, action: Action) -> None:
         machine, now_us = self.machine, self.now_us
         match action:
@@ -86,7 +108,7 @@ class World:
             case Action.START:
                 assert self.started is None, "two starts without a stop"
                 if self.startable:
-                    self.started = machine.mode
+                    self.started, self._newest_us = machine.mode, None
                     self._picture_us = now_us + 3 * int(machine.mode.interval_us if machine.mode else 0)
                 else:
                     machine.failed(now_us, "another program uses /dev/video0")

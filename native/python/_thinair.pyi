@@ -352,7 +352,7 @@ class Chain:
         encoder_device: str = "",
     ) -> None:
         """`ntp_offset`: UQ32.32 to add to CLOCK_MONOTONIC, 0: no absolute capture time. `stall_us` 0: two pictures."""
-    eventfd: int  # readable at each change of state and each key frame
+    eventfd: int  # readable at each change of state, and at key frames four times a second at most
     notes: list[str]
     size: tuple[int, int]  # as the capture granted it
     def allow(self, allowed: bool, /) -> None: ...

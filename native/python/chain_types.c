@@ -42,8 +42,6 @@ static opener opener_of(const char *kind) {
         return ta_m2m_open;
     if (strcmp(kind, "mmal") == 0)
         return ta_mmal_open;
-    if (strcmp(kind, "mmal") == 0)
-        return ta_mmal_open;
     PyErr_Format(PyExc_ValueError, "an encoder is m2m or mmal, not %s", kind);
     return NULL;
 }

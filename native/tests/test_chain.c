@@ -211,7 +211,7 @@ static ta_chain_config config_of(void) {
                              .first_frame_id = 5};
 }
 
-static ta_chain *opened(void) {
+static ta_chain *opened_with(uint32_t stall_us) {
     char why[TA_REASON_MAX];
     ta_chain_part part;
     ta_chain *c = NULL;
@@ -221,10 +221,13 @@ static ta_chain *opened(void) {
     pthread_mutex_init(&played.lock, NULL);
     played.capture_fd = eventfd(0, EFD_NONBLOCK);
     played.encoder_fd = eventfd(0, EFD_NONBLOCK);
-    const ta_chain_config config = config_of();
+    ta_chain_config config = config_of();
+    config.stall_us = stall_us;
     CHECK(ta_chain_open(&c, &config, why, &part) == TA_OK);
     return c;
 }
+
+static ta_chain *opened(void) { return opened_with(0); }
 
 static void shoot(unsigned n) {
     LOCKED(played.pictures += n);
@@ -413,6 +416,47 @@ static void test_silence_of_the_camera_is_a_state_that_goes_by_itself(void) {
     closed(c);
 }
 
+/* Signals since the test began; each is counted once. */
+static uint64_t woken, awaited_wakes;
+static bool enough_woken(ta_chain *c) {
+    uint64_t count = 0;
+    if (read(ta_chain_eventfd(c), &count, sizeof count) == sizeof count)
+        woken += count;
+    return woken >= awaited_wakes;
+}
+static bool has_bitrate(ta_chain *c) { return (void)c, played.bitrate_bps == 78; }
+
+static void test_whoever_watches_is_woken_by_changes_and_not_by_pictures(void) {
+    ta_chain *c = opened_with(60000000);
+    for (int i = 0; i < 40; i++)
+        key_unit(); /* nothing but key frames: the worst case */
+    ta_chain_allow(c, true);
+    const uint64_t began_us = ta_now_us();
+    CHECK(one_by_one(c, enough_sent, 40) && stats_of(c).keys == 40);
+    const uint64_t quarters = (ta_now_us() - began_us) / 250000 + 1;
+    woken = 0, awaited_wakes = 2;
+    CHECK(until(enough_woken, c) && woken <= 1 + quarters); /* live, and the key frames */
+    closed(c);
+}
+
+static void test_silence_and_its_end_wake_once_each_with_the_figures_of_that_moment(void) {
+    ta_chain *c = opened_with(20000);
+    woken = 0;
+    for (uint64_t turn = 1; turn <= 2; turn++) { /* the second time the encoder owes a unit, which hides nothing */
+        shoot(1);
+        awaited_wakes = 2 * turn;
+        CHECK(until(enough_woken, c) && woken == 2 * turn && state_of(c) == TA_CHAIN_STALLED);
+        CHECK(stats_of(c).captured == turn && stats_of(c).last_picture_us > 0);
+        ta_chain_set_bitrate(c, 78);
+        played.hangs = true;
+        ta_chain_allow(c, true);
+        CHECK(turn == 2 || until(has_bitrate, c)); /* the thread has gone round in the same silence */
+    }
+    awaited_wakes = 5;
+    CHECK(!enough_woken(c) && woken == 4);
+    closed(c);
+}
+
 static void test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed(void) {
     char why[TA_REASON_MAX];
     ta_chain_part part;
@@ -451,6 +495,8 @@ int main(void) {
     RUN(test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_changes);
     RUN(test_a_refused_unit_asks_for_a_key_frame);
     RUN(test_silence_of_the_camera_is_a_state_that_goes_by_itself);
+    RUN(test_whoever_watches_is_woken_by_changes_and_not_by_pictures);
+    RUN(test_silence_and_its_end_wake_once_each_with_the_figures_of_that_moment);
     RUN(test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed);
     RUN(test_what_cannot_be_opened_says_which_part_it_was);
     close(played.capture_fd);

@@ -18,8 +18,9 @@ SECOND = 1_000_000
 TWO_PICTURES = 33_334  # of 720p60
 
 
-def live() -> World:
-    world = World()
+@pytest.fixture(name="world", params=[False, True], ids=["each picture told", "silence watched by the capture"])
+def live(request: pytest.FixtureRequest) -> World:
+    world = World(watched=request.param)
     world.run(SECOND)
     assert world.last().code is SourceCode.LIVE
     return world
@@ -43,9 +44,8 @@ def test_a_camera_that_is_there_is_live_at_once_after_the_edid_was_looked_at() -
     ],
 )
 def test_an_event_stops_the_capture_and_reports_the_state_in_the_same_moment(
-    truth: dict[str, object], code: SourceCode
+    world: World, truth: dict[str, object], code: SourceCode
 ) -> None:
-    world = live()
     moment = world.now_us
     world.change(event=True, **truth)
     assert world.started is None
@@ -53,8 +53,7 @@ def test_an_event_stops_the_capture_and_reports_the_state_in_the_same_moment(
 
 
 @pytest.mark.parametrize("signal", ["none", "unlocked", "1920x1080@60: needs 3 lanes"])
-def test_what_the_driver_does_not_say_is_found_out_after_two_pictures_of_silence(signal: str) -> None:
-    world = live()
+def test_what_the_driver_does_not_say_is_found_out_after_two_pictures_of_silence(world: World, signal: str) -> None:
     world.change(event=False, signal=signal)
     silent_us = world.now_us
     world.run(SECOND)
@@ -62,8 +61,7 @@ def test_what_the_driver_does_not_say_is_found_out_after_two_pictures_of_silence
     assert at - silent_us <= TWO_PICTURES
 
 
-def test_a_mode_change_stops_first_and_starts_the_new_mode_at_once() -> None:
-    world = live()
+def test_a_mode_change_stops_first_and_starts_the_new_mode_at_once(world: World) -> None:
     moment = world.now_us
     world.change(signal=MODE_1080P25)
     assert world.log[-3:] == [(moment, Action.QUERY), (moment, Action.STOP), (moment, Action.START)]
@@ -72,8 +70,7 @@ def test_a_mode_change_stops_first_and_starts_the_new_mode_at_once() -> None:
     assert world.last().code is SourceCode.LIVE
 
 
-def test_a_state_without_a_picture_is_reported_twice_a_second_with_its_age() -> None:
-    world = live()
+def test_a_state_without_a_picture_is_reported_twice_a_second_with_its_age(world: World) -> None:
     world.change(signal="none")
     moment = world.now_us
     world.reports.clear()
@@ -82,8 +79,7 @@ def test_a_state_without_a_picture_is_reported_twice_a_second_with_its_age() -> 
     assert world.last().words(world.now_us).endswith("for 10 s")
 
 
-def test_a_signal_that_comes_back_unsaid_is_found_within_half_a_second() -> None:
-    world = live()
+def test_a_signal_that_comes_back_unsaid_is_found_within_half_a_second(world: World) -> None:
     world.change(signal="none")
     world.run(20 * SECOND)
     world.change(event=False, signal=MODE_720P60)
@@ -91,8 +87,7 @@ def test_a_signal_that_comes_back_unsaid_is_found_within_half_a_second() -> None
     assert world.started == MODE_720P60
 
 
-def test_a_driver_that_let_go_in_a_short_gap_is_started_again_after_two_pictures() -> None:
-    world = live()
+def test_a_driver_that_let_go_in_a_short_gap_is_started_again_after_two_pictures(world: World) -> None:
     world.change(flowing=False)  # the source has changed, and its mode is the same
     silent_us = world.now_us
     starts = world.count(Action.START)
@@ -104,16 +99,14 @@ def test_a_driver_that_let_go_in_a_short_gap_is_started_again_after_two_pictures
     assert {report.code for _, report in world.reports} == {SourceCode.LIVE}
 
 
-def test_an_event_that_comes_late_does_not_disturb_a_running_picture() -> None:
-    world = live()
+def test_an_event_that_comes_late_does_not_disturb_a_running_picture(world: World) -> None:
     starts = world.count(Action.START)
     world.machine.source_changed(world.now_us)
     world.run(SECOND)
     assert world.count(Action.START) == starts
 
 
-def test_pictures_that_stop_in_a_confirmed_mode_are_a_stall_since_the_last_picture() -> None:
-    world = live()
+def test_pictures_that_stop_in_a_confirmed_mode_are_a_stall_since_the_last_picture(world: World) -> None:
     world.change(event=False, flowing=False)
     stopped_us = world.now_us
     world.run(STALL_US)
@@ -129,8 +122,39 @@ def test_pictures_that_stop_in_a_confirmed_mode_are_a_stall_since_the_last_pictu
     assert world.last().code is SourceCode.LIVE
 
 
-def test_an_old_picture_told_again_does_not_end_a_stall() -> None:
-    world = live()
+def test_a_capture_that_watches_silence_leaves_nothing_to_be_done_while_pictures_come() -> None:
+    world = World(watched=True)
+    world.run(SECOND)
+    actions = len(world.log)
+    world.run(60 * SECOND)
+    assert (len(world.log), len(world.reports)) == (actions, 1)
+    assert world.machine.next_timeout(world.now_us) == world.now_us + REPORT_INTERVAL_US
+
+
+def test_silence_after_an_event_that_changed_nothing_is_told_and_asked_once() -> None:
+    world = World(watched=True)
+    world.run(SECOND)
+    world.change(signal=MODE_720P60)
+    asked = world.count(Action.QUERY)
+    world.run(SECOND)
+    assert world.count(Action.QUERY) == asked
+    world.change(event=False, signal="none")
+    silent_us = world.now_us
+    world.run(TWO_PICTURES)
+    assert world.last() == SourceState(SourceCode.NO_SIGNAL, world.last().since_us)
+    assert world.last().since_us <= silent_us + TWO_PICTURES
+    assert world.count(Action.QUERY) == asked + 1
+
+
+def test_silence_told_by_a_capture_that_never_flowed_changes_nothing() -> None:
+    world = World()
+    asked = world.count(Action.QUERY)
+    world.machine.silent(world.now_us, 0)
+    assert world.machine.next_action(world.now_us) is None
+    assert world.count(Action.QUERY) == asked
+
+
+def test_an_old_picture_told_again_does_not_end_a_stall(world: World) -> None:
     newest_us = world.now_us - 1
     world.machine.picture(newest_us)
     world.change(event=False, flowing=False)
@@ -150,8 +174,7 @@ def test_a_capture_that_cannot_be_started_is_tried_again_less_and_less_often() -
     assert world.last().code is SourceCode.LIVE
 
 
-def test_a_device_that_goes_and_comes_back_gets_its_edid_again() -> None:
-    world = live()
+def test_a_device_that_goes_and_comes_back_gets_its_edid_again(world: World) -> None:
     world.change(event=False, device=False)
     world.machine.gone(world.now_us, "/dev/video0 is not there")
     world.settle()
@@ -200,11 +223,11 @@ STATES = {
 }
 
 
-@given(st.lists(st.tuples(changes, st.booleans(), st.integers(0, 3 * SECOND)), max_size=30))
+@given(st.lists(st.tuples(changes, st.booleans(), st.integers(0, 3 * SECOND)), max_size=30), st.booleans())
 def test_no_history_is_a_dead_end_and_no_start_lacks_its_stop(
-    history: list[tuple[dict[str, object], bool, int]],
+    history: list[tuple[dict[str, object], bool, int]], watched: bool
 ) -> None:
-    world = World()
+    world = World(watched=watched)
     for truth, event, duration_us in history:
         world.change(event=event, **truth)
         if event and world.device and world.machine.state is not HdmiState.NO_DEVICE:
@@ -236,7 +259,8 @@ inputs = st.one_of(
     st.tuples(st.just("opened"), st.sampled_from([None, False, True])),
     st.tuples(st.sampled_from(["gone", "refused", "failed"]), st.text(max_size=80)),
     st.tuples(st.just("power"), st.booleans()),
-    st.tuples(st.sampled_from(["source_changed", "no_link", "no_lock", "picture"]), st.none()),
+    st.tuples(st.sampled_from(["source_changed", "no_link", "no_lock", "picture", "flows"]), st.none()),
+    st.tuples(st.just("silent"), st.integers(0, 2**40)),
     st.tuples(st.just("found"), modes),
 )
 
@@ -249,7 +273,7 @@ def test_answers_nobody_asked_for_break_nothing(
     for (name, value), pause_us, drain in history:
         now_us += pause_us
         getattr(machine, name)(
-            now_us, *(() if name in {"source_changed", "no_link", "no_lock", "picture"} else (value,))
+            now_us, *(() if name in {"source_changed", "no_link", "no_lock", "picture", "flows"} else (value,))
         )
         running = running and name != "failed"
         while drain and (action := machine.next_action(now_us)) is not None:

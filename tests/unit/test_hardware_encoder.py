@@ -67,9 +67,9 @@ def test_numbers_are_brought_into_the_encoder_s_range() -> None:
 class PlayedChain:
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
-        self.eventfd = -1
+        self.eventfd = 77
         self.notes = ["a note"]
-        self.said = ("live", "", "")
+        self.said = ("starting", "", "")
         self.counters = dict.fromkeys(KEYS, 0) | {"next_frame_id": settings["first_frame_id"]}
         self.waiting: list[Any] = []
         self.calls: list[tuple[str, Any]] = []
@@ -101,6 +101,7 @@ class PlayedChain:
         return True
 
     def sends(self, count: int) -> None:
+        self.said = ("live", "", "")
         first = self.counters["next_frame_id"]
         for i in range(first, first + count):
             self.waiting.append((i, i, 1000 * i, 1000 * i + 1, 1000 * i + 2, 1000 * i + 3, 10, 1, 0, i == first, None))
@@ -116,14 +117,17 @@ class PlayedPort:
     def __init__(self, stop: threading.Event) -> None:
         self.notes: list[str] = ["the EDID was written"]
         self.script: list[Any] = []
-        self.seen: list[int] = []
+        self.told: list[tuple[str, int]] = []
+        self.waits: list[tuple[int, int]] = []
         self.failures: list[OSError] = []
         self.stop = stop
 
     def open(self) -> None: ...
     def close(self) -> None: ...
 
-    def poll(self, timeout_us: int, capture_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
+    def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
+        assert capture_fd == -1, "no descriptor of the chain is readable at each picture"
+        self.waits.append((timeout_us, wake_fd))
         if not self.script:
             self.stop.set()
             return ()
@@ -131,7 +135,13 @@ class PlayedPort:
         return step() or () if callable(step) else step
 
     def picture_seen(self, at_us: int) -> None:
-        self.seen.append(at_us)
+        self.told.append(("picture", at_us))
+
+    def capture_flows(self, at_us: int) -> None:
+        self.told.append(("flows", at_us))
+
+    def capture_silent(self, last_us: int) -> None:
+        self.told.append(("silent", last_us))
 
     def failed(self, error: OSError) -> None:
         self.failures.append(error)
@@ -184,7 +194,43 @@ def test_a_new_mode_gets_a_new_chain_whose_frames_count_on() -> None:
     counts = stage.pipeline.counts
     assert (counts.captured, counts.encoded, counts.sent, counts.refused) == (5, 5, 5, 0)
     assert stage.pipeline.notes == ["the EDID was written", "a note"]
-    assert stage.port.seen[-1] == 5000
+    assert stage.port.told == [("flows", 3000), ("flows", 5000)]
+
+
+@pytest.mark.parametrize("rate", [24, 60, 240])
+def test_python_sleeps_until_the_chain_wakes_it_or_half_a_second_whatever_the_rate(rate: int) -> None:
+    stage = Stage()
+    stage.play(start(Mode(640, 480, Fraction(rate))), lambda: stage.chains[0].sends(1), [])
+    assert stage.port.waits == [(500_000, -1)] + [(500_000, 77)] * 3
+
+
+def test_the_port_is_told_when_pictures_begin_and_cease_and_not_of_each() -> None:
+    stage = Stage()
+
+    def says(state: str, pictures: int) -> None:
+        stage.chains[0].sends(pictures)
+        stage.chains[0].said = (state, "", "")
+
+    stage.play(
+        start(P720),
+        lambda: says("live", 1),
+        lambda: says("live", 30),
+        lambda: says("stalled", 0),
+        lambda: says("stalled", 0),
+        lambda: says("live", 1),
+    )
+    assert stage.port.told == [("flows", 1000), ("silent", 31_000), ("flows", 32_000)]
+
+
+def test_what_the_port_notes_after_its_opening_is_noted_once() -> None:
+    stage = Stage()
+
+    def opens_the_device() -> None:
+        stage.port.notes = ["the EDID was written", "no events"]
+
+    stage.port.notes = []
+    stage.play([], opens_the_device, [], [])
+    assert stage.pipeline.notes == ["the EDID was written", "no events"]
 
 
 def test_states_of_the_port_are_handed_on_and_wishes_reach_the_chain() -> None:

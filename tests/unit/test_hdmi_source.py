@@ -89,7 +89,7 @@ class Port:
     def open(self) -> None:
         self.opened = True
 
-    def poll(self, timeout_us: int, capture_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
+    def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         assert timeout_us > 0
         assert len(self.descriptors) < 5000, "the source asks for ever"
         self.descriptors.append(capture_fd)
@@ -97,6 +97,9 @@ class Port:
 
     def picture_seen(self, at_us: int) -> None:
         self.seen.append(at_us)
+
+    def capture_flows(self, at_us: int) -> None: ...
+    def capture_silent(self, last_us: int) -> None: ...
 
     def failed(self, error: OSError) -> None:
         self.failures.append(error)

@@ -67,8 +67,10 @@ size_t ta_chain_records(ta_chain *chain, ta_chain_record *out, size_t capacity);
 size_t ta_chain_headers(ta_chain *chain, uint8_t out[TA_MAX_HEADERS]);
 const ta_capture_format *ta_chain_format(const ta_chain *chain);
 const char *ta_chain_note(const ta_chain *chain, size_t index); /* the encoder's and the thread's; NULL past the last */
-int ta_chain_eventfd(const ta_chain *chain);                    /* readable at each change of state and each key frame */
-void ta_chain_seen(ta_chain *chain);                            /* empties it */
+/* Readable at each change of state, so once when the pictures cease and once when they come again, and at key frames, four
+ * times a second at most: whoever watches is not woken by pictures. */
+int ta_chain_eventfd(const ta_chain *chain);
+void ta_chain_seen(ta_chain *chain); /* empties it */
 
 /* Ends the thread, which closes both devices. False: a device does not return from a call; the thread is left to it. */
 bool ta_chain_stop(ta_chain *chain);

@@ -23,6 +23,7 @@ enum {
     OWED_US = 1000000,    /* the encoder's own patience ended, then this: the picture is given up */
     NO_KEY_US = 3000000,  /* units come, but none to begin with */
     FIRST_US = 1000000,   /* the first picture may take this long */
+    TELL_US = 250000,     /* between key frames that wake the watcher */
     JOIN_S = 5,
 };
 
@@ -51,12 +52,11 @@ struct ta_chain {
     /* the thread's own */
     ta_captured waiting;
     bool has_waiting, in_encoder, need_key, was_allowed;
-    uint64_t in_encoder_us, encode_in_us, keyless_us;
+    uint64_t in_encoder_us, encode_in_us, keyless_us, told_us;
     meta metas[METAS];
     size_t meta_at;
     uint32_t skipped, since_key;
     uint32_t held, in_use; /* pictures taken and not given back; of these, given to the encoder and not let go */
-    uint64_t last_picture_us;
     ta_headers headers;
     uint8_t *key_unit; /* where a key frame is put together with its headers */
     size_t key_capacity;
@@ -73,10 +73,12 @@ struct ta_chain {
     bool ended, abandoned;
 };
 
+/* Who is woken by it finds the figures of that moment too. */
 static void set_state(ta_chain *c, ta_chain_state state, ta_chain_part part, const char *reason) {
     pthread_mutex_lock(&c->lock);
     const bool changed = c->state != state && c->state != TA_CHAIN_FAILED;
     if (changed) {
+        c->stats = c->now;
         c->state = state;
         c->failed = part;
         snprintf(c->reason, sizeof c->reason, "%s", reason);
@@ -148,8 +150,10 @@ static void send_unit(ta_chain *c, const uint8_t *data, size_t size, uint64_t ca
     if (!ta_tx_sent(c->tx, &r.sent))
         r.sent = (ta_sent){0};
     record(c, &r);
-    if (key)
+    if (key && r.encode_out_us - c->told_us >= TELL_US) {
+        c->told_us = r.encode_out_us;
         ta_wake(c->event_fd);
+    }
 }
 
 /* Counted and not sent. Whoever listens needs a key frame next. */
@@ -242,7 +246,7 @@ static bool take_pictures(ta_chain *c) {
             continue;
         }
         c->now.captured++;
-        c->last_picture_us = c->now.last_picture_us = picture.dequeue_us;
+        c->now.last_picture_us = picture.dequeue_us;
         set_state(c, TA_CHAIN_LIVE, TA_CHAIN_NONE, "");
         if (!c->was_allowed) {
             give_back(c, picture.index);
@@ -317,14 +321,15 @@ static void publish(ta_chain *c) {
     pthread_mutex_unlock(&c->lock);
 }
 
+/* How long to wait for work. */
 static uint64_t check_silence(ta_chain *c, uint64_t began_us) {
+    const uint64_t longest_us = c->in_encoder ? WATCH_US : IDLE_US;
     const uint64_t now_us = ta_now_us();
-    const uint64_t due_us = c->last_picture_us ? c->last_picture_us + c->stall_us : began_us + FIRST_US;
-    if (now_us >= due_us)
-        set_state(c, TA_CHAIN_STALLED, TA_CHAIN_NONE, "the capture gives no pictures");
-    if (c->in_encoder)
-        return WATCH_US;
-    return now_us >= due_us || due_us - now_us > IDLE_US ? IDLE_US : due_us - now_us;
+    const uint64_t due_us = c->now.last_picture_us ? c->now.last_picture_us + c->stall_us : began_us + FIRST_US;
+    if (now_us < due_us)
+        return due_us - now_us < longest_us ? due_us - now_us : longest_us;
+    set_state(c, TA_CHAIN_STALLED, TA_CHAIN_NONE, "the capture gives no pictures");
+    return longest_us;
 }
 
 static bool wait_for_work(ta_chain *c, uint64_t timeout_us) {
