@@ -1,5 +1,6 @@
-"""The camera's pipeline in the guest, vivid through vicodec, until SIGTERM. argv: VIVID HOST PORT CODED; prints states,
-modes and key frames as they come, counters at the end. SIGUSR1 asks for a key frame."""
+"""The camera's pipeline in the guest, vivid through vicodec, until SIGTERM. argv: VIVID HOST PORT CODED [MODE]; prints
+states, modes and key frames as they come, counters at the end. SIGUSR1 asks for a key frame, SIGUSR2 for what the chain
+has done and how often Python was awake."""
 
 import dataclasses
 import json
@@ -8,13 +9,13 @@ import sys
 import threading
 from typing import Any
 
-from link.config import SenderConfig
-from link.native import Tx
+from link.config import Mode, SenderConfig
+from link.native import Tx, now_us
 from sender.chain import FOURCCS, ChainPipeline
-from sender.hdmi_port import port_of
+from sender.hdmi_port import HdmiPort
 from sender.pipeline import Hooks
 
-node, host, port, coded = sys.argv[1:]
+node, host, port, coded, *wish = sys.argv[1:]
 
 
 def tell(**what: Any) -> None:
@@ -29,11 +30,32 @@ hooks = Hooks(
     key_frame=lambda at_us: tell(key=at_us),
     say=lambda text: tell(say=text),
 )
-pipeline = ChainPipeline(config, tx, hooks, "v4l2m2m", port=port_of(config, fourccs=FOURCCS), coded=coded)
+
+
+class Watched(HdmiPort):
+    """Counts how often Python was awake, and why it had to be."""
+
+    polls = silences = 0
+
+    def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Any:
+        self.polls += 1
+        return super().poll(timeout_us, capture_fd, wake_fd=wake_fd)
+
+    def capture_silent(self, last_us: int) -> None:
+        self.silences += 1
+        super().capture_silent(last_us)
+
+
+watched = Watched(node, fourccs=FOURCCS, wish=Mode.parse(wish[0]) if wish else None)
+pipeline = ChainPipeline(config, tx, hooks, "v4l2m2m", port=watched, coded=coded)
 pipeline.open()
 pipeline.allow(True)
 stop = threading.Event()
 signal.signal(signal.SIGUSR1, lambda *_: pipeline.request_key_frame())
+signal.signal(
+    signal.SIGUSR2,
+    lambda *_: tell(at_us=now_us(), polls=watched.polls, silences=watched.silences, pictures=pipeline.counts.captured),
+)
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 thread = threading.Thread(target=pipeline.run, args=(stop,))
 thread.start()
