@@ -9,17 +9,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from link.config import Mode, SenderConfig, split_plain_output
 from link.errors import DeviceError, FileError
 from link.native import Chain, Tx, now_us
+from link.source import SourceCode, SourceState
 from sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware, key_interval_pictures
 from sender.hdmi_port import Port, Start, Stop, port_of
 from sender.pipeline import Counts, Hooks
 from sender.rate import RateMeter
 from sender.report import ChainRecord, FrameLog
 from sender.sdp import describe_stream
+
+if TYPE_CHECKING:
+    from sender.slate_stream import CodedSlate, SlateStream
 
 FOURCCS = ("UYVY", "YUYV", "NV12")  # what the encoders take as it is, the best first
 _IDLE_US = 500_000
@@ -68,7 +72,9 @@ def choose_hardware(choice: str, say: Callable[[str], None]) -> str:
 
 
 class ChainPipeline:
-    """See Pipeline. Source hdmi and the encoder `name`. What breaks down while in use is the port's to try again."""
+    """See Pipeline. Source hdmi and the encoder `name`. What breaks down while in use is the port's to try again. On
+    plain outputs, where nobody can be told, slates with the words go through an encoder of the same kind while there is
+    no chain; a Pi has only one, so either is closed before the other opens."""
 
     def __init__(
         self,
@@ -105,6 +111,10 @@ class ChainPipeline:
         self._drain_us = 0
         self._keys = 0
         self._flowing = False  # as the port was told
+        self._dark: SourceState | None = None  # why there are no pictures
+        self._slates: SlateStream | None = None
+        self._slate_ntp_offset_s = 0.0
+        self._slate_trouble = ""  # as it was said last
 
     def open(self) -> None:
         self._port.open()
@@ -113,7 +123,7 @@ class ChainPipeline:
         with self._log:
             while not stop.is_set():
                 chain = self._chain
-                events = self._port.poll(_IDLE_US, wake_fd=chain.eventfd if chain is not None else -1)
+                events = self._port.poll(self._look_us(), wake_fd=chain.eventfd if chain is not None else -1)
                 self._note(self._port.notes)
                 for event in events:
                     if isinstance(event, Start):
@@ -121,8 +131,10 @@ class ChainPipeline:
                     elif isinstance(event, Stop):
                         self._let_go()
                     else:
+                        self._dark = event.state if event.state.code is not SourceCode.LIVE else None
                         self._hooks.state(event.state)
                 self._watch()
+                self._show_slate()
             self._let_go()
 
     def allow(self, allowed: bool) -> None:
@@ -148,17 +160,17 @@ class ChainPipeline:
 
     def close(self) -> None:
         self._let_go()
+        self._end_slates()
         self._port.close()
 
     # ---- the chain
 
     def _start(self, start: Start) -> None:
+        self._dark = None
+        self._end_slates()
         mode = start.mode
         longest_s = self._config.key_interval_s
         key_interval_s = longest_s if self._plain is None else min(longest_s, _PLAIN_KEY_INTERVAL_S)
-        ntp_offset_s = (
-            time.time() - now_us() / 1e6 + _NTP_EPOCH_S
-        )  # wall time only labels the capture stamps for others
         try:
             chain = self._open_chain(
                 tx=self._tx,
@@ -174,7 +186,7 @@ class ChainPipeline:
                 coded=self._coded,
                 priority=max(1, self._config.priority // 2) if self._config.priority else 0,
                 first_frame_id=self._frame_id,
-                ntp_offset=int(ntp_offset_s * (1 << 32)),
+                ntp_offset=int(_ntp_offset_s() * (1 << 32)),
             )
         except (OSError, ValueError) as error:
             self._fail(getattr(error, "filename", None) or "chain", getattr(error, "strerror", None) or str(error))
@@ -183,6 +195,7 @@ class ChainPipeline:
         self._flowing = False
         self._mode, self._meter = mode, RateMeter(mode.rate)
         self._sdp_due = self._config.sdp is not None
+        self._before = replace(self.counts)
         with self._lock:
             self._chain = chain
             chain.set_bitrate(self._bitrate_bps)
@@ -199,7 +212,6 @@ class ChainPipeline:
         self._drain(chain)
         stats = chain.stats()
         self._frame_id = stats["next_frame_id"]
-        self._before = replace(self.counts)
 
     def _note(self, notes: list[str]) -> None:
         self.notes += [note for note in notes if note not in self.notes]
@@ -207,6 +219,63 @@ class ChainPipeline:
     def _fail(self, part: str, why: str) -> None:
         self._hooks.say(f"{part}: {why}; it is tried again")
         self._port.failed(OSError(errno.EIO, why if part == "capture" else f"{part}: {why}"))
+
+    # ---- slates
+
+    def _look_us(self) -> int:
+        return min(_IDLE_US, self._slates.wait_us()) if self._slates is not None else _IDLE_US
+
+    def _show_slate(self) -> None:
+        if self._dark is None or self._chain is not None or self._plain is None or not self._allowed:
+            self._end_slates()
+            return
+        if self._slates is None:
+            from sender.slate_stream import SlateStream  # most never need it
+
+            self._slates = SlateStream(
+                self._name, self._mode, self._bitrate_bps, self._say_of_slates, coded=self._coded
+            )
+            self._sdp_due = self._config.sdp is not None
+            self._slate_ntp_offset_s = _ntp_offset_s()
+        if (slate := self._slates.next(self._dark)) is not None:
+            self._send_slate(self._slates, slate)
+
+    def _send_slate(self, slates: SlateStream, slate: CodedSlate) -> None:
+        unit, frame_id, packets = slate.unit, self._frame_id, 0
+        stamps = slate.capture_us, slate.dequeue_us, unit.encode_in_us, unit.encode_out_us
+        self._frame_id = (frame_id + 1) & 0xFFFFFFFF
+        self.counts.encoded += 1
+        try:
+            packets = self._tx.push(
+                unit.data,
+                frame_id=frame_id,
+                rtp_time=slate.capture_us * 9 // 100 & 0xFFFFFFFF,
+                key=unit.key,
+                capture_us=stamps[0],
+                dequeue_us=stamps[1],
+                encode_in_us=stamps[2],
+                encode_out_us=stamps[3],
+                capture_ntp=int((slate.capture_us / 1e6 + self._slate_ntp_offset_s) * (1 << 32)),
+            )
+        except ValueError:  # the radio has stood still: what follows needs a fresh start
+            self.counts.refused += 1
+            slates.request_key_frame()
+        self.counts.sent += packets > 0
+        size, sequence = len(unit.data), self.counts.captured
+        self._log.add_record((frame_id, sequence, *stamps, size, packets, 0, unit.key, self._tx.sent()))
+        if unit.key:
+            self._hooks.key_frame(unit.encode_out_us)
+            self._write_sdp(unit.data)
+
+    def _say_of_slates(self, text: str) -> None:
+        if text != self._slate_trouble:
+            self._slate_trouble = text
+            self._hooks.say(text)
+
+    def _end_slates(self) -> None:
+        if self._slates is not None:
+            self._slates.close()
+            self._slates = None
 
     # ---- watching
 
@@ -237,22 +306,27 @@ class ChainPipeline:
             self._log.add_record(record)
             if record[9]:
                 self._hooks.key_frame(record[5])
-                self._write_sdp(chain)
+                self._write_sdp(chain.headers())
             rate = self._meter.add(record[1], record[2]) if self._meter is not None else None
             if rate is not None and self._mode is not None:
                 self._mode = replace(self._mode, rate=rate)
                 self._hooks.mode(self._mode)
         self._keys = chain.stats()["keys"]
 
-    def _write_sdp(self, chain: Chained) -> None:
+    def _write_sdp(self, key_unit: bytes) -> None:
         path: Path | None = self._config.sdp
         if not self._sdp_due or path is None or self._plain is None:
             return
         self._sdp_due = False
         try:
-            path.write_text(describe_stream(self._plain[1], chain.headers(), self._config.name))
+            path.write_text(describe_stream(self._plain[1], key_unit, self._config.name))
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _ntp_offset_s() -> float:
+    """To add to the monotonic clock. Wall time only labels the capture stamps for others."""
+    return time.time() - now_us() / 1e6 + _NTP_EPOCH_S
 
 
 def open_hardware(config: SenderConfig, tx: Tx, hooks: Hooks) -> ChainPipeline | None:

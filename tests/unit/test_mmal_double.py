@@ -1,11 +1,17 @@
-"""The MMAL encoder against a double of libmmal (tests/double/mmal): the binding, the pixels' way, its errors. The
-double cannot show the hardware's picture and speed; nothing is claimed of them here."""
+"""The MMAL encoder against a double of libmmal (tests/double/mmal): the binding, the pixels' way, its errors, and
+slates. The double cannot show the hardware's picture and speed; nothing is claimed of them here."""
 
 from __future__ import annotations
 
+import csv
 import ctypes
 import errno
-from collections.abc import Iterator
+import itertools
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -13,8 +19,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from link.native import HardwareEncoder
+from link.config import Mode, SenderConfig
+from link.native import AccessUnit, HardwareEncoder, Rx, Tx
+from link.source import SourceCode, SourceState
+from sender.chain import ChainPipeline
+from sender.hdmi_port import Start, Stop
+from sender.pipeline import Hooks
+from sender.sources.base import NoPicture
 from tests.double.mmal.build import load_double
+from tests.oracle.slate import read_slate
+from tests.unit.test_hardware_encoder import PlayedChain
 
 pytestmark = pytest.mark.quick
 
@@ -148,3 +162,151 @@ def test_a_failed_encoder_ends_in_an_error_with_its_reason(
         encode_for_ever(mmal, raw)
     assert failure.value.errno in {errno.EIO, errno.ETIMEDOUT}
     mmal.close()
+
+
+# ---- slates of the chain's pipeline
+
+
+class Clock:
+    """Virtual; moved by waiting alone."""
+
+    def __init__(self) -> None:
+        self.us = 1_000_000_000
+
+    def __call__(self) -> int:
+        self.us += 10
+        return self.us
+
+
+class PlayedPort:
+    """Each poll plays the next step of the script, and takes the time it was given."""
+
+    def __init__(self, clock: Clock, script: list[list[Start | Stop | NoPicture]]) -> None:
+        self.notes: list[str] = []
+        self.clock, self.script = clock, iter(script)
+        self.stop = threading.Event()
+
+    def open(self) -> None: ...
+    def close(self) -> None: ...
+
+    def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
+        step = next(self.script, None)
+        if step is None:
+            self.stop.set()
+        if not step:
+            self.clock.us += timeout_us
+        return step or ()
+
+    def picture_seen(self, at_us: int) -> None: ...
+    def capture_flows(self, at_us: int) -> None: ...
+    def capture_silent(self, last_us: int) -> None: ...
+    def failed(self, error: OSError) -> None: ...
+
+
+class Plain:
+    """The pipeline with the MMAL encoder on a plain output, and who listens to it."""
+
+    def __init__(self, double: ctypes.CDLL, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = Clock()
+        monkeypatch.setattr("sender.slate_stream.now_us", self.clock)
+        monkeypatch.setattr("sender.encoders.hardware.now_us", self.clock)
+        self.double = double
+        self.said: list[str] = []
+        self.frames, self.sdp = directory / "frames.csv", directory / "a.sdp"
+        self.rx = Rx(port=0, host="127.0.0.1", mode="rtp", slots=64)
+        self.state = NoPicture(SourceState(SourceCode.NO_CABLE, self.clock.us - 10_400_000))
+        self.chains = 0
+
+    def opened(self, **settings: Any) -> PlayedChain:
+        assert self.double.mmal_double_components() == 0, "a Pi has one encoder"
+        self.chains += 1
+        chain = PlayedChain(**settings)
+        chain.said = ("live", "", "")
+        return chain
+
+    def play(self, script: list[list[Start | Stop | NoPicture]]) -> tuple[list[AccessUnit], list[dict[str, int]]]:
+        """The access units that arrived, and the rows of the frames' log."""
+        url = f"rtp://127.0.0.1:{self.rx.local_port}"
+        config = SenderConfig(plain=url, source="hdmi", encoder="mmal", sdp=self.sdp, frames=self.frames, priority=0)
+        hooks = Hooks(mode=lambda _: None, state=lambda _: None, key_frame=lambda _: None, say=self.said.append)
+        port = PlayedPort(self.clock, script)
+        with closing(Tx(host="127.0.0.1", port=self.rx.local_port, mode="rtp")) as tx, closing(self.rx):
+            pipeline = ChainPipeline(config, tx, hooks, "mmal", port=port, open_chain=self.opened)
+            pipeline.open()
+            pipeline.allow(True)
+            pipeline.run(port.stop)
+            pipeline.close()
+            units: list[AccessUnit] = []
+            while len(units) < pipeline.counts.sent and (unit := self.rx.wait(2_000_000)) is not None:
+                units.append(unit)
+            assert (pipeline.counts.encoded, pipeline.counts.refused) == (len(units), 0)
+        with self.frames.open() as file:
+            rows = [{name: int(text or -1) for name, text in row.items()} for row in csv.DictReader(file)]
+        return units, rows
+
+
+def start(width: int, height: int) -> Start:
+    return Start(Mode(width, height, Fraction(60)), "/dev/video0", "UYVY", "unicam")
+
+
+def words(unit: AccessUnit, size: tuple[int, int]) -> str:
+    ((y, _, _),) = decoded([bytes(unit)], size)
+    return " ".join(read_slate(y))
+
+
+@pytest.fixture
+def plain(double: ctypes.CDLL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plain:
+    return Plain(double, tmp_path, monkeypatch)
+
+
+def test_a_plain_output_reads_why_there_is_no_picture(plain: Plain) -> None:
+    units, rows = plain.play([[plain.state], *[[]] * 9])
+    assert [unit.key for unit in units] == [row["key"] == 1 for row in rows]
+    assert [words(unit, (1280, 720)) for unit in units if unit.key][::4] == [
+        "no HDMI cable at the camera for 10 s",
+        "no HDMI cable at the camera for 13 s",
+    ]
+    times = [row["capture_us"] for row in rows]
+    assert all(200_000 <= after - before <= 500_000 for before, after in itertools.pairwise(times))
+    keys = [row["capture_us"] for row in rows if row["key"]]
+    assert all(after - before <= 1_000_000 for before, after in itertools.pairwise(keys))
+    for row in rows:
+        assert row["capture_us"] <= row["dequeue_us"] <= row["encode_in_us"] <= row["encode_out_us"]
+    assert "sprop-parameter-sets=" in plain.sdp.read_text()
+
+
+def test_slate_and_chain_take_turns_and_count_on_in_the_camera_s_mode(plain: Plain) -> None:
+    """That the encoder is closed first, opened() looks at."""
+    live = NoPicture(SourceState(SourceCode.LIVE, 1))
+    units, rows = plain.play(
+        [[plain.state], [start(640, 480)], [live], [], [Stop(), plain.state], [], [start(640, 480)], [Stop()], [], []]
+    )
+    assert plain.chains == 2
+    assert [row["frame_id"] for row in rows] == [0, 1, 2], "one before the first chain, two between, none unasked"
+    assert [unit.key for unit in units] == [True, True, False]
+    assert words(units[0], (1280, 720)).startswith("no HDMI cable at the camera for ")
+    assert words(units[1], (640, 480)).startswith("no HDMI cable at the camera for ")
+
+
+@pytest.mark.parametrize("fault", ["create=7", "error=2"])
+def test_an_encoder_that_fails_at_slates_is_said_once_and_tried_again_at_growing_intervals(
+    plain: Plain, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def counted(**settings: Any) -> HardwareEncoder:
+        if settings["fourcc"] == "YU12":
+            tried.append(plain.clock.us)
+        if len(tried) == 4:
+            monkeypatch.setenv("MMAL_DOUBLE", "")
+        return HardwareEncoder(**settings)
+
+    monkeypatch.setenv("MMAL_DOUBLE", fault)
+    monkeypatch.setattr("sender.encoders.hardware.HardwareEncoder", counted)
+    units, _ = plain.play([[plain.state], *[[]] * 40])
+    assert len(tried) == 4
+    gaps = [after - before for before, after in itertools.pairwise(tried)]
+    assert gaps[-1] > 2 * gaps[0] or fault == "error=2"  # which works for a while in between
+    assert len(units) > 20
+    assert [text for text in plain.said if "MMAL status 7" in text] == plain.said
+    assert len(plain.said) == 1

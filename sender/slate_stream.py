@@ -1,0 +1,75 @@
+"""Slates through a hardware encoder, while its chain has no pictures to send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from link.config import Mode
+from link.native import now_us
+from link.source import SourceState
+from sender.encoders.base import EncoderConfig
+from sender.encoders.hardware import RAW_FORMATS, Hardware
+from sender.slate import SLATE_MODE, draw_slate
+
+if TYPE_CHECKING:
+    from sender.encoders.base import AccessUnitOut
+
+_PERIOD_US = 300_000
+_KEY_INTERVAL = 2  # pictures: a key frame a second, though one of them may come late
+
+
+@dataclass(frozen=True, slots=True)
+class CodedSlate:
+    unit: AccessUnitOut  # with bytes in it
+    capture_us: int  # when its drawing began
+    dequeue_us: int  # and ended
+
+
+class SlateStream:
+    """One for each time without pictures: begin with next(), end with close(). An encoder that is missing or breaks
+    down is said once and tried again at growing intervals."""
+
+    def __init__(
+        self, name: str, mode: Mode | None, bitrate_bps: int, say: Callable[[str], None], *, coded: str = "H264"
+    ) -> None:
+        """`mode`: the camera's last; None before it has said one."""
+        self._mode = mode = mode or SLATE_MODE
+        config = EncoderConfig(mode, bitrate_bps, round(_KEY_INTERVAL * mode.interval_us))
+        self._encoder = Hardware(name, config, coded=coded, formats=RAW_FORMATS)
+        self._say = say
+        self._said = False
+        self._due_us = 0
+        self._drawn = ("", "", b"")  # words, format, picture
+
+    def wait_us(self) -> int:
+        """Until the next one is due."""
+        return max(0, self._due_us - now_us())
+
+    def next(self, state: SourceState) -> CodedSlate | None:
+        """None: none is due, or the encoder gave none."""
+        capture_us = now_us()
+        if capture_us < self._due_us:
+            return None
+        self._due_us = capture_us + _PERIOD_US
+        unit = None
+        if self._encoder.ready():
+            raw = self._draw(state.words(capture_us), self._encoder.format)
+            dequeue_us = now_us()
+            unit = self._encoder.encode_raw(raw, capture_us, dequeue_us)
+        if self._encoder.trouble and not self._said:
+            self._said = True
+            self._say(f"no slate: {self._encoder.trouble}")
+        return CodedSlate(unit, capture_us, dequeue_us) if unit is not None and unit.data else None
+
+    def request_key_frame(self) -> None:
+        self._encoder.request_key_frame()
+
+    def close(self) -> None:
+        self._encoder.close()
+
+    def _draw(self, words: str, fourcc: str) -> bytes:
+        if self._drawn[:2] != (words, fourcc):
+            self._drawn = words, fourcc, draw_slate(words, self._mode.width, self._mode.height, fourcc)
+        return self._drawn[2]
