@@ -140,22 +140,22 @@ def test_the_pipeline_follows_the_camera_s_mode_and_signal_and_answers_for_key_f
     vm.run("v4l2-ctl", "-d", vivid, "-c", "dv_timings_signal_mode=4,dv_timings=0")
     with vm.running("pipeline.py", vivid, HOST, sink.port, "FWHT", timeout_s=200) as process:
         process.until(r'"state": "LIVE"', 60)
-        process.until(r'"mode": "640x480@')
-        process.until(r'"key"')
+        process.until(r'(?s)"mode": "640x480@.*"key"')
         before = process.output.count('"key"')
         process.send_signal(signal.SIGUSR1)
         process.until(rf'(?s)("key".*){{{before + 1}}}')
         vm.run("v4l2-ctl", "-d", vivid, "-c", "dv_timings=2")
         process.until(r'(?s)"mode": "720x480.*"key"', 60)
         vm.run("v4l2-ctl", "-d", vivid, "-c", "dv_timings_signal_mode=1")
-        process.until(r'"state": "NO_CABLE"')  # vivid takes +5 V away first
+        process.until(r'(?s)"state": "NO_CABLE".*"key"', 60)  # vivid takes +5 V away first; the key frame is a slate's
         before = process.output.count('"mode"')
         vm.run("v4l2-ctl", "-d", vivid, "-c", "dv_timings_signal_mode=4")
         process.until(rf'(?s)("mode".*){{{before + 1}}}"key"', 60)
         process.send_signal(signal.SIGTERM)
         process.until(r'"counts"')
         counts = json.loads(process.output.splitlines()[-1])["counts"]
-    assert counts["captured"] >= counts["encoded"] == counts["sent"] > 0
+    assert counts["captured"] > 0
+    assert counts["encoded"] == counts["sent"] > 0, "slates are among them"
     assert counts["refused"] == 0
     assert '"say"' not in process.output
 
