@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from link.config import Mode
@@ -35,7 +35,8 @@ class SlateStream:
         self, name: str, mode: Mode | None, bitrate_bps: int, say: Callable[[str], None], *, coded: str = "H264"
     ) -> None:
         """`mode`: the camera's last; None before it has said one."""
-        self._mode = mode = mode or SLATE_MODE
+        mode = mode or SLATE_MODE
+        self._mode = mode = replace(mode, width=mode.width // 2 * 2, height=mode.height // 2 * 2)  # whole chroma
         config = EncoderConfig(mode, bitrate_bps, round(_KEY_INTERVAL * mode.interval_us))
         self._encoder = Hardware(name, config, coded=coded, formats=RAW_FORMATS)
         self._say = say

@@ -288,6 +288,11 @@ def test_slate_and_chain_take_turns_and_count_on_in_the_camera_s_mode(plain: Pla
     assert words(units[1], (640, 480)).startswith("no HDMI cable at the camera for ")
 
 
+def test_a_camera_s_odd_mode_gets_an_even_slate(plain: Plain) -> None:
+    units, _ = plain.play([[start(641, 361)], [Stop(), plain.state]])
+    assert words(units[0], (640, 360)).startswith("no HDMI cable at the camera for ")
+
+
 @pytest.mark.parametrize("fault", ["create=7", "error=2"])
 def test_an_encoder_that_fails_at_slates_is_said_once_and_tried_again_at_growing_intervals(
     plain: Plain, fault: str, monkeypatch: pytest.MonkeyPatch

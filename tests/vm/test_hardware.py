@@ -166,7 +166,7 @@ def test_python_is_not_woken_by_pictures(vm: Machine, vicodec: str, sink: Sink) 
         wish = f"640x360@{rate}"
         node = vm.device("vivid-000-vid-cap")
         with vm.running("pipeline.py", node, HOST, sink.port, "FWHT", wish, timeout_s=100) as process:
-            told = []
+            told: list[dict[str, int]] = []
             for keys in (2, 7):  # one a second
                 process.until(rf'(?s)("key".*){{{keys}}}', 60)
                 process.send_signal(signal.SIGUSR2)
