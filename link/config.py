@@ -6,7 +6,6 @@ file, the sender's keys stand under [send], the receiver's under [play]; a key i
 
 import argparse
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields
 from fractions import Fraction
@@ -310,6 +309,8 @@ def load(kind: type[Config], given: Mapping[str, Any] | argparse.Namespace, file
 
 def read_file(kind: type[SenderConfig] | type[ReceiverConfig], path: Path) -> dict[str, Any]:
     """Field values of this kind's table in the file. Raises ConfigError, FileError."""
+    import tomllib  # a start without a file goes without
+
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

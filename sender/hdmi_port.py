@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import edid as edids
-from edid.parse import wrong_checksums
+from edid.presets import PRESETS
 from link.config import SenderConfig
 from link.errors import ConfigError, DeviceError, FileError
 from link.native import (
@@ -69,7 +68,7 @@ class Port(Protocol):
     notes: list[str]  # for the operator, such as what was done about the EDID
 
     def open(self) -> None:
-        """Raises DeviceError where there is no HDMI input or it is none, ConfigError for an EDID that is none."""
+        """Raises DeviceError where there is no HDMI input or it is none."""
 
     def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         """What is to be done, in this order, before the next call. Waits for the timeout, or until `capture_fd` has a
@@ -94,8 +93,8 @@ class Port(Protocol):
 
 
 class HdmiPort:
-    """See Port. `edid`: written where the device holds another; None leaves it. `wish`: a grabber's mode; a camera is
-    asked by the EDID. `limit`: why an encoder cannot carry a mode, empty where it can."""
+    """See Port. `edid`: as `read_edid` gives it, written where the device holds another; None leaves it. `wish`: a
+    grabber's mode; a camera is asked by the EDID. `limit`: why an encoder cannot carry a mode, empty where it can."""
 
     def __init__(
         self,
@@ -121,8 +120,6 @@ class HdmiPort:
         self._machine = HdmiMachine(now_us())
 
     def open(self) -> None:
-        if self._edid is not None:
-            check_edid(self._edid)
         self._found = self._find(self._device)
 
     def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
@@ -319,15 +316,18 @@ def read_edid(text: str) -> bytes | None:
     """The bytes of a preset or a file; None for KEEP_EDID. Raises ConfigError, FileError."""
     if text == KEEP_EDID:
         return None
-    if text in edids.PRESETS:
-        return edids.preset(text)
+    if text in PRESETS:
+        return PRESETS[text]
+    from edid.errors import EdidError  # only a file has to be read and checked
+    from edid.text import read
+
     path = Path(text)
     try:
-        data = edids.read(path.read_bytes())
+        data = read(path.read_bytes())
     except OSError as error:
-        presets = ", ".join(edids.PRESETS)
+        presets = ", ".join(PRESETS)
         raise FileError(f"EDID {text!r} cannot be read ({error.strerror}): give a file, {presets}, or keep") from error
-    except edids.EdidError as error:
+    except EdidError as error:
         raise ConfigError(f"EDID {text}: {error}") from error
     check_edid(data)
     return data
@@ -335,11 +335,14 @@ def read_edid(text: str) -> bytes | None:
 
 def check_edid(data: bytes) -> None:
     """Raises ConfigError where a driver or a camera would refuse it; `thinair edid check` tells lesser faults."""
+    from edid.errors import EdidError
+    from edid.parse import parse, wrong_checksums
+
     if not data or len(data) % 128 or len(data) > 8 * 128:
         raise ConfigError(f"the EDID has {len(data)} bytes: it must be 1 to 8 blocks of 128")
     try:
-        edids.parse(data)
-    except edids.EdidError as error:
+        parse(data)
+    except EdidError as error:
         raise ConfigError(f"that is no EDID: {error}") from error
     if wrong := wrong_checksums(data):
         block = wrong[0][0]

@@ -6,10 +6,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import edid
-from edid.build import DEFAULT_NAME, mode
+from edid.build import DEFAULT_NAME, PRESETS, build, mode, preset
+from edid.check import check
+from edid.errors import EdidError, ModeError
+from edid.fix import fix
+from edid.parse import parse
 from edid.show import explain, show
-from edid.text import MAX_FILE_BYTES, to_hex
+from edid.text import MAX_FILE_BYTES, read, to_hex
 from link.config import Mode
 from link.errors import ConfigError, Exit, FileError
 
@@ -23,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--modes", metavar="MODE,...", help="the first is preferred: 1280x720@60,1920x1080@30")
         ready = "a ready choice of modes (default low-latency)"
-        what.add_argument("--preset", choices=edid.PRESETS, default="low-latency", help=ready)
+        what.add_argument("--preset", choices=PRESETS, default="low-latency", help=ready)
         parser.add_argument("--name", default=DEFAULT_NAME, help=f"what the camera may show (default {DEFAULT_NAME})")
     if action in {"build", "fix"}:
         parser.add_argument("--output", metavar="FILE", type=Path, help="write it here (default: standard output)")
@@ -37,22 +40,22 @@ def run(action: str, arguments: argparse.Namespace) -> int:
         return int(Exit.OK)
     name = "standard input" if arguments.file == "-" else arguments.file
     try:
-        data = edid.read(_content(arguments.file))
-        parsed = edid.parse(data)
+        data = read(_content(arguments.file))
+        parsed = parse(data)
         if action == "show":
             print(show(parsed))
         elif action == "explain":
             print(explain(parsed))
         elif action == "fix":
-            mended, done = edid.fix(data)
+            mended, done = fix(data)
             for line in done or ["nothing to mend"]:
                 print(line, file=sys.stderr)
             _write(mended, arguments)
         else:
-            faults = edid.check(data)
+            faults = check(data)
             print("\n".join(faults) if faults else "no fault found")
             return int(Exit.FAULTS if faults else Exit.OK)
-    except edid.EdidError as error:
+    except EdidError as error:
         raise FileError(f"{name}: {error}") from error
     return int(Exit.OK)
 
@@ -60,10 +63,10 @@ def run(action: str, arguments: argparse.Namespace) -> int:
 def _build(arguments: argparse.Namespace) -> bytes:
     try:
         if arguments.modes is None:
-            return edid.preset(arguments.preset, arguments.name)
+            return preset(arguments.preset, arguments.name)
         wanted = [Mode.parse(text.strip()) for text in arguments.modes.split(",")]
-        return edid.build([mode(item.width, item.height, item.rate) for item in wanted], arguments.name)
-    except edid.ModeError as error:
+        return build([mode(item.width, item.height, item.rate) for item in wanted], arguments.name)
+    except ModeError as error:
         raise ConfigError(str(error)) from error
 
 

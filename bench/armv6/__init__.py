@@ -162,7 +162,9 @@ def start_cost() -> StartCost:
         _count(python, [program, "-c", code])  # compiles
         totals.append(_count(python, [program, "-c", code])[0]["total"])
     # By its path: a package would load what this module needs.
-    found, _ = _count(python, [program, str(_HERE / "first_packet.py")], mark=_SENDTO)
+    first_packet = [program, str(_HERE / "first_packet.py")]
+    _count(python, first_packet)
+    found, _ = _count(python, first_packet, mark=_SENDTO)
     first = found["marks"][str(_SENDTO)]
     if not first:
         raise DeviceError("the emulated sender sent nothing")

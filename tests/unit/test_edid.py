@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-import edid
-from edid import show
+from edid import presets, show
 from edid.base import DetailedTiming, RangeLimits, checksum, fits
-from edid.build import mode
+from edid.build import PRESETS, build, mode, preset
+from edid.check import check
 from edid.cta import EXTENSION_COUNT, DataBlock
-from edid.parse import offers
-from edid.text import to_hex
+from edid.errors import EdidError, ModeError
+from edid.fix import fix
+from edid.parse import offers, parse
+from edid.text import read, to_hex
 from edid.timings import DMTS, VICS, Timing, find, refusal
 from link.errors import Exit
 from thinair.cli import main
@@ -36,7 +38,7 @@ WISHES = (
 
 
 def origin() -> bytes:
-    return edid.read(ORIGIN)
+    return read(ORIGIN)
 
 
 def built(wish: str, name: str = "thinair") -> bytes:
@@ -44,11 +46,11 @@ def built(wish: str, name: str = "thinair") -> bytes:
     for text in wish.split(","):
         width, height, rate = re.split("[x@]", text)
         modes.append(mode(int(width), int(height), Fraction(rate)))
-    return edid.build(modes, name)
+    return build(modes, name)
 
 
 def valid() -> list[bytes]:
-    return [*(edid.preset(name) for name in edid.PRESETS), *(built(wish) for wish in WISHES), edid.fix(origin())[0]]
+    return [*(preset(name) for name in PRESETS), *(built(wish) for wish in WISHES), fix(origin())[0]]
 
 
 def sealed(data: bytes | bytearray) -> bytes:
@@ -58,7 +60,7 @@ def sealed(data: bytes | bytearray) -> bytes:
 
 
 def test_the_origins_faults_are_named() -> None:
-    said = "\n".join(edid.check(origin()))
+    said = "\n".join(check(origin()))
     for words in (
         "block 0: the checksum is 0x00, it should be 0x4f",
         "block 1: the checksum is 0x00, it should be 0x28",
@@ -72,9 +74,9 @@ def test_the_origins_faults_are_named() -> None:
 
 
 def test_the_origins_file_is_mended_and_keeps_what_is_carried() -> None:
-    mended, done = edid.fix(origin())
-    assert edid.check(mended) == []
-    was, now = edid.parse(origin()), edid.parse(mended)
+    mended, done = fix(origin())
+    assert check(mended) == []
+    was, now = parse(origin()), parse(mended)
     assert now.base.name == was.base.name == "Toshiba-H2C"
     assert (now.base.manufacturer, now.base.serial) == (was.base.manufacturer, was.base.serial)
     carried = [offer.mode for offer in offers(was) if not offer.why_not]
@@ -84,13 +86,17 @@ def test_the_origins_file_is_mended_and_keeps_what_is_carried() -> None:
 
 def test_what_has_no_fault_is_not_touched_by_fix() -> None:
     for data in valid():
-        assert edid.fix(data) == (data, [])
+        assert fix(data) == (data, [])
+
+
+def test_the_sender_s_ready_edids_are_what_is_built() -> None:
+    assert {name: preset(name) for name in PRESETS} == presets.PRESETS
 
 
 def test_a_valid_edid_builds_the_same_bytes_again() -> None:
     for data in valid():
-        assert edid.parse(data).to_bytes() == data
-    assert edid.parse(origin()).to_bytes() == sealed(origin())
+        assert parse(data).to_bytes() == data
+    assert parse(origin()).to_bytes() == sealed(origin())
 
 
 def test_random_content_behind_a_valid_frame_builds_the_same_bytes_again() -> None:
@@ -106,7 +112,7 @@ def test_random_content_behind_a_valid_frame_builds_the_same_bytes_again() -> No
         extension[0] = dice.choice((2, 2, 2, 0x70, dice.randrange(256)))
         extension[1:3] = bytes((3, dice.choice((0, 4, dice.randrange(4, 128)))))
         whole = sealed(data[:128] + extension)
-        assert edid.parse(whole).to_bytes() == whole
+        assert parse(whole).to_bytes() == whole
         read += 1
     assert read == 2000
 
@@ -129,17 +135,17 @@ def test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_senten
     for number in range(10_000):
         data = mutated(dice, pool) if number % 10 else dice.randbytes(dice.choice((0, 1, 127, 128, 256, 384)))
         try:
-            parsed = edid.parse(data)
-            edid.check(data)
+            parsed = parse(data)
+            check(data)
             if number % 4 == 1:
                 assert show.show(parsed)
                 assert show.explain(parsed)
             if number % 4 == 2:
-                better, _ = edid.fix(data)
-                assert edid.check(better) == []
+                better, _ = fix(data)
+                assert check(better) == []
                 mended += 1
             read += 1
-        except edid.EdidError as error:
+        except EdidError as error:
             refused.add(str(error))
     assert read > 5000
     assert mended > 500
@@ -170,8 +176,8 @@ def test_random_text_is_read_or_refused_with_a_sentence() -> None:
         for _ in range(dice.choice((0, 1, 5))):
             text[dice.randrange(len(text))] = dice.choice(b"0aFxX:;,. \n\x00\xff")
         try:
-            edid.parse(edid.read(bytes(text)))
-        except edid.EdidError as error:
+            parse(read(bytes(text)))
+        except EdidError as error:
             refused.add(str(error))
     assert len(refused) > 3
     assert [said for said in refused if "\n" in said] == []
@@ -190,8 +196,8 @@ def test_random_text_is_read_or_refused_with_a_sentence() -> None:
     ],
 )
 def test_what_is_no_edid_is_refused_by_name(content: bytes, said: str) -> None:
-    with pytest.raises(edid.EdidError, match=re.escape(said)):
-        edid.read(content)
+    with pytest.raises(EdidError, match=re.escape(said)):
+        read(content)
 
 
 @pytest.mark.parametrize(
@@ -206,33 +212,33 @@ def test_what_is_no_edid_is_refused_by_name(content: bytes, said: str) -> None:
     ],
 )
 def test_bytes_that_are_no_edid_are_refused_by_name(data: bytes, said: str) -> None:
-    with pytest.raises(edid.EdidError, match=said):
-        edid.parse(data)
+    with pytest.raises(EdidError, match=said):
+        parse(data)
 
 
 def test_unknown_blocks_are_kept_byte_for_byte() -> None:
     seed = 5
     strange = random.Random(seed).randbytes(127)
-    data = bytearray(edid.preset("everything") + b"\x99" + strange)
+    data = bytearray(preset("everything") + b"\x99" + strange)
     data[126] = 2
     data = bytearray(sealed(data))
-    assert edid.parse(bytes(data)).to_bytes() == bytes(data)
-    assert "tag 0x99, kept as it is" in show.show(edid.parse(bytes(data)))
-    assert edid.check(bytes(data)) == []
+    assert parse(bytes(data)).to_bytes() == bytes(data)
+    assert "tag 0x99, kept as it is" in show.show(parse(bytes(data)))
+    assert check(bytes(data)) == []
 
 
 def test_an_extension_count_that_is_not_true_is_a_fault() -> None:
-    data = bytearray(edid.preset("low-latency"))
+    data = bytearray(preset("low-latency"))
     data[126] = 3
-    assert edid.check(sealed(data)) == ["it claims 3 extension blocks, and has 1"]
+    assert check(sealed(data)) == ["it claims 3 extension blocks, and has 1"]
     override = DataBlock.of(7, bytes((EXTENSION_COUNT, 1)))
     assert override.extended == EXTENSION_COUNT
 
 
 def test_more_blocks_than_the_driver_takes_are_a_fault() -> None:
-    data = bytearray(edid.preset("low-latency") + (b"\x99" + bytes(127)) * 7)
+    data = bytearray(preset("low-latency") + (b"\x99" + bytes(127)) * 7)
     data[126] = 8
-    assert edid.check(sealed(data)) == ["it has 9 blocks, and the capture chip's driver takes 8"]
+    assert check(sealed(data)) == ["it has 9 blocks, and the capture chip's driver takes 8"]
 
 
 @pytest.mark.parametrize(
@@ -246,22 +252,22 @@ def test_more_blocks_than_the_driver_takes_are_a_fault() -> None:
     ],
 )
 def test_a_mode_that_is_not_carried_is_refused_with_the_reason(wish: str, said: str) -> None:
-    with pytest.raises(edid.ModeError, match=said):
+    with pytest.raises(ModeError, match=said):
         built(wish)
 
 
 @pytest.mark.parametrize("name", ["", "fourteen chars", "naïve", "a\nb", " x"])
 def test_a_name_that_does_not_fit_is_refused(name: str) -> None:
-    with pytest.raises(edid.ModeError, match="1 to 13 letters"):
+    with pytest.raises(ModeError, match="1 to 13 letters"):
         built("1280x720@60", name)
 
 
 def test_what_is_built_prefers_the_first_mode_and_offers_no_audio() -> None:
     for data in valid()[:-1]:
-        found = offers(edid.parse(data))
+        found = offers(parse(data))
         assert not any(offer.why_not for offer in found)
-        assert not edid.parse(data).cta[0].flags & 0x40
-    first = offers(edid.parse(built("1920x1080@25,1280x720@60", "CAM 1")))[0]
+        assert not parse(data).cta[0].flags & 0x40
+    first = offers(parse(built("1920x1080@25,1280x720@60", "CAM 1")))[0]
     assert (first.mode, first.by) == ("1920x1080@25", "DTD 1")
 
 
@@ -301,7 +307,7 @@ def test_range_limits_go_through_their_descriptor() -> None:
 
 
 def test_explain_says_each_mode_once_and_why_it_is_not_carried() -> None:
-    text = show.explain(edid.parse(origin()))
+    text = show.explain(parse(origin()))
     assert len(re.findall(r"^1280x720@60 ", text, re.MULTILINE)) == 1
     row = next(line for line in text.splitlines() if line.startswith("1920x1080@30"))
     assert re.split(r"\s{2,}", row)[1:9] == ["74.25", "2 / 2", "244,800", "99.6 %", "46.9 %", "33.3 ms", "67 ms", "yes"]
@@ -309,9 +315,9 @@ def test_explain_says_each_mode_once_and_why_it_is_not_carried() -> None:
 
 
 def test_impossible_timings_are_said_so() -> None:
-    data = bytearray(edid.preset("low-latency"))
+    data = bytearray(preset("low-latency"))
     data[54 + 3] = data[54 + 4] = 0  # no blanking
-    assert any("impossible" in fault for fault in edid.check(sealed(data)))
+    assert any("impossible" in fault for fault in check(sealed(data)))
     assert isinstance(VICS[4], Timing)
 
 
@@ -344,7 +350,7 @@ def test_the_command_builds_checks_and_mends_files(tmp_path: Path, capsys: pytes
     assert main(["edid", "check", str(made)]) == Exit.OK
     assert main(["edid", "check", str(old)]) == Exit.FAULTS
     assert main(["edid", "fix", str(old), "--output", str(mended)]) == Exit.OK
-    assert edid.read(mended.read_bytes()) == edid.fix(origin())[0]
+    assert read(mended.read_bytes()) == fix(origin())[0]
     capsys.readouterr()
     assert main(["edid", "explain", str(mended)]) == Exit.OK
     assert "1920x1080@30" in capsys.readouterr().out

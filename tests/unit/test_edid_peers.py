@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
-import edid
-from edid.text import to_hex
+from edid.errors import EdidError
+from edid.fix import fix
+from edid.text import read, to_hex
 from edid.timings import DMTS, VICS
 from tests.unit.test_edid import origin, sealed, valid, valid_cached
 
@@ -28,8 +29,8 @@ def test_binary_hex_text_and_both_kinds_of_xxd_read_alike() -> None:
     plain = subprocess.run(["xxd", "-p"], input=data, capture_output=True, check=True).stdout
     full = subprocess.run(["xxd"], input=data, capture_output=True, check=True).stdout
     for text in (data, to_hex(data).encode(), commas, plain, full, full.replace(b"\n", b"\r\n")):
-        assert edid.read(text) == data
-    assert edid.read(remark) == origin()
+        assert read(text) == data
+    assert read(remark) == origin()
 
 
 def test_edid_decode_finds_no_failure_in_what_is_built_or_mended() -> None:
@@ -46,8 +47,8 @@ def test_edid_decode_passes_what_is_mended_after_damage() -> None:
         data = bytearray(dice.choice([origin(), *valid_cached()]))
         data[dice.choice((20, 24, 35, 36, 37, 126, 127, *range(95, 108), 131, 255))] ^= 1 << dice.randrange(8)
         try:
-            mended, _ = edid.fix(bytes(data))
-        except edid.EdidError:
+            mended, _ = fix(bytes(data))
+        except EdidError:
             continue
         assert "EDID conformity: PASS" in verdict(mended), (data.hex(), verdict(mended))
         passed += 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-import edid as edids
+from edid.build import PRESETS, preset
 from edid.timings import VICS, Chain, Timing
 from link.errors import ConfigError, DeviceError, FileError
 from link.native import V4L2Device, media_set_link, media_topology
@@ -156,7 +156,7 @@ def test_no_device_at_all_is_one_line(tmp_path: Path, monkeypatch: pytest.Monkey
         find_input()
 
 
-@pytest.mark.parametrize("preset", edids.PRESETS)
+@pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_can_be_sent(preset: str) -> None:
     data = read_edid(preset)
     assert data is not None
@@ -172,9 +172,9 @@ def test_keep_leaves_the_device_s_own_edid() -> None:
     [
         (b"", "the file is empty"),
         (bytes(128), "EDID"),
-        (edids.preset("low-latency")[:-1], "EDID"),
-        (edids.preset("low-latency")[:127] + b"\x01" + edids.preset("low-latency")[128:], "thinair edid fix"),
-        (edids.preset("low-latency") + bytes(7 * 128), "1152 bytes: it must be 1 to 8 blocks"),
+        (preset("low-latency")[:-1], "EDID"),
+        (preset("low-latency")[:127] + b"\x01" + preset("low-latency")[128:], "thinair edid fix"),
+        (preset("low-latency") + bytes(7 * 128), "1152 bytes: it must be 1 to 8 blocks"),
     ],
 )
 def test_an_edid_that_cannot_be_sent_is_one_line(tmp_path: Path, content: bytes, line: str) -> None:

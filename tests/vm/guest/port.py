@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
-import edid as edids
+from edid.presets import PRESETS
 from edid.timings import Chain
 from link.config import Mode
 from link.errors import LinkError
@@ -287,7 +287,7 @@ def edid() -> Any:
     for preset in ("low-latency", "low-latency", "resolution", "keep"):
         with bridge_rig(preset) as rig:
             rig.until("NO_SIGNAL")
-            said.append([rig.port.notes, [name for name in edids.PRESETS if edids.preset(name) == camera.edid]])
+            said.append([rig.port.notes, [name for name, data in PRESETS.items() if data == camera.edid]])
     camera.unplug()
     return said
 
