@@ -21,9 +21,8 @@ from link.config import Endpoint, ReceiverConfig, split_plain_input
 from link.errors import Exit, NetworkError, NoPeerError
 from link.files import check_writable
 from link.native import AccessUnit, Rx, now_us, realtime
-from link.session import (
+from link.receiver_session import (
     ARRIVALS,
-    MediaDescription,
     NewSender,
     ReceiverSession,
     SenderBack,
@@ -31,6 +30,7 @@ from link.session import (
     SenderLost,
     SourceChanged,
 )
+from link.session import MediaDescription
 from link.source import SourceCode, SourceState
 from link.trace import TraceBook
 from receiver import hud

@@ -8,17 +8,9 @@ from heapq import heappop, heappush
 
 import pytest
 
+from link.receiver_session import ARRIVALS, NewSender, ReceiverSession, SourceChanged
 from link.rtcp import Probe, ProbeEcho, build, is_control, parse
-from link.session import (
-    ARRIVALS,
-    KeyFrameRequested,
-    Linked,
-    MediaDescription,
-    NewSender,
-    ReceiverSession,
-    SenderSession,
-    SourceChanged,
-)
+from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession
 from link.source import SourceCode, SourceState
 
 pytestmark = pytest.mark.quick

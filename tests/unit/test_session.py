@@ -4,21 +4,23 @@ from fractions import Fraction
 
 import pytest
 
+from link.receiver_session import (
+    NewSender,
+    ReceiverEvent,
+    ReceiverSession,
+    SenderBack,
+    SenderChanged,
+    SenderLost,
+    SourceChanged,
+)
 from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
 from link.session import (
     FeedbackReceived,
     KeyFrameRequested,
     Linked,
     MediaDescription,
-    NewSender,
-    ReceiverEvent,
-    ReceiverSession,
-    SenderBack,
-    SenderChanged,
     SenderEvent,
-    SenderLost,
     SenderSession,
-    SourceChanged,
     Unlinked,
 )
 from link.source import SourceCode, SourceState
