@@ -14,6 +14,7 @@ from tests.oracle import annexb
 from tests.oracle.rtp import FrameReassembler, Meta, packetize
 
 pytestmark = pytest.mark.quick
+THRICE = 3 * settings().max_examples  # of the profile, which is smaller where a processor is emulated
 
 nal_types = st.sampled_from([1, 1, 1, 5, 6, 7, 8, 9, 12])
 
@@ -151,7 +152,7 @@ def make_stream(
     return made, packets
 
 
-@settings(max_examples=300)
+@settings(max_examples=THRICE)
 @given(journeys(), st.integers(2, 6), st.sampled_from([0, 2000, 20000]))
 def test_frames_lost_and_kept_are_those_of_the_slow_reassembler(
     journey: list[tuple[int, int, int]], window: int, reorder_us: int
@@ -177,7 +178,7 @@ def test_frames_lost_and_kept_are_those_of_the_slow_reassembler(
     assert {k: n for k, n in fast.drops().items() if n} == {k: n for k, n in slow.drops.items() if n}
 
 
-@settings(max_examples=300)
+@settings(max_examples=THRICE)
 @given(journeys(), st.integers(2, 6), st.sampled_from([0, 2000, 20000]))
 def test_a_plain_stream_never_yields_a_wrong_byte(
     journey: list[tuple[int, int, int]], window: int, reorder_us: int
