@@ -188,6 +188,11 @@ class RangeLimits:
             rest=raw[6:],
         )
 
+    @property
+    def filled(self) -> bool:
+        """Whether `rest` begins as the formula wants: a line end and spaces, or 0 for a secondary GTF (table 3.27)."""
+        return self.rest == b"\n      " if self.formula < 2 else self.formula != 2 or self.rest[0] == 0
+
     def descriptor(self) -> Descriptor:
         """Limits up to 255 Hz and 255 kHz."""
         values = (self.min_v_hz, self.max_v_hz, self.min_h_khz, self.max_h_khz, self.max_clock_mhz // 10, self.formula)

@@ -166,8 +166,8 @@ def _descriptor(place: Descriptor, revision: int) -> Iterator[str]:
         allowed = {0, 2} if revision < 4 else {0, 1, 2, 4}
         if limits.formula not in allowed:
             yield f"its range limits have the formula byte 0x{limits.formula:02x}, which means nothing"
-        elif limits.formula < 2 and limits.rest != b"\n      ":
-            yield "its range limits are not filled up with a line end and spaces"
+        elif not limits.filled:
+            yield "its range limits are not filled up as their formula byte wants"
 
 
 def _cta(block: CtaBlock) -> Iterator[str]:

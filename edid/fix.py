@@ -341,7 +341,7 @@ def _limits(edid: Edid, work: _Work) -> Edid:
         if isinstance(place, Descriptor) and place.tag == TAG_RANGE:
             old = RangeLimits.of(place)
             new = limits_of(modes)
-            odd = old.formula not in {0, 1, 2, 4} or (old.formula < 2 and old.rest != new.rest)
+            odd = old.formula not in {0, 1, 2, 4} or not old.filled
             if out_of_limits(old, modes) or odd:
                 places[at] = new.descriptor()
                 work.done.append(

@@ -235,6 +235,13 @@ def test_an_extension_count_that_is_not_true_is_a_fault() -> None:
     assert override.extended == EXTENSION_COUNT
 
 
+def test_range_limits_of_a_secondary_formula_without_its_parameters_are_a_fault_that_is_mended() -> None:
+    data = bytearray(origin())
+    data[data.index(b"\xfd\0", 54) + 7] = 2
+    assert any("as their formula byte wants" in fault for fault in check(sealed(data)))
+    assert check(fix(bytes(data))[0]) == []
+
+
 def test_more_blocks_than_the_driver_takes_are_a_fault() -> None:
     data = bytearray(preset("low-latency") + (b"\x99" + bytes(127)) * 7)
     data[126] = 8
