@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from typing import Generic, TypeVar
 
@@ -17,15 +18,19 @@ class Mailbox(Generic[T]):
         self.closed = False
 
     def put(self, item: T) -> T | None:
-        try:
-            superseded = self._queue.get_nowait()
-        except queue.Empty:
-            superseded = None
+        superseded: T | None = None
+        with contextlib.suppress(queue.Empty):
+            while True:
+                superseded = self._queue.get_nowait() or superseded
         self._queue.put(item)
         return superseded
 
+    def wake(self) -> None:
+        """The reader gets None at once."""
+        self._queue.put(None)
+
     def get(self, timeout_s: float) -> T | None:
-        """The item, or None after the timeout or when closed."""
+        """The item, or None after the timeout, when woken or when closed."""
         try:
             return self._queue.get(timeout=timeout_s)
         except queue.Empty:

@@ -292,6 +292,7 @@ class Player:
 
     def _see_source(self, state: SourceState) -> None:
         before, self.source = self.source, state
+        self._screen.wake()
         if state.code is not SourceCode.LIVE:
             self._event("source", state.title())
         elif before is not None and before.code is not SourceCode.LIVE:

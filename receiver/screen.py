@@ -105,6 +105,10 @@ class Screen:
             return None
         return source[0] if self._arrived_us <= source[1] + _IN_FLIGHT_US else None
 
+    def wake(self) -> None:
+        """From any thread: `source` has news that shall be seen at once."""
+        self._mailbox.wake()
+
     def run(self) -> None:
         """Until `q`, the window's close button, or a closed mailbox. Raises DeviceError when the display goes away."""
         if self._config.priority:

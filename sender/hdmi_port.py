@@ -172,7 +172,7 @@ class HdmiPort:
                     out.append(Stop())
                     break  # what follows needs the capture closed
         if (state := self._machine.next_report(now_us())) is not None:
-            out.append(NoPicture(state))
+            out.insert(len(out) - (out[-1:] == [Stop()]), NoPicture(state))  # said first: stopping takes a while
         return out
 
     def _open_control(self) -> None:
@@ -254,6 +254,8 @@ class HdmiPort:
         try:
             if found.timings:
                 prepare(found, control, self._bt)
+                if self._heard(control) and control.query_timings() != self._bt:  # vivid calls its new timings a change
+                    self._machine.source_changed(now_us())
                 self._fourcc = self._format_of(found)
         except OSError as error:
             self._machine.failed(now_us(), _words(error))
@@ -287,13 +289,19 @@ class HdmiPort:
             self._lost(OSError(errno.ENODEV, os.strerror(errno.ENODEV)))
             return
         try:
-            while (event := self._control.event()) is not None:
-                if event["type"] == V4L2_EVENT_SOURCE_CHANGE:
-                    self._machine.source_changed(now_us())
-                elif event["type"] == V4L2_EVENT_CTRL:
-                    self._machine.power(now_us(), bool(event["value"]))
+            if self._heard(self._control):
+                self._machine.source_changed(now_us())
         except OSError as error:
             self._lost(error)
+
+    def _heard(self, control: V4L2Device) -> bool:
+        """Takes the driver's events; whether it says that the source has changed. Raises OSError."""
+        changed = False
+        while (event := control.event()) is not None:
+            changed |= event["type"] == V4L2_EVENT_SOURCE_CHANGE
+            if event["type"] == V4L2_EVENT_CTRL:
+                self._machine.power(now_us(), bool(event["value"]))
+        return changed
 
     def _lost(self, error: OSError) -> None:
         assert self._found is not None

@@ -43,3 +43,13 @@ def test_closing_wakes_the_reader() -> None:
     mailbox.close()
     thread.join(5.0)
     assert not thread.is_alive()
+
+
+def test_a_woken_reader_has_nothing_and_what_comes_then_is_whole() -> None:
+    box: Mailbox[int] = Mailbox()
+    box.wake()
+    assert box.get(5) is None
+    box.put(1)
+    box.wake()
+    assert box.put(2) == 1
+    assert box.get(5) == 2

@@ -48,7 +48,7 @@ def check_binding(said: Any, _vivid: str) -> None:
 def check_states(seen: Any, _vivid: str) -> None:
     """Each is said at once, and the picture comes back."""
     for name, state in (("no signal", "NO_CABLE"), ("no lock", "NO_SYNC"), ("out of range", "UNSUPPORTED")):
-        assert seen[name]["log"] == ["stop", state]
+        assert seen[name]["log"] == [state, "stop"]
         assert seen[name]["pictures"] <= 2  # after the driver's event
         assert seen[name]["back"][-2:] == ["start 640x480@59.94", "LIVE"]
 
