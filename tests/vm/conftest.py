@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,24 +50,37 @@ def vm(machine: Machine) -> Iterator[Machine]:
         pytest.fail("the guest's kernel complains:\n" + "\n".join(said))
 
 
+@contextmanager
+def device(machine: Machine, module: str, name: str, **parameters: int) -> Iterator[str]:
+    """A fresh one: its node."""
+    machine.load(module, **parameters)
+    yield machine.device(name)
+    if machine.alive:
+        machine.settle()
+        machine.unload(module)
+
+
+def hdmi_input(machine: Machine) -> AbstractContextManager[str]:
+    parameters = {"n_devs": 1, "num_inputs": 1, "input_types": 3, "node_types": 1, "no_error_inj": 0}
+    return device(machine, "vivid", "vivid-000-vid-cap", **parameters)
+
+
+def stateful_encoder(machine: Machine) -> AbstractContextManager[str]:
+    return device(machine, "vicodec", "stateful-encoder", multiplanar=1)
+
+
 @pytest.fixture
 def vivid(vm: Machine) -> Iterator[str]:
     """A fresh HDMI input of the kernel's vivid driver: its node. Vivid starts at 1280x720p60."""
-    vm.load("vivid", n_devs=1, num_inputs=1, input_types=3, node_types=1, no_error_inj=0)
-    yield vm.device("vivid-000-vid-cap")
-    if vm.alive:
-        vm.settle()
-        vm.unload("vivid")
+    with hdmi_input(vm) as node:
+        yield node
 
 
 @pytest.fixture
 def vicodec(vm: Machine) -> Iterator[str]:
     """A fresh stateful encoder, multi-planar as the Pi's: its node. It codes FWHT, not H.264."""
-    vm.load("vicodec", multiplanar=1)
-    yield vm.device("stateful-encoder")
-    if vm.alive:
-        vm.settle()
-        vm.unload("vicodec")
+    with stateful_encoder(vm) as node:
+        yield node
 
 
 @pytest.fixture

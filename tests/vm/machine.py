@@ -256,8 +256,8 @@ class Machine:
         self.run("modprobe", module, *(f"{name}={value}" for name, value in parameters.items()))
 
     def unload(self, *modules: str) -> None:
-        """Fails where something still holds one of them."""
-        self.run("modprobe", "-r", *modules)
+        """Fails where something still holds one of them. What they stand on stays: it costs most of the time."""
+        self.run("rmmod", *modules)
 
     def is_loaded(self, module: str) -> bool:
         return self.run("test", "-d", f"/sys/module/{module.replace('-', '_')}", check=False).exit == 0

@@ -1,14 +1,17 @@
-"""The whole way: vivid's HDMI picture in the guest, the sender with x264, packets out of the guest, the player and its
-window on this machine.
+"""The whole way: vivid's HDMI picture in the guest, the sender with x264, or in C with a double of the Pi's encoder,
+packets out of the guest, the player and its window on this machine.
 
 Emulated, the sender gets through some 10 to 30 pictures a second of vivid's 60: times are counted in those pictures."""
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import itertools
 import json
+import signal
 import socket
+import statistics
 import sys
 import time
 from collections.abc import Iterator
@@ -20,16 +23,21 @@ import numpy as np
 import pytest
 
 from tests.conftest import Glass
+from tests.double.mmal.build import build_double
 from tests.processes import Running, environment, running
 from tests.vm import osd
 from tests.vm.machine import HOST, Machine, Process
 
 MODES = {0: [640, 480], 2: [720, 480]}  # in vivid's menu
 PATIENCE_S = 40.0
+PICTURES = 200  # of another mode than the one waited for
 STATE_FRAMES, MODE_FRAMES = 2, 6  # from the driver's event to the screen
-STEADY = 8  # pictures that tell the guest's rate
+STEADY = 8  # pictures that tell the guest's rate, before an event and after it
 WARM_UP = 4  # rounds after which nothing may grow any more
 GROWTH_KB = 4096
+KEY_FRAMES = 60  # until one that was asked for has come
+SENDER_STAMPS = ("capture", "dequeue", "encode_in", "encode_out", "first_send", "last_send")
+PLAYER_STAMPS = ("first_packet", "last_packet", "taken", "decoded", "presented")
 PASSING = 2  # descriptors that are open for a moment, such as to ask a node for its formats
 
 
@@ -59,9 +67,10 @@ class Chain:
         raise AssertionError(f"no {wanted}; player:\n{self.player.text()[-2000:]}\nsender:\n{self.sender.output}")
 
     def picture_of(self, size: list[int]) -> dict[str, Any]:
-        while (told := self.next("picture"))["picture"] != size:
-            pass
-        return told
+        for _ in range(PICTURES):
+            if (told := self.next("picture"))["picture"] == size:
+                return told
+        raise AssertionError(f"no picture of {size}; sender:\n{self.sender.output}")
 
     def gaps_us(self, size: list[int]) -> list[int]:
         """Between the pictures of a steady stream."""
@@ -78,50 +87,114 @@ class Chain:
         return theirs, [len(list((ours / "fd").iterdir())), 0, int(resident.split()[1])]
 
 
-@pytest.fixture
-def chain(vm: Machine, vivid: str, glass: Glass) -> Iterator[Chain]:
+@contextlib.contextmanager
+def linked(vm: Machine, vivid: str, glass: Glass, encoder: str, play: list[str], **env: str) -> Iterator[Chain]:
     """A sender and a player that have found each other, with pictures of MODES[0]."""
     vm.run("v4l2-ctl", "-d", vivid, "-c", "dv_timings_signal_mode=4", "-c", "dv_timings=0")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = ["--to", f"{HOST}:{port}", "--source", f"hdmi:{vivid}", "--encoder", "x264", "--bitrate", "4M"]
+    words = ["--to", f"{HOST}:{port}", "--source", f"hdmi:{vivid}", "--encoder", encoder, "--bitrate", "4M"]
     words += ["--priority", "0"]  # real-time threads that fill the emulated processors would starve the rest
     with contextlib.ExitStack() as stack:
         player = stack.enter_context(
             running(
-                [sys.executable, "-m", "tests.vm.viewer", "--listen", f"127.0.0.1:{port}"],
+                [sys.executable, "-m", "tests.vm.viewer", "--listen", f"127.0.0.1:{port}", *play],
                 env=environment(DISPLAY=glass.name),
             )
         )
         player.wait_for("listening")
-        sender = stack.enter_context(vm.running("python", "-m", "thinair", "send", *words, timeout_s=3000))
+        sender = stack.enter_context(vm.running("python", "-m", "thinair", "send", *words, timeout_s=3000, env=env))
         sender.until("linked", 60)
         yield Chain(vm, vivid, sender, player)
 
 
-def test_the_camera_s_picture_comes_through_with_its_number(chain: Chain, glass: Glass) -> None:
-    pictures = [chain.picture_of(MODES[0]) for _ in range(60)][10:]
-    numbers = [picture["number"] for picture in pictures]
-    assert None not in numbers
-    assert all(before < after for before, after in itertools.pairwise(numbers))
-    for picture in pictures:  # no later than it was shown, and not longer ago than the way takes, emulated
-        age_us = picture["at_us"] - (picture["capture_us"] - picture["offset_us"])
-        assert -picture["bound_us"] <= age_us < 2_000_000
+@pytest.fixture
+def chain(vm: Machine, vivid: str, glass: Glass) -> Iterator[Chain]:
+    with linked(vm, vivid, glass, "x264", []) as chain:
+        yield chain
+
+
+@pytest.fixture
+def hardware(vm: Machine, vivid: str, glass: Glass, tmp_path: Path) -> Iterator[Chain]:
+    """The chain in C, into a double of libmmal that writes lawful H.264, exact where vivid has its text."""
+    build_double(tmp_path)
+    play = ["--frames", str(tmp_path / "frames.csv")]
+    with linked(vm, vivid, glass, "mmal", play, LD_LIBRARY_PATH=str(tmp_path)) as chain:
+        yield chain
+
+
+@pytest.mark.timeout(400)
+def test_the_picture_comes_through_with_its_number_and_twenty_new_modes_and_pulled_cables_are_shown_at_once(
+    chain: Chain, glass: Glass
+) -> None:
+    """Each time is counted from just before the call that makes the driver raise its event (the guest's clock) to the
+    return of the window's drawing (this machine's, by the session's clock): of the notice that says what the camera
+    lacks, or of the first picture of the new mode. The unit is the guest's frame, for emulated it gets through one in
+    two or three of vivid's pictures, fewer where this machine has other work: the intervals between the pictures shown,
+    seven before the event and seven after it. The median round is held to the limit by their median, and each round of
+    the twenty by the longest of them."""
+    numbers_rise(chain)
     green = glass.pixels()[:, :, 1]
     lines, columns = np.nonzero(green)  # the window stands on black
     on_glass = osd.read(green[lines.min() :, columns.min() :])
     assert on_glass is not None
-    assert on_glass.number >= numbers[-1]
+    assert on_glass.number > STEADY
+    follow(chain, 20)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1500)
+def test_a_pulled_cable_and_a_new_mode_are_shown_at_once_two_hundred_times(chain: Chain) -> None:
+    """Counted as in the twenty."""
+    follow(chain, 200)
+
+
+def test_the_chain_in_c_brings_every_stamp_gives_a_key_frame_when_asked_and_follows_mode_and_cable(
+    hardware: Chain, tmp_path: Path
+) -> None:
+    numbers_rise(hardware)
+    follow(hardware, 3)  # and the one before: it ends in the mode it began in
+    last = hardware.picture_of(MODES[0])
+    while any((last := hardware.picture_of(MODES[0]))["key"] for _ in range(20)):
+        pass
+    hardware.player.process.send_signal(signal.SIGUSR1)
+    while not (picture := hardware.picture_of(MODES[0]))["key"]:
+        last = picture
+    assert picture["frame_id"] - last["frame_id"] < KEY_FRAMES, "by itself one comes each 300"
+    assert picture["number"] > last["number"]
+
+    assert hardware.player.stop() == 0
+    with (tmp_path / "frames.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["outcome"] == "presented"]
+    whole = [row for row in rows if row["first_send_us"]]  # which come with a later frame
+    assert len(whole) > len(rows) * 0.9
+    for row in whole:
+        theirs, ours = ([int(row[f"{name}_us"]) for name in names] for names in (SENDER_STAMPS, PLAYER_STAMPS))
+        assert theirs == sorted(theirs), row
+        assert ours == sorted(ours), row
+        assert theirs[4] - int(row["bound_us"]) <= ours[0], "its first packet came before it was sent"
+
+
+def numbers_rise(chain: Chain) -> None:
+    """Fifty pictures, once the stream is steady."""
+    pictures = [chain.picture_of(MODES[0]) for _ in range(60)][10:]
+    numbers = [picture["number"] for picture in pictures]
+    assert None not in numbers
+    assert all(before < after for before, after in itertools.pairwise(numbers)), numbers
+    for picture in pictures:  # no later than it was shown, and not longer ago than the way takes, emulated
+        age_us = picture["at_us"] - (picture["capture_us"] - picture["offset_us"])
+        assert -picture["bound_us"] <= age_us < 2_000_000
 
 
 def follow(chain: Chain, rounds: int) -> None:
-    """In each: another mode while live, the cable pulled, the cable back. The unit of time is the longest gap between
-    pictures right before and right after, for this machine may be busy with other things as well."""
-    worst = {"mode": 0.0, "pulled": 0.0, "back": 0.0}
+    """In each round another mode while live, the cable pulled, the cable back. One before is not counted: what it needs
+    is read from the host's files first. Fails where it took too long by the guest's frames, or something leaks."""
+    usual: dict[str, list[float]] = {"mode": [], "pulled": [], "back": []}
+    worst: dict[str, list[float]] = {"mode": [], "pulled": [], "back": []}
     settled: tuple[list[int], list[int]] | None = None
     before = chain.gaps_us(MODES[0])
-    for count in range(rounds):
+    for count in range(rounds + 1):
         new = 2 if count % 2 == 0 else 0
         event_us = chain.cable(new)
         changed = chain.picture_of(MODES[new])
@@ -138,27 +211,21 @@ def follow(chain: Chain, rounds: int) -> None:
         took_us["back"] = chain.picture_of(MODES[new])["at_us"] - event_us + offset_us
         after = chain.gaps_us(MODES[new])
 
-        units = {"mode": before + between, "pulled": between + after, "back": between + after}
-        for kind, took in took_us.items():
-            worst[kind] = max(worst[kind], took / max(units[kind]))
+        gaps = {"mode": before + between, "pulled": between + after, "back": between + after}
+        for kind, took in took_us.items() if count else ():
+            usual[kind].append(took / statistics.median(gaps[kind]))
+            worst[kind].append(took / max(gaps[kind]))
         before = after
-        if count == WARM_UP:
+        if count == min(WARM_UP, rounds - 2):
             settled = chain.holds()
+    for kind, frames in usual.items():
+        figures = f"p50 {statistics.median(frames):.1f}, max {max(frames):.1f}; by the longest {max(worst[kind]):.1f}"
+        print(f"{kind}, {rounds} times, in the guest's frames: {figures}")
     assert settled is not None
     for held_before, held in zip(settled, chain.holds(), strict=True):
         assert held[0] <= held_before[0] + PASSING, "descriptors leak"
         assert held[1] == held_before[1], "buffers leak"
         assert held[2] < held_before[2] + GROWTH_KB, "memory leaks"
-    assert worst["pulled"] <= STATE_FRAMES, worst
-    assert max(worst["mode"], worst["back"]) <= MODE_FRAMES, worst
-
-
-@pytest.mark.timeout(400)
-def test_a_pulled_cable_and_a_new_mode_are_shown_at_once_twenty_times_in_a_row(chain: Chain) -> None:
-    follow(chain, 20)
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1500)
-def test_a_pulled_cable_and_a_new_mode_are_shown_at_once_two_hundred_times(chain: Chain) -> None:
-    follow(chain, 200)
+    for kind, limit in (("pulled", STATE_FRAMES), ("mode", MODE_FRAMES), ("back", MODE_FRAMES)):
+        assert statistics.median(usual[kind]) <= limit, usual[kind]
+        assert max(worst[kind]) <= limit, worst[kind]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.vm.conftest import hdmi_input, stateful_encoder
 from tests.vm.machine import HOST, Machine
 
 AUD = 6  # bytes after each unit of a raw stream
@@ -43,6 +44,19 @@ class Sink:
         self.done.set()
         self.thread.join()
         self.socket.close()
+
+
+@pytest.fixture(scope="module")
+def vivid(machine: Machine) -> Iterator[str]:
+    """One input for all: a fresh one costs a second, and no test here needs it."""
+    with hdmi_input(machine) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def vicodec(machine: Machine) -> Iterator[str]:
+    with stateful_encoder(machine) as node:
+        yield node
 
 
 @pytest.fixture

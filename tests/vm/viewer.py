@@ -1,14 +1,15 @@
 """`python -m tests.vm.viewer PLAY-WORDS...`: the player, which also prints a line of JSON for all its window shows.
 
-{"picture": [width, height], "number": vivid's or null, "capture_us", "at_us"}: a picture stands on the screen.
-{"notice": words, "at_us"}: the picture that stands is marked as no live one, with these words.
+{"picture": [width, height], "number": vivid's or null, "frame_id", "key", "capture_us", "at_us"}: a picture stands on
+the screen. {"notice": words, "at_us"}: the picture that stands is marked as no live one, with these words.
 Times are this machine's CLOCK_MONOTONIC, but for `capture_us`, of the sender's; {"offset_us", "bound_us"} with each
-picture say how far that is ahead."""
+picture say how far that is ahead. SIGUSR1: as after a loss, nothing is decoded before the next key frame."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,11 @@ def tell(**what: Any) -> None:
 class ToldPlayer(Player):
     def __init__(self, *arguments: Any) -> None:
         PLAYERS.append(self)
+        signal.signal(signal.SIGUSR1, self._lose)
         super().__init__(*arguments)
+
+    def _lose(self, *_: object) -> None:
+        self._need_key = True
 
 
 class ToldScreen(Screen):
@@ -56,6 +61,8 @@ class ToldScreen(Screen):
         tell(
             picture=[frame.width, frame.height],
             number=None if reading is None else reading.number,
+            frame_id=decoded.unit.frame_id,
+            key=decoded.unit.key,
             capture_us=decoded.unit.capture_us,
             at_us=self._shown_us,
             offset_us=None if clock is None else clock.offset_us,

@@ -49,9 +49,9 @@ def power() -> int:
     return device.control(V4L2_CID_DV_RX_POWER_PRESENT)
 
 
-def becomes(what: str, value: Any) -> bool:
+def becomes(what: str, value: Any, patience_s: float = PATIENCE_S) -> bool:
     """Whether the expression has the value in time."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while (now := eval(what, names)) != value and time.monotonic() < deadline:  # noqa: S307 -- the test's own words
         time.sleep(0.02)
     return bool(now == value)
