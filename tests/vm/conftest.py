@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.vm.machine import COMPLAINT, Machine
+from tests.vm.sink import Sink
 
 _HERE = Path(__file__).parent
 
@@ -91,3 +92,10 @@ def bridge(vm: Machine) -> Iterator[str]:
     if vm.alive:
         vm.settle()
         vm.unload("pretended_tc358743")
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    sink = Sink()
+    yield sink
+    sink.close()

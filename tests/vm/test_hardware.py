@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,37 +11,10 @@ import pytest
 
 from tests.vm.conftest import hdmi_input, stateful_encoder
 from tests.vm.machine import HOST, Machine
+from tests.vm.sink import Sink
 
 AUD = 6  # bytes after each unit of a raw stream
 MAGIC = b"OOOO"  # an FWHT unit begins so
-
-
-class Sink:
-    """Counts what arrives on a UDP port."""
-
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(0.2)
-        self.port = str(self.socket.getsockname()[1])
-        self.datagrams: list[bytes] = []
-        self.done = threading.Event()
-        self.thread = threading.Thread(target=self.run)
-        self.thread.start()
-
-    def run(self) -> None:
-        while True:
-            try:
-                self.datagrams.append(self.socket.recv(2000))
-            except TimeoutError:
-                if self.done.is_set():
-                    return
-
-    def close(self) -> None:
-        self.done.set()
-        self.thread.join()
-        self.socket.close()
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +28,6 @@ def vivid(machine: Machine) -> Iterator[str]:
 def vicodec(machine: Machine) -> Iterator[str]:
     with stateful_encoder(machine) as node:
         yield node
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    sink = Sink()
-    yield sink
-    sink.close()
 
 
 def chain(vm: Machine, vivid: str, sink: Sink, experiment: str) -> Any:
@@ -172,31 +136,6 @@ def test_the_pipeline_follows_the_camera_s_mode_and_signal_and_answers_for_key_f
     assert counts["encoded"] == counts["sent"] > 0, "slates are among them"
     assert counts["refused"] == 0
     assert '"say"' not in process.output
-
-
-def test_python_is_not_woken_by_pictures(vm: Machine, vicodec: str, sink: Sink) -> None:
-    vm.load("vivid", n_devs=1, num_inputs=1, input_types=0, node_types=1)  # a webcam can be slow, as the guest is
-    for rate in (5, 15):
-        wish = f"640x360@{rate}"
-        node = vm.device("vivid-000-vid-cap")
-        with vm.running("pipeline.py", node, HOST, sink.port, "FWHT", wish, timeout_s=100) as process:
-            told: list[dict[str, int]] = []
-            for keys in (2, 7):  # one a second
-                process.until(rf'(?s)("key".*){{{keys}}}', 60)
-                process.send_signal(signal.SIGUSR2)
-                process.until(rf'(?s)("polls".*){{{len(told) + 1}}}')
-                lines = [json.loads(line) for line in process.output.splitlines() if '"polls"' in line]
-                told.append(lines[-1])
-            process.send_signal(signal.SIGTERM)
-            process.until(r'"counts"')
-        spent = {key: told[1][key] - told[0][key] for key in told[0]}
-        print(rate, spent)
-        seconds = spent["at_us"] / 1e6
-        # every half second; at a key frame; where the guest lagged, silence and its end; and the states' words
-        assert spent["polls"] <= 2 * seconds + 5 + 3 * spent["silences"] + 3, rate
-    assert spent["pictures"] > 2 * spent["polls"]
-    vm.settle()
-    vm.unload("vivid")
 
 
 def test_an_encoder_that_is_missing_is_a_state_that_is_tried_again(
