@@ -84,6 +84,24 @@ def austreams() -> list[bytes]:
     return out
 
 
+def repairs() -> list[bytes]:
+    """Blocks for fuzz_repair.c: whole after losses, with too few symbols, with a forged one, and two in a row."""
+    source, forged = 1, 2
+    out = []
+    for seed, (k, losses, symbols) in enumerate(
+        [(1, 1, 1), (30, 6, 6), (20, 5, 4), (40, 40, 40), (12, 3, 5), (8, 0, 0)]
+    ):
+        noise = random.Random(seed)
+        lost = noise.sample(range(k), losses)
+        steps = [bytes([source, j]) for j in range(k) if j not in lost]
+        steps += [bytes([0, i]) for i in noise.sample(range(255 - k), symbols)]
+        if seed % 3 == 1:
+            steps.append(bytes([forged | noise.choice([0, source]), noise.randrange(k), 62]) + noise.randbytes(62))
+        noise.shuffle(steps)
+        out.append(bytes([k, 60, seed, len(steps)]) + b"".join(steps))
+    return [*out, out[0] + out[1]]
+
+
 def main() -> None:
     seeds = {
         "headers": headers(),
@@ -94,6 +112,7 @@ def main() -> None:
         "packetizer": [
             bytes([i * 7, i, 200 * i % 256]) + unit[:900] for i, unit in enumerate([*encoded(), *encoded(slices=2)])
         ],
+        "repair": repairs(),
     }
     for target, inputs in seeds.items():
         folder = Path(sys.argv[1]) / target

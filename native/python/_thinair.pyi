@@ -109,6 +109,36 @@ class AuStream:
     def deadline(self) -> int | None: ...
     def drops(self) -> dict[str, int]: ...
 
+# ---- repair -------------------------------------------------------------------------------------------------
+@final
+class RepairEncoder:
+    """One block of sources after the other, and repair symbols of it (native/include/thinair/repair.h). Raises
+    ValueError for sizes no block has."""
+
+    def __init__(self, *, max_sources: int = 254, max_source: int = 1472) -> None: ...
+    def reset(self) -> None:
+        """Begins the next block."""
+    def add(self, *sources: Buffer) -> None:
+        """All or none. Raises BitstreamError where they do not fit."""
+    def symbol(self, index: int, /) -> bytes:
+        """Repair symbol 0..254 - k of the k sources added so far. Raises ValueError for another."""
+
+@final
+class RepairDecoder:
+    """Raises ValueError for sizes no block has."""
+
+    def __init__(self, *, max_sources: int = 254, max_source: int = 1472) -> None: ...
+    wanted: int  # symbols still wanted before restore()
+    def begin(self, sources: int, /) -> None:
+        """A new block of so many sources. Raises ValueError."""
+    def source(self, index: int, data: Buffer, /) -> bool:
+        """False: held already, or not needed. Raises ValueError for an index, BitstreamError for a size that cannot be."""
+    def symbol(self, index: int, data: Buffer, /) -> bool:
+        """The same for a repair symbol."""
+    def restore(self, index: int, /) -> bytes | None:
+        """A missing source; None: too few symbols. Raises ValueError where it is not missing, BitstreamError where the
+        symbols are not of one block."""
+
 # ---- io ---------------------------------------------------------------------------------------------------
 def now_us() -> int:
     """CLOCK_MONOTONIC in microseconds."""

@@ -16,6 +16,7 @@ int ta_py_add_capture(PyObject *module); /* capture_types.c */
 int ta_py_add_v4l2(PyObject *module);    /* v4l2_types.c */
 int ta_py_add_media(PyObject *module);   /* media_types.c */
 int ta_py_add_chain(PyObject *module);   /* chain_types.c */
+int ta_py_add_repair(PyObject *module);  /* repair_types.c */
 
 /* The pump of a _thinair.Tx, which lives as long as the object; NULL and TypeError for others. */
 struct ta_tx *ta_py_tx(PyObject *object);

@@ -4,7 +4,7 @@
 static int exec_module(PyObject *module) {
     if (ta_py_add_core(module) < 0 || ta_py_add_io(module) < 0 || ta_py_add_present(module) < 0 ||
         ta_py_add_watch(module) < 0 || ta_py_add_capture(module) < 0 || ta_py_add_v4l2(module) < 0 ||
-        ta_py_add_media(module) < 0 || ta_py_add_chain(module) < 0)
+        ta_py_add_media(module) < 0 || ta_py_add_chain(module) < 0 || ta_py_add_repair(module) < 0)
         return -1;
     return 0;
 }
