@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -100,12 +100,17 @@ def _open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
 
 @dataclass(slots=True)
 class Decoded:
-    """What one access unit became; travels to the screen and from there to the books."""
+    """What one access unit became; travels to the screen and from there to the books, which want no picture: it is let
+    go of before, so that a loop that is late holds no memory."""
 
     unit: AccessUnit
     frame: av.VideoFrame | None
     decoded_us: int
     superseded: bool = False
+    good: bool = field(init=False)  # there was a picture
+
+    def __post_init__(self) -> None:
+        self.good = self.frame is not None
 
 
 class Player:
@@ -360,7 +365,7 @@ class Player:
                 continue
             superseded = self._mailbox.put(decoded)
             if superseded is not None:
-                superseded.superseded = True
+                superseded.superseded, superseded.frame = True, None
                 self._post(partial(self._book, superseded, None))
 
     def _refuse(self, why: str) -> None:
@@ -391,7 +396,7 @@ class Player:
         unit, now = decoded.unit, now_us()
         self._book_completed(unit)
         trace = self.book.received(unit)
-        if decoded.frame is None:
+        if not decoded.good:
             self.book.undecoded(unit.frame_id, now)
         else:
             self.figures.decoded += 1

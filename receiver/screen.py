@@ -138,7 +138,7 @@ class Screen:
         frame = decoded.frame
         assert frame is not None
         if decoded.decoded_us < self._newest_us:  # a newer one was shown while this one changed threads
-            decoded.superseded = True
+            decoded.superseded, decoded.frame = True, None
             self._post(lambda: self._book(decoded, None))
             return
         size = (frame.width, frame.height)
@@ -154,7 +154,7 @@ class Screen:
         began_us = now_us()
         shown = Shown(presenter.present(frame, **_look(dark=not live)))
         self._presented_us, self._newest_us = now_us() - began_us, decoded.decoded_us
-        self._last, self._shown_us = frame, shown.presented_us
+        self._last, self._shown_us, decoded.frame = frame, shown.presented_us, None
         self._post(lambda: self._book(decoded, shown))
         if self.showing.size != size:
             self.showing = replace(self.showing, size=size)

@@ -48,9 +48,8 @@ class ToldScreen(Screen):
     _told = ""
 
     def _show(self, decoded: Decoded) -> None:
-        before_us = self._shown_us
+        before_us, frame = self._shown_us, decoded.frame
         super()._show(decoded)
-        frame = decoded.frame
         if frame is None or self._shown_us == before_us:
             return
         plane = frame.planes[0]
