@@ -132,7 +132,7 @@ class RepairDecoder:
     def begin(self, sources: int, /) -> None:
         """A new block of so many sources. Raises ValueError."""
     def source(self, index: int, data: Buffer, /) -> bool:
-        """False: held already, or not needed. Raises ValueError for an index, BitstreamError for a size that cannot be."""
+        """False: held already, or not needed. Raises ValueError for its index, BitstreamError for its size."""
     def symbol(self, index: int, data: Buffer, /) -> bool:
         """The same for a repair symbol."""
     def restore(self, index: int, /) -> bytes | None:
