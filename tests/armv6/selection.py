@@ -29,6 +29,7 @@ _TOO_MUCH = {
     "test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_sentence": "minutes, in pure Python",
     "test_answers_nobody_asked_for_break_nothing": "minutes, in pure Python",
     "test_messages_come_back_as_they_went": "half a minute, in pure Python",
+    "test_auto_takes_x264_where_no_hardware_is_and_says_why": "needs PyAV",
     "test_a_device_that_is_none_is_one_line": "qemu-user passes no V4L2 call on",
     "test_what_is_no_v4l2_device_raises_its_errno_with_the_path": "qemu-user passes no V4L2 call on",
     "test_pacing_spreads_the_packets_of_a_frame": "qemu-user knows no SO_TIMESTAMPNS",
