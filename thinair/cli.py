@@ -132,6 +132,7 @@ _BENCHES = {
     "present": "from a picture to the screen",
     "armv6": "instructions on the Pi Zero W's processor, counted under emulation",
     "memory": "whether sender and player grow",
+    "repair": "repair symbols beside XOR parity, and zfec where it is installed",
 }
 
 _SERVICE_ACTIONS = {
