@@ -27,12 +27,14 @@ from tests.double.mmal.build import build_double
 from tests.processes import Running, environment, running
 from tests.vm import osd
 from tests.vm.machine import HOST, Machine, Process
+from thinair.conditions import ConditionsWatch
 
 MODES = {0: [640, 480], 2: [720, 480]}  # in vivid's menu
 PATIENCE_S = 40.0
 PICTURES = 200  # of another mode than the one waited for
 STATE_FRAMES, MODE_FRAMES = 2, 6  # from the driver's event to the screen
 STEADY = 8  # pictures that tell the guest's rate, before an event and after it
+SPOILED = 5  # rounds that may be played again because this machine was taken away meanwhile
 WARM_UP = 4  # rounds after which nothing may grow any more
 GROWTH_KB = 4096
 KEY_FRAMES = 60  # until one that was asked for has come
@@ -189,12 +191,17 @@ def numbers_rise(chain: Chain) -> None:
 
 def follow(chain: Chain, rounds: int) -> None:
     """In each round another mode while live, the cable pulled, the cable back. One before is not counted: what it needs
-    is read from the host's files first. Fails where it took too long by the guest's frames, or something leaks."""
+    is read from the host's files first. Fails where it took too long by the guest's frames, or something leaks. A round
+    over the limit while this machine was taken away (bench glass says so too) is played again, a few times at most."""
     usual: dict[str, list[float]] = {"mode": [], "pulled": [], "back": []}
     worst: dict[str, list[float]] = {"mode": [], "pulled": [], "back": []}
     settled: tuple[list[int], list[int]] | None = None
+    limits = {"pulled": STATE_FRAMES, "mode": MODE_FRAMES, "back": MODE_FRAMES}
     before = chain.gaps_us(MODES[0])
-    for count in range(rounds + 1):
+    spoiled = 0
+    for count in itertools.count():
+        watch = ConditionsWatch()
+        watch.start()
         new = 2 if count % 2 == 0 else 0
         event_us = chain.cable(new)
         changed = chain.picture_of(MODES[new])
@@ -212,12 +219,21 @@ def follow(chain: Chain, rounds: int) -> None:
         after = chain.gaps_us(MODES[new])
 
         gaps = {"mode": before + between, "pulled": between + after, "back": between + after}
-        for kind, took in took_us.items() if count else ():
-            usual[kind].append(took / statistics.median(gaps[kind]))
-            worst[kind].append(took / max(gaps[kind]))
         before = after
         if count == min(WARM_UP, rounds - 2):
             settled = chain.holds()
+        if count == 0:
+            continue
+        late = any(took_us[kind] > limit * max(gaps[kind]) for kind, limit in limits.items())
+        if late and spoiled < SPOILED and (why := watch.stop()["unfit"]):
+            spoiled += 1
+            print(f"a round is played again: {'; '.join(why)}")
+            continue
+        for kind, took in took_us.items():
+            usual[kind].append(took / statistics.median(gaps[kind]))
+            worst[kind].append(took / max(gaps[kind]))
+        if len(usual["mode"]) >= rounds and count % 2 == 1:  # it ends in the mode it began in
+            break
     for kind, frames in usual.items():
         figures = f"p50 {statistics.median(frames):.1f}, max {max(frames):.1f}; by the longest {max(worst[kind]):.1f}"
         print(f"{kind}, {rounds} times, in the guest's frames: {figures}")
@@ -226,6 +242,6 @@ def follow(chain: Chain, rounds: int) -> None:
         assert held[0] <= held_before[0] + PASSING, "descriptors leak"
         assert held[1] == held_before[1], "buffers leak"
         assert held[2] < held_before[2] + GROWTH_KB, "memory leaks"
-    for kind, limit in (("pulled", STATE_FRAMES), ("mode", MODE_FRAMES), ("back", MODE_FRAMES)):
+    for kind, limit in limits.items():
         assert statistics.median(usual[kind]) <= limit, usual[kind]
         assert max(worst[kind]) <= limit, worst[kind]
