@@ -10,6 +10,7 @@
 int ta_py_add_core(PyObject *module);    /* core_types.c */
 int ta_py_add_core_functions(PyObject *module);
 int ta_py_add_io(PyObject *module);      /* io_types.c */
+int ta_py_add_io_functions(PyObject *module);
 int ta_py_add_present(PyObject *module); /* present_types.c */
 int ta_py_add_watch(PyObject *module);   /* watch_types.c */
 int ta_py_add_capture(PyObject *module); /* capture_types.c */

@@ -1,4 +1,4 @@
-/* Tx and Rx for Python, clocks and priority. Limited API 3.11. */
+/* Tx and Rx for Python. Limited API 3.11. */
 #include <errno.h>
 #include <string.h>
 
@@ -455,43 +455,6 @@ static PyType_Slot rx_slots[] = {
 
 static PyType_Spec rx_spec = {"_thinair.Rx", sizeof(RxObject), 0, Py_TPFLAGS_DEFAULT, rx_slots};
 
-/* ---- clocks ---- */
-
-static PyObject *py_now_us(PyObject *module, PyObject *unused) {
-    (void)module, (void)unused;
-    return PyLong_FromUnsignedLongLong(ta_now_us());
-}
-
-static PyObject *py_sleep_until_us(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"when_us", "spin_us", NULL};
-    (void)module;
-    unsigned long long when_us, spin_us = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "K|K", names, &when_us, &spin_us))
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    ta_sleep_until_us(when_us, spin_us);
-    Py_END_ALLOW_THREADS
-    Py_RETURN_NONE;
-}
-
-static PyObject *py_realtime(PyObject *module, PyObject *argument) {
-    (void)module;
-    int priority = (int)PyLong_AsLong(argument);
-    if (PyErr_Occurred())
-        return NULL;
-    int error = ta_realtime(priority);
-    if (error == 0)
-        Py_RETURN_NONE;
-    return PyUnicode_FromString(strerror(error));
-}
-
-static PyMethodDef functions[] = {
-    {"now_us", py_now_us, METH_NOARGS, NULL},
-    {"sleep_until_us", (PyCFunction)(void (*)(void))py_sleep_until_us, METH_VARARGS | METH_KEYWORDS, NULL},
-    {"realtime", py_realtime, METH_O, NULL},
-    {NULL, NULL, 0, NULL},
-};
-
 static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
     int result = type ? PyModule_AddObjectRef(module, name, type) : -1;
@@ -500,8 +463,7 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
 }
 
 int ta_py_add_io(PyObject *module) {
-    if (PyModule_AddFunctions(module, functions) < 0 || add_type(module, "Tx", &tx_spec) < 0 ||
-        add_type(module, "Rx", &rx_spec) < 0)
+    if (add_type(module, "Tx", &tx_spec) < 0 || add_type(module, "Rx", &rx_spec) < 0)
         return -1;
     return 0;
 }

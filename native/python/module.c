@@ -1,11 +1,15 @@
 /* _thinair: the binding. Each part registers its own types and functions. */
 #include "binding.h"
 
+static int (*const parts[])(PyObject *) = {
+    ta_py_add_core,    ta_py_add_io,   ta_py_add_io_functions, ta_py_add_present, ta_py_add_watch,
+    ta_py_add_capture, ta_py_add_v4l2, ta_py_add_media,        ta_py_add_chain,   ta_py_add_repair,
+};
+
 static int exec_module(PyObject *module) {
-    if (ta_py_add_core(module) < 0 || ta_py_add_io(module) < 0 || ta_py_add_present(module) < 0 ||
-        ta_py_add_watch(module) < 0 || ta_py_add_capture(module) < 0 || ta_py_add_v4l2(module) < 0 ||
-        ta_py_add_media(module) < 0 || ta_py_add_chain(module) < 0 || ta_py_add_repair(module) < 0)
-        return -1;
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (parts[i](module) < 0)
+            return -1;
     return 0;
 }
 
