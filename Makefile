@@ -46,6 +46,7 @@ fuzz: setup-test
 	PATH="$(CURDIR)/.venv/bin:$$PATH" tools/fuzz.sh
 
 test-long: test
+	THINAIR_SEED=random $(PY) -m pytest tests/unit tests/property tests/sim
 	$(PY) -m pytest -m long
 	FUZZ_SECONDS=1200 $(MAKE) fuzz
 

@@ -69,6 +69,7 @@ from edid.parse import (
 )
 
 _UNTOLD = frozenset({0xF7, 0xF8})  # descriptors of modes that are not looked into
+_LARGEST_MM = 2550  # a byte of centimetres
 _VGA_BIT = 0x20  # of the first byte of the established timings
 
 
@@ -296,7 +297,7 @@ def _sizes(edid: Edid, work: _Work) -> Edid:
     width, height = picture_mm(edid)
     if not too_large(width, height, edid.base):
         return edid
-    if 0 < width < 2560 and 0 < height < 2560:
+    if 0 < width <= _LARGEST_MM and 0 < height <= _LARGEST_MM:
         base = replace(edid.base, width_cm=-(-width // 10), height_cm=-(-height // 10))
         work.done.append(f"block 0: size of the display set to {base.width_cm}x{base.height_cm} cm")
         return replace(edid, base=base)

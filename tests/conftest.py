@@ -1,4 +1,4 @@
-"""Fixtures of several tests: a screen that can be read."""
+"""Fixtures of several tests: a screen that can be read; and where chance comes from."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.glass.screen import Framebuffer, xvfb
+from tests import seeds
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 SCREEN = (1280, 800)
+seeds.load_profile()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from edid.parse import offers, parse
 from edid.text import read, to_hex
 from edid.timings import DMTS, VICS, Timing, find, refusal
 from link.errors import Exit
+from tests.seeds import seed
 from thinair.cli import main
 
 pytestmark = pytest.mark.quick
@@ -100,9 +101,7 @@ def test_a_valid_edid_builds_the_same_bytes_again() -> None:
 
 
 def test_random_content_behind_a_valid_frame_builds_the_same_bytes_again() -> None:
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    dice = random.Random(seed)
+    dice = random.Random(seed())
     read = 0
     for _ in range(2000):
         data = bytearray(dice.choice(valid_cached()))
@@ -127,9 +126,7 @@ def valid_cached() -> list[bytes]:
 
 
 def test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_sentence() -> None:
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    dice = random.Random(seed)
+    dice = random.Random(seed())
     pool = [origin(), *valid_cached()]
     refused, read, mended = set(), 0, 0
     for number in range(10_000):
@@ -167,9 +164,7 @@ def mutated(dice: random.Random, pool: list[bytes]) -> bytes:
 
 
 def test_random_text_is_read_or_refused_with_a_sentence() -> None:
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    dice = random.Random(seed)
+    dice = random.Random(seed())
     refused = set()
     for _ in range(2000):
         text = bytearray(to_hex(origin()).encode())

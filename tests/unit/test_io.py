@@ -20,6 +20,7 @@ import pytest
 from link.native import AccessUnit, BitstreamError, Packetizer, Rx, Tx, now_us
 from link.rtcp import Hello, Pli, Probe, ProbeEcho, build, parse
 from tests.processes import environment
+from tests.seeds import seed
 
 pytestmark = pytest.mark.quick
 
@@ -439,9 +440,7 @@ def test_a_hostile_datagram_is_counted_by_its_reason(name: str) -> None:
 
 @pytest.mark.parametrize("mode", ["thinair", "rtp", "annexb"])
 def test_random_and_damaged_datagrams_stop_no_pump(mode: str) -> None:
-    seed = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
+    rng = random.Random(seed())
     valid = Packetizer(ssrc=SSRC, elements=mode == "thinair").packetize(
         unit(20_000, 1), frame_id=1, rtp_time=1, key=True
     )
