@@ -1,0 +1,39 @@
+"""EDIDs as they come out of a drawer: read, or refused with a sentence, never a traceback."""
+
+from __future__ import annotations
+
+import random
+import re
+
+from edid import show
+from edid.check import check
+from edid.errors import EdidError
+from edid.fix import fix
+from edid.parse import parse
+from tests.seeds import seed
+from tests.unit.test_edid import mutated, origin, valid_cached
+
+
+def test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_sentence() -> None:
+    dice = random.Random(seed())
+    pool = [origin(), *valid_cached()]
+    refused, read, mended = set(), 0, 0
+    for number in range(10_000):
+        data = mutated(dice, pool) if number % 10 else dice.randbytes(dice.choice((0, 1, 127, 128, 256, 384)))
+        try:
+            parsed = parse(data)
+            check(data)
+            if number % 4 == 1:
+                assert show.show(parsed)
+                assert show.explain(parsed)
+            if number % 4 == 2:
+                better, _ = fix(data)
+                assert check(better) == []
+                mended += 1
+            read += 1
+        except EdidError as error:
+            refused.add(str(error))
+    assert read > 5000
+    assert mended > 500
+    assert len(refused) > 5
+    assert [said for said in refused if not re.fullmatch(r"[^\n]{10,200}", said)] == []
