@@ -147,7 +147,9 @@ class Agent:
         self.selector.register(child.watch, selectors.EVENT_READ, lambda: self.ended(child))
 
     def output(self, child: Child) -> bool:
-        """Passes on what is there; whether there was any."""
+        """Passes on what is there; whether there was any. Its end may have been seen to in the same round."""
+        if child.number not in self.children:
+            return False
         with contextlib.suppress(BlockingIOError):
             if data := os.read(child.output, 16384):
                 self.tell(id=child.number, output=data.decode(errors="replace"))
