@@ -19,7 +19,6 @@ USER = "thinair"
 _UNIT_DIRECTORY = "etc/systemd/system"
 _CONFIG = "etc/thinair/sender.toml"
 _SYSUSERS = "etc/sysusers.d/thinair.conf"
-_FAST_MS = "100"
 
 
 def install(root: Path, program: str, run: bool) -> list[Path]:
@@ -58,7 +57,7 @@ def prepare(user: str, board: Board, leds: Path = light.LEDS) -> list[str]:
     if (led := light.find(leds)) is not None:
         try:
             uid = pwd.getpwnam(user).pw_uid
-            (led / "trigger").write_text("none")
+            _blink(led, light.Light.BOOTING)
             for name in ("brightness", "trigger"):
                 os.chown(led / name, uid, -1)
             done.append(f"light {led.name}: handed to {user}")
@@ -77,9 +76,14 @@ def release(leds: Path = light.LEDS, environment: Mapping[str, str] = os.environ
         if environment.get("SERVICE_RESULT", "success") == "success":
             (led / "trigger").write_text("heartbeat")
         else:
-            (led / "trigger").write_text("timer")
-            for name in ("delay_on", "delay_off"):
-                (led / name).write_text(_FAST_MS)
+            _blink(led, light.Light.FAULT)
+
+
+def _blink(led: Path, state: light.Light) -> None:
+    """By the kernel's own timer, while no service is there to do it. Raises OSError."""
+    (led / "trigger").write_text("timer")
+    for name, length_ms in zip(("delay_on", "delay_off"), light.PATTERNS[state], strict=True):
+        (led / name).write_text(str(length_ms))
 
 
 def offer_edid(source: str, edid: str) -> str:

@@ -15,7 +15,7 @@ _NAMES = ("ACT", "led0", "default-on")  # Raspberry Pi OS with kernel 6, before,
 
 
 class Light(StrEnum):
-    BOOTING = "booting"
+    BOOTING = "booting"  # blinked by the kernel until the service has the light; so is FAULT once it has ended
     NO_NETWORK = "no WiFi"
     NO_PICTURE = "no HDMI picture"
     WAITING = "no receiver"
@@ -40,7 +40,6 @@ PATTERNS: dict[Light, tuple[int, ...]] = {
 class Facts:
     """What the service knows. `source` is None until its first word."""
 
-    ready: bool = False
     fault: bool = False
     network: bool = False
     source: SourceCode | None = None
@@ -52,8 +51,6 @@ def choose(facts: Facts) -> Light:
     """The first thing in the chain that is missing, in the order in which a person would look."""
     if facts.fault:
         return Light.FAULT
-    if not facts.ready:
-        return Light.BOOTING
     if not facts.network:
         return Light.NO_NETWORK
     if facts.source is not SourceCode.LIVE:

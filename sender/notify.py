@@ -12,8 +12,6 @@ class Notifier:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         name = environment.get("NOTIFY_SOCKET", "")
         self._socket: socket.socket | None = None
-        usec, pid = environment.get("WATCHDOG_USEC", "0"), environment.get("WATCHDOG_PID", str(os.getpid()))
-        self.watchdog_us = int(usec) if usec.isdigit() and pid == str(os.getpid()) else 0
         if name[:1] in {"/", "@"}:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
             with contextlib.suppress(OSError):

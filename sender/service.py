@@ -213,7 +213,6 @@ class Service:
             self._sent = sent, at_us
         state = self.source.code if self.source is not None else SourceCode.LIVE if self.mode is not None else None
         return Facts(
-            ready=True,
             fault=self._failure is not None,
             network=network_up(),
             source=state,

@@ -20,20 +20,19 @@ from sender.notify import Notifier
 from sender.panel import Panel, network_up
 
 pytestmark = pytest.mark.quick
-LIVE = Facts(ready=True, network=True, source=SourceCode.LIVE, linked=True, streaming=True)
+LIVE = Facts(network=True, source=SourceCode.LIVE, linked=True, streaming=True)
 
 
 @pytest.mark.parametrize(
     ("facts", "light"),
     [
-        (Facts(), Light.BOOTING),
         (Facts(fault=True), Light.FAULT),
-        (Facts(ready=True), Light.NO_NETWORK),
-        (Facts(ready=True, source=SourceCode.LIVE, linked=True, streaming=True), Light.NO_NETWORK),
-        (Facts(ready=True, network=True), Light.NO_PICTURE),
-        (Facts(ready=True, network=True, source=SourceCode.NO_CABLE, linked=True), Light.NO_PICTURE),
-        (Facts(ready=True, network=True, source=SourceCode.LIVE), Light.WAITING),
-        (Facts(ready=True, network=True, source=SourceCode.LIVE, linked=True), Light.LINKED),
+        (Facts(), Light.NO_NETWORK),
+        (Facts(source=SourceCode.LIVE, linked=True, streaming=True), Light.NO_NETWORK),
+        (Facts(network=True), Light.NO_PICTURE),
+        (Facts(network=True, source=SourceCode.NO_CABLE, linked=True), Light.NO_PICTURE),
+        (Facts(network=True, source=SourceCode.LIVE), Light.WAITING),
+        (Facts(network=True, source=SourceCode.LIVE, linked=True), Light.LINKED),
         (LIVE, Light.STREAMING),
     ],
 )
@@ -117,8 +116,7 @@ def test_the_watchdog_is_fed_while_pictures_or_words_come_and_not_by_a_loop_that
     tmp_path: Path, manager: socket.socket, led: Path
 ) -> None:
     count, facts = 0, LIVE
-    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "10000000"})
-    assert notifier.watchdog_us == 10_000_000
+    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     panel = Panel(Lamp(led), notifier, lambda: facts, lambda: count)
 
     async def story() -> None:
@@ -131,7 +129,7 @@ def test_the_watchdog_is_fed_while_pictures_or_words_come_and_not_by_a_loop_that
         await asyncio.sleep(60)  # nothing moves any more
         assert told(manager) == []
         assert (led / "brightness").read_text() == "255"  # streaming: steady
-        facts = Facts(ready=True, network=True, source=SourceCode.NO_CABLE)
+        facts = Facts(network=True, source=SourceCode.NO_CABLE)
         seen = []
         for _ in range(200):
             await asyncio.sleep(0.05)
@@ -152,7 +150,6 @@ def test_without_systemd_nothing_is_said() -> None:
     notifier.ready("here")
     notifier.alive()
     notifier.close()
-    assert notifier.watchdog_us == 0
 
 
 def test_the_radio_decides_where_there_is_one(tmp_path: Path) -> None:
@@ -170,6 +167,8 @@ def test_the_radio_decides_where_there_is_one(tmp_path: Path) -> None:
 def test_before_the_service_the_light_is_handed_over_and_after_it_the_kernel_blinks(tmp_path: Path, led: Path) -> None:
     user = pwd.getpwuid(os.getuid()).pw_name
     assert prepare(user, Board(tmp_path, lambda _: None), led.parent) == [f"light ACT: handed to {user}"]
+    assert (led / "trigger").read_text() == "timer"  # starting
+    assert ((led / "delay_on").read_text(), (led / "delay_off").read_text()) == ("900", "100")
     assert "nobody-here" in prepare("nobody-here", Board(tmp_path, lambda _: None), led.parent)[0]
     release(led.parent, {"SERVICE_RESULT": "success"})
     assert (led / "trigger").read_text() == "heartbeat"
