@@ -38,7 +38,7 @@ class Glass:
         data = self.file.read_bytes()
         where = Framebuffer.parse(data)
         lines: Any = np.frombuffer(data, np.uint8, where.stride * where.height, where.offset)
-        return lines.reshape(where.height, where.stride // 4, 4)[:, : where.width, 2::-1]  # type: ignore[no-any-return]
+        return lines.reshape(where.height, where.stride // 4, 4)[:, : where.width, 2::-1]  # type: ignore[no-any-return]  # Any
 
     def signal(self, number: signal.Signals) -> None:
         with socket.socket(socket.AF_UNIX) as probe:

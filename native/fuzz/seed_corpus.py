@@ -51,7 +51,7 @@ def packets(elements: bool) -> list[list[bytes]]:
     frames, seq = [], 65533
     for i, unit in enumerate([*encoded(), *encoded(slices=2)]):
         told = Meta(meta.frame_id + i, meta.rtp_time + 3600 * i, i == 0, meta.stamps, meta.capture_ntp, meta.sent)
-        frames.append(packetize(unit[:900], told, first_seq=seq, **setup))  # type: ignore[arg-type]
+        frames.append(packetize(unit[:900], told, first_seq=seq, **setup))  # type: ignore[arg-type]  # object by name
         seq = (seq + len(frames[-1])) % 65536
     return frames
 

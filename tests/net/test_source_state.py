@@ -186,5 +186,5 @@ def test_a_plain_output_shows_a_slate_with_the_words(tmp_path: Path) -> None:
     assert abs(float(np.median(picture)) - 48) < 6, "the ground"
     rows, columns = np.nonzero(picture > 200)
     assert rows.size > 500, "words"
-    assert (rows > 150).all() and (rows < 210).all(), "one line in the middle"  # noqa: PT018
+    assert (rows > 150).all() and (rows < 210).all(), "one line in the middle"  # noqa: PT018 -- one range
     assert abs(int(columns.min()) - (639 - int(columns.max()))) < 12

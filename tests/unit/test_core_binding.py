@@ -27,7 +27,7 @@ UNIT = b"\0\0\0\1\x67abc\0\0\0\1\x65\x88" + b"x" * 3000
 def reassembled(unit: bytes = UNIT, **meta: object) -> AccessUnit:
     told = {"frame_id": 5, "rtp_time": 9000, "key": True, **meta}
     reassembler = Reassembler()
-    for when, packet in enumerate(Packetizer().packetize(unit, **told)):  # type: ignore[arg-type]
+    for when, packet in enumerate(Packetizer().packetize(unit, **told)):  # type: ignore[arg-type]  # object by name
         reassembler.push(packet, 100 + when)
     got = reassembler.next(200)
     assert got is not None
@@ -82,7 +82,7 @@ def test_what_is_no_access_unit_is_refused_with_a_sentence() -> None:
     with pytest.raises(BitstreamError, match="slice"):
         slice_first_mb(b"\x67abc")
     with pytest.raises(TypeError, match="tuple of four"):
-        Packetizer().packetize(UNIT, frame_id=1, rtp_time=1, sent=[1, 2, 3, 4])  # type: ignore[arg-type]
+        Packetizer().packetize(UNIT, frame_id=1, rtp_time=1, sent=[1, 2, 3, 4])  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("size", [MIN_PACKET - 1, MAX_PACKET + 1])
@@ -134,4 +134,4 @@ def test_push_many_counts_the_units_it_took() -> None:
     packets = [p for i in range(20) for p in packetizer.packetize(UNIT, frame_id=i, rtp_time=i)]
     assert Reassembler().push_many(packets, 1) == 20
     with pytest.raises(TypeError):
-        Reassembler().push_many([*packets[:2], "no bytes"], 1)  # type: ignore[list-item]
+        Reassembler().push_many([*packets[:2], "no bytes"], 1)  # type: ignore[list-item]  # wrong on purpose

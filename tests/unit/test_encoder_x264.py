@@ -45,7 +45,7 @@ class _Noise:
 
 
 def _encoder(mode: Mode, bitrate_bps: int, **more: object) -> X264:
-    encoder = X264(EncoderConfig(mode, bitrate_bps, **more))  # type: ignore[arg-type]
+    encoder = X264(EncoderConfig(mode, bitrate_bps, **more))  # type: ignore[arg-type]  # object by name
     encoder.open()
     return encoder
 

@@ -34,7 +34,7 @@ def form(fourcc: str = "UYVY", **fields: Any) -> CaptureFormat:
         "width": 64, "height": 32, "fourcc": fourcc, "stride": 128, "size_image": 4096, "buffers": 4,
         "colorspace": 1, "ycbcr_enc": 0, "quantization": 0, "driver": "vivid",
     }  # fmt: skip
-    return granted | fields  # type: ignore[no-any-return]
+    return granted | fields  # type: ignore[no-any-return]  # a TypedDict's union
 
 
 class Frame(bytearray):

@@ -180,7 +180,7 @@ def test_units_that_nobody_takes_are_dropped_and_the_gap_is_told() -> None:
     with linked(slots=4) as (tx, rx):
         for number in range(1, 7):
             push(tx, unit(500, number), number, key=True)
-            until(lambda number=number: rx.stats()["frames"] == number, "not completed")  # type: ignore[misc]
+            until(lambda number=number: rx.stats()["frames"] == number, "not completed")  # type: ignore[misc]  # a default
         got = take(rx)
         assert (got.frame_id, got.gap, got.lost_before) == (5, True, 4)
         assert rx.drops()["queue_full"] == 4

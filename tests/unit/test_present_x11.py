@@ -174,7 +174,7 @@ def test_planes_and_masks_that_are_too_small_are_refused(window: X11Presenter) -
     with pytest.raises(ValueError, match="mask is not 10x10"):
         window.overlay(b"1" * 99, 10, 10, 0, 0)
     with pytest.raises(TypeError):
-        window.present(b"1", b"1", b"1", 1, 1, 1, 1, 1)  # type: ignore[call-arg]
+        window.present(b"1", b"1", b"1", 1, 1, 1, 1, 1)  # type: ignore[call-arg]  # wrong on purpose
 
 
 def test_text_larger_than_the_picture_is_cut(glass: Glass, window: X11Presenter) -> None:

@@ -97,9 +97,9 @@ def install(vm: Machine, vivid: str, port: int) -> None:
         install -D -m 644 {extension.origin} /opt/thinair/_thinair.abi3.so
         install -m 755 /share/thinair /usr/local/bin/thinair
         install -D -m 644 /share/sender.toml /etc/thinair/sender.toml
-        /usr/local/bin/thinair service install --root /tmp/units --program /usr/local/bin/thinair
-        cp /tmp/units/etc/systemd/system/*.service /etc/systemd/system/
-        systemd-sysusers /tmp/units/etc/sysusers.d/thinair.conf
+        /usr/local/bin/thinair service install --root /run/units --program /usr/local/bin/thinair
+        cp /run/units/etc/systemd/system/*.service /etc/systemd/system/
+        systemd-sysusers /run/units/etc/sysusers.d/thinair.conf
         for unit in thinair thinair-edid; do
             install -D -m 644 /share/alone.conf /etc/systemd/system/$unit.service.d/alone.conf
         done
