@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ta_au_info info;
     numbers n = {0, 0};
     uint8_t options = take(&c);
-    ta_reassembler_config config = {options & 1 ? 96 : 0, ELEMENTS, 2 + options % 8, 300u << (options % 8), MAX_AU};
+    ta_reassembler_config config = {options & 1 ? 96 : 0, ELEMENTS, 2 + options % 8, 300u << (options % 8), MAX_AU, 0};
     if (!opened[options % 8])
         CHECK(ta_reassembler_open(&opened[options % 8], &config) == TA_OK);
     ta_reassembler *r = opened[options % 8];

@@ -44,6 +44,8 @@ class AccessUnit:
     packets: int
     first_us: int
     last_us: int
+    unrepaired_us: int  # arrival of the last packet that was sent unasked; last_us where none was asked for
+    repaired: bool  # packets were restored from repair symbols
     taken_us: int  # when Rx.wait handed it over, local clock; 0 from Reassembler and AuStream
     capture_us: int  # peer's clock, 0 = unknown; so are the next three
     dequeue_us: int
@@ -83,6 +85,30 @@ class Packetizer:
         """`sent` is (frame id, capture_us, first_send_us, last_send_us). Raises BitstreamError, ValueError."""
 
 @final
+class FrameReport:
+    """One frame: what came of its media packets and of the symbols sent unasked, what was asked for. Arrivals in µs."""
+
+    frame_id: int
+    key: bool
+    complete: bool  # else given up, or not decided yet
+    repaired: bool
+    unseen: bool  # nothing of it came before it was asked for
+    packets: int  # 0: not known
+    came: int  # media packets, by themselves
+    longest_run: int  # of media packets that did not
+    unasked: int
+    unasked_came: int
+    asked: int
+    asked_came: int
+    rounds: int
+    reached: int  # packets and unasked symbols up to the last that came, in the order sent
+    bytes: int  # of those that came
+    first_us: int
+    newest_us: int  # arrival of the last that was sent unasked
+    done_us: int  # 0: not decided
+    peer_us: int  # encoder out, else capture, on the sender's clock; 0: unknown
+
+@final
 class Reassembler:
     def __init__(
         self,
@@ -92,11 +118,23 @@ class Reassembler:
         window_frames: int = 8,
         reorder_us: int = 4000,
         max_au: int = 2097152,
-    ) -> None: ...
+        patience_us: int = 0,
+    ) -> None:
+        """`patience_us`: lost packets are repaired and asked for this long after a frame's first packet; 0: not at all."""
     def push(self, datagram: Buffer, arrival_us: int) -> None: ...
     def next(self, now_us: int) -> AccessUnit | None: ...
     def deadline(self) -> int | None: ...
     def reset(self) -> None: ...
+    def peer(self, own_ssrc: int, cookie: int) -> None:
+        """Whom requests are written for; cookie 0: nobody is asked."""
+    def timing(self, interval_us: int, rtt_us: int) -> None:
+        """The sender's frame interval, and a round trip to begin with; 0: as it is."""
+    def request(self, now_us: int) -> bytes | None:
+        """The REPAIR datagram that is due; to be called after each push and at each deadline until it gives None."""
+    def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int]:
+        """Frames decided since the last call, the newest one as it stands, its id (32 bits), outcomes as TARGET has them."""
+    def recovery(self) -> dict[str, int]:
+        """symbols, surplus, restored, frames_repaired, requests, asked, asked_came, rtt_us, guard_us, spacing_us."""
     def drops(self) -> dict[str, int]: ...
     def push_many(self, datagrams: Sequence[bytes], arrival_us: int) -> int:
         """Bench helper without Python per packet: pushes all, takes every unit, returns how many there were."""

@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "thinair/core.h"
+#include "thinair/recovery.h"
 
 int ta_py_add_core(PyObject *module);    /* core_types.c */
 int ta_py_add_core_functions(PyObject *module);
@@ -18,12 +18,17 @@ int ta_py_add_v4l2(PyObject *module);    /* v4l2_types.c */
 int ta_py_add_media(PyObject *module);   /* media_types.c */
 int ta_py_add_chain(PyObject *module);   /* chain_types.c */
 int ta_py_add_repair(PyObject *module);  /* repair_types.c */
+int ta_py_add_recovery(PyObject *module); /* recovery_types.c */
 
 /* The pump of a _thinair.Tx, which lives as long as the object; NULL and TypeError for others. */
 struct ta_tx *ta_py_tx(PyObject *object);
 /* An AccessUnit over bytes that `release(owner)` gives back when the object dies. Steals nothing on failure. */
 PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_t taken_us, void (*release)(void *),
                             void *owner);
+/* (decided frames, the newest as it stands or None, its id, outcomes). */
+PyObject *ta_py_frames(const ta_frame_report *decided, size_t count, const ta_frame_report *newest, uint32_t newest_id,
+                       uint16_t outcomes);
+PyObject *ta_py_recovery(const ta_recovery_stats *stats); /* a dict */
 /* {reason name: count} from TA_DROP_COUNT counters. */
 PyObject *ta_py_drops(const uint64_t *drops);
 /* Raises the exception for a status and returns NULL. `what` begins the sentence. */

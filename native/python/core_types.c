@@ -110,6 +110,8 @@ static PyMemberDef access_unit_members[] = {
     FIELD("packets", T_USHORT, info.packets),
     FIELD("first_us", T_ULONGLONG, info.first_us),
     FIELD("last_us", T_ULONGLONG, info.last_us),
+    FIELD("unrepaired_us", T_ULONGLONG, info.unrepaired_us),
+    FIELD("repaired", T_BOOL, info.repaired),
     FIELD("taken_us", T_ULONGLONG, taken_us),
     FIELD("capture_us", T_ULONGLONG, info.stamps.capture_us),
     FIELD("dequeue_us", T_ULONGLONG, info.stamps.dequeue_us),
@@ -265,17 +267,17 @@ static PyObject *receiver_opened(receiver *self, ta_status status, size_t max_au
 }
 
 static PyObject *reassembler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"payload_type", "elements", "window_frames", "reorder_us", "max_au", NULL};
+    static char *names[] = {"payload_type", "elements", "window_frames", "reorder_us", "max_au", "patience_us", NULL};
     unsigned char payload_type = 96;
     int elements = 1;
-    unsigned int window_frames = 8, reorder_us = 4000, max_au = 2097152;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$bpIII:Reassembler", names, &payload_type, &elements, &window_frames,
-                                     &reorder_us, &max_au))
+    unsigned int window_frames = 8, reorder_us = 4000, max_au = 2097152, patience_us = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$bpIIII:Reassembler", names, &payload_type, &elements, &window_frames,
+                                     &reorder_us, &max_au, &patience_us))
         return NULL;
     receiver *self = (receiver *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    const ta_reassembler_config config = {payload_type, elements != 0, window_frames, reorder_us, max_au};
+    const ta_reassembler_config config = {payload_type, elements != 0, window_frames, reorder_us, max_au, patience_us};
     return receiver_opened(self, ta_reassembler_open(&self->packets, &config), max_au, "Reassembler");
 }
 
@@ -343,6 +345,49 @@ static PyObject *reassembler_reset(receiver *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+static PyObject *reassembler_peer(receiver *self, PyObject *args) {
+    unsigned int own_ssrc;
+    unsigned long long cookie;
+    if (!PyArg_ParseTuple(args, "IK:peer", &own_ssrc, &cookie))
+        return NULL;
+    ta_reassembler_peer(self->packets, own_ssrc, cookie);
+    Py_RETURN_NONE;
+}
+
+static PyObject *reassembler_timing(receiver *self, PyObject *args) {
+    unsigned int interval_us, rtt_us;
+    if (!PyArg_ParseTuple(args, "II:timing", &interval_us, &rtt_us))
+        return NULL;
+    ta_reassembler_timing(self->packets, interval_us, rtt_us);
+    Py_RETURN_NONE;
+}
+
+static PyObject *reassembler_request(receiver *self, PyObject *argument) {
+    unsigned long long now_us = PyLong_AsUnsignedLongLong(argument);
+    uint8_t data[TA_MAX_REQUEST];
+    size_t size;
+    if (PyErr_Occurred())
+        return NULL;
+    if (ta_reassembler_request(self->packets, now_us, data, &size) != TA_OK)
+        Py_RETURN_NONE;
+    return PyBytes_FromStringAndSize((char *)data, (Py_ssize_t)size);
+}
+
+static PyObject *reassembler_frames(receiver *self, PyObject *Py_UNUSED(ignored)) {
+    ta_frame_report decided[TA_REPORTS], newest;
+    uint32_t newest_id;
+    const size_t n = ta_reassembler_reports(self->packets, decided, TA_REPORTS);
+    const bool any = ta_reassembler_newest(self->packets, &newest);
+    const uint16_t outcomes = ta_reassembler_outcomes(self->packets, &newest_id);
+    return ta_py_frames(decided, n, any ? &newest : NULL, newest_id, outcomes);
+}
+
+static PyObject *reassembler_recovery(receiver *self, PyObject *Py_UNUSED(ignored)) {
+    ta_recovery_stats stats;
+    ta_reassembler_recovery(self->packets, &stats);
+    return ta_py_recovery(&stats);
+}
+
 static PyObject *reassembler_push_many(receiver *self, PyObject *args) {
     PyObject *sequence;
     unsigned long long arrival_us;
@@ -374,6 +419,11 @@ static PyMethodDef reassembler_methods[] = {
     {"drops", (PyCFunction)receiver_drops, METH_NOARGS, NULL},
     {"reset", (PyCFunction)reassembler_reset, METH_NOARGS, NULL},
     {"push_many", (PyCFunction)reassembler_push_many, METH_VARARGS, NULL},
+    {"peer", (PyCFunction)reassembler_peer, METH_VARARGS, NULL},
+    {"timing", (PyCFunction)reassembler_timing, METH_VARARGS, NULL},
+    {"request", (PyCFunction)reassembler_request, METH_O, NULL},
+    {"frames", (PyCFunction)reassembler_frames, METH_NOARGS, NULL},
+    {"recovery", (PyCFunction)reassembler_recovery, METH_NOARGS, NULL},
     {0},
 };
 static PyMethodDef austream_methods[] = {

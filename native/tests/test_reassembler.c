@@ -9,7 +9,7 @@ static size_t sizes[8];
 static ta_au_info info;
 
 static void open_both(bool elements, uint32_t window, uint32_t reorder_us) {
-    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, elements, window, reorder_us, sizeof unit}) == TA_OK);
+    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, elements, window, reorder_us, sizeof unit, 0}) == TA_OK);
     CHECK(ta_packetizer_open(&p, &(ta_packetizer_config){96, 5, 65533, 200, elements}) == TA_OK);
 }
 
@@ -235,7 +235,7 @@ static void a_fragment_gap_spoils_the_unit(void) {
 
 static void nothing_above_its_bound_is_taken(void) {
     static uint8_t big[TA_MAX_PACKET + 1] = {0x80, 96};
-    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 4, 1000, 500}) == TA_OK);
+    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 4, 1000, 500, 0}) == TA_OK);
     CHECK(ta_packetizer_open(&p, &(ta_packetizer_config){96, 5, 0, 200, true}) == TA_OK);
     ta_reassembler_push(r, big, sizeof big, 1);
     CHECK(drops(TA_DROP_OVERSIZE) == 1);
@@ -245,7 +245,7 @@ static void nothing_above_its_bound_is_taken(void) {
 }
 
 static void a_dynamic_payload_type_is_learned_from_the_first_packet(void) {
-    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){0, false, 4, 1000, 8192}) == TA_OK);
+    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){0, false, 4, 1000, 8192, 0}) == TA_OK);
     CHECK(ta_packetizer_open(&p, &(ta_packetizer_config){107, 5, 0, 200, false}) == TA_OK);
     make(0);
     packets[0][1] = 33;
@@ -264,9 +264,9 @@ static void a_dynamic_payload_type_is_learned_from_the_first_packet(void) {
 }
 
 static void wrong_arguments_are_refused(void) {
-    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 1, 1000, 500}) == TA_EINVAL && r == NULL);
-    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 33, 1000, 500}) == TA_EINVAL);
-    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 8, 1000, 0}) == TA_EINVAL);
+    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 1, 1000, 500, 0}) == TA_EINVAL && r == NULL);
+    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 33, 1000, 500, 0}) == TA_EINVAL);
+    CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 8, 1000, 0, 0}) == TA_EINVAL);
     ta_reassembler_close(&r);
 }
 

@@ -38,6 +38,7 @@ typedef enum ta_drop {
     TA_DROP_INCOMPLETE, /* frames: given up with packets missing */
     TA_DROP_QUEUE_FULL, /* frames: completed, but nobody took them in time */
     TA_DROP_CONTROL,    /* control message refused: malformed or queue full */
+    TA_DROP_REPAIR,     /* repair packet that is impossible, or does not fit what is known of its frame */
     TA_DROP_COUNT
 } ta_drop;
 
@@ -178,6 +179,7 @@ typedef struct ta_rtp {      /* a parsed RTP packet; pointers into the datagram 
     uint32_t frame_id;
     uint16_t index, count;
     bool key;
+    uint8_t unasked;         /* repair symbols of each block that are sent without a request */
     bool has_stamps;
     ta_stamps stamps;        /* absolute, peer clock */
     bool has_sent;
@@ -202,6 +204,8 @@ typedef struct ta_au_info {
     uint16_t first_seq;
     uint16_t packets;
     uint64_t first_us, last_us; /* arrival of the first and of the completing packet, local clock */
+    uint64_t unrepaired_us;  /* arrival of the last packet sent unasked; last_us where nothing was asked for */
+    bool repaired;           /* packets were restored from symbols */
     ta_stamps stamps;        /* peer clock, 0 = unknown */
     uint64_t capture_ntp;
     bool has_sent;           /* send stamps of an earlier frame */
@@ -213,8 +217,10 @@ typedef struct ta_reassembler_config {
     uint8_t payload_type;
     bool elements;           /* frames by the project's element and count; else by marker and sequence */
     uint32_t window_frames;  /* frames held at once, 2..32 */
-    uint32_t reorder_us;     /* how long a complete frame waits for an incomplete one before it */
+    uint32_t reorder_us;     /* how long a complete frame waits for an incomplete one before it; not with repair */
     size_t max_au;           /* bytes */
+    uint32_t patience_us;    /* elements: repair and requests (thinair/recovery.h) for this long after a frame's first packet,
+                              * then it is given up; 0: none */
 } ta_reassembler_config;
 
 typedef struct ta_reassembler ta_reassembler;

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "depacketize.h"
+#include "reassembler.h"
 
 enum {
-    MAX_SLOTS = 33,          /* window_frames and one more, so that a full window still takes a packet */
     JUMP_FRAMES = 1000,      /* farther ahead is another numbering, not loss */
     JUMP_PACKETS = 4096,
     BACK_FRAMES = 100,       /* farther back is another numbering, not delay */
@@ -18,77 +18,49 @@ enum {
     SILENCE_US = 500000,     /* after so long another SSRC may take over */
 };
 
-typedef struct slot {
-    uint64_t begin, end;     /* place on the axis, end exclusive */
-    uint64_t rtp_time, first_us, last_us;
-    uint16_t base;           /* seq filed at index 0 of the arena */
-    uint16_t first_seq, have, count; /* count: elements only */
-    bool key, complete, has_marker;
-    uint64_t marker;         /* plain: place of the newest marker */
-    size_t bytes;
-    ta_rtp head;             /* elements: of packet 0 */
-    uint16_t sizes[TA_MAX_FRAME_PACKETS]; /* of payloads; 0: not here */
-    uint8_t *arena;
-} slot;
-
-struct ta_reassembler {
-    ta_reassembler_config config;
-    uint64_t drops[TA_DROP_COUNT];
-    slot slots[MAX_SLOTS];
-    slot *held[MAX_SLOTS], *spare[MAX_SLOTS]; /* spare is a stack: the arena used last is the warm one */
-    size_t slot_count, held_count, spare_count;
-
-    bool known;              /* ssrc, payload_type, newest and rtp_time are set */
-    uint32_t ssrc;
-    uint8_t payload_type;
-    uint64_t heard_us, newest, rtp_time, floor;
-    uint64_t bottom;         /* below are places of the numbering before */
-    bool started;            /* floor may not go down any more */
-    bool has_given_up_time;  /* plain: the frame that ended at floor was given up with its tail unknown */
-    uint32_t given_up_time;
-
-    uint64_t frame_id;       /* plain: of the next unit */
-    uint32_t lost;           /* since the unit delivered last */
-    bool gap;
-    size_t probation_size;   /* a packet of what may be a new numbering */
-    uint8_t probation[TA_MAX_PACKET];
-    uint8_t *arenas;
-};
-
 ta_status ta_reassembler_open(ta_reassembler **out, const ta_reassembler_config *config) {
     *out = NULL;
-    if (config->window_frames < 2 || config->window_frames >= MAX_SLOTS || config->payload_type > 127 || !config->max_au)
+    if (config->window_frames < 2 || config->window_frames >= TA_MAX_WINDOW || config->payload_type > 127 || !config->max_au)
         return TA_EINVAL;
     ta_reassembler *r = calloc(1, sizeof *r);
     if (!r)
         return TA_ENOMEM;
     const size_t arena = (size_t)TA_MAX_FRAME_PACKETS * TA_MAX_PACKET;
     r->config = *config;
-    r->slot_count = config->window_frames + 1;
-    r->arenas = calloc(r->slot_count, arena);
+    r->frame_count = config->window_frames + 1;
+    r->arenas = calloc(r->frame_count, arena);
     if (!r->arenas) {
         ta_reassembler_close(&r);
         return TA_ENOMEM;
     }
-    for (size_t i = 0; i < r->slot_count; i++)
-        r->slots[i].arena = r->arenas + i * arena;
+    for (size_t i = 0; i < r->frame_count; i++)
+        r->frames[i].arena = r->arenas + i * arena;
+    const ta_status status = ta_recovers(r) ? ta_recovery_open(r) : TA_OK;
+    if (status != TA_OK) {
+        ta_reassembler_close(&r);
+        return status;
+    }
     ta_reassembler_reset(r);
     *out = r;
     return TA_OK;
 }
 
 void ta_reassembler_close(ta_reassembler **r) {
-    if (*r)
+    if (*r) {
+        ta_recovery_close(*r);
         free((*r)->arenas);
+    }
     free(*r);
     *r = NULL;
 }
 
 void ta_reassembler_reset(ta_reassembler *r) {
+    if (ta_recovers(r))
+        ta_recovery_reset(r);
     r->held_count = 0;
-    r->spare_count = r->slot_count;
-    for (size_t i = 0; i < r->slot_count; i++)
-        r->spare[i] = &r->slots[i];
+    r->spare_count = r->frame_count;
+    for (size_t i = 0; i < r->frame_count; i++)
+        r->spare[i] = &r->frames[i];
     r->known = r->started = r->has_given_up_time = r->gap = false;
     r->frame_id = 0;
     r->lost = 0;
@@ -98,6 +70,8 @@ void ta_reassembler_reset(ta_reassembler *r) {
 const uint64_t *ta_reassembler_drops(const ta_reassembler *r) { return r->drops; }
 
 static void release(ta_reassembler *r, size_t k) {
+    if (ta_recovers(r))
+        ta_recovery_decided(r, r->held[k], r->now_us);
     r->spare[r->spare_count++] = r->held[k];
     r->held_count--;
     memmove(&r->held[k], &r->held[k + 1], (r->held_count - k) * sizeof r->held[0]);
@@ -116,7 +90,7 @@ static void raise_floor(ta_reassembler *r, uint64_t to) {
         return;
     uint64_t hole = to - r->floor, released = 0;
     for (size_t k = 0; k < r->held_count && r->held[k]->begin < to;) {
-        const slot *s = r->held[k];
+        const ta_frame *s = r->held[k];
         if (s->complete) {
             uint64_t from = s->begin > r->floor ? s->begin : r->floor, until = s->end < to ? s->end : to;
             uint64_t covered = until > from ? until - from : 0;
@@ -134,7 +108,7 @@ static void raise_floor(ta_reassembler *r, uint64_t to) {
 }
 
 /* A complete frame leaves; what lies before it is decided already. */
-static void pass(ta_reassembler *r, const slot *s) {
+static void pass(ta_reassembler *r, const ta_frame *s) {
     if (s->end > r->floor) {
         r->floor = s->end;
         r->started = true;
@@ -144,28 +118,28 @@ static void pass(ta_reassembler *r, const slot *s) {
 
 /* Window full: nothing is waited for any more that lies before the second frame held. */
 static void slide(ta_reassembler *r) {
-    const slot *oldest = r->held[0]; /* readable after its release, until the next new slot */
+    const ta_frame *oldest = r->held[0]; /* readable after its release, until the next new ta_frame */
     raise_floor(r, oldest->complete ? oldest->begin : oldest->end);
     r->has_given_up_time = !oldest->complete && !r->config.elements;
     r->given_up_time = (uint32_t)oldest->rtp_time;
 }
 
-/* ---- from packet to slot ------------------------------------------------------------------------------- */
+/* ---- from packet to frame ------------------------------------------------------------------------------- */
 
-static uint64_t extend(uint64_t near, uint32_t value, unsigned bits) {
+uint64_t ta_extend(uint64_t near, uint32_t value, unsigned bits) {
     uint32_t step = (value - (uint32_t)near) << (32 - bits);
     int64_t distance = (int32_t)step >> (32 - bits);
     return near + (uint64_t)distance;
 }
 
 static uint64_t place_of(const ta_reassembler *r, const ta_rtp *p) {
-    return r->config.elements ? extend(r->newest, p->frame_id, 32) : extend(r->newest, p->seq, 16);
+    return r->config.elements ? ta_extend(r->newest, p->frame_id, 32) : ta_extend(r->newest, p->seq, 16);
 }
 
 /* Finds the frame of a packet, or the index where it would be put in (`*found` false). */
-static size_t find_slot(const ta_reassembler *r, const ta_rtp *p, uint64_t place, bool *found) {
+static size_t find_frame(const ta_reassembler *r, const ta_rtp *p, uint64_t place, bool *found) {
     for (size_t k = 0; k < r->held_count; k++) { /* oldest first: two fields may share a time, told apart by the marker */
-        const slot *s = r->held[k];
+        const ta_frame *s = r->held[k];
         bool same = r->config.elements ? s->begin == place
                                        : (uint32_t)s->rtp_time == p->time && !(s->has_marker && place > s->marker);
         if (same) {
@@ -180,19 +154,29 @@ static size_t find_slot(const ta_reassembler *r, const ta_rtp *p, uint64_t place
     return k;
 }
 
-static slot *new_slot(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
-    slot *s = r->spare[--r->spare_count];
+/* What a frame's packet says of the frame. */
+static void shape(ta_reassembler *r, ta_frame *s, const ta_rtp *p) {
+    s->base = (uint16_t)(p->seq - (r->config.elements ? p->index : 0));
+    s->first_seq = s->base;
+    s->count = p->count;
+    s->key = p->key;
+    s->rtp_time = r->rtp_time = ta_extend(r->rtp_time, p->time, 32);
+    if (ta_recovers(r))
+        ta_recovery_begin(s, p);
+}
+
+/* `p` NULL: nothing of it has come. */
+static ta_frame *new_frame(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
+    ta_frame *s = r->spare[--r->spare_count];
     uint8_t *arena = s->arena;
     memset(s, 0, sizeof *s);
     s->arena = arena;
     s->begin = place;
     s->end = place + 1;
-    s->base = (uint16_t)(p->seq - (r->config.elements ? p->index : 0));
-    s->first_seq = s->base;
-    s->count = p->count;
-    s->key = p->key;
-    s->rtp_time = r->rtp_time = extend(r->rtp_time, p->time, 32);
+    s->rtp_time = r->rtp_time;
     s->first_us = arrival_us;
+    if (p)
+        shape(r, s, p);
     memmove(&r->held[k + 1], &r->held[k], (r->held_count - k) * sizeof r->held[0]);
     r->held[k] = s;
     r->held_count++;
@@ -200,12 +184,14 @@ static slot *new_slot(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t pla
 }
 
 /* Payload of the i-th packet of a frame that has them all, and its size. */
-static size_t index_of(const slot *s, size_t i) { return ((uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS; }
-static const uint8_t *payload_of(const slot *s, size_t i) { return s->arena + index_of(s, i) * TA_MAX_PACKET; }
-static size_t size_of(const slot *s, size_t i) { return s->sizes[index_of(s, i)]; }
+static size_t index_of(const ta_frame *s, size_t i) { return ((uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS; }
+static const uint8_t *payload_of(const ta_frame *s, size_t i) {
+    return s->arena + index_of(s, i) * TA_MAX_PACKET + s->offsets[index_of(s, i)];
+}
+static size_t size_of(const ta_frame *s, size_t i) { return s->sizes[index_of(s, i)]; }
 
 /* Some senders put an SPS before every slice: a frame that begins with one may yet lack its first slice. */
-static bool has_first_slice(const slot *s) {
+static bool has_first_slice(const ta_frame *s) {
     ta_slice slice = TA_SLICE_NONE;
     for (size_t i = 0; i < s->have && slice == TA_SLICE_NONE; i++)
         slice = ta_payload_slice(payload_of(s, i), size_of(s, i));
@@ -214,7 +200,7 @@ static bool has_first_slice(const slot *s) {
 
 /* Whether frame k of a plain stream has all its packets, and both its ends are known. */
 static bool plain_complete(const ta_reassembler *r, size_t k) {
-    const slot *s = r->held[k];
+    const ta_frame *s = r->held[k];
     bool last = (s->has_marker && s->marker + 1 == s->end) ||
                 (k + 1 < r->held_count && r->held[k + 1]->begin == s->end);
     if (!last || s->have != s->end - s->begin)
@@ -226,15 +212,17 @@ static bool plain_complete(const ta_reassembler *r, size_t k) {
 }
 
 static void complete(ta_reassembler *r, size_t k, uint64_t arrival_us) {
-    slot *s = r->held[k];
+    ta_frame *s = r->held[k];
     if (!s->complete && (r->config.elements ? s->have == s->count : plain_complete(r, k))) {
         s->complete = true;
         s->last_us = arrival_us;
+        if (ta_recovers(r))
+            ta_recovery_completed(r, s);
     }
 }
 
 /* The frame element must agree with itself and with the other packets of its frame. */
-static bool element_agrees(const slot *s, const ta_rtp *p) {
+static bool element_agrees(const ta_frame *s, const ta_rtp *p) {
     return s->count == p->count && s->key == p->key && s->base == (uint16_t)(p->seq - p->index) &&
            (uint32_t)s->rtp_time == p->time;
 }
@@ -250,17 +238,17 @@ static bool overlaps(const ta_reassembler *r, size_t k, bool found, uint64_t pla
     return (k > 0 && r->held[k - 1]->end > begin) || (next < r->held_count && r->held[next]->begin < end);
 }
 
-static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
-    slot *s = r->held[k];
+/* False: not taken, and counted. */
+static bool store(ta_reassembler *r, ta_frame *s, const ta_rtp *p, const uint8_t *data, size_t size, uint64_t place) {
     size_t at = (uint16_t)(p->seq - s->base) % TA_MAX_FRAME_PACKETS;
     uint64_t begin = place < s->begin ? place : s->begin, end = place + 1 > s->end ? place + 1 : s->end;
     if (s->sizes[at] && (r->config.elements || end - begin <= TA_MAX_FRAME_PACKETS)) {
         r->drops[TA_DROP_DUPLICATE]++;
-        return;
+        return false;
     }
     if (end - begin > TA_MAX_FRAME_PACKETS || p->payload_size > r->config.max_au - s->bytes) {
         r->drops[TA_DROP_OVERSIZE]++;
-        return;
+        return false;
     }
     if (place < s->begin)
         s->first_seq = p->seq;
@@ -274,18 +262,13 @@ static void store(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, 
         s->head = *p;
         s->head.payload = NULL; /* the datagram is the caller's */
     }
-    memcpy(s->arena + at * TA_MAX_PACKET, p->payload, p->payload_size);
+    memcpy(s->arena + at * TA_MAX_PACKET, data, size);
     s->sizes[at] = (uint16_t)p->payload_size;
+    s->offsets[at] = (uint16_t)(p->payload - data);
     s->bytes += p->payload_size;
     s->have++;
     s->complete = false; /* plain: one that seemed to begin with its SPS may have begun before */
-    complete(r, k, arrival_us);
-    if (!r->config.elements) { /* its neighbours may have learned where they begin or end */
-        if (k > 0)
-            complete(r, k - 1, arrival_us);
-        if (k + 1 < r->held_count)
-            complete(r, k + 1, arrival_us);
-    }
+    return true;
 }
 
 /* Whether a packet that lies before all others may still come in: only while nothing is decided. */
@@ -297,27 +280,42 @@ static bool lower_floor(ta_reassembler *r, uint64_t place) {
     return true;
 }
 
-static void accept(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
+/* Frames before this one of which nothing came: they are missed from now on. More than two at once are beyond repair. */
+static void note_unseen(ta_reassembler *r, uint64_t place, uint64_t arrival_us) {
+    for (uint64_t missed = r->newest + 1; missed < place && place - r->newest <= 3 && r->spare_count > 2; missed++) {
+        size_t k = r->held_count;
+        while (k > 0 && r->held[k - 1]->begin > missed)
+            k--;
+        new_frame(r, k, NULL, missed, arrival_us);
+    }
+}
+
+/* The index of the frame of a packet, made where it is new; -1: refused and counted. */
+static int find_or_make(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
     bool found;
     if (place < r->floor && !lower_floor(r, place)) {
         r->drops[TA_DROP_LATE]++;
-        return;
+        return -1;
     }
     if (r->has_given_up_time && p->time == r->given_up_time) {
         r->drops[TA_DROP_LATE]++; /* the tail of a frame that was given up */
         if (r->held_count == 0 || place < r->held[0]->begin)
             r->floor = place + 1;
         r->has_given_up_time = !p->marker;
-        return;
+        return -1;
     }
-    size_t k = find_slot(r, p, place, &found);
+    if (ta_recovers(r))
+        note_unseen(r, place, arrival_us);
+    size_t k = find_frame(r, p, place, &found);
     if (!r->config.elements && overlaps(r, k, found, place)) {
         r->drops[TA_DROP_SEQUENCE]++;
-        return;
+        return -1;
     }
+    if (found && r->config.elements && r->held[k]->count == 0)
+        shape(r, r->held[k], p);
     if (found && r->config.elements && !element_agrees(r->held[k], p)) {
         r->drops[TA_DROP_ELEMENT]++;
-        return;
+        return -1;
     }
     if (!found) {
         if (r->spare_count == 0) { /* complete, or it would have been given up: nobody took the frames that were ready */
@@ -326,11 +324,51 @@ static void accept(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t 
             release(r, 0);
             k -= k > 0;
         }
-        new_slot(r, k, p, place, arrival_us);
+        new_frame(r, k, p, place, arrival_us);
     }
-    store(r, k, p, place, arrival_us);
     if (place > r->newest)
         r->newest = place;
+    return (int)k;
+}
+
+ta_frame *ta_reassembler_frame(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
+    const int k = find_or_make(r, p, place, arrival_us);
+    return k < 0 ? NULL : r->held[k];
+}
+
+static size_t index_held(const ta_reassembler *r, const ta_frame *s) {
+    size_t k = 0;
+    while (r->held[k] != s)
+        k++;
+    return k;
+}
+
+bool ta_reassembler_store(ta_reassembler *r, ta_frame *s, const ta_rtp *p, const uint8_t *data, size_t size,
+                          uint64_t arrival_us) {
+    if (!store(r, s, p, data, size, s->begin))
+        return false;
+    complete(r, index_held(r, s), arrival_us);
+    return true;
+}
+
+static void accept(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size_t size, uint64_t place,
+                   uint64_t arrival_us) {
+    const int found = find_or_make(r, p, place, arrival_us);
+    if (found < 0)
+        return;
+    const size_t k = (size_t)found;
+    ta_frame *s = r->held[k];
+    if (store(r, s, p, data, size, place)) {
+        if (ta_recovers(r))
+            ta_recovery_came(r, s, p, size, arrival_us);
+        complete(r, k, arrival_us);
+        if (!r->config.elements) { /* its neighbours may have learned where they begin or end */
+            if (k > 0)
+                complete(r, k - 1, arrival_us);
+            if (k + 1 < r->held_count)
+                complete(r, k + 1, arrival_us);
+        }
+    }
     if (r->spare_count == 0)
         slide(r);
 }
@@ -349,12 +387,12 @@ static void restart(ta_reassembler *r, const ta_rtp *p) {
     else if (!r->known)
         r->newest = p->frame_id;
     else if ((int32_t)(p->frame_id - (uint32_t)r->newest) > 0)
-        r->newest = extend(r->newest, p->frame_id, 32);
+        r->newest = ta_extend(r->newest, p->frame_id, 32);
     else
         r->newest = (r->newest & ~(uint64_t)0xffffffff) + ((uint64_t)1 << 32) + p->frame_id;
     r->floor = r->newest;
     r->gap = r->gap || r->known;
-    r->rtp_time = r->known ? extend(r->rtp_time, p->time, 32) : p->time;
+    r->rtp_time = r->known ? ta_extend(r->rtp_time, p->time, 32) : p->time;
     r->started = r->has_given_up_time = false;
     r->known = true;
     r->ssrc = p->ssrc;
@@ -369,9 +407,13 @@ static void jump(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size_t
     bool follows = r->probation_size > 0 && ta_rtp_parse(r->probation, r->probation_size, &before, &why) == TA_OK &&
                    (uint16_t)(before.seq + 1) == p->seq && (!r->config.elements || p->frame_id - before.frame_id <= 1);
     if (follows) {
+        uint8_t first[TA_MAX_PACKET]; /* restart() forgets the probation */
+        const size_t first_size = r->probation_size;
+        memcpy(first, r->probation, first_size);
+        before.payload = first + (before.payload - r->probation);
         restart(r, &before);
-        accept(r, &before, r->newest, arrival_us);
-        accept(r, p, place_of(r, p), arrival_us);
+        accept(r, &before, first, first_size, r->newest, arrival_us);
+        accept(r, p, data, size, place_of(r, p), arrival_us);
         return;
     }
     r->drops[TA_DROP_SEQUENCE]++;
@@ -395,6 +437,7 @@ static bool identify(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
 void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, uint64_t arrival_us) {
     ta_rtp p;
     ta_drop why;
+    r->now_us = arrival_us;
     if (size > TA_MAX_PACKET) {
         r->drops[TA_DROP_OVERSIZE]++;
         return;
@@ -405,6 +448,10 @@ void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, ui
     }
     bool elements = r->config.elements;
     uint8_t wanted = r->config.payload_type;
+    if (ta_recovers(r) && p.payload_type == TA_REPAIR_PAYLOAD_TYPE) {
+        ta_recovery_push(r, &p, arrival_us);
+        return;
+    }
     if (wanted ? p.payload_type != wanted : p.payload_type < 96) {
         r->drops[TA_DROP_PAYLOAD_TYPE]++;
         return;
@@ -421,7 +468,7 @@ void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, ui
         (distance < 0 && place > r->newest)) /* the last: before frame 0 */
         jump(r, &p, data, size, arrival_us);
     else
-        accept(r, &p, place, arrival_us);
+        accept(r, &p, data, size, place, arrival_us);
 }
 
 /* ---- out ------------------------------------------------------------------------------------------------ */
@@ -429,7 +476,13 @@ void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, ui
 uint64_t ta_reassembler_deadline(const ta_reassembler *r) {
     uint64_t deadline = UINT64_MAX;
     for (size_t k = 0; k < r->held_count; k++) {
-        const slot *s = r->held[k];
+        const ta_frame *s = r->held[k];
+        if (ta_recovers(r)) {
+            const uint64_t due = ta_recovery_deadline(r, s);
+            deadline = due < deadline ? due : deadline;
+            if (k > 0)
+                continue; /* it waits for what the frame before it becomes */
+        }
         uint64_t until = k == 0 && s->begin <= r->floor ? s->last_us : s->last_us + r->config.reorder_us;
         if (s->complete && until < deadline)
             deadline = until;
@@ -437,7 +490,7 @@ uint64_t ta_reassembler_deadline(const ta_reassembler *r) {
     return deadline;
 }
 
-static bool depacketize(ta_reassembler *r, const slot *s, uint8_t *out, size_t capacity, ta_au_info *info) {
+static bool depacketize(ta_reassembler *r, const ta_frame *s, uint8_t *out, size_t capacity, ta_au_info *info) {
     ta_depacketizer d = {.out = out, .capacity = capacity < r->config.max_au ? capacity : r->config.max_au};
     ta_drop why = TA_DROP_NAL;
     bool good = true;
@@ -450,6 +503,7 @@ static bool depacketize(ta_reassembler *r, const slot *s, uint8_t *out, size_t c
     *info = (ta_au_info){
         .rtp_time = s->rtp_time, .size = (uint32_t)d.size, .flags = d.flags, .first_seq = s->first_seq,
         .packets = s->have, .first_us = s->first_us, .last_us = s->last_us,
+        .unrepaired_us = s->restored && s->newest_us < s->last_us ? s->newest_us : s->last_us, .repaired = s->restored > 0,
         .stamps = s->head.stamps, .capture_ntp = s->head.capture_ntp, .has_sent = s->head.has_sent,
         .sent_frame_id = s->head.sent_frame_id, .sent_first_delta = s->head.sent_first_delta,
         .sent_last_delta = s->head.sent_last_delta,
@@ -457,23 +511,44 @@ static bool depacketize(ta_reassembler *r, const slot *s, uint8_t *out, size_t c
     return true;
 }
 
+/* With repair, each frame has its own verdict; a whole key frame waits for none before it. */
+static void decide(ta_reassembler *r, uint64_t now_us) {
+    for (size_t k = r->held_count; k-- > 0;) {
+        if (r->held[k]->complete && r->held[k]->key) {
+            raise_floor(r, r->held[k]->begin);
+            break;
+        }
+    }
+    while (r->held_count > 0) {
+        const ta_frame *s = r->held[0];
+        if (r->started && s->begin > r->floor && r->held_count > 0)
+            raise_floor(r, s->begin); /* nothing came of those before it, and nothing was asked for */
+        if (s->complete || !ta_recovery_given_up(r, s, now_us))
+            return;
+        raise_floor(r, s->end);
+    }
+}
+
 /* The frame to hand out now, or NULL. Gives up what lies before it once a complete frame has waited long enough. */
-static const slot *due(ta_reassembler *r, uint64_t now_us) {
+static const ta_frame *due(ta_reassembler *r, uint64_t now_us) {
+    if (ta_recovers(r))
+        decide(r, now_us);
     size_t first = 0;
     while (first < r->held_count && !r->held[first]->complete)
         first++;
-    for (size_t k = first; k < r->held_count; k++) {
+    for (size_t k = first; k < r->held_count && !ta_recovers(r); k++) {
         if (r->held[k]->complete && now_us >= r->held[k]->last_us + r->config.reorder_us) {
             raise_floor(r, r->held[first]->begin);
             break;
         }
     }
-    const slot *s = r->held_count > 0 ? r->held[0] : NULL;
+    const ta_frame *s = r->held_count > 0 ? r->held[0] : NULL;
     return s && s->complete && s->begin <= r->floor ? s : NULL;
 }
 
 ta_status ta_reassembler_next(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
-    const slot *s;
+    const ta_frame *s;
+    r->now_us = now_us;
     while ((s = due(r, now_us)) != NULL) {
         bool good = depacketize(r, s, out, capacity, info), key = s->key;
         uint64_t id = s->begin;

@@ -17,7 +17,7 @@ const char *ta_status_text(ta_status status) {
 const char *ta_drop_name(ta_drop reason) {
     static const char *const names[TA_DROP_COUNT] = {
         "short", "version", "padding", "extension", "payload_type", "ssrc", "address", "duplicate", "late",
-        "sequence", "oversize", "element", "stap", "fu", "nal", "incomplete", "queue_full", "control",
+        "sequence", "oversize", "element", "stap", "fu", "nal", "incomplete", "queue_full", "control", "repair",
     };
     return (unsigned)reason < TA_DROP_COUNT ? names[reason] : "unknown";
 }

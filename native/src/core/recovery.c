@@ -1,0 +1,513 @@
+/* Repair at the receiver: symbols in, lost packets out; what to ask for, when, and when a frame is given up.
+ *
+ * Every position of a frame (media packets, then unasked symbols) is either behind the newest one that came, and then lost
+ * unless it is late by no more than the guard, or still to come, until the frame's expected end. Once a block lacks more
+ * than can still come, the difference is asked for; an answer that is overdue is asked for again. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "reassembler.h"
+
+enum {
+    MIN_GUARD_US = 700, MAX_GUARD_US = 8000, /* how late a packet may be behind one sent after it */
+    MIN_WAIT_US = 2000, MAX_WAIT_US = 200000, /* for an answer */
+    FIRST_RTT_US = 12000,
+    REQUESTS = 16,           /* in one datagram */
+    MIN_SYMBOL = TA_REPAIR_HEADER + TA_REPAIR_SIZE + TA_RTP_HEADER,
+};
+
+static const uint16_t OUTCOME_INCOMPLETE = 1, OUTCOME_COMPLETE = 2, OUTCOME_GIVEN_UP = 3;
+
+ta_status ta_recovery_open(ta_reassembler *r) {
+    ta_recovery *v = &r->recovery;
+    if (!(v->pool = calloc(TA_SYMBOL_POOL, sizeof *v->pool)))
+        return TA_ENOMEM;
+    v->guard_us = MIN_GUARD_US;
+    return ta_repair_decoder_open(&v->decoder, TA_BLOCK_SOURCES, TA_MAX_PACKET);
+}
+
+void ta_recovery_close(ta_reassembler *r) {
+    free(r->recovery.pool);
+    ta_repair_decoder_close(&r->recovery.decoder);
+}
+
+void ta_recovery_reset(ta_reassembler *r) {
+    ta_recovery *v = &r->recovery;
+    v->spare = NULL;
+    for (size_t i = 0; i < TA_SYMBOL_POOL; i++) {
+        v->pool[i].next = v->spare;
+        v->spare = &v->pool[i];
+    }
+    v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = 0;
+    v->guard_us = MIN_GUARD_US;
+    v->report_taken = v->report_count;
+    memset(v->outcomes, 0, sizeof v->outcomes);
+}
+
+void ta_reassembler_peer(ta_reassembler *r, uint32_t own_ssrc, uint64_t cookie) {
+    r->recovery.own_ssrc = own_ssrc;
+    r->recovery.cookie = cookie;
+}
+
+void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt_us) {
+    ta_recovery *v = &r->recovery;
+    if (interval_us)
+        v->interval_us = interval_us;
+    if (rtt_us && (v->min_rtt_us == 0 || rtt_us < v->min_rtt_us))
+        v->min_rtt_us = rtt_us;
+    if (rtt_us && v->srtt_us == 0) {
+        v->srtt_us = rtt_us;
+        v->rttvar_us = rtt_us / 4.0;
+    }
+}
+
+/* ---- a frame's shape and progress ----------------------------------------------------------------------------- */
+
+void ta_recovery_begin(ta_frame *f, const ta_rtp *p) {
+    f->unasked = p->unasked;
+    f->blocks = (uint16_t)ta_blocks_of(f->count);
+    memset(f->block, 0, sizeof f->block);
+}
+
+static size_t sources_of(const ta_frame *f, size_t block) { return ta_block_sources(f->count, f->blocks, block); }
+static size_t positions_of(const ta_frame *f) { return f->count + (size_t)f->unasked * f->blocks; }
+static size_t lacking(const ta_frame *f, size_t block) {
+    const size_t k = sources_of(f, block), held = f->block[block].have + f->block[block].symbols;
+    return held < k ? k - held : 0;
+}
+
+/* What of a block may still come by itself: those of its positions that are not reached yet. */
+static size_t to_come(const ta_frame *f, size_t block) {
+    size_t n = 0;
+    if (f->ended)
+        return 0;
+    if (f->reached < f->count) /* sources at positions block, block + blocks, ... */
+        n = sources_of(f, block) - (f->reached > block ? (f->reached - block + f->blocks - 1) / f->blocks : 0);
+    const size_t first = f->reached > f->count ? f->reached - f->count : 0;
+    const size_t before = first > block ? (first - block + f->blocks - 1) / f->blocks : 0;
+    return n + (f->unasked > before ? f->unasked - before : 0);
+}
+
+static double spacing_now(const ta_recovery *v, const ta_frame *f) {
+    const double here = f->reached > 1 ? (double)(f->newest_us - f->first_us) / (f->reached - 1) : 0;
+    return here > v->spacing_us ? here : v->spacing_us;
+}
+
+/* When the last position should be here. */
+static uint64_t expected_end(const ta_recovery *v, const ta_frame *f) {
+    const double left = (double)(positions_of(f) - f->reached) * spacing_now(v, f);
+    const double pause = f->gap_us > v->gap_us ? (double)f->gap_us : v->gap_us;
+    return f->newest_us + (uint64_t)((left > pause ? left : pause) + v->guard_us);
+}
+
+static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival_us) {
+    if (position + 1 <= f->reached) { /* late: the guard must bear with that */
+        const double late = f->jump_us && arrival_us > f->jump_us ? 1.25 * (double)(arrival_us - f->jump_us) : 0;
+        if (late > v->guard_us && late < 2 * MAX_GUARD_US)
+            v->guard_us = late < MAX_GUARD_US ? late : MAX_GUARD_US;
+        return;
+    }
+    if (position > f->reached) {
+        f->hole_us = f->hole_us ? f->hole_us : arrival_us;
+        f->jump_us = f->jump_us ? f->jump_us : arrival_us;
+    }
+    if (f->reached && arrival_us > f->newest_us && arrival_us - f->newest_us > f->gap_us)
+        f->gap_us = arrival_us - f->newest_us;
+    f->reached = (uint16_t)(position + 1);
+    f->newest_us = arrival_us;
+}
+
+/* ---- restoring -------------------------------------------------------------------------------------------------- */
+
+static void forget_symbols(ta_recovery *v, ta_frame *f, int block) {
+    for (ta_symbol **at = &f->symbols; *at;) {
+        ta_symbol *symbol = *at;
+        if (block >= 0 && symbol->block != block) {
+            at = &symbol->next;
+            continue;
+        }
+        *at = symbol->next;
+        symbol->next = v->spare;
+        v->spare = symbol;
+    }
+    for (int b = 0; b < f->blocks; b++)
+        if (block < 0 || b == block)
+            f->block[b].symbols = 0;
+}
+
+static size_t place_in_arena(const ta_frame *f, size_t index) {
+    return ((uint16_t)(f->first_seq - f->base) + index) % TA_MAX_FRAME_PACKETS;
+}
+
+static bool here(const ta_frame *f, size_t index) { return f->sizes[place_in_arena(f, index)] != 0; }
+
+static size_t packet_size(const ta_frame *f, size_t at) { return (size_t)f->offsets[at] + f->sizes[at]; }
+
+/* Gives the decoder all of a block. False: the symbols contradict the packets. */
+static bool feed(ta_recovery *v, const ta_frame *f, size_t block) {
+    bool good = ta_repair_decoder_begin(v->decoder, sources_of(f, block)) == TA_OK;
+    for (const ta_symbol *s = f->symbols; s && good; s = s->next)
+        if (s->block == block) {
+            const ta_status status = ta_repair_decoder_symbol(v->decoder, s->index, s->data, s->size);
+            good = status == TA_OK || status == TA_AGAIN;
+        }
+    for (size_t j = 0; j < sources_of(f, block) && good; j++) {
+        const size_t index = j * f->blocks + block, at = place_in_arena(f, index);
+        if (here(f, index)) {
+            const ta_status status =
+                ta_repair_decoder_source(v->decoder, j, f->arena + at * TA_MAX_PACKET, packet_size(f, at));
+            good = status == TA_OK || status == TA_AGAIN;
+        }
+    }
+    return good;
+}
+
+/* A restored packet must be one that could have come. */
+static bool take_restored(ta_reassembler *r, ta_frame *f, size_t index, const uint8_t *data, size_t size) {
+    ta_rtp p;
+    ta_drop why;
+    const bool good = ta_rtp_parse(data, size, &p, &why) == TA_OK && p.has_element && p.index == index &&
+                      p.count == f->count && p.frame_id == (uint32_t)f->begin && p.key == f->key &&
+                      p.time == (uint32_t)f->rtp_time && p.seq == (uint16_t)(f->base + index) && p.ssrc == r->ssrc;
+    if (!good)
+        return false;
+    f->by_symbols[index / 8] |= (uint8_t)(1u << index % 8);
+    f->restored++;
+    r->recovery.stats.restored++;
+    f->block[index % f->blocks].have++;
+    return ta_reassembler_store(r, f, &p, data, size, r->now_us);
+}
+
+static void restore(ta_reassembler *r, ta_frame *f, size_t block) {
+    uint8_t data[TA_MAX_PACKET];
+    size_t size;
+    if (f->complete || lacking(f, block) > 0 || f->block[block].have == sources_of(f, block))
+        return;
+    bool good = feed(&r->recovery, f, block);
+    for (size_t j = 0; j < sources_of(f, block) && good; j++) {
+        const size_t index = j * f->blocks + block;
+        if (!here(f, index))
+            good = ta_repair_decoder_restore(r->recovery.decoder, j, data, sizeof data, &size) == TA_OK &&
+                   take_restored(r, f, index, data, size);
+    }
+    if (!good) { /* what remains are packets that came by themselves or were sound */
+        r->drops[TA_DROP_REPAIR]++;
+        forget_symbols(&r->recovery, f, (int)block);
+    }
+}
+
+void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us) {
+    f->came++;
+    f->wire_bytes += (uint32_t)size;
+    f->block[p->index % f->blocks].have++;
+    reach(&r->recovery, f, p->index, arrival_us);
+    if (f->symbols)
+        restore(r, f, p->index % f->blocks);
+}
+
+/* ---- repair packets ----------------------------------------------------------------------------------------------- */
+
+static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, uint64_t arrival_us) {
+    f->asked_came++;
+    v->stats.asked_came++;
+    if (block->coming)
+        block->coming--;
+    if (!block->asked_us || arrival_us < block->asked_us || block->round != 1)
+        return; /* an answer to a repetition may belong to the question before */
+    const double rtt = (double)(arrival_us - block->asked_us);
+    block->asked_us = 0;
+    const double off = v->srtt_us ? rtt - v->srtt_us : 0; /* RFC 6298 2 */
+    v->rttvar_us = v->srtt_us ? 0.75 * v->rttvar_us + 0.25 * fabs(off) : rtt / 2;
+    v->srtt_us = v->srtt_us ? v->srtt_us + off / 8 : rtt;
+    if (v->min_rtt_us == 0 || rtt < v->min_rtt_us)
+        v->min_rtt_us = rtt;
+}
+
+static void keep(ta_reassembler *r, ta_frame *f, size_t block, size_t index, const uint8_t *data, size_t size) {
+    ta_recovery *v = &r->recovery;
+    for (const ta_symbol *s = f->symbols; s; s = s->next)
+        if (s->block == block && s->index == index) {
+            r->drops[TA_DROP_DUPLICATE]++;
+            return;
+        }
+    if (!v->spare || lacking(f, block) == 0) {
+        v->stats.surplus++;
+        return;
+    }
+    ta_symbol *symbol = v->spare;
+    v->spare = symbol->next;
+    symbol->block = (uint8_t)block;
+    symbol->index = (uint8_t)index;
+    symbol->size = (uint16_t)size;
+    memcpy(symbol->data, data, size);
+    symbol->next = f->symbols;
+    f->symbols = symbol;
+    f->block[block].symbols++;
+    restore(r, f, block);
+}
+
+void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
+    ta_recovery *v = &r->recovery;
+    const uint8_t *h = p->payload;
+    const size_t size = p->payload_size;
+    if (!r->known || p->ssrc != r->ssrc + 1) {
+        r->drops[TA_DROP_SSRC]++;
+        return;
+    }
+    ta_rtp said = *p; /* as if it were the frame's first media packet */
+    said.has_element = true;
+    said.index = 0;
+    const size_t block = size >= MIN_SYMBOL ? h[8] : 0, index = size >= MIN_SYMBOL ? h[9] : 0;
+    if (size >= MIN_SYMBOL) {
+        said.frame_id = (uint32_t)ta_get_be(h, 4);
+        said.seq = (uint16_t)ta_get_be(h + 4, 2);
+        said.count = (uint16_t)ta_get_be(h + 6, 2);
+        said.key = h[10] & 1;
+        said.unasked = h[10] >> 1;
+    }
+    const size_t blocks = ta_blocks_of(said.count);
+    if (size < MIN_SYMBOL || said.count == 0 || said.count > TA_MAX_FRAME_PACKETS || block >= blocks ||
+        index + ta_block_sources(said.count, blocks, block) >= TA_REPAIR_MAX_SYMBOLS) {
+        r->drops[TA_DROP_REPAIR]++;
+        return;
+    }
+    v->stats.symbols++;
+    const uint64_t place = ta_extend(r->newest, said.frame_id, 32);
+    const int64_t distance = (int64_t)(place - r->newest);
+    if (place < r->floor || distance < -TA_MAX_WINDOW) {
+        v->stats.surplus++; /* decided already */
+        return;
+    }
+    if (distance > 3) { /* media packets say first where the stream has gone */
+        r->drops[TA_DROP_REPAIR]++;
+        return;
+    }
+    ta_frame *f = ta_reassembler_frame(r, &said, place, arrival_us);
+    if (!f)
+        return;
+    if (f->unasked != said.unasked) {
+        r->drops[TA_DROP_REPAIR]++;
+        return;
+    }
+    if (index < f->unasked) {
+        f->unasked_came++;
+        f->wire_bytes += (uint32_t)(size + TA_RTP_HEADER);
+        if (!f->complete)
+            reach(v, f, f->count + index * f->blocks + block, arrival_us);
+    } else {
+        take_answer(v, f, &f->block[block], arrival_us);
+    }
+    if (f->complete)
+        v->stats.surplus++;
+    else
+        keep(r, f, block, index, h + TA_REPAIR_HEADER, size - TA_REPAIR_HEADER);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------------------- */
+
+static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) { return f->first_us + r->config.patience_us; }
+
+static double wait_us(const ta_recovery *v) {
+    const double rtt = v->srtt_us ? v->srtt_us + 3 * v->rttvar_us : FIRST_RTT_US;
+    return rtt < MIN_WAIT_US ? MIN_WAIT_US : rtt > MAX_WAIT_US ? MAX_WAIT_US : rtt;
+}
+
+/* Whether an answer to a question asked now may come in time. */
+static bool in_time(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
+    return now_us + (uint64_t)r->recovery.min_rtt_us <= give_up_us(r, f);
+}
+
+static uint8_t *put_request(uint8_t *at, const ta_frame *f, size_t block, size_t missing, unsigned round) {
+    at = ta_put_be(at, (uint32_t)f->begin, 4);
+    *at++ = (uint8_t)block;
+    *at++ = (uint8_t)missing;
+    *at++ = (uint8_t)round;
+    *at++ = 0;
+    return at;
+}
+
+/* One block of a frame, at a moment when something about it may have changed. Returns where the next request goes. */
+static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_us, uint8_t *at) {
+    ta_recovery *v = &r->recovery;
+    ta_block *b = &f->block[block];
+    const bool unseen = f->count == 0;
+    const size_t in_flight = now_us < b->due_us ? b->coming : 0;
+    const size_t lack = unseen ? TA_WHOLE : lacking(f, block), coming = unseen ? 0 : to_come(f, block) + in_flight;
+    if (lack <= coming || (unseen && in_flight)) {
+        b->coming = (uint16_t)in_flight;
+        return at;
+    }
+    if (!in_time(r, f, now_us) || b->round == UINT8_MAX) {
+        f->lost = in_flight == 0;
+        return at;
+    }
+    const size_t missing = lack - coming < TA_WHOLE ? lack - coming : TA_WHOLE - 1;
+    b->round++;
+    b->coming = (uint16_t)(in_flight + missing + 1);
+    b->asked_us = now_us;
+    b->due_us = now_us + (uint64_t)(wait_us(v) + (unseen ? 0 : (double)(missing + 1) * spacing_now(v, f)) + v->guard_us);
+    f->asked = (uint16_t)(f->asked + missing + 1);
+    f->unseen |= unseen;
+    v->stats.requests++;
+    v->stats.asked += missing + 1;
+    return put_request(at, f, unseen ? TA_WHOLE : block, unseen ? TA_WHOLE : missing, b->round);
+}
+
+static bool is_due(const ta_recovery *v, ta_frame *f, uint64_t now_us) {
+    bool due = f->hole_us && now_us >= f->hole_us + (uint64_t)v->guard_us;
+    if (due)
+        f->hole_us = 0;
+    if (f->count && !f->ended && now_us >= expected_end(v, f))
+        due = f->ended = true;
+    if (f->count == 0)
+        due = true;
+    for (size_t b = 0; b < f->blocks; b++) {
+        const ta_block *block = &f->block[b];
+        due |= block->round && (block->coming ? now_us >= block->due_us : lacking(f, b) > to_come(f, b));
+    }
+    return due;
+}
+
+ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t *size) {
+    ta_recovery *v = &r->recovery;
+    uint8_t *at = out + 20, *const end = at + 8 * REQUESTS;
+    if (!ta_recovers(r) || v->cookie == 0)
+        return TA_AGAIN;
+    for (size_t k = 0; k < r->held_count; k++) {
+        ta_frame *f = r->held[k];
+        if (f->complete || f->lost || end - at < 8 * TA_MAX_BLOCKS || !is_due(v, f, now_us))
+            continue;
+        for (size_t b = 0; b < (f->blocks ? f->blocks : 1u) && !f->lost; b++)
+            at = ask(r, f, b, now_us, at);
+    }
+    *size = (size_t)(at - out);
+    if (*size == 20)
+        return TA_AGAIN;
+    out[0] = 0x80 | 7;
+    out[1] = 204;
+    ta_put_be(out + 2, *size / 4 - 1, 2);
+    ta_put_be(out + 4, v->own_ssrc, 4);
+    memcpy(out + 8, "TAIR", 4);
+    ta_put_be(out + 12, v->cookie, 8);
+    return TA_OK;
+}
+
+bool ta_recovery_given_up(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
+    return f->lost || now_us >= give_up_us(r, f);
+}
+
+uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f) {
+    const ta_recovery *v = &r->recovery;
+    if (f->complete)
+        return UINT64_MAX;
+    uint64_t due = f->lost ? 0 : give_up_us(r, f);
+    if (v->cookie == 0)
+        return due;
+    if (f->hole_us && f->hole_us + (uint64_t)v->guard_us < due)
+        due = f->hole_us + (uint64_t)v->guard_us;
+    if (f->count && !f->ended && expected_end(v, f) < due)
+        due = expected_end(v, f);
+    for (size_t b = 0; b < (f->blocks ? f->blocks : 1u); b++)
+        if (f->block[b].coming && f->block[b].due_us < due)
+            due = f->block[b].due_us;
+    return due;
+}
+
+/* ---- what became of frames --------------------------------------------------------------------------------------------- */
+
+static size_t longest_run(const ta_frame *f) {
+    size_t longest = 0, run = 0;
+    for (size_t i = 0; i < f->count && i < f->reached; i++) {
+        const bool came = here(f, i) && !(f->by_symbols[i / 8] >> i % 8 & 1);
+        run = came ? 0 : run + 1;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
+static ta_frame_report report_of(const ta_frame *f, uint64_t done_us) {
+    size_t rounds = 0;
+    for (size_t b = 0; b < TA_MAX_BLOCKS; b++)
+        rounds = f->block[b].round > rounds ? f->block[b].round : rounds;
+    const uint32_t flags = (f->key ? TA_REPORT_KEY : 0u) | (f->complete ? TA_REPORT_COMPLETE : 0u) |
+                           (f->restored ? TA_REPORT_REPAIRED : 0u) | (f->unseen ? TA_REPORT_UNSEEN : 0u);
+    const ta_stamps *stamps = &f->head.stamps;
+    return (ta_frame_report){
+        .frame_id = f->begin, .flags = flags, .packets = f->count, .came = f->came,
+        .longest_run = (uint16_t)longest_run(f), .unasked = (uint16_t)(f->unasked * f->blocks),
+        .unasked_came = f->unasked_came, .asked = f->asked, .asked_came = f->asked_came, .rounds = (uint16_t)rounds,
+        .reached = f->reached, .bytes = f->wire_bytes, .first_us = f->first_us, .newest_us = f->newest_us,
+        .done_us = done_us, .peer_us = stamps->encode_out_us ? stamps->encode_out_us : stamps->capture_us,
+    };
+}
+
+static void note_outcome(ta_recovery *v, uint64_t frame_id, uint16_t outcome) {
+    v->outcomes[frame_id % TA_OUTCOMES].frame_id = frame_id;
+    v->outcomes[frame_id % TA_OUTCOMES].outcome = (uint8_t)outcome;
+}
+
+static void blend(double *mean, double value, double share) { *mean += (value - *mean) * (*mean ? share : 1); }
+
+void ta_recovery_completed(ta_reassembler *r, ta_frame *f) {
+    ta_recovery *v = &r->recovery;
+    note_outcome(v, f->begin, OUTCOME_COMPLETE);
+    v->stats.frames_repaired += f->restored > 0;
+    forget_symbols(v, f, -1);
+    if (f->reached > 4 && f->asked == 0) {
+        blend(&v->spacing_us, (double)(f->newest_us - f->first_us) / (f->reached - 1), 1.0 / 8);
+        blend(&v->gap_us, (double)f->gap_us, 1.0 / 8);
+    }
+    v->guard_us -= (v->guard_us - MIN_GUARD_US) / 64;
+}
+
+void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us) {
+    ta_recovery *v = &r->recovery;
+    forget_symbols(v, f, -1);
+    if (!f->complete)
+        note_outcome(v, f->begin, OUTCOME_GIVEN_UP);
+    v->reports[v->report_count++ % TA_REPORTS] = report_of(f, f->complete ? f->last_us : now_us);
+}
+
+size_t ta_reassembler_reports(ta_reassembler *r, ta_frame_report *out, size_t limit) {
+    ta_recovery *v = &r->recovery;
+    size_t n = 0;
+    if (v->report_count - v->report_taken > TA_REPORTS)
+        v->report_taken = v->report_count - TA_REPORTS;
+    while (n < limit && v->report_taken < v->report_count)
+        out[n++] = v->reports[v->report_taken++ % TA_REPORTS];
+    return n;
+}
+
+bool ta_reassembler_newest(const ta_reassembler *r, ta_frame_report *out) {
+    for (size_t k = r->held_count; k-- > 0;)
+        if (r->held[k]->count) {
+            *out = report_of(r->held[k], 0);
+            return true;
+        }
+    return false;
+}
+
+uint16_t ta_reassembler_outcomes(const ta_reassembler *r, uint32_t *newest) {
+    uint16_t outcomes = 0;
+    *newest = (uint32_t)r->newest;
+    for (unsigned back = 0; r->known && back < 8 && back <= r->newest; back++) {
+        const uint64_t id = r->newest - back;
+        uint16_t outcome = 0;
+        if (r->recovery.outcomes[id % TA_OUTCOMES].frame_id == id)
+            outcome = r->recovery.outcomes[id % TA_OUTCOMES].outcome;
+        for (size_t k = 0; k < r->held_count && outcome == 0; k++)
+            if (r->held[k]->begin == id && r->held[k]->count)
+                outcome = OUTCOME_INCOMPLETE;
+        outcomes |= (uint16_t)(outcome << 2 * back);
+    }
+    return outcomes;
+}
+
+void ta_reassembler_recovery(const ta_reassembler *r, ta_recovery_stats *out) {
+    *out = r->recovery.stats;
+    out->rtt_us = (uint32_t)r->recovery.srtt_us;
+    out->guard_us = (uint32_t)r->recovery.guard_us;
+    out->spacing_us = (uint32_t)r->recovery.spacing_us;
+}
