@@ -7,13 +7,16 @@ from enum import StrEnum
 
 from link.clock import ClockSync
 from link.feedback import ReportBuilder
-from link.rtcp import Bye, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
+from link.policy import AirPolicy, Decision, Frame
+from link.rtcp import Bye, Hello, Message, Pli, Probe, ProbeEcho, Source, Target, Welcome, build, parse
 from link.session import MAX_EVENTS, MediaDescription
 from link.source import SourceState
 
 SENDER_SILENCE_US = 500_000
 PLI_INTERVAL_US = 100_000
 FEEDBACK_INTERVAL_US = 50_000
+FEEDBACK_FRAMES = 4  # a report covers eight
+_USUAL_INTERVAL_US = 40_000.0  # until the sender says its rate
 ARRIVALS = 1024  # what a report needs of the newest arrivals: eight frames, within one datagram
 
 
@@ -26,6 +29,7 @@ class NewSender:
     ssrc: int
     boot_id: int
     description: MediaDescription
+    cookie: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,11 @@ class ReceiverSession:
         self._source_change = 0
         self._peer: _Peer | None = None
         self._caller: tuple[_Peer, int] | None = None  # another sender's last HELLO and when it came
+        self.policy: AirPolicy | None = None  # of the sender served
         self._reports: ReportBuilder | None = None
+        self._unreported = 0  # frames since the last report
+        self._target_number = 0
+        self._target_us = 0
         self._heard_us = 0
         self._media_us = 0
         self._report_us = 0
@@ -120,11 +128,38 @@ class ReceiverSession:
             self._media_us = now_us
             self._step(ReceiverInput.HEARD, now_us)
 
-    def frame_completed(self, first_seq: int, arrivals: Sequence[tuple[int, int]], now_us: int) -> None:
-        """Sends a report over the last eight frames; `arrivals` as Rx.arrivals(ARRIVALS) gives them."""
+    def frame_completed(self, first_seq: int, arrivals: Callable[[], Sequence[tuple[int, int]]], now_us: int) -> None:
+        """With every fourth frame a report over the last eight; `arrivals` as Rx.arrivals(ARRIVALS) gives them."""
         if self._reports is not None:
             self._reports.frame(first_seq)
-            self.report(arrivals, now_us)
+            self._unreported += 1
+            if self._unreported >= FEEDBACK_FRAMES:
+                self.report(arrivals(), now_us)
+
+    def frames(
+        self, decided: Sequence[Frame], newest: Frame | None, newest_id: int, outcomes: int, now_us: int
+    ) -> Decision | None:
+        """What Rx.frames() tells: at each decided frame, and in between to see early that the air has changed.
+        Sends a TARGET where one is due and asks for a key frame where a frame was given up."""
+        policy, peer = self.policy, self._peer
+        if policy is None or peer is None or self.state is not ReceiverState.SERVING:
+            return None
+        estimate = self.clock.estimate(now_us)
+        policy.rtt_us = float(estimate.rtt_us) if estimate is not None else policy.rtt_us
+        before = policy.decision().bitrate_bps
+        for frame in decided:
+            policy.frame(frame, now_us)
+            if not frame.complete:
+                self.key_frame_needed(now_us)
+        policy.watch(newest, now_us)
+        decision = policy.decision()
+        waiting = self._media_us > self._target_us and now_us - self._target_us >= FEEDBACK_INTERVAL_US
+        if decided or waiting or decision.bitrate_bps < before:
+            self._target_us = now_us
+            self._target_number = self._target_number + 1 & 0xFFFFFFFF
+            seen = self._target_number, decision.bitrate_bps, newest_id, outcomes
+            self._send(Target(self.ssrc, peer.hello.cookie, *seen, decision.pace_us, decision.share, decision.reason))
+        return decision
 
     def feedback_due(self, now_us: int) -> bool:
         """Packets have come but no frame was completed for a while: time to call `report`."""
@@ -135,6 +170,7 @@ class ReceiverSession:
         if self._reports is None or self.state is not ReceiverState.SERVING:
             return
         self._report_us = now_us
+        self._unreported = 0
         if (feedback := self._reports.build(arrivals, now_us)) is not None:
             self._send(feedback)
 
@@ -191,6 +227,8 @@ class ReceiverSession:
         self._peer = caller
         self._step(ReceiverInput.HEARD, now_us)
         if _describe(caller.hello) != _describe(peer.hello):
+            if self.policy is not None:
+                self.policy.set_limits(caller.hello.bitrate_bps, _interval_us(caller.hello))
             self._events.append(SenderChanged(_describe(caller.hello)))
         self._welcome()
 
@@ -258,9 +296,13 @@ class ReceiverSession:
         self.source = None
         self.clock.reset(peer.hello.boot_id)
         self._reports = ReportBuilder(self.ssrc, peer.hello.media_ssrc)
+        self.policy = AirPolicy(peer.hello.bitrate_bps, _interval_us(peer.hello))
+        self._target_us = now_us
         self._pli_due_us = now_us + PLI_INTERVAL_US  # the first frame is a key frame; if it gets lost, ask
         hello = peer.hello
-        self._events.append(NewSender(peer.host, peer.port, hello.media_ssrc, hello.boot_id, _describe(hello)))
+        self._events.append(
+            NewSender(peer.host, peer.port, hello.media_ssrc, hello.boot_id, _describe(hello), hello.cookie)
+        )
         self._welcome()
 
     def _welcome(self) -> None:
@@ -280,12 +322,16 @@ class ReceiverSession:
         reason = {ReceiverInput.BYE: "bye", ReceiverInput.SILENCE: "silent"}.get(event, "closed")
         self._events.append(SenderLost(reason))
         if event is not ReceiverInput.SILENCE:
-            self._peer = self._reports = self._pli_due_us = None
+            self._peer = self._reports = self.policy = self._pli_due_us = None
         if event is not ReceiverInput.CLOSE and self._caller is not None:
             if now_us - self._caller[1] < SENDER_SILENCE_US:  # still there, most likely the same camera restarted
                 self._step(ReceiverInput.HELLO_NEW, now_us)
             else:
                 self._caller = None
+
+
+def _interval_us(hello: Hello) -> float:
+    return float(1_000_000 / hello.rate) if hello.rate else _USUAL_INTERVAL_US
 
 
 def _describe(hello: Hello) -> MediaDescription:

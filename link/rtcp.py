@@ -18,6 +18,9 @@ NAME_BYTES = 16
 MAX_REPORTS = 16384  # RFC 8888 3.1: a report block never covers more sequence numbers
 OFFSET_FAR = 0x1FFE  # RFC 8888 3.1: longer before the report than 8189/1024 s
 OFFSET_UNKNOWN = 0x1FFF
+MAX_REQUESTS = 16
+WHOLE = 255  # in a request
+PACE_OWN = 0xFFFF  # in a target: as the sender has it
 
 _PT_APP, _PT_RTPFB, _PT_PSFB = 204, 205, 206
 _FMT_PLI, _FMT_CCFB = 1, 11
@@ -29,9 +32,13 @@ _PROBE = Struct("!IQQ")
 _PROBE_ECHO = Struct("!IQQQQ")
 _BYE = Struct("!QQ")
 _SOURCE = Struct(f"!QQBBHI{DETAIL_BYTES}s")
+_COOKIE = Struct("!Q")
+_REQUEST = Struct("!IBBBx")
+_TARGET = Struct("!QIIIHHBBH")
 _BLOCK = Struct("!IHH")
 _WORD = Struct("!I")
 _TAIR = b"TAIR"
+_SUBTYPE_REPAIR = 7  # the one message without a fixed length
 
 
 class ControlDrop(StrEnum):
@@ -117,6 +124,41 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class RepairRequest:
+    """`missing` more symbols of a block; block and missing WHOLE: nothing of the frame has come."""
+
+    frame_id: int
+    block: int
+    missing: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """1 to MAX_REQUESTS requests."""
+
+    ssrc: int
+    cookie: int
+    requests: tuple[RepairRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the receiver decides. `share` is in 1/256 of a block's sources, `pace_us` between groups of five packets or
+    PACE_OWN; `outcomes` holds two bits for each of the last eight frames, the newest, `newest_id`, in the lowest."""
+
+    ssrc: int
+    cookie: int
+    number: int
+    bitrate_bps: int
+    newest_id: int
+    outcomes: int
+    pace_us: int
+    share: int
+    reason: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Pli:
     ssrc: int
     media_ssrc: int
@@ -134,7 +176,7 @@ class Feedback:
     report_time: int  # 1/65536 s, 32 bits
 
 
-Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Pli | Feedback
+Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Repair | Target | Pli | Feedback
 
 
 def build(message: Message) -> bytes:
@@ -143,7 +185,7 @@ def build(message: Message) -> bytes:
         return _packet(_FMT_PLI, _PT_PSFB, message.ssrc, _WORD.pack(message.media_ssrc))
     if isinstance(message, Feedback):
         return _packet(_FMT_CCFB, _PT_RTPFB, message.ssrc, _feedback_body(message))
-    subtype, body = _app_body(message)
+    subtype, body = _air_body(message) if isinstance(message, Repair | Target) else _app_body(message)
     return _packet(subtype, _PT_APP, message.ssrc, _TAIR + body)
 
 
@@ -181,6 +223,15 @@ def parse(datagram: bytes, drops: Counter[str] | None = None) -> list[Message]:
 def is_control(datagram: bytes) -> bool:
     """RTCP, told from RTP by its second byte (RFC 5761 4)."""
     return len(datagram) >= 2 and 192 <= datagram[1] <= 223
+
+
+def _air_body(message: Repair | Target) -> tuple[int, bytes]:
+    if isinstance(message, Repair):
+        asked = (_REQUEST.pack(r.frame_id, r.block, r.missing, r.round) for r in message.requests)
+        return _SUBTYPE_REPAIR, _COOKIE.pack(message.cookie) + b"".join(asked)
+    m = message
+    decided = m.pace_us, m.share, m.reason, 0
+    return 8, _TARGET.pack(m.cookie, m.number, m.bitrate_bps, m.newest_id, m.outcomes, *decided)
 
 
 def _app_body(message: Hello | Welcome | Probe | ProbeEcho | Bye | Source) -> tuple[int, bytes]:
@@ -233,6 +284,8 @@ def _app_message(subtype: int, packet: memoryview) -> list[Message] | ControlDro
     if len(packet) < _APP.size:
         return ControlDrop.SHORT
     *_, ssrc, name = _APP.unpack_from(packet)
+    if name == _TAIR and subtype == _SUBTYPE_REPAIR:
+        return _read_repair(ssrc, packet[_APP.size :])
     if name != _TAIR or subtype not in _APP_READERS:
         return ControlDrop.UNKNOWN
     layout, read = _APP_READERS[subtype]
@@ -261,6 +314,14 @@ def _read_source(ssrc: int, fields: tuple[Any, ...]) -> Source | ControlDrop:
     return Source(ssrc, boot_id, cookie, SourceCode(code), change, age_ms, _clean_text(detail))
 
 
+def _read_repair(ssrc: int, body: memoryview) -> list[Message] | ControlDrop:
+    if len(body) < _COOKIE.size + _REQUEST.size:
+        return ControlDrop.SHORT
+    count = min(MAX_REQUESTS, (len(body) - _COOKIE.size) // _REQUEST.size)
+    asked = (_REQUEST.unpack_from(body, _COOKIE.size + at * _REQUEST.size) for at in range(count))
+    return [Repair(ssrc, _COOKIE.unpack_from(body)[0], tuple(RepairRequest(*fields) for fields in asked))]
+
+
 _SOURCE_CODES = frozenset(SourceCode)
 _APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message | ControlDrop]]] = {
     1: (_HELLO, _read_hello),
@@ -269,6 +330,7 @@ _APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message |
     4: (_PROBE_ECHO, lambda ssrc, fields: ProbeEcho(ssrc, *fields)),
     5: (_BYE, lambda ssrc, fields: Bye(ssrc, *fields)),
     6: (_SOURCE, _read_source),
+    8: (_TARGET, lambda ssrc, fields: Target(ssrc, *fields[:-1])),
 }
 
 

@@ -12,14 +12,17 @@ from enum import StrEnum
 from fractions import Fraction
 
 from link.feedback import FeedbackTally
-from link.rtcp import Bye, Feedback, Hello, Pli, Probe, Source, Welcome, build, parse
+from link.rtcp import Bye, Feedback, Hello, Pli, Probe, Source, Target, Welcome, build, parse
 from link.source import SourceCode, SourceState
+from link.targets import MIN_BITRATE_BPS, Reason
 
 HELLO_INTERVAL_US = 200_000
 UNLINK_US = 2_000_000
 KEY_FRAME_INTERVAL_US = 300_000
 SOURCE_INTERVAL_US = 500_000  # while there is no picture
 SOURCE_AGAIN_US = 40_000  # after a change: the first message may be lost
+SAFE_BITRATE_BPS = 1_000_000  # while the receiver does not say what the air carries
+TARGET_SILENCE_US = 300_000
 MAX_EVENTS = 256  # events nobody drained: the oldest goes first
 
 
@@ -61,7 +64,15 @@ class FeedbackReceived:
     feedback: Feedback
 
 
-SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived
+@dataclass(frozen=True, slots=True)
+class BitrateWanted:
+    """By the receiver, or the safe one since it has said nothing for TARGET_SILENCE_US."""
+
+    bitrate_bps: int
+    reason: int
+
+
+SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived | BitrateWanted
 
 
 class SenderState(StrEnum):
@@ -95,6 +106,8 @@ class SenderSession:
         self._heard_us = 0
         self._key_frame_us = -KEY_FRAME_INTERVAL_US
         self._key_frame_wanted = False
+        self._target: Target | None = None
+        self._target_us: int | None = None  # when it came; None: there is none, or it is believed no more
         self._source: SourceState | None = None
         self._source_change = 0
         self._source_due_us: int | None = None
@@ -129,6 +142,8 @@ class SenderSession:
                     self._heard_us = now_us  # answered on the packet thread
                 case Bye() if message.cookie == self.cookie and message.boot_id == self._receiver_boot_id:
                     self._step(SenderInput.BYE, now_us)
+                case Target() if message.cookie == self.cookie and self.state is SenderState.LINKED:
+                    self._hear_target(message, now_us)
                 case Pli() if self._is_ours(message):
                     self._heard_us = now_us
                     self._key_frame_wanted = True
@@ -162,6 +177,8 @@ class SenderSession:
                 due.append(self._key_frame_us + KEY_FRAME_INTERVAL_US)
             if self._source_due_us is not None:
                 due.append(self._source_due_us)
+            if self._target_us is not None:
+                due.append(self._target_us + TARGET_SILENCE_US)
         return max(now_us, min(due))
 
     def close(self, now_us: int) -> None:
@@ -171,6 +188,16 @@ class SenderSession:
     def _is_ours(self, message: Pli | Feedback) -> bool:
         linked = self.state is SenderState.LINKED
         return linked and message.media_ssrc == self.ssrc and message.ssrc == self._receiver_ssrc
+
+    def _hear_target(self, target: Target, now_us: int) -> None:
+        self._heard_us = now_us
+        if self._target is not None and target.number - self._target.number & 0xFFFFFFFF >= 0x80000000:
+            self.dropped["control_overtaken"] += 1
+            return
+        self._target, self._target_us = target, now_us
+        bitrate_bps = min(max(target.bitrate_bps, MIN_BITRATE_BPS), self.description.bitrate_bps)
+        self.dropped["control_clamped"] += bitrate_bps != target.bitrate_bps
+        self._events.append(BitrateWanted(bitrate_bps, target.reason))
 
     def _welcome(self, message: Welcome, now_us: int) -> None:
         if message.cookie != self.cookie or message.sender_boot_id != self.boot_id:
@@ -192,6 +219,9 @@ class SenderSession:
         if self._key_frame_wanted and now_us - self._key_frame_us >= KEY_FRAME_INTERVAL_US:
             self.key_frame_encoded(now_us)
             self._events.append(KeyFrameRequested())
+        if self._target_us is not None and now_us - self._target_us >= TARGET_SILENCE_US:
+            self._target_us = None
+            self._events.append(BitrateWanted(min(SAFE_BITRATE_BPS, self.description.bitrate_bps), Reason.NO_REPORT))
         if now_us >= self._hello_due_us:
             self._hello_due_us = now_us + HELLO_INTERVAL_US
             d = self.description
@@ -224,6 +254,7 @@ class SenderSession:
 
     def _link(self, event: SenderInput, now_us: int) -> None:
         assert self._receiver_boot_id is not None
+        self._target = self._target_us = None
         self.key_frame_encoded(now_us)  # Linked asks for one itself
         self._tell_source(now_us)
         self._events.append(Linked(self._receiver_boot_id))
@@ -231,7 +262,7 @@ class SenderSession:
     def _unlink(self, event: SenderInput, now_us: int) -> None:
         reason = {SenderInput.BYE: "bye", SenderInput.SILENCE: "silent"}.get(event, "closed")
         self._key_frame_wanted = False
-        self._receiver_boot_id = None
+        self._receiver_boot_id = self._target_us = None
         self._events.append(Unlinked(reason))
         if event is SenderInput.CLOSE:
             self._say_bye(event, now_us)

@@ -27,6 +27,7 @@ class Unit(Protocol):
     gap: bool
     packets: int
     first_us: int
+    unrepaired_us: int
     last_us: int
     taken_us: int
     capture_us: int
@@ -87,8 +88,8 @@ class FrameTrace:
 
     @property
     def receive_us(self) -> float | None:
-        """Last packet in to access unit at the decoder: what the receiving side alone takes."""
-        return _between(self.last_packet_us, self.taken_us)
+        """Frame whole to access unit at the decoder: what the receiving side alone takes."""
+        return _between(self.repaired_us, self.taken_us)
 
     def local(self, peer_us: int | None) -> float | None:
         """A peer's stamp on the local clock, by this frame's own offset."""
@@ -128,7 +129,7 @@ class TraceBook:
             encode_in_us=unit.encode_in_us or None,
             encode_out_us=unit.encode_out_us or None,
             first_packet_us=unit.first_us or None,
-            last_packet_us=unit.last_us or None,
+            last_packet_us=unit.unrepaired_us or None,
             repaired_us=unit.last_us or None,
             taken_us=unit.taken_us or None,
         )

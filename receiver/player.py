@@ -21,6 +21,7 @@ from link.config import Endpoint, ReceiverConfig, split_plain_input
 from link.errors import Exit, NetworkError, NoPeerError
 from link.files import check_writable
 from link.native import AccessUnit, Rx, now_us, realtime
+from link.policy import Decision
 from link.receiver_session import (
     ARRIVALS,
     NewSender,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 _SLOTS = 16
+_PATIENCE_US = 60_000  # for a frame, until its interval is known
 _TICK_S = 1 / 60
 _HUD_TICKS = 15
 _WAIT_US = 100_000
@@ -88,6 +90,7 @@ def _open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
             reorder_us=config.reorder_us,
             quiet_us=config.quiet_us,
             slots=_SLOTS,
+            patience_us=_PATIENCE_US if mode == "thinair" else 0,
             priority=config.priority,
         )
     except ValueError as error:
@@ -146,6 +149,8 @@ class Player:
         self._csv = FrameCsv(config.frames)
         self._table = LiveTable(self)
         self._last_media_us = 0
+        self.clock_rtt_us = 0
+        self.decision: Decision | None = None  # of the policy, newest
 
     def run(self) -> int:
         try:
@@ -209,6 +214,7 @@ class Player:
                 self._screen.source = (self.session.source, self.session.source_heard_us)
             now = now_us()
             self._see_media(now)
+            self._look_at_air(now)
             if self.session.feedback_due(now):
                 self.session.report(self.rx.arrivals(ARRIVALS), now)
             self._send_control(now)
@@ -232,6 +238,7 @@ class Player:
         """Glass age at each refresh; the HUD's figures four times a second, between pictures."""
         for count in itertools.count():
             await asyncio.sleep(_TICK_S)
+            self._look_at_air(now_us())
             age_us = self.figures.glass.tick(now_us())
             if count % _HUD_TICKS == 0:
                 self.rates.update(self.figures, now_us())
@@ -256,6 +263,20 @@ class Player:
             stamp_quality=showing.stamp_quality,
         )
 
+    def _look_at_air(self, now: int) -> None:
+        if self.mode != "thinair":
+            return
+        decision = self.session.frames(*self.rx.frames(), now)
+        if decision is None:
+            return
+        if self.clock_rtt_us != (rtt_us := round(self.session.policy.rtt_us if self.session.policy else 0)):
+            self.clock_rtt_us = rtt_us
+            self.rx.timing(0, rtt_us)
+        if self.decision is not None and decision.bitrate_bps < self.decision.bitrate_bps:
+            rate = f"{decision.bitrate_bps / 1e6:.1f} Mbit/s"
+            self._event("rate", f"bitrate cut to {rate}: {decision.reason.name.lower().replace('_', ' ')}")
+        self.decision = decision
+
     def _see_media(self, now: int) -> None:
         last_us, _ = self.rx.progress()
         if last_us > self._last_media_us:
@@ -267,7 +288,7 @@ class Player:
             case NewSender(description=description):
                 self.sender = event
                 self.description = description
-                self.rx.accept(event.host, event.port, event.ssrc)
+                self.rx.accept(event.host, event.port, event.ssrc, self.session.ssrc, event.cookie)
                 self._generation += 1
                 self._need_key = True
                 self._finish(self.book.flush())
@@ -293,6 +314,7 @@ class Player:
         if media.rate is not None:
             self.figures.set_interval(float(1_000_000 / media.rate))
             self._screen.interval_us = self.figures.interval_us
+            self.rx.timing(round(self.figures.interval_us), 0)
         self._event("mode", f"sender {media.name}: {_mode(media)}")
 
     def _see_source(self, state: SourceState) -> None:
@@ -385,7 +407,9 @@ class Player:
             self.session.key_frame_arrived()
         if self._need_key:
             self.session.key_frame_needed(now_us())
-        self.session.frame_completed(unit.first_seq, self.rx.arrivals(ARRIVALS), now_us())
+        self.figures.repaired += unit.repaired
+        self.session.frame_completed(unit.first_seq, lambda: self.rx.arrivals(ARRIVALS), now_us())
+        self._look_at_air(now_us())
 
     def _book_skipped(self, unit: AccessUnit) -> None:
         self._book_completed(unit)

@@ -20,8 +20,9 @@ from link.config import Endpoint, Mode, SenderConfig, split_plain_output
 from link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from link.files import check_writable
 from link.native import Tx, now_us
-from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
+from link.session import BitrateWanted, KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
 from link.source import SourceCode, SourceState
+from link.targets import BitrateFollower, Reason
 from sender import pacing
 from sender.light import Facts, Lamp, find
 from sender.notify import Notifier
@@ -116,6 +117,10 @@ class Service:
     _news: deque[Mode | SourceState] = field(default_factory=deque)  # for the session, from the pipeline's thread
     _wake: Callable[[], object] = lambda: None
     _key_us: int = 0  # when the encoder gave its newest key frame
+    _follower: BitrateFollower = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._follower = BitrateFollower(self.config.bitrate_bps)
 
     def hooks(self) -> Hooks:
         return Hooks(mode=self._on_mode, state=self._on_state, key_frame=self._on_key_frame, say=self.say)
@@ -292,3 +297,8 @@ class Service:
                     self.say(f"no receiver ({reason}); still calling")
             case KeyFrameRequested():
                 self._pipeline.request_key_frame()
+            case BitrateWanted(bitrate_bps=wanted_bps, reason=reason):
+                if (bitrate_bps := self._follower.follow(wanted_bps, now_us())) is not None:
+                    self._pipeline.set_bitrate(bitrate_bps)
+                    why = Reason(reason).name.lower().replace("_", " ") if reason in set(Reason) else str(reason)
+                    self._record(bitrate_bps=str(bitrate_bps), why=why)

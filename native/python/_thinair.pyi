@@ -103,6 +103,7 @@ class FrameReport:
     rounds: int
     reached: int  # packets and unasked symbols up to the last that came, in the order sent
     bytes: int  # of those that came
+    gap_us: int  # longest pause between two that came, in the order sent
     first_us: int
     newest_us: int  # arrival of the last that was sent unasked
     done_us: int  # 0: not decided
@@ -120,7 +121,7 @@ class Reassembler:
         max_au: int = 2097152,
         patience_us: int = 0,
     ) -> None:
-        """`patience_us`: lost packets are repaired and asked for this long after a frame's first packet; 0: not at all."""
+        """`patience_us`: lost packets are repaired and asked for this long after a frame's first packet; 0: never."""
     def push(self, datagram: Buffer, arrival_us: int) -> None: ...
     def next(self, now_us: int) -> AccessUnit | None: ...
     def deadline(self) -> int | None: ...
@@ -132,7 +133,7 @@ class Reassembler:
     def request(self, now_us: int) -> bytes | None:
         """The REPAIR datagram that is due; to be called after each push and at each deadline until it gives None."""
     def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int]:
-        """Frames decided since the last call, the newest one as it stands, its id (32 bits), outcomes as TARGET has them."""
+        """Frames decided since the last call, the newest one as it stands, its id (32 bits), TARGET's outcomes."""
     def recovery(self) -> dict[str, int]:
         """symbols, surplus, restored, frames_repaired, requests, asked, asked_came, rtt_us, guard_us, spacing_us."""
     def drops(self) -> dict[str, int]: ...
@@ -256,8 +257,10 @@ class Rx:
         slots: int = 8,
         priority: int = 0,
         receive_buffer: int = 4194304,
-    ) -> None: ...
-    eventfd: int  # readable when control() has something
+        patience_us: int = 0,
+    ) -> None:
+        """`patience_us` as Reassembler's."""
+    eventfd: int  # readable when control() has something, or a frame was given up
     local_port: int
     notes: list[str]
     def wait(self, timeout_us: int) -> AccessUnit | None:
@@ -265,8 +268,15 @@ class Rx:
     def control(self) -> list[tuple[bytes, int, str, int]]:
         """(datagram, arrival µs, host, port), oldest first; empties the eventfd."""
     def send_control(self, datagram: Buffer, host: str, port: int) -> bool: ...
-    def accept(self, host: str, port: int, ssrc: int) -> None:
-        """From now on media only from this address and SSRC; frames of the peer before are forgotten."""
+    def accept(self, host: str, port: int, ssrc: int, own_ssrc: int = 0, cookie: int = 0) -> None:
+        """From now on media only from this address and SSRC; frames of the peer before are forgotten. Repair requests
+        go there with `own_ssrc` and `cookie`; cookie 0: none."""
+    def timing(self, interval_us: int, rtt_us: int) -> None:
+        """As Reassembler.timing."""
+    def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int]:
+        """As Reassembler.frames."""
+    def recovery(self) -> dict[str, int]:
+        """As Reassembler.recovery."""
     def arrivals(self, limit: int) -> list[tuple[int, int]]:
         """(sequence number, arrival µs) of the newest `limit` media packets, oldest first."""
     def progress(self) -> tuple[int, int]:

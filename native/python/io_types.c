@@ -262,20 +262,20 @@ static PyType_Spec tx_spec = {"_thinair.Tx", sizeof(TxObject), 0, Py_TPFLAGS_DEF
 /* ---- Rx ---- */
 
 static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"port",   "host",     "mode",  "payload_type", "window_frames",  "reorder_us",
-                            "max_au", "quiet_us", "slots", "priority",     "receive_buffer", NULL};
+    static char *names[] = {"port",     "host",  "mode",     "payload_type",   "window_frames", "reorder_us", "max_au",
+                            "quiet_us", "slots", "priority", "receive_buffer", "patience_us",   NULL};
     RxObject *self = (RxObject *)object;
     const char *host = "", *mode = "thinair";
     int port, payload_type = 96, window = 8, reorder_us = 4000, max_au = 2097152, quiet_us = 4000, slots = 8,
-              priority = 0, buffer = 4194304;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiii", names, &port, &host, &mode, &payload_type, &window,
-                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer))
+              priority = 0, buffer = 4194304, patience_us = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiii", names, &port, &host, &mode, &payload_type, &window,
+                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer, &patience_us))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};
     if (parse_mode(mode, &config.mode) < 0 || check_range("port", port, 0, 65535) < 0 ||
         check_range("payload_type", payload_type, 0, 127) < 0 || check_range("window_frames", window, 2, 32) < 0 ||
         check_range("reorder_us", reorder_us, 0, 1000000) < 0 || check_range("max_au", max_au, 4096, 1 << 26) < 0 ||
-        check_range("quiet_us", quiet_us, 0, 1000000) < 0 || check_range("slots", slots, 2, 64) < 0)
+        check_range("quiet_us", quiet_us, 0, 1000000) < 0 || check_range("slots", slots, 2, 64) < 0 || check_range("patience_us", patience_us, 0, 1000000) < 0)
         return -1;
     config.port = (uint16_t)port;
     config.slots = (uint32_t)slots;
@@ -283,7 +283,8 @@ static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
                                             .elements = config.mode == TA_MODE_THINAIR,
                                             .window_frames = (uint32_t)window,
                                             .reorder_us = (uint32_t)reorder_us,
-                                            .max_au = (size_t)max_au};
+                                            .max_au = (size_t)max_au,
+                                            .patience_us = (uint32_t)patience_us};
     config.stream = (ta_austream_config){.max_au = (size_t)max_au, .quiet_us = (uint32_t)quiet_us};
     ta_status status;
     Py_BEGIN_ALLOW_THREADS
@@ -355,10 +356,12 @@ static PyObject *rx_send_control(PyObject *object, PyObject *args) {
 static PyObject *rx_accept(PyObject *object, PyObject *args) {
     const char *host;
     int port;
-    unsigned long ssrc;
-    if (!PyArg_ParseTuple(args, "sik", &host, &port, &ssrc))
+    unsigned long ssrc, own_ssrc = 0;
+    unsigned long long cookie = 0;
+    if (!PyArg_ParseTuple(args, "sik|kK", &host, &port, &ssrc, &own_ssrc, &cookie))
         return NULL;
-    ta_status status = ta_rx_accept(((RxObject *)object)->rx, host, (uint16_t)port, (uint32_t)ssrc);
+    ta_status status =
+        ta_rx_accept(((RxObject *)object)->rx, host, (uint16_t)port, (uint32_t)ssrc, (uint32_t)own_ssrc, cookie);
     if (status != TA_OK)
         return ta_py_raise(status, "cannot accept the sender's address");
     Py_RETURN_NONE;
@@ -386,6 +389,31 @@ static PyObject *rx_progress(PyObject *object, PyObject *unused) {
     uint64_t last_us, frames;
     ta_rx_progress(((RxObject *)object)->rx, &last_us, &frames);
     return Py_BuildValue("KK", (unsigned long long)last_us, (unsigned long long)frames);
+}
+
+static PyObject *rx_timing(PyObject *object, PyObject *args) {
+    unsigned int interval_us, rtt_us;
+    if (!PyArg_ParseTuple(args, "II:timing", &interval_us, &rtt_us))
+        return NULL;
+    ta_rx_timing(((RxObject *)object)->rx, interval_us, rtt_us);
+    Py_RETURN_NONE;
+}
+
+static PyObject *rx_frames(PyObject *object, PyObject *unused) {
+    (void)unused;
+    ta_frame_report decided[TA_REPORTS], newest;
+    bool any;
+    uint32_t newest_id;
+    uint16_t outcomes;
+    const size_t n = ta_rx_frames(((RxObject *)object)->rx, decided, TA_REPORTS, &newest, &any, &newest_id, &outcomes);
+    return ta_py_frames(decided, n, any ? &newest : NULL, newest_id, outcomes);
+}
+
+static PyObject *rx_recovery(PyObject *object, PyObject *unused) {
+    (void)unused;
+    ta_recovery_stats stats;
+    ta_rx_recovery(((RxObject *)object)->rx, &stats);
+    return ta_py_recovery(&stats);
 }
 
 static PyObject *rx_drops(PyObject *object, PyObject *unused) {
@@ -435,6 +463,9 @@ static PyMethodDef rx_methods[] = {
     {"accept", rx_accept, METH_VARARGS, NULL},
     {"arrivals", rx_arrivals, METH_O, NULL},
     {"progress", rx_progress, METH_NOARGS, NULL},
+    {"timing", rx_timing, METH_VARARGS, NULL},
+    {"frames", rx_frames, METH_NOARGS, NULL},
+    {"recovery", rx_recovery, METH_NOARGS, NULL},
     {"drops", rx_drops, METH_NOARGS, NULL},
     {"stats", rx_stats, METH_NOARGS, NULL},
     {"close", rx_close, METH_NOARGS, NULL},

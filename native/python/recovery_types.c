@@ -8,7 +8,7 @@ static PyTypeObject *report_type;
 static PyStructSequence_Field fields[] = {
     {"frame_id", NULL}, {"key", NULL}, {"complete", NULL}, {"repaired", NULL}, {"unseen", NULL}, {"packets", NULL},
     {"came", NULL}, {"longest_run", NULL}, {"unasked", NULL}, {"unasked_came", NULL}, {"asked", NULL},
-    {"asked_came", NULL}, {"rounds", NULL}, {"reached", NULL}, {"bytes", NULL}, {"first_us", NULL}, {"newest_us", NULL},
+    {"asked_came", NULL}, {"rounds", NULL}, {"reached", NULL}, {"bytes", NULL}, {"gap_us", NULL}, {"first_us", NULL}, {"newest_us", NULL},
     {"done_us", NULL}, {"peer_us", NULL}, {NULL, NULL},
 };
 static PyStructSequence_Desc description = {"_thinair.FrameReport", "What came of a frame (thinair/recovery.h).", fields,
@@ -18,7 +18,7 @@ static PyObject *report(const ta_frame_report *f) {
     PyObject *out = PyStructSequence_New(report_type);
     const unsigned long long numbers[] = {
         f->packets, f->came, f->longest_run, f->unasked, f->unasked_came, f->asked, f->asked_came, f->rounds, f->reached,
-        f->bytes, f->first_us, f->newest_us, f->done_us, f->peer_us,
+        f->bytes, f->gap_us, f->first_us, f->newest_us, f->done_us, f->peer_us,
     };
     const uint32_t flags[] = {TA_REPORT_KEY, TA_REPORT_COMPLETE, TA_REPORT_REPAIRED, TA_REPORT_UNSEEN};
     if (!out)

@@ -99,7 +99,7 @@ class Player:
         self.arrivals = [*self.arrivals[1 - ARRIVALS :], (seq, now)]
         self.parts[frame] = self.parts.get(frame, 0) + 1
         if self.parts[frame] == PACKETS:
-            self.session.frame_completed((seq + 1 - PACKETS) & 0xFFFF, self.arrivals, now)
+            self.session.frame_completed((seq + 1 - PACKETS) & 0xFFFF, lambda: self.arrivals, now)
             self._decode(frame, bool(key), now)
 
     def _decode(self, frame: int, key: bool, now: int) -> None:

@@ -72,7 +72,7 @@ def linked_sender(now_us: int = 0) -> SenderSession:
 def serving_receiver(now_us: int = 0) -> ReceiverSession:
     session = ReceiverSession(PEER_BOOT)
     session.receive_datagram(build(HELLO), now_us, *CAMERA)
-    assert drain_receiver(session, now_us)[1] == [NewSender(*CAMERA, SSRC, BOOT, DESCRIPTION)]
+    assert drain_receiver(session, now_us)[1] == [NewSender(*CAMERA, SSRC, BOOT, DESCRIPTION, HELLO.cookie)]
     return session
 
 
@@ -332,11 +332,14 @@ def test_a_new_sender_whose_first_key_frame_never_comes_is_asked_for_one() -> No
     assert Pli(PEER_SSRC, SSRC) in drain_receiver(session, 100 * MS)[0]
 
 
-def test_each_completed_frame_is_reported_and_so_are_missing_ones_every_50_ms() -> None:
+def test_every_fourth_completed_frame_brings_a_report_and_so_do_missing_ones_every_50_ms() -> None:
     session = serving_receiver(0)
     arrivals = [(seq, 10 * MS) for seq in range(100, 120)]
     session.media_seen(10 * MS)
-    session.frame_completed(100, arrivals, 10 * MS)
+    for first_seq in (100, 105, 110):
+        session.frame_completed(first_seq, lambda: arrivals, 10 * MS)
+    assert not any(isinstance(message, Feedback) for message in drain_receiver(session, 10 * MS)[0])
+    session.frame_completed(115, lambda: arrivals, 10 * MS)
     reports = [message for message in drain_receiver(session, 10 * MS)[0] if isinstance(message, Feedback)]
     assert [(report.begin_seq, len(report.offsets)) for report in reports] == [(100, 20)]
     assert not session.feedback_due(70 * MS)  # nothing has come since

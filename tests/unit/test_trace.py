@@ -29,7 +29,7 @@ class FakeUnit:
         self.encode_in_us = self.capture_us + 41_000
         self.encode_out_us = self.capture_us + 50_000
         self.first_us = self.capture_us - OFFSET + 60_000
-        self.last_us = self.capture_us - OFFSET + 64_000
+        self.last_us = self.unrepaired_us = self.capture_us - OFFSET + 64_000
         self.taken_us = self.capture_us - OFFSET + 64_200
 
 

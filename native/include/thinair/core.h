@@ -220,7 +220,7 @@ typedef struct ta_reassembler_config {
     uint32_t reorder_us;     /* how long a complete frame waits for an incomplete one before it; not with repair */
     size_t max_au;           /* bytes */
     uint32_t patience_us;    /* elements: repair and requests (thinair/recovery.h) for this long after a frame's first packet,
-                              * then it is given up; 0: none */
+                              * then it is given up; 1.5 intervals and more once those are told. 0: no repair */
 } ta_reassembler_config;
 
 typedef struct ta_reassembler ta_reassembler;

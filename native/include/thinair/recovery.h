@@ -25,6 +25,7 @@ typedef struct ta_frame_report { /* one decided frame, or the newest one as it s
     uint16_t asked, asked_came, rounds;
     uint16_t reached;        /* packets and unasked symbols up to the last one that came, in the order sent */
     uint32_t bytes;          /* of media and unasked symbols that came, RTP headers included */
+    uint32_t gap_us;         /* longest pause between two that came, in the order sent */
     uint64_t first_us, newest_us, done_us; /* arrivals: first, last unasked so far; when decided (0: not yet) */
     uint64_t peer_us;        /* sender's clock: encoder out, else capture; 0 unknown */
 } ta_frame_report;

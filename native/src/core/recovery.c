@@ -307,7 +307,15 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
 
 /* ---- requests ------------------------------------------------------------------------------------------------------- */
 
-static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) { return f->first_us + r->config.patience_us; }
+/* Half an interval beyond the deadline, or as long as one more answer takes: a frame that is late by that is still sooner here
+ * than the key frame that would be asked for instead. */
+static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) {
+    const ta_recovery *v = &r->recovery;
+    if (!v->interval_us)
+        return f->first_us + r->config.patience_us;
+    const double answer = v->srtt_us + 2 * v->rttvar_us, half = v->interval_us / 2.0, most = 2.0 * v->interval_us;
+    return f->first_us + v->interval_us + (uint64_t)(answer < half ? half : answer > most ? most : answer);
+}
 
 static double wait_us(const ta_recovery *v) {
     const double rtt = v->srtt_us ? v->srtt_us + 3 * v->rttvar_us : FIRST_RTT_US;
@@ -438,7 +446,7 @@ static ta_frame_report report_of(const ta_frame *f, uint64_t done_us) {
         .frame_id = f->begin, .flags = flags, .packets = f->count, .came = f->came,
         .longest_run = (uint16_t)longest_run(f), .unasked = (uint16_t)(f->unasked * f->blocks),
         .unasked_came = f->unasked_came, .asked = f->asked, .asked_came = f->asked_came, .rounds = (uint16_t)rounds,
-        .reached = f->reached, .bytes = f->wire_bytes, .first_us = f->first_us, .newest_us = f->newest_us,
+        .reached = f->reached, .bytes = f->wire_bytes, .gap_us = (uint32_t)f->gap_us, .first_us = f->first_us, .newest_us = f->newest_us,
         .done_us = done_us, .peer_us = stamps->encode_out_us ? stamps->encode_out_us : stamps->capture_us,
     };
 }

@@ -50,6 +50,7 @@ struct ta_rx {
     bool have_peer;
     ta_address peer;
     uint32_t ssrc;
+    bool repair; /* our own link, with symbols and requests */
     uint64_t last_media_us;
     ta_arrival arrivals[ARRIVALS];
     uint64_t arrival_count;
@@ -110,18 +111,24 @@ static void take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arr
         rx->drops[TA_DROP_ADDRESS]++;
         return;
     }
-    if (ssrc != rx->ssrc) {
+    const bool repair = rx->repair && (data[1] & 0x7f) == TA_REPAIR_PAYLOAD_TYPE;
+    if (ssrc != rx->ssrc + repair) {
         rx->drops[TA_DROP_SSRC]++;
         return;
     }
     rx->last_media_us = arrival_us;
-    rx->arrivals[rx->arrival_count++ % ARRIVALS] = (ta_arrival){(uint16_t)(data[2] << 8 | data[3]), arrival_us};
+    if (!repair)
+        rx->arrivals[rx->arrival_count++ % ARRIVALS] = (ta_arrival){(uint16_t)(data[2] << 8 | data[3]), arrival_us};
     ta_reassembler_push(rx->frames, data, size, arrival_us);
 }
 
 static ta_status next_unit(ta_rx *rx, uint64_t now_us, ta_slot *slot) {
     return rx->mode == TA_MODE_ANNEXB ? ta_austream_next(rx->stream, now_us, slot->data, rx->max_au, &slot->info)
                                       : ta_reassembler_next(rx->frames, now_us, slot->data, rx->max_au, &slot->info);
+}
+
+static uint64_t deadline(const ta_rx *rx) {
+    return rx->mode == TA_MODE_ANNEXB ? ta_austream_deadline(rx->stream) : ta_reassembler_deadline(rx->frames);
 }
 
 static ta_slot *free_slot(ta_rx *rx) {
@@ -142,10 +149,16 @@ static void drop_waiting(ta_rx *rx) {
     }
 }
 
-/* Moves completed units into the ring. Where every slot is in Python's hands the reassembler keeps the rest, bounded. */
+/* Moves completed units into the ring, and asks the sender for what can still be mended. Where every slot is in Python's hands the
+ * reassembler keeps the rest, bounded. */
 static void deliver(ta_rx *rx, uint64_t now_us) {
     bool any = false;
     ta_slot *slot;
+    uint8_t request[TA_MAX_REQUEST];
+    size_t size;
+    const uint64_t given_up = rx->repair ? ta_reassembler_drops(rx->frames)[TA_DROP_INCOMPLETE] : 0;
+    while (rx->repair && ta_reassembler_request(rx->frames, now_us, request, &size) == TA_OK)
+        sendto(rx->fd, request, size, MSG_DONTWAIT, (struct sockaddr *)&rx->peer.storage, rx->peer.size);
     while ((slot = free_slot(rx)) && next_unit(rx, now_us, slot) == TA_OK) {
         rx->stats.frames++;
         rx->stats.lost_frames += slot->info.lost_before;
@@ -163,6 +176,8 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
     }
     if (any)
         pthread_cond_signal(&rx->ready);
+    if (rx->repair && ta_reassembler_drops(rx->frames)[TA_DROP_INCOMPLETE] > given_up)
+        ta_wake(rx->control.eventfd); /* whoever asks for key frames need not wait for the next unit */
 }
 
 /* One message may hold several datagrams of one size, the last one shorter (udp(7), UDP_GRO). */
@@ -222,11 +237,12 @@ static void *run(void *argument) {
     while (!atomic_load(&rx->stop)) {
         pthread_mutex_lock(&rx->lock);
         uint64_t now_us = ta_now_us();
-        uint64_t due_us = rx->mode == TA_MODE_ANNEXB ? ta_austream_deadline(rx->stream)
-                                                     : ta_reassembler_deadline(rx->frames);
+        uint64_t due_us = deadline(rx);
         if (due_us <= now_us) {
             deliver(rx, now_us);
-            due_us = now_us + 1000; /* only where every slot is taken does it stay due */
+            due_us = deadline(rx);
+            if (due_us <= now_us)
+                due_us = now_us + 1000; /* only where every slot is taken does it stay due */
         }
         pthread_mutex_unlock(&rx->lock);
         struct pollfd fds[2] = {{.fd = rx->fd, .events = POLLIN}, {.fd = rx->wake_fd, .events = POLLIN}};
@@ -287,6 +303,7 @@ ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config) {
     if (!rx)
         return TA_ENOMEM;
     rx->mode = config->mode;
+    rx->repair = config->mode == TA_MODE_THINAIR && config->frames.patience_us > 0;
     rx->fd = rx->wake_fd = -1;
     rx->references = 1;
     rx->max_au = config->mode == TA_MODE_ANNEXB ? config->stream.max_au : config->frames.max_au;
@@ -343,7 +360,7 @@ void ta_rx_release(ta_slot *slot) {
         free_all(rx);
 }
 
-ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc) {
+ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc, uint32_t own_ssrc, uint64_t cookie) {
     ta_address peer;
     ta_status status = ta_resolve(&peer, rx->family, host, port);
     if (status != TA_OK || rx->mode == TA_MODE_ANNEXB)
@@ -353,6 +370,8 @@ ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc
     rx->peer = peer;
     rx->ssrc = ssrc;
     rx->have_peer = true;
+    if (rx->repair)
+        ta_reassembler_peer(rx->frames, own_ssrc, cookie);
     pthread_mutex_unlock(&rx->lock);
     return TA_OK;
 }
@@ -388,6 +407,36 @@ void ta_rx_progress(ta_rx *rx, uint64_t *last_media_us, uint64_t *frames) {
     pthread_mutex_lock(&rx->lock);
     *last_media_us = rx->last_media_us;
     *frames = rx->stats.frames;
+    pthread_mutex_unlock(&rx->lock);
+}
+
+void ta_rx_timing(ta_rx *rx, uint32_t interval_us, uint32_t rtt_us) {
+    pthread_mutex_lock(&rx->lock);
+    if (rx->repair)
+        ta_reassembler_timing(rx->frames, interval_us, rtt_us);
+    pthread_mutex_unlock(&rx->lock);
+}
+
+size_t ta_rx_frames(ta_rx *rx, ta_frame_report *decided, size_t limit, ta_frame_report *newest, bool *any,
+                    uint32_t *newest_id, uint16_t *outcomes) {
+    size_t n = 0;
+    *any = false;
+    *newest_id = *outcomes = 0;
+    pthread_mutex_lock(&rx->lock);
+    if (rx->repair) {
+        n = ta_reassembler_reports(rx->frames, decided, limit);
+        *any = ta_reassembler_newest(rx->frames, newest);
+        *outcomes = ta_reassembler_outcomes(rx->frames, newest_id);
+    }
+    pthread_mutex_unlock(&rx->lock);
+    return n;
+}
+
+void ta_rx_recovery(ta_rx *rx, ta_recovery_stats *out) {
+    *out = (ta_recovery_stats){0};
+    pthread_mutex_lock(&rx->lock);
+    if (rx->repair)
+        ta_reassembler_recovery(rx->frames, out);
     pthread_mutex_unlock(&rx->lock);
 }
 

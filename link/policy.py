@@ -1,0 +1,232 @@
+"""What the receiver decides of the air, once per frame, sans-IO: bitrate, repair symbols sent unasked, pacing.
+
+A frame's packets leave together, so how far apart they arrive says what the link carries (dispersion, as Pudica has
+it), and how late the first one is, against the earliest of the last seconds, says what lies in queues. Delay without
+loss lowers the bitrate; loss without delay raises the share of repair symbols, to what most frames need: the rest is
+asked for.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from math import ceil
+from typing import Protocol
+
+from link.rtcp import PACE_OWN
+from link.targets import MIN_BITRATE_BPS, Reason
+
+PACE_GROUP = 5  # packets
+MAX_SHARE = 128  # of 256: 50 %
+_MAX_FRAME_PACE_US = 8_000
+_MIN_PACKETS = 5  # of a frame whose dispersion says something
+_FAST_BPS = 100_000_000.0  # a link this fast is not looked at more closely
+_UTILISATION = 0.85  # of what the link carries, repair included
+_QUEUE_US = 10_000  # what may lie in queues before the bitrate is lowered for it
+_LONG_QUEUE_US = 30_000
+_BASE_WINDOW_US = 10_000_000  # within which the earliest arrival counts as no queue at all
+_CUT_SHARE = 0.95  # targets within 5 % of the present one are not worth a change
+_RAISE_STEP = 1.12
+_RAISE_INTERVAL_US = 200_000
+_HOLD_US = 400_000  # after a cut the bitrate is not raised
+_LOSS_FRAMES = 150  # which the share follows
+_RECENT_FRAMES = 30
+_QUIET_FRAMES = 5  # with loss, of the above, at most: not worth symbols that go with every frame
+_MARGIN = 1.25
+
+
+class Frame(Protocol):
+    """The fields of _thinair.FrameReport that decide."""
+
+    frame_id: int
+    complete: bool
+    packets: int
+    came: int
+    longest_run: int
+    unasked: int
+    unasked_came: int
+    asked: int
+    rounds: int
+    reached: int
+    bytes: int
+    gap_us: int
+    first_us: int
+    newest_us: int
+    done_us: int
+    peer_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    bitrate_bps: int  # of the media, for the encoder
+    share: int  # 1/256
+    pace_us: int  # between groups of five packets, or PACE_OWN
+    reason: Reason
+
+
+class _Base:
+    """The smallest of the last seconds, in two halves of the window."""
+
+    def __init__(self) -> None:
+        self._halves: list[int | None] = [None, None]
+        self._turn_us = 0
+
+    def add(self, value: int, now_us: int) -> int:
+        if now_us >= self._turn_us:
+            self._halves = [None, self._halves[0]]
+            self._turn_us = now_us + _BASE_WINDOW_US // 2
+        self._halves[0] = value if self._halves[0] is None else min(value, self._halves[0])
+        return min(half for half in self._halves if half is not None)
+
+
+class AirPolicy:
+    """`max_bps` is the media bitrate that the user allows, which is also the first target."""
+
+    def __init__(self, max_bps: int, interval_us: float, rtt_us: float = 0.0) -> None:
+        self.max_bps = max_bps
+        self.interval_us = interval_us
+        self.rtt_us = rtt_us
+        self.target_bps = float(max_bps)
+        self.reason = Reason.STEADY
+        self.capacity_bps = _FAST_BPS  # newest estimate, of everything on the wire
+        self.queue_us = 0
+        self._base = _Base()
+        self._capacities: deque[tuple[int, float]] = deque(maxlen=60)
+        self._losses: deque[tuple[float, bool]] = deque(maxlen=_LOSS_FRAMES)  # lost per packet sent; with delay
+        self._asked = 0.0  # symbols asked for per packet, smoothed
+        self._share = 0
+        self._raised_us = self._cut_us = -_HOLD_US
+        self._partial: int | None = None  # frame that was acted upon before it was decided
+        self._frame_bits = 0.0
+
+    def set_limits(self, max_bps: int, interval_us: float) -> None:
+        """The sender describes its stream anew."""
+        if max_bps != self.max_bps:
+            self.target_bps = min(self.target_bps, max_bps) if self._cut_us > 0 else float(max_bps)
+        self.max_bps, self.interval_us = max_bps, interval_us
+
+    def frame(self, frame: Frame, now_us: int) -> None:
+        """A frame was decided: complete or given up."""
+        if not frame.packets or not frame.first_us:
+            return
+        self._see_queue(frame)
+        self._see_loss(frame)
+        capacity = self._dispersion(frame)
+        if capacity is not None:
+            self.capacity_bps = capacity
+            self._capacities.append((now_us, capacity))
+        self._decide(now_us)
+
+    def watch(self, newest: Frame | None, now_us: int) -> None:
+        """Between decisions: the newest frame may already show that the link has become slow."""
+        if newest is None or newest.done_us or newest.frame_id == self._partial or newest.reached < _MIN_PACKETS:
+            return
+        arriving = now_us - newest.newest_us < 3 * newest.gap_us + 2_000
+        if newest.complete or not arriving or newest.newest_us - newest.first_us < self.interval_us / 2:
+            return
+        capacity = self._dispersion(newest)
+        if capacity is not None and capacity < self._wire_bps():
+            self._partial = newest.frame_id
+            self.capacity_bps = capacity
+            self._capacities.append((now_us, capacity))
+            self._decide(now_us)
+
+    def decision(self) -> Decision:
+        bitrate = round(min(self.target_bps, self.max_bps))
+        return Decision(bitrate, self._share, self._pace_us(), self.reason)
+
+    # ---- what is seen -----------------------------------------------------------------------------------------------
+
+    def _see_queue(self, frame: Frame) -> None:
+        if frame.peer_us:
+            late_us = frame.first_us - frame.peer_us
+            self.queue_us = max(0, late_us - self._base.add(late_us, frame.first_us))
+
+    def _see_loss(self, frame: Frame) -> None:
+        sent, came = frame.packets + frame.unasked, frame.came + frame.unasked_came
+        media = frame.packets - frame.came
+        # Symbols behind the packet that completed the frame have not come yet.
+        lost = media if frame.complete else max(media, sent - came)
+        delayed = self.queue_us > _QUEUE_US + self.interval_us / 4
+        self._losses.append((lost / frame.packets, delayed))
+        self._asked += (frame.asked / frame.packets - self._asked) / 32
+
+    def _dispersion(self, frame: Frame) -> float | None:
+        """Bits per second that the link carried while this frame arrived; None where too little came. Without its
+        longest pause, which may be a scan's and not the rate's."""
+        packets = frame.came + frame.unasked_came
+        if packets < _MIN_PACKETS or frame.reached < _MIN_PACKETS:
+            return None
+        self._frame_bits = 8.0 * frame.bytes / packets * (frame.packets + frame.unasked)
+        span_us = frame.newest_us - frame.first_us
+        span_us -= max(0, frame.gap_us - 2 * span_us // frame.reached)
+        sent_us = self._pace_us() * ((frame.reached - 1) // PACE_GROUP) if self._pace_us() != PACE_OWN else 0
+        bits = 8.0 * frame.bytes / packets * (frame.reached - 1)
+        if span_us <= 0:
+            return _FAST_BPS
+        capacity = bits / span_us * 1e6
+        return _FAST_BPS if span_us < 1.2 * sent_us and capacity > self._wire_bps() else min(capacity, _FAST_BPS)
+
+    # ---- what follows -----------------------------------------------------------------------------------------------
+
+    def _wire_bps(self) -> float:
+        return self.target_bps * (1 + self._overhead())
+
+    def _overhead(self) -> float:
+        return self._share / 256 + self._asked
+
+    def _decide(self, now_us: int) -> None:
+        self._share = self._wanted_share()
+        allowed = self._allowed_bps()
+        if allowed < self.target_bps * _CUT_SHARE and self.target_bps > MIN_BITRATE_BPS:
+            self.target_bps = max(MIN_BITRATE_BPS, allowed)
+            self._cut_us = now_us
+            return
+        steady = now_us - self._cut_us >= _HOLD_US and now_us - self._raised_us >= _RAISE_INTERVAL_US
+        if steady and self.target_bps < self.max_bps and self.queue_us < _QUEUE_US:
+            wanted = min(self._steady_bps(now_us), self.target_bps * _RAISE_STEP, self.max_bps)
+            if wanted > self.target_bps:
+                self.target_bps, self._raised_us, self.reason = wanted, now_us, Reason.RISING
+        elif self.target_bps >= self.max_bps:
+            self.reason = Reason.STEADY
+
+    def _allowed_bps(self) -> float:
+        """Media bitrate that the link carries now, with what lies in queues drained within four frames."""
+        carried = max(capacity for _, capacity in list(self._capacities)[-2:]) if self._capacities else _FAST_BPS
+        if self.capacity_bps < self._wire_bps():  # no doubt about it: this frame took longer than one interval
+            carried = self.capacity_bps
+        allowed = carried * _UTILISATION / (1 + self._overhead())
+        self.reason = Reason.SLOW_LINK if allowed < self.target_bps else self.reason
+        if self.queue_us > _QUEUE_US and carried < _FAST_BPS:
+            drain = (self.queue_us - _QUEUE_US) / (4 * self.interval_us)
+            allowed *= max(0.3, 1 - drain)
+        elif self.queue_us > _LONG_QUEUE_US:
+            allowed = min(allowed, 0.85 * self.target_bps) if self._growing() else allowed
+        if allowed < self.target_bps and self.queue_us > _QUEUE_US:
+            self.reason = Reason.LOSS_WITH_DELAY if self._losses and self._losses[-1][0] > 0 else Reason.DELAY
+        return allowed
+
+    def _growing(self) -> bool:
+        return len(self._losses) >= 2 and all(delayed for _, delayed in list(self._losses)[-2:])
+
+    def _steady_bps(self, now_us: int) -> float:
+        """What the link has carried all through the last half second."""
+        recent = [capacity for when_us, capacity in self._capacities if now_us - when_us < 500_000]
+        return min(recent, default=_FAST_BPS) * _UTILISATION / (1 + self._overhead())
+
+    def _wanted_share(self) -> int:
+        """As many symbols as most recent frames lost packets; of more frames where fewer rounds of asking fit."""
+        losses = [lost for lost, delayed in self._losses if not delayed]
+        hit = [lost for lost in losses if lost > 0]
+        if len(hit) <= _QUIET_FRAMES * max(1, len(losses) // _RECENT_FRAMES) or not losses:
+            return 0
+        rounds = self.interval_us / max(self.rtt_us, 1.0)
+        covered = 0.80 if rounds > 4 else 0.90 if rounds > 2 else 0.97
+        wanted = sorted(losses)[min(len(losses) - 1, ceil(covered * len(losses)) - 1)]
+        return min(MAX_SHARE, ceil(256 * wanted * _MARGIN))
+
+    def _pace_us(self) -> int:
+        """On a link that is slower than the frame's packets leave: no slower than it carries them: nothing is later."""
+        if self.capacity_bps >= _FAST_BPS or not self._frame_bits:
+            return PACE_OWN
+        groups = max(1, round(self._frame_bits / 8 / 1400 / PACE_GROUP))
+        drain_us = 0.8 * self._frame_bits / self.capacity_bps * 1e6
+        return round(min(drain_us, _MAX_FRAME_PACE_US, self.interval_us / 2) / groups)

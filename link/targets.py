@@ -1,0 +1,38 @@
+"""What both ends know of targets: why the bitrate is what it is, and how an encoder follows it."""
+
+from enum import IntEnum
+
+MIN_BITRATE_BPS = 500_000
+_CUT = 0.95  # a target below this share of the present bitrate is followed at once
+_RAISE = 1.15  # one above this, not more often than every
+_RAISE_INTERVAL_US = 500_000
+
+
+class Reason(IntEnum):
+    STEADY = 0
+    RISING = 1
+    DELAY = 2
+    SLOW_LINK = 3
+    LOSS_WITH_DELAY = 4
+    NO_REPORT = 5
+    LIMIT = 6
+
+
+class BitrateFollower:
+    """Turns targets into the encoder's bitrates. A change may cost a key frame, so small ones are left out; a cut is
+    made at once."""
+
+    def __init__(self, bitrate_bps: int) -> None:
+        self.bitrate_bps = bitrate_bps
+        self._max_bps = bitrate_bps
+        self._changed_us = -_RAISE_INTERVAL_US
+
+    def follow(self, target_bps: int, now_us: int) -> int | None:
+        """The new bitrate, or None where it stays."""
+        target_bps = min(target_bps, self._max_bps)
+        cut = target_bps < self.bitrate_bps * _CUT
+        up = target_bps > self.bitrate_bps * _RAISE or self._max_bps == target_bps > self.bitrate_bps
+        if not cut and not (up and now_us - self._changed_us >= _RAISE_INTERVAL_US):
+            return None
+        self.bitrate_bps, self._changed_us = target_bps, now_us
+        return target_bps
