@@ -19,7 +19,7 @@ from typing import Any
 from link.config import Endpoint, Mode, SenderConfig, split_plain_output
 from link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from link.files import check_writable
-from link.native import Tx, now_us
+from link.native import MAX_LINK_PACKET, Tx, now_us
 from link.session import BitrateWanted, KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
 from link.source import SourceCode, SourceState
 from link.targets import BitrateFollower, Reason
@@ -41,6 +41,10 @@ def run(config: SenderConfig) -> int:
     transport, endpoint = _destination(config)
     if config.sdp is not None and transport != "rtp":
         raise ConfigError("--sdp describes a plain RTP stream: add --plain rtp://HOST:PORT")
+    if transport == "thinair" and config.max_packet > MAX_LINK_PACKET:
+        raise ConfigError(
+            f"--max-packet {config.max_packet}: at most {MAX_LINK_PACKET} to our own player, whose repair needs the rest"
+        )
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     check_writable(config.report, config.frames, config.sdp)
     rate = config.mode.rate if config.mode is not None else _USUAL_RATE
@@ -83,6 +87,7 @@ def _open_tx(config: SenderConfig, transport: str, endpoint: Endpoint, ssrc: int
             max_packet=config.max_packet,
             pace_group=pacing.GROUP,
             pace_us=pace_us,
+            own_pace=config.pace != "auto",
             priority=config.priority,
         )
     except ValueError as error:

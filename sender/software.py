@@ -8,7 +8,7 @@ from pathlib import Path
 
 from link.config import SenderConfig, split_plain_output
 from link.errors import ConfigError, DeviceError, FileError
-from link.native import Tx, now_us, raw_to_i420, realtime, rewrite_au
+from link.native import HOLD, READY_KEY, Tx, now_us, raw_to_i420, realtime, rewrite_au
 from link.source import DETAIL_BYTES, SourceCode, SourceState
 from sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
 from sender.pipeline import Counts, Hooks
@@ -103,8 +103,15 @@ class SoftwarePipeline:
             return  # of a mode that is not carried, which was told
         if self._dark:
             self._light(encoder, SourceState(SourceCode.LIVE, now_us()))
-        if self._allowed.is_set():
-            self._one(encoder, picture)
+        if not self._allowed.is_set():
+            return
+        ready = self._tx.ready()
+        if ready == HOLD:
+            self.counts.skipped += 1  # an earlier one has not got through yet; the next picture will be newer
+            return
+        if ready == READY_KEY:
+            encoder.request_key_frame()
+        self._one(encoder, picture)
 
     def _follow(self, new: NewMode) -> None:
         """Pictures of another mode: another encoder, which begins with a key frame."""

@@ -11,6 +11,10 @@ AU_KEY: int
 AU_GAP: int
 AU_SPS: int
 MAX_PACKET: int
+MAX_LINK_PACKET: int
+READY: int
+READY_KEY: int
+HOLD: int
 MIN_PACKET: int
 
 class BitstreamError(ValueError): ...
@@ -150,6 +154,48 @@ class AuStream:
 
 # ---- repair -------------------------------------------------------------------------------------------------
 @final
+class Outbox:
+    """Access units in, datagrams out (native/include/thinair/outbox.h): media, repair symbols, answers to requests.
+    Raises ValueError where a packet is too large for a symbol to fit a datagram."""
+
+    def __init__(
+        self,
+        *,
+        ssrc: int,
+        payload_type: int = 96,
+        first_seq: int = 0,
+        max_packet: int = 1400,
+        pace_group: int = 5,
+        pace_us: int = 0,
+        interval_us: int = 0,
+    ) -> None: ...
+    def set_cookie(self, cookie: int, /) -> None: ...
+    def reset(self) -> None: ...
+    def ready(self, now_us: int, unsent: int = 0, /) -> int:
+        """READY, READY_KEY or HOLD."""
+    def push(
+        self,
+        au: Buffer,
+        *,
+        now_us: int,
+        frame_id: int,
+        rtp_time: int,
+        key: bool = False,
+        capture_us: int = 0,
+        dequeue_us: int = 0,
+        encode_in_us: int = 0,
+        encode_out_us: int = 0,
+        capture_ntp: int = 0,
+    ) -> int:
+        """Packets queued. Raises BitstreamError, ValueError where there is no room or a key frame is due."""
+    def next(self, now_us: int, /) -> list[bytes]:
+        """The datagrams that leave now."""
+    def deadline(self) -> int | None: ...
+    def control(self, datagram: Buffer, now_us: int, /) -> bool:
+        """True: it held requests alone."""
+    def stats(self) -> dict[str, int]: ...
+
+@final
 class RepairEncoder:
     """One block of sources after the other, and repair symbols of it (native/include/thinair/repair.h). Raises
     ValueError for sizes no block has."""
@@ -208,7 +254,9 @@ class Tx:
         pace_us: int = 0,
         priority: int = 0,
         bind_port: int = 0,
-    ) -> None: ...
+        own_pace: bool = False,
+    ) -> None:
+        """`own_pace`: pace_us holds whatever the receiver says."""
     eventfd: int  # readable when control() has something
     local_port: int
     notes: list[str]  # what the system refused (priority, DSCP, buffer), in words
@@ -227,6 +275,8 @@ class Tx:
     ) -> int:
         """Packetizes and sends (the first group before it returns). Returns the packet count; 0 while no media is
         allowed. Raises BitstreamError for bytes that are no access unit."""
+    def ready(self) -> int:
+        """Whether the next picture shall be encoded: READY, READY_KEY (as a key frame) or HOLD."""
     def allow_media(self, allowed: bool) -> None: ...
     def set_cookie(self, cookie: int, boot_id: int) -> None:
         """Probes that carry the cookie are answered with the boot id."""
@@ -236,7 +286,7 @@ class Tx:
     def sent(self) -> tuple[int, int, int] | None:
         """(frame id, first send µs, last send µs) of the frame that left last."""
     def stats(self) -> dict[str, int]:
-        """frames, packets, bytes, send_errors, control_drops, probes, media_refused."""
+        """send_errors, control_drops, probes, media_refused, and those of Outbox."""
     def close(self) -> None: ...
 
 @final

@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "thinair/outbox.h"
 #include "thinair/recovery.h"
 
 int ta_py_add_core(PyObject *module);    /* core_types.c */
@@ -18,6 +19,7 @@ int ta_py_add_v4l2(PyObject *module);    /* v4l2_types.c */
 int ta_py_add_media(PyObject *module);   /* media_types.c */
 int ta_py_add_chain(PyObject *module);   /* chain_types.c */
 int ta_py_add_repair(PyObject *module);  /* repair_types.c */
+int ta_py_add_outbox(PyObject *module);   /* outbox_types.c */
 int ta_py_add_recovery(PyObject *module); /* recovery_types.c */
 
 /* The pump of a _thinair.Tx, which lives as long as the object; NULL and TypeError for others. */
@@ -29,6 +31,8 @@ PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_
 PyObject *ta_py_frames(const ta_frame_report *decided, size_t count, const ta_frame_report *newest, uint32_t newest_id,
                        uint16_t outcomes);
 PyObject *ta_py_recovery(const ta_recovery_stats *stats); /* a dict */
+PyObject *ta_py_outbox_stats(const ta_outbox_stats *stats);
+PyObject *ta_py_with(PyObject *dict, PyObject *more); /* dict with the other's items; takes over both */
 /* {reason name: count} from TA_DROP_COUNT counters. */
 PyObject *ta_py_drops(const uint64_t *drops);
 /* Raises the exception for a status and returns NULL. `what` begins the sentence. */

@@ -76,22 +76,24 @@ static int check_range(const char *what, long long value, long long low, long lo
 
 static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type", "max_packet",
-                            "pace_group", "pace_us",    "priority", "bind_port", NULL};
+                            "pace_group", "pace_us",    "priority", "bind_port", "own_pace", NULL};
     TxObject *self = (TxObject *)object;
     const char *host, *mode = "thinair";
-    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0;
+    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0, own_pace = 0;
     unsigned long ssrc = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "si|skiiiiii", names, &host, &port, &mode, &ssrc, &payload_type,
-                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "si|skiiiiiip", names, &host, &port, &mode, &ssrc, &payload_type,
+                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port, &own_pace))
         return -1;
     ta_tx_config config = {.host = host, .priority = priority};
     if (parse_mode(mode, &config.mode) < 0 || check_range("port", port, 1, 65535) < 0 ||
         check_range("bind_port", bind_port, 0, 65535) < 0 || check_range("payload_type", payload_type, 96, 127) < 0 ||
-        check_range("max_packet", max_packet, TA_MIN_PACKET, TA_MAX_PACKET) < 0 ||
+        check_range("max_packet", max_packet, TA_MIN_PACKET,
+                    config.mode == TA_MODE_THINAIR ? TA_MAX_LINK_PACKET : TA_MAX_PACKET) < 0 ||
         check_range("pace_group", pace_group, 1, 1024) < 0 || check_range("pace_us", pace_us, 0, 100000) < 0)
         return -1;
     config.port = (uint16_t)port;
     config.bind_port = (uint16_t)bind_port;
+    config.own_pace = own_pace;
     config.pace_group = (uint32_t)pace_group;
     config.pace_us = (uint32_t)pace_us;
     config.packets = (ta_packetizer_config){
@@ -146,6 +148,11 @@ static PyObject *tx_push(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (status != TA_OK)
         return ta_py_raise(status, "access unit not sent");
     return PyLong_FromSize_t(packets);
+}
+
+static PyObject *tx_ready(PyObject *object, PyObject *unused) {
+    (void)unused;
+    return PyLong_FromLong(ta_tx_ready(((TxObject *)object)->tx));
 }
 
 static PyObject *tx_allow_media(PyObject *object, PyObject *argument) {
@@ -203,9 +210,10 @@ static PyObject *tx_stats(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_tx_stats s;
     ta_tx_stats_get(((TxObject *)object)->tx, &s);
-    return Py_BuildValue("{sKsKsKsKsKsKsKsK}", "frames", s.frames, "packets", s.packets, "bytes", s.bytes, "send_errors",
-                         s.send_errors, "control_drops", s.control_drops, "probes", s.probes, "media_refused",
-                         s.media_refused, "queue_full", s.queue_full);
+    PyObject *dict = ta_py_outbox_stats(&s.out);
+    return dict ? ta_py_with(dict, Py_BuildValue("{sKsKsKsK}", "send_errors", s.send_errors, "control_drops", s.control_drops,
+                                                 "probes", s.probes, "media_refused", s.media_refused))
+                : NULL;
 }
 
 static PyObject *tx_close(PyObject *object, PyObject *unused) {
@@ -235,6 +243,7 @@ static PyObject *tx_get_port(PyObject *object, void *unused) {
 
 static PyMethodDef tx_methods[] = {
     {"push", (PyCFunction)(void (*)(void))tx_push, METH_VARARGS | METH_KEYWORDS, NULL},
+    {"ready", tx_ready, METH_NOARGS, NULL},
     {"allow_media", tx_allow_media, METH_O, NULL},
     {"set_cookie", tx_set_cookie, METH_VARARGS, NULL},
     {"send_control", tx_send_control, METH_VARARGS, NULL},

@@ -4,7 +4,7 @@
 static int (*const parts[])(PyObject *) = {
     ta_py_add_core,    ta_py_add_io,   ta_py_add_io_functions, ta_py_add_present, ta_py_add_watch,
     ta_py_add_capture, ta_py_add_v4l2, ta_py_add_media,        ta_py_add_chain,   ta_py_add_repair,
-    ta_py_add_recovery,
+    ta_py_add_recovery, ta_py_add_outbox,
 };
 
 static int exec_module(PyObject *module) {

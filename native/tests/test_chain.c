@@ -179,6 +179,12 @@ ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_m
     return played.refuse_push ? TA_ETOOBIG : TA_OK;
 }
 
+static ta_ready readiness; /* what the sending side says before each picture */
+ta_ready ta_tx_ready(ta_tx *tx) {
+    (void)tx;
+    return readiness;
+}
+
 bool ta_tx_sent(ta_tx *tx, ta_sent *out) { return (void)tx, (void)out, false; }
 
 /* ---- the play ---- */

@@ -145,6 +145,7 @@ typedef struct ta_frame_meta {
     uint32_t rtp_time;       /* 90 kHz */
     uint64_t capture_ntp;    /* UQ32.32, abs-capture-time; 0 = leave the element out */
     bool key;                /* IDR */
+    uint8_t unasked;         /* repair symbols of each block that follow without a request */
     ta_stamps stamps;
     ta_sent sent;            /* first_send_us 0 = leave out */
 } ta_frame_meta;
@@ -165,6 +166,7 @@ ta_status ta_packetizer_open(ta_packetizer **out, const ta_packetizer_config *co
  * (RFC 6184 leaves it optional; the marker says the same). */
 ta_status ta_packetizer_push(ta_packetizer *p, const uint8_t *au, size_t size, const ta_frame_meta *meta);
 size_t ta_packetizer_count(const ta_packetizer *p); /* packets of the planned unit */
+void ta_packetizer_set_unasked(ta_packetizer *p, uint8_t unasked); /* of the planned unit, known by its count */
 ta_status ta_packetizer_next(ta_packetizer *p, uint8_t *out, size_t capacity, size_t *size); /* TA_AGAIN: drained */
 void ta_packetizer_close(ta_packetizer **p);
 

@@ -70,11 +70,13 @@ typedef struct ta_tx_config {
     ta_packetizer_config packets;
     uint32_t pace_group; /* packets sent together */
     uint32_t pace_us;    /* between groups; 0: all at once */
+    bool own_pace;       /* the user's: the receiver does not change it */
     int priority;        /* real-time priority of the pump thread; 0: leave it */
 } ta_tx_config;
 
 typedef struct ta_tx_stats {
-    uint64_t frames, packets, bytes, send_errors, control_drops, probes, media_refused, queue_full;
+    uint64_t send_errors, control_drops, probes, media_refused;
+    ta_outbox_stats out;
 } ta_tx_stats;
 
 typedef struct ta_tx ta_tx;
@@ -82,6 +84,7 @@ typedef struct ta_tx ta_tx;
 /* On TA_ESYS errno says why; on TA_EINVAL the host could not be resolved. */
 ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config);
 ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *packets);
+ta_ready ta_tx_ready(ta_tx *tx); /* as ta_outbox_ready, knowing what lies with the kernel */
 void ta_tx_allow_media(ta_tx *tx, bool allowed);
 void ta_tx_set_cookie(ta_tx *tx, uint64_t cookie, uint64_t boot_id);
 bool ta_tx_send_control(ta_tx *tx, const uint8_t *data, size_t size);

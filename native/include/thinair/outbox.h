@@ -17,6 +17,7 @@ enum {
     TA_MAX_LINK_PACKET = TA_MAX_PACKET - TA_REPAIR_OVERHEAD, /* so that a symbol of the largest packet is a packet too */
     TA_MAX_UNASKED = 127,      /* repair symbols of a block sent without a request */
     TA_WHOLE = 255,            /* in a request: every block; nothing of it has come */
+    TA_PACE_OWN = 65535,       /* in a TARGET: as configured */
 };
 
 static inline size_t ta_blocks_of(size_t packets) { return (packets + TA_BLOCK_SOURCES - 1) / TA_BLOCK_SOURCES; }
@@ -29,7 +30,8 @@ typedef struct ta_outbox_config {
     ta_packetizer_config packets; /* elements: our own link, with repair; else plain RTP, without */
     bool raw;                     /* Annex B bytes and a delimiter instead of RTP */
     uint32_t pace_group;          /* datagrams that leave together; 0 is 1 */
-    uint32_t pace_us;             /* between groups; 0: all at once. A TARGET may say otherwise */
+    uint32_t pace_us;             /* between groups; 0: all at once */
+    bool own_pace;                /* the user's: a TARGET does not change it */
     uint32_t interval_us;         /* between frames, until they tell */
 } ta_outbox_config;
 

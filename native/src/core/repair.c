@@ -6,11 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bytes.h"
-#include "gf256.h"
+#include "lines.h"
 
-/* A line is how a symbol is kept: LEAD bytes of which the last two are the size, then data on a word's boundary, then zeros. */
-enum { LEAD = 4, SKIP = LEAD - TA_REPAIR_SIZE };
+enum { LEAD = TA_LINE_LEAD, SKIP = TA_LINE_SKIP };
 
 typedef struct lines { /* room for symbols, and what adds them up */
     size_t max_sources, max_source, stride;
@@ -22,7 +20,7 @@ typedef struct lines { /* room for symbols, and what adds them up */
 static ta_status lines_open(lines *l, size_t max_sources, size_t max_source) {
     l->max_sources = max_sources;
     l->max_source = max_source;
-    l->stride = (LEAD + max_source + TA_GF256_STRIDE - 1) / TA_GF256_STRIDE * TA_GF256_STRIDE;
+    l->stride = TA_LINE_SIZE(max_source);
     l->memory = calloc(max_sources + 1, l->stride);
     ta_gf256_init(&l->field);
     return l->memory ? TA_OK : TA_ENOMEM;
@@ -37,21 +35,28 @@ static uint8_t *line_at(const lines *l, size_t index) { return l->memory + index
 static void line_end(const lines *l, uint8_t *line, size_t used) { memset(line + used, 0, l->stride - used); }
 
 static void line_fill(const lines *l, uint8_t *line, const uint8_t *data, size_t size) {
-    memset(line, 0, SKIP);
-    ta_put_be(line + SKIP, size, TA_REPAIR_SIZE);
     if (size && data != line + LEAD)
         memcpy(line + LEAD, data, size);
-    line_end(l, line, LEAD + size);
+    ta_line_close(line, size, l->stride);
 }
 
-static uint8_t power(const lines *l, int exponent) {
+static uint8_t power(const ta_gf256 *field, int exponent) {
     exponent %= 255;
-    return l->field.exp[exponent < 0 ? exponent + 255 : exponent];
+    return field->exp[exponent < 0 ? exponent + 255 : exponent];
 }
 
 static size_t repairs_of(size_t sources) { return TA_REPAIR_MAX_SYMBOLS - sources; }
 
 static uint8_t point_of_repair(size_t index) { return (uint8_t)(255 - index); }
+
+void ta_lines_symbol(const ta_gf256 *field, ta_gf256_sum *sum, const uint8_t *const *lines, size_t count, size_t longest,
+                     size_t index, uint8_t *out) {
+    const uint8_t *log = field->log, point = point_of_repair(index);
+    ta_gf256_begin(sum);
+    for (size_t j = 0; j < count; j++)
+        ta_gf256_add(sum, power(field, log[255 ^ j] - log[point ^ j]), lines[j]);
+    ta_gf256_end(sum, out, LEAD + longest);
+}
 
 /* ---- Encoder ------------------------------------------------------------------------------------------------ */
 
@@ -104,12 +109,11 @@ ta_status ta_repair_encoder_symbol(ta_repair_encoder *e, size_t index, uint8_t *
         return TA_EINVAL;
     if (capacity < TA_REPAIR_SIZE + e->longest)
         return TA_ETOOBIG;
-    const uint8_t *log = l->field.log, point = point_of_repair(index);
+    const uint8_t *sources[TA_REPAIR_MAX_SOURCES];
     uint8_t *result = line_at(l, l->max_sources);
-    ta_gf256_begin(&l->sum);
     for (size_t j = 0; j < e->count; j++)
-        ta_gf256_add(&l->sum, power(l, log[255 ^ j] - log[point ^ j]), line_at(l, j));
-    ta_gf256_end(&l->sum, result, LEAD + e->longest);
+        sources[j] = line_at(l, j);
+    ta_lines_symbol(&l->field, &l->sum, sources, e->count, e->longest, index, result);
     *size = TA_REPAIR_SIZE + e->longest;
     memcpy(out, result + SKIP, *size);
     return TA_OK;
@@ -236,7 +240,7 @@ ta_status ta_repair_decoder_restore(ta_repair_decoder *d, size_t index, uint8_t 
     ta_gf256_begin(&l->sum);
     for (size_t n = 0; n < d->held; n++) {
         const uint8_t z = d->point[n];
-        ta_gf256_add(&l->sum, power(l, d->weight[z] - d->weight[index] - l->field.log[z ^ index]), line_at(l, n));
+        ta_gf256_add(&l->sum, power(&l->field, d->weight[z] - d->weight[index] - l->field.log[z ^ index]), line_at(l, n));
     }
     ta_gf256_end(&l->sum, result, SKIP + d->symbol);
     const size_t length = (size_t)ta_get_be(result + SKIP, TA_REPAIR_SIZE);

@@ -269,6 +269,15 @@ static bool take_pictures(ta_chain *c) {
 static bool feed(ta_chain *c) {
     if (!c->has_waiting || c->in_encoder)
         return true;
+    const ta_ready ready = ta_tx_ready(c->tx);
+    if (ready == TA_HOLD) { /* an earlier one has not got through yet; the next picture will be newer */
+        c->now.skipped++;
+        c->skipped++;
+        drop_waiting(c);
+        return true;
+    }
+    if (ready == TA_READY_KEY)
+        atomic_store(&c->key_wanted, true);
     const uint32_t interval = c->encoder_config.key_interval;
     if (interval && c->since_key >= interval) { /* an encoder that keeps no interval of its own */
         c->since_key = 0;

@@ -1,73 +1,61 @@
-/* Sending pump. push() packetizes into a ring and sends the first group itself, so that an unpaced frame never waits for a
- * thread, and lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back, answers clock probes and collects control datagrams. */
+/* Sending pump around an outbox. push() sends the first group itself, so that an unpaced frame never waits for a thread, and
+ * lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back, answers clock probes and
+ * repair requests, and collects the other control datagrams. */
 #include "thinair/io.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/udp.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "sys.h"
 
-enum { RING = 2048, BATCH = 64, MAX_SEGMENTS = 44, MAX_MESSAGE = 65000, CONTROL_SPACE = CMSG_SPACE(sizeof(uint16_t)) };
+enum { BATCH = 64, MAX_SEGMENTS = 44, MAX_MESSAGE = 65000, CONTROL_SPACE = CMSG_SPACE(sizeof(uint16_t)) };
 enum { PROBE_SIZE = 32, ECHO_SIZE = 48, DEVICE_FULL_US = 500 };
-
-static const uint8_t AUD_TAIL[6] = {0, 0, 0, 1, 0x09, 0xf0};
-
-typedef struct packet {
-    uint16_t size;
-    bool first, last; /* of its frame */
-    uint32_t frame_id;
-    uint64_t capture_us;
-    uint8_t data[TA_MAX_PACKET];
-} packet;
+/* What a stalled radio may be left with: a few frames, so that EAGAIN says soon that it stands still. */
+enum { SEND_BUFFER = 192 * 1024 };
 
 struct ta_tx {
     ta_mode mode;
     int fd, family, wake_fd;
     uint16_t port;
     ta_address peer;
-    ta_packetizer *packetizer;
-    uint32_t pace_group, pace_us;
-    size_t max_packet;
     pthread_t thread;
     bool thread_started;
     atomic_bool stop;
     ta_notes notes;
 
     pthread_mutex_t lock; /* all below */
-    packet *ring;         /* RING packets, first in first out */
-    size_t head, count;
-    uint64_t next_group_us;
+    ta_outbox *outbox;
+    uint64_t full_us; /* the device's queue was full: not before */
     bool segments; /* the kernel cuts one message into packets */
     bool blocked; /* the socket's buffer is full: wait for POLLOUT */
     bool media;
     uint64_t cookie, boot_id;
-    uint64_t first_send_us; /* of the frame being sent */
-    ta_sent sent;
-    bool sent_valid;
-    ta_tx_stats stats;
+    ta_tx_stats stats; /* without the outbox's */
     ta_control_ring control;
 };
 
 /* A message the kernel cuts into packets (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter. Returns how
- * many of the packets from `at` on, at most `limit`, it holds. */
-static size_t fill_message(ta_tx *tx, size_t at, size_t limit, struct msghdr *message, struct iovec *vectors,
-                           char *control) {
-    const size_t segment = tx->ring[at % RING].size;
+ * many of the `limit` datagrams it holds. */
+static size_t fill_message(ta_tx *tx, const ta_datagram *datagrams, size_t limit, struct msghdr *message,
+                           struct iovec *vectors, char *control) {
+    const size_t segment = datagrams[0].size;
     size_t n = 0, bytes = 0, size = segment;
     limit = !tx->segments ? 1 : limit < MAX_SEGMENTS ? limit : MAX_SEGMENTS;
     while (n < limit && size == segment) { /* a shorter one was the last */
-        packet *p = &tx->ring[(at + n) % RING];
-        if (p->size > segment || bytes + p->size > MAX_MESSAGE)
+        const ta_datagram *d = &datagrams[n];
+        if (d->size > segment || bytes + d->size > MAX_MESSAGE)
             break;
-        size = p->size;
+        size = d->size;
         bytes += size;
-        vectors[n++] = (struct iovec){p->data, size};
+        vectors[n++] = (struct iovec){(void *)(uintptr_t)d->data, size};
     }
     *message = (struct msghdr){
         .msg_name = &tx->peer.storage, .msg_namelen = tx->peer.size, .msg_iov = vectors, .msg_iovlen = n};
@@ -82,65 +70,51 @@ static size_t fill_message(ta_tx *tx, size_t at, size_t limit, struct msghdr *me
     return n;
 }
 
-/* The first `n` packets have been handed to the kernel. */
-static void drop_sent(ta_tx *tx, size_t n, uint64_t before_us, uint64_t after_us) {
-    for (size_t i = 0; i < n; i++) {
-        const packet *p = &tx->ring[(tx->head + i) % RING];
-        tx->stats.bytes += p->size;
-        if (p->first)
-            tx->first_send_us = before_us;
-        if (p->last) {
-            tx->sent = (ta_sent){p->frame_id, p->capture_us, tx->first_send_us, after_us};
-            tx->sent_valid = true;
-        }
+/* Sends `count` datagrams and tells the outbox. False: no more for now. */
+static bool send_batch(ta_tx *tx, const ta_datagram *due, size_t count) {
+    struct mmsghdr messages[BATCH];
+    struct iovec vectors[BATCH];
+    _Alignas(struct cmsghdr) char control[BATCH][CONTROL_SPACE];
+    size_t held[BATCH], filled = 0, n = 0;
+    for (; filled < count; filled += held[n++])
+        held[n] = fill_message(tx, due + filled, count - filled, &messages[n].msg_hdr, vectors + filled, control[n]);
+    const uint64_t before_us = ta_now_us();
+    const int done = sendmmsg(tx->fd, messages, (unsigned)n, MSG_DONTWAIT);
+    size_t left = 0;
+    if (done < 0 && errno == EAGAIN) {
+        tx->blocked = true;
+        return false;
     }
-    tx->head = (tx->head + n) % RING;
-    tx->count -= n;
+    if (done < 0 && errno == ENOBUFS) { /* the device's queue is full, which poll() does not tell */
+        tx->full_us = before_us + DEVICE_FULL_US;
+        return false;
+    }
+    if (done < 0 && held[0] > 1) { /* this path cannot cut messages: one by one from now on */
+        tx->segments = false;
+        return true;
+    }
+    if (done < 0) { /* no route, link down: this packet is lost, the next may not be */
+        tx->stats.send_errors++;
+        left = 1;
+    }
+    for (int i = 0; i < done; i++)
+        left += held[i];
+    ta_outbox_sent(tx->outbox, left, before_us, ta_now_us());
+    return true;
 }
 
-/* Sends up to `limit` packets from the head of the ring. Called with the lock held. */
-static void send_some(ta_tx *tx, size_t limit) {
-    while (limit > 0 && tx->count > 0) {
-        struct mmsghdr messages[BATCH];
-        struct iovec vectors[BATCH];
-        _Alignas(struct cmsghdr) char control[BATCH][CONTROL_SPACE];
-        size_t held[BATCH], count = 0, filled = 0, most = tx->count < limit ? tx->count : limit;
-        most = most < BATCH ? most : BATCH;
-        for (; filled < most; filled += held[count++])
-            held[count] = fill_message(tx, tx->head + filled, most - filled, &messages[count].msg_hdr, vectors + filled,
-                                       control[count]);
-        const uint64_t before_us = ta_now_us();
-        const int done = sendmmsg(tx->fd, messages, (unsigned)count, MSG_DONTWAIT);
-        size_t left = 0;
-        if (done < 0 && errno == EAGAIN) {
-            tx->blocked = true;
-            return;
-        }
-        if (done < 0 && errno == ENOBUFS) { /* the device's queue is full, which poll() does not tell */
-            tx->next_group_us = before_us + DEVICE_FULL_US;
-            return;
-        }
-        if (done < 0 && held[0] > 1) { /* this path cannot cut messages: one by one from now on */
-            tx->segments = false;
-            continue;
-        }
-        if (done < 0) { /* no route, link down: this packet is lost, the next may not be */
-            tx->stats.send_errors++;
-            left = 1;
-        }
-        for (int i = 0; i < done; i++)
-            left += held[i];
-        tx->stats.packets += done < 0 ? 0 : left;
-        drop_sent(tx, left, before_us, ta_now_us());
-        limit -= left;
-    }
-}
-
+/* Sends what may leave now. Called with the lock held. */
 static void send_due(ta_tx *tx, uint64_t now_us) {
-    if (tx->count == 0 || now_us < tx->next_group_us)
-        return;
-    tx->next_group_us = now_us + tx->pace_us;
-    send_some(tx, tx->pace_us ? tx->pace_group : RING);
+    ta_datagram due[BATCH];
+    size_t count;
+    while (!tx->blocked && now_us >= tx->full_us && (count = ta_outbox_due(tx->outbox, now_us, due, BATCH)) > 0)
+        if (!send_batch(tx, due, count))
+            return;
+}
+
+static uint64_t deadline(const ta_tx *tx) {
+    const uint64_t due_us = ta_outbox_deadline(tx->outbox);
+    return due_us < tx->full_us ? tx->full_us : due_us;
 }
 
 /* docs/wire-protocol.md, subtypes 3 and 4. Answers only who knows the cookie; the answer goes to the peer alone. */
@@ -187,8 +161,10 @@ static void receive_control(ta_tx *tx) {
         bool known = ta_address_equal(&from, &tx->peer) && ta_is_rtcp(data, (size_t)size) &&
                      !(message.msg_flags & MSG_TRUNC);
         if (!known || (!answer_probe(tx, data, (size_t)size, arrival_us) &&
+                       !ta_outbox_control(tx->outbox, data, (size_t)size, arrival_us) &&
                        !ta_control_ring_put(&tx->control, data, (size_t)size, arrival_us, &from)))
             tx->stats.control_drops++;
+        send_due(tx, ta_now_us()); /* answers do not wait */
         pthread_mutex_unlock(&tx->lock);
     }
 }
@@ -198,12 +174,12 @@ static void *run(void *argument) {
     while (!atomic_load(&tx->stop)) {
         pthread_mutex_lock(&tx->lock);
         uint64_t now_us = ta_now_us();
-        if (!tx->blocked)
-            send_due(tx, now_us);
-        bool blocked = tx->blocked;
+        send_due(tx, now_us);
+        const bool blocked = tx->blocked;
+        const uint64_t due_us = deadline(tx);
         int64_t wait_us = -1;
-        if (tx->count > 0 && !blocked)
-            wait_us = tx->next_group_us > now_us ? (int64_t)(tx->next_group_us - now_us) : 0;
+        if (due_us != UINT64_MAX && !blocked)
+            wait_us = due_us > now_us ? (int64_t)(due_us - now_us) : 0;
         pthread_mutex_unlock(&tx->lock);
 
         struct pollfd fds[2] = {{.fd = tx->fd, .events = (short)(POLLIN | (blocked ? POLLOUT : 0))},
@@ -233,7 +209,7 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
         return status;
     /* CS5, then priority 5: IP_TOS sets the socket's priority by a table of its own that puts CS5 elsewhere than WMM's video
      * class, so the order matters. */
-    int tos = 40 << 2, priority = 5, buffer = 1 << 20;
+    int tos = 40 << 2, priority = 5, buffer = SEND_BUFFER;
     if (setsockopt(tx->fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos) < 0)
         ta_note(&tx->notes, "DSCP CS5 refused (%s)", strerror(errno));
     if (tx->family == AF_INET6 && setsockopt(tx->fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof tos) < 0)
@@ -254,19 +230,15 @@ ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config) {
     tx->fd = tx->wake_fd = -1;
     pthread_mutex_init(&tx->lock, NULL);
     tx->mode = config->mode;
-    tx->pace_group = config->pace_group ? config->pace_group : 1;
-    tx->pace_us = config->pace_us;
-    tx->max_packet = config->packets.max_packet;
     tx->media = config->mode != TA_MODE_THINAIR;
-    ta_packetizer_config packets = config->packets;
-    packets.elements = config->mode == TA_MODE_THINAIR;
-    ta_status status = ta_packetizer_open(&tx->packetizer, &packets);
+    ta_outbox_config outbox = {.packets = config->packets, .raw = config->mode == TA_MODE_ANNEXB, .own_pace = config->own_pace,
+                               .pace_group = config->pace_group, .pace_us = config->pace_us};
+    outbox.packets.elements = config->mode == TA_MODE_THINAIR;
+    ta_status status = ta_outbox_open(&tx->outbox, &outbox);
     if (status == TA_OK)
         status = open_socket(tx, config);
     if (status == TA_OK)
         status = ta_control_ring_open(&tx->control);
-    if (status == TA_OK && !(tx->ring = calloc(RING, sizeof *tx->ring)))
-        status = TA_ENOMEM;
     if (status == TA_OK && (tx->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
         status = TA_ESYS;
     if (status == TA_OK)
@@ -282,58 +254,6 @@ ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config) {
     return TA_OK;
 }
 
-static packet *ring_tail(ta_tx *tx) { return &tx->ring[(tx->head + tx->count) % RING]; }
-
-static ta_status queue_rtp(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta) {
-    ta_frame_meta told = *meta;
-    if (tx->sent_valid)
-        told.sent = tx->sent;
-    ta_status status = ta_packetizer_push(tx->packetizer, au, size, &told);
-    if (status != TA_OK)
-        return status;
-    size_t n = ta_packetizer_count(tx->packetizer);
-    bool room = n <= RING - tx->count;
-    packet spare;
-    for (size_t i = 0; i < n; i++) { /* without room the plan is drained all the same: sequence numbers show the hole */
-        packet *p = room ? ring_tail(tx) : &spare;
-        size_t written = 0;
-        if (ta_packetizer_next(tx->packetizer, p->data, sizeof p->data, &written) != TA_OK)
-            break;
-        p->size = (uint16_t)written;
-        p->first = i == 0;
-        p->last = i + 1 == n;
-        p->frame_id = meta->frame_id;
-        p->capture_us = meta->stamps.capture_us;
-        tx->count += room;
-    }
-    return room ? TA_OK : TA_ETOOBIG;
-}
-
-static ta_status queue_annexb(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta) {
-    size_t total = size + sizeof AUD_TAIL, n = (total + tx->max_packet - 1) / tx->max_packet, at = 0;
-    if (n > RING - tx->count)
-        return TA_ETOOBIG;
-    for (size_t i = 0; i < n; i++) {
-        packet *p = ring_tail(tx);
-        size_t part = total - at < tx->max_packet ? total - at : tx->max_packet;
-        for (size_t k = 0; k < part;) { /* unit, then its tail */
-            const uint8_t *from = at < size ? au + at : AUD_TAIL + (at - size);
-            size_t run_length = at < size ? size - at : total - at;
-            run_length = run_length < part - k ? run_length : part - k;
-            memcpy(p->data + k, from, run_length);
-            k += run_length;
-            at += run_length;
-        }
-        p->size = (uint16_t)part;
-        p->first = i == 0;
-        p->last = i + 1 == n;
-        p->frame_id = meta->frame_id;
-        p->capture_us = meta->stamps.capture_us;
-        tx->count++;
-    }
-    return TA_OK;
-}
-
 ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *packets) {
     ta_status status = TA_OK;
     *packets = 0;
@@ -342,29 +262,33 @@ ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_m
         tx->stats.media_refused++;
         goto done;
     }
-    size_t before = tx->count;
-    status = tx->mode == TA_MODE_ANNEXB ? queue_annexb(tx, au, size, meta) : queue_rtp(tx, au, size, meta);
-    if (status == TA_ETOOBIG)
-        tx->stats.queue_full++;
+    const uint64_t now_us = ta_now_us();
+    status = ta_outbox_push(tx->outbox, au, size, meta, now_us, packets);
     if (status != TA_OK)
         goto done;
-    *packets = tx->count - before;
-    tx->stats.frames++;
-    if (!tx->blocked)
-        send_due(tx, ta_now_us());
-    if (tx->count > 0)
+    send_due(tx, now_us);
+    if (ta_outbox_deadline(tx->outbox) != UINT64_MAX)
         ta_wake(tx->wake_fd);
 done:
     pthread_mutex_unlock(&tx->lock);
     return status;
 }
 
+ta_ready ta_tx_ready(ta_tx *tx) {
+    int unsent = 0;
+    pthread_mutex_lock(&tx->lock);
+    if (tx->fd >= 0 && ioctl(tx->fd, SIOCOUTQ, &unsent) < 0)
+        unsent = 0;
+    const ta_ready ready = ta_outbox_ready(tx->outbox, ta_now_us(), unsent > 0 ? (size_t)unsent : 0);
+    pthread_mutex_unlock(&tx->lock);
+    return ready;
+}
+
 void ta_tx_allow_media(ta_tx *tx, bool allowed) {
     pthread_mutex_lock(&tx->lock);
     tx->media = allowed;
     if (!allowed) { /* what waits would be stale when the peer is back */
-        tx->count = 0;
-        tx->sent_valid = false;
+        ta_outbox_reset(tx->outbox);
     }
     pthread_mutex_unlock(&tx->lock);
 }
@@ -373,6 +297,7 @@ void ta_tx_set_cookie(ta_tx *tx, uint64_t cookie, uint64_t boot_id) {
     pthread_mutex_lock(&tx->lock);
     tx->cookie = cookie;
     tx->boot_id = boot_id;
+    ta_outbox_set_cookie(tx->outbox, cookie);
     pthread_mutex_unlock(&tx->lock);
 }
 
@@ -392,8 +317,7 @@ bool ta_tx_take_control(ta_tx *tx, ta_control *out) {
 
 bool ta_tx_sent(ta_tx *tx, ta_sent *out) {
     pthread_mutex_lock(&tx->lock);
-    bool valid = tx->sent_valid;
-    *out = tx->sent;
+    const bool valid = ta_outbox_last_sent(tx->outbox, out);
     pthread_mutex_unlock(&tx->lock);
     return valid;
 }
@@ -401,6 +325,7 @@ bool ta_tx_sent(ta_tx *tx, ta_sent *out) {
 void ta_tx_stats_get(ta_tx *tx, ta_tx_stats *out) {
     pthread_mutex_lock(&tx->lock);
     *out = tx->stats;
+    out->out = *ta_outbox_stats_get(tx->outbox);
     pthread_mutex_unlock(&tx->lock);
 }
 
@@ -417,7 +342,7 @@ void ta_tx_stop(ta_tx *tx) {
     }
     pthread_mutex_lock(&tx->lock);
     tx->media = false;
-    tx->count = 0;
+    ta_outbox_reset(tx->outbox);
     if (tx->fd >= 0)
         close(tx->fd);
     tx->fd = -1;
@@ -433,8 +358,7 @@ void ta_tx_close(ta_tx **handle) {
     if (tx->wake_fd >= 0)
         close(tx->wake_fd);
     ta_control_ring_close(&tx->control);
-    ta_packetizer_close(&tx->packetizer);
-    free(tx->ring);
+    ta_outbox_close(&tx->outbox);
     pthread_mutex_destroy(&tx->lock);
     free(tx);
 }

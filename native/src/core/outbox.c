@@ -1,0 +1,390 @@
+/* Frames out. A packet lies in a line of the ring, where symbols are summed from, until newer ones need the place. */
+#include "outbox.h"
+
+#include <stdlib.h>
+
+enum {
+    FIRST_TOKENS = 64, MAX_TOKENS = 256,
+    MAX_FRAME_PACE_US = 8000,
+    STALE_INTERVALS = 2, MIN_STALE_US = 50000,
+    SILENT_INTERVALS = 3,      /* without a report about what has left */
+};
+
+static const uint8_t AUD_TAIL[6] = {0, 0, 0, 1, 0x09, 0xf0};
+
+ta_status ta_outbox_open(ta_outbox **out, const ta_outbox_config *config) {
+    *out = NULL;
+    if (config->packets.elements && !config->raw && config->packets.max_packet > TA_MAX_LINK_PACKET)
+        return TA_EINVAL;
+    ta_outbox *o = calloc(1, sizeof *o);
+    if (!o)
+        return TA_ENOMEM;
+    o->config = *config;
+    o->config.pace_group = config->pace_group ? config->pace_group : 1;
+    ta_status status = ta_packetizer_open(&o->packetizer, &config->packets);
+    o->packets = calloc(TA_OUTBOX_PACKETS, sizeof *o->packets);
+    o->symbols = calloc(TA_OUTBOX_BATCH, TA_OUTBOX_LINE);
+    if (status == TA_OK && (!o->packets || !o->symbols))
+        status = TA_ENOMEM;
+    if (status != TA_OK) {
+        ta_outbox_close(&o);
+        return status;
+    }
+    ta_gf256_init(&o->field);
+    ta_outbox_reset(o);
+    *out = o;
+    return TA_OK;
+}
+
+void ta_outbox_close(ta_outbox **o) {
+    if (*o) {
+        ta_packetizer_close(&(*o)->packetizer);
+        free((*o)->packets);
+        free((*o)->symbols);
+    }
+    free(*o);
+    *o = NULL;
+}
+
+void ta_outbox_reset(ta_outbox *o) {
+    o->frame_at = o->frame_tail;
+    memset(o->frames, 0, sizeof o->frames);
+    o->waiting = o->request_count = o->due_count = 0;
+    o->tokens = FIRST_TOKENS;
+    o->share = 0;
+    o->pace_us = o->config.pace_us;
+    o->targeted = o->target_pace = o->key_wanted = o->sent_valid = false;
+    o->report_delay_us = 0;
+    o->next_group_us = 0;
+    o->interval_us = o->config.interval_us;
+    o->capture_us = o->passed_us = 0;
+}
+
+const ta_outbox_stats *ta_outbox_stats_get(const ta_outbox *o) { return &o->stats; }
+
+bool ta_outbox_last_sent(const ta_outbox *o, ta_sent *out) {
+    *out = o->sent;
+    return o->sent_valid;
+}
+
+uint64_t ta_outbox_find(ta_outbox *o, uint32_t frame_id) {
+    for (uint64_t back = 1; back <= TA_OUTBOX_FRAMES && back <= o->frame_tail; back++) {
+        const ta_out_frame *f = ta_out_frame_at(o, o->frame_tail - back);
+        if (f->count && f->frame_id == frame_id)
+            return ta_out_kept(o, f) && !f->dropped ? o->frame_tail - back : UINT64_MAX;
+    }
+    return UINT64_MAX;
+}
+
+/* ---- in ---------------------------------------------------------------------------------------------------------- */
+
+static ta_status plan(ta_outbox *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *count) {
+    if (o->config.raw) {
+        *count = (size + sizeof AUD_TAIL + o->config.packets.max_packet - 1) / o->config.packets.max_packet;
+        return TA_OK;
+    }
+    ta_frame_meta told = *meta;
+    if (o->sent_valid)
+        told.sent = o->sent;
+    const ta_status status = ta_packetizer_push(o->packetizer, au, size, &told);
+    *count = ta_packetizer_count(o->packetizer);
+    return status;
+}
+
+/* Part of the unit and the delimiter behind it. */
+static size_t cut_raw(const ta_outbox *o, const uint8_t *au, size_t size, size_t at, uint8_t *out) {
+    const size_t total = size + sizeof AUD_TAIL, most = o->config.packets.max_packet;
+    const size_t part = total - at < most ? total - at : most;
+    const size_t unit = at < size ? (size - at < part ? size - at : part) : 0;
+    if (unit)
+        memcpy(out, au + at, unit);
+    if (part > unit)
+        memcpy(out + unit, AUD_TAIL + (at + unit - size), part - unit);
+    return part;
+}
+
+static uint8_t unasked_of(const ta_outbox *o, size_t count) {
+    if (!o->config.packets.elements || o->config.raw || !o->share)
+        return 0;
+    const size_t k = ta_block_sources(count, ta_blocks_of(count), 0), r = (o->share * k + 255) / 256;
+    return (uint8_t)(r < TA_MAX_UNASKED ? r : TA_MAX_UNASKED);
+}
+
+static void see_interval(ta_outbox *o, uint64_t capture_us) {
+    const uint64_t passed = capture_us - o->capture_us;
+    if (o->capture_us && capture_us > o->capture_us && passed >= 4000 && passed <= 250000)
+        o->interval_us = o->interval_us ? o->interval_us + ((double)passed - o->interval_us) / 8 : (double)passed;
+    o->capture_us = capture_us;
+}
+
+ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, uint64_t now_us,
+                         size_t *packets) {
+    size_t count = 0, at = 0;
+    *packets = 0;
+    o->due_count = 0;
+    ta_status status = plan(o, au, size, meta, &count);
+    if (status != TA_OK)
+        return status;
+    const uint64_t oldest = o->frame_at < o->frame_tail ? ta_out_frame_at(o, o->frame_at)->first : o->packet_tail;
+    const bool room = count <= TA_OUTBOX_PACKETS - (o->packet_tail - oldest) &&
+                      o->frame_tail - o->frame_at < TA_OUTBOX_FRAMES && (!o->key_wanted || meta->key);
+    const uint8_t unasked = unasked_of(o, count);
+    ta_packetizer_set_unasked(o->packetizer, unasked);
+    ta_out_frame f = {
+        .frame_id = meta->frame_id, .rtp_time = meta->rtp_time, .capture_us = meta->stamps.capture_us,
+        .pushed_us = now_us, .first = o->packet_tail, .count = (uint16_t)count, .blocks = (uint16_t)ta_blocks_of(count),
+        .unasked = unasked, .key = meta->key,
+    };
+    memset(f.fresh, unasked, sizeof f.fresh);
+    ta_out_packet spare;
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) { /* without room the plan is drained all the same: sequence numbers show the hole */
+        ta_out_packet *p = room ? ta_out_packet_at(o, o->packet_tail + i) : &spare;
+        uint8_t *data = p->line + TA_LINE_LEAD;
+        size_t written = 0;
+        if (o->config.raw)
+            at += written = cut_raw(o, au, size, at, data);
+        else if (ta_packetizer_next(o->packetizer, data, TA_MAX_PACKET, &written) != TA_OK)
+            break;
+        if (!o->config.raw)
+            p->seq = (uint16_t)ta_get_be(data + 2, 2);
+        f.first_seq = i == 0 ? p->seq : f.first_seq;
+        f.longest = written > f.longest ? (uint16_t)written : f.longest;
+        p->size = (uint16_t)written;
+        ta_line_close(p->line, written, TA_OUTBOX_LINE);
+        bytes += written;
+    }
+    if (!room) {
+        o->stats.queue_full++;
+        o->key_wanted = true;
+        return TA_ETOOBIG;
+    }
+    if (meta->key)
+        o->key_wanted = false;
+    *ta_out_frame_at(o, o->frame_tail++) = f;
+    o->packet_tail += count;
+    o->waiting += bytes;
+    o->frame_bytes = o->frame_bytes != 0 ? o->frame_bytes + ((double)bytes - o->frame_bytes) / 8 : (double)bytes;
+    see_interval(o, meta->stamps.capture_us);
+    *packets = count;
+    return TA_OK;
+}
+
+/* ---- whether to encode --------------------------------------------------------------------------------------------- */
+
+/* The oldest frame that has left and that no report has mentioned; NULL: none. */
+static const ta_out_frame *unreported(ta_outbox *o) {
+    const ta_out_frame *oldest = NULL;
+    for (uint64_t back = 1; back <= TA_OUTBOX_FRAMES && back <= o->frame_tail; back++) {
+        const ta_out_frame *f = ta_out_frame_at(o, o->frame_tail - back);
+        if (!f->count || (int32_t)(f->frame_id - o->reported_id) <= 0)
+            break;
+        oldest = f->last_send_us ? f : oldest;
+    }
+    return oldest;
+}
+
+ta_ready ta_outbox_ready(ta_outbox *o, uint64_t now_us, size_t unsent) {
+    if (o->frame_bytes != 0 && (double)(o->waiting + unsent) > 1.5 * o->frame_bytes) {
+        o->stats.held++;
+        return TA_HOLD;
+    }
+    const ta_out_frame *f = o->targeted && o->interval_us != 0 ? unreported(o) : NULL;
+    if (f && (double)(now_us - f->last_send_us) > SILENT_INTERVALS * o->interval_us + 2 * o->report_delay_us) {
+        if ((double)(now_us - o->passed_us) < SILENT_INTERVALS * o->interval_us) {
+            o->stats.held++;
+            return TA_HOLD;
+        }
+        o->passed_us = now_us; /* the way back alone may be gone */
+    }
+    return o->key_wanted ? TA_READY_KEY : TA_READY;
+}
+
+/* ---- out ------------------------------------------------------------------------------------------------------------ */
+
+static size_t positions(const ta_out_frame *f) { return f->count + (size_t)f->unasked * f->blocks; }
+
+/* Stale frames are left out, and after one all up to the next key frame: never a burst of old pictures after a stall. */
+static void drop_stale(ta_outbox *o, uint64_t now_us) {
+    const double limit = STALE_INTERVALS * o->interval_us;
+    const uint64_t stale_us = limit > MIN_STALE_US ? (uint64_t)limit : MIN_STALE_US;
+    for (; o->frame_at < o->frame_tail; o->frame_at++) {
+        ta_out_frame *f = ta_out_frame_at(o, o->frame_at);
+        if (o->key_wanted && f->key)
+            o->key_wanted = false;
+        if (f->out || (!o->key_wanted && now_us - f->pushed_us <= stale_us))
+            return;
+        for (size_t i = 0; i < f->count; i++)
+            o->waiting -= ta_out_packet_at(o, f->first + i)->size;
+        f->dropped = o->key_wanted = true;
+        o->stats.stale_frames++;
+    }
+}
+
+static ta_datagram packet_datagram(const ta_outbox *o, uint64_t number) {
+    const ta_out_packet *p = ta_out_packet_at(o, number);
+    return (ta_datagram){p->line + TA_LINE_LEAD, p->size};
+}
+
+/* docs/wire-protocol.md, Repair. */
+static ta_datagram symbol_datagram(ta_outbox *o, const ta_out_frame *f, size_t block, size_t index, uint16_t seq, size_t slot) {
+    const uint8_t *sources[TA_BLOCK_SOURCES];
+    const size_t k = ta_block_sources(f->count, f->blocks, block);
+    /* The sum is a line whose SKIP bytes and more stand before the symbol: room for the headers, which are written after it. */
+    enum { HEADERS = TA_RTP_HEADER + TA_REPAIR_HEADER };
+    _Alignas(8) uint8_t sum[TA_OUTBOX_LINE];
+    uint8_t *out = o->symbols + slot * TA_OUTBOX_LINE, *at = out;
+    for (size_t j = 0; j < k; j++)
+        sources[j] = ta_out_packet_at(o, f->first + j * f->blocks + block)->line;
+    ta_lines_symbol(&o->field, &o->sum, sources, k, f->longest, index, sum);
+    *at++ = 0x80;
+    *at++ = TA_REPAIR_PAYLOAD_TYPE;
+    at = ta_put_be(at, seq, 2);
+    at = ta_put_be(at, f->rtp_time, 4);
+    at = ta_put_be(at, o->config.packets.ssrc + 1, 4);
+    at = ta_put_be(at, f->frame_id, 4);
+    at = ta_put_be(at, f->first_seq, 2);
+    at = ta_put_be(at, f->count, 2);
+    *at++ = (uint8_t)block;
+    *at++ = (uint8_t)index;
+    *at++ = (uint8_t)(f->key | f->unasked << 1);
+    *at++ = 0;
+    memcpy(at, sum + TA_LINE_SKIP, TA_REPAIR_SIZE + f->longest);
+    return (ta_datagram){out, HEADERS + TA_REPAIR_SIZE + (size_t)f->longest};
+}
+
+/* The request with the least left to answer, counting what this batch takes already; -1: none. */
+static int smallest(const ta_outbox *o, const uint16_t *taken) {
+    int best = -1;
+    for (size_t i = 0; i < o->request_count; i++)
+        if (o->requests[i].left > taken[i] && (best < 0 || o->requests[i].left < o->requests[best].left))
+            best = (int)i;
+    return best;
+}
+
+/* Fresh indexes go on after those sent, and begin again when a block has no more. */
+static size_t fresh_index(const ta_out_frame *f, size_t block, size_t further) {
+    return (f->fresh[block] + further) % (TA_REPAIR_MAX_SYMBOLS - ta_block_sources(f->count, f->blocks, block));
+}
+
+static size_t answer(ta_outbox *o, ta_datagram *out, size_t limit, uint16_t *seq) {
+    uint16_t taken[TA_OUTBOX_REQUESTS] = {0};
+    size_t n = 0;
+    for (int i; n < limit && (i = smallest(o, taken)) >= 0; n++) {
+        const ta_out_request *q = &o->requests[i];
+        if (q->resend) {
+            out[n] = packet_datagram(o, q->packet);
+        } else {
+            size_t further = 0; /* symbols of this block in this batch */
+            for (size_t other = 0; other < o->request_count; other++)
+                if (!o->requests[other].resend && o->requests[other].frame == q->frame && o->requests[other].block == q->block)
+                    further += taken[other];
+            const ta_out_frame *f = ta_out_frame_at(o, q->frame);
+            out[n] = symbol_datagram(o, f, q->block, fresh_index(f, q->block, further), (*seq)++, n);
+        }
+        taken[i]++;
+        o->due[n].kind = q->resend ? TA_OUT_RESEND : TA_OUT_ANSWER;
+        o->due[n].request = (size_t)i;
+    }
+    return n;
+}
+
+/* Requests whose frame is no longer kept are forgotten. */
+static void forget_requests(ta_outbox *o) {
+    size_t kept = 0;
+    for (size_t i = 0; i < o->request_count; i++) {
+        const ta_out_request *q = &o->requests[i];
+        const bool here = q->resend ? q->packet + TA_OUTBOX_PACKETS >= o->packet_tail
+                                    : q->frame + TA_OUTBOX_FRAMES >= o->frame_tail && ta_out_kept(o, ta_out_frame_at(o, q->frame));
+        if (q->left && here)
+            o->requests[kept++] = *q;
+    }
+    o->request_count = kept;
+}
+
+size_t ta_outbox_due(ta_outbox *o, uint64_t now_us, ta_datagram *out, size_t limit) {
+    size_t n;
+    uint16_t seq = o->repair_seq;
+    o->due_count = 0;
+    if (now_us < o->next_group_us)
+        return 0;
+    limit = o->pace_us && limit > o->config.pace_group ? o->config.pace_group : limit;
+    limit = limit < TA_OUTBOX_BATCH ? limit : TA_OUTBOX_BATCH;
+    forget_requests(o);
+    drop_stale(o, now_us);
+    n = answer(o, out, limit, &seq);
+    for (uint64_t at = o->frame_at; at < o->frame_tail && n < limit; at++) {
+        const ta_out_frame *f = ta_out_frame_at(o, at);
+        for (size_t p = f->out; p < positions(f) && n < limit; p++, n++) {
+            const bool media = p < f->count;
+            const size_t symbol = p - f->count;
+            out[n] = media ? packet_datagram(o, f->first + p)
+                           : symbol_datagram(o, f, symbol % f->blocks, symbol / f->blocks, seq++, n);
+            o->due[n].kind = media ? TA_OUT_MEDIA : TA_OUT_SYMBOL;
+        }
+    }
+    o->due_count = n;
+    return n;
+}
+
+static void media_left(ta_outbox *o, ta_out_frame *f, uint64_t before_us, uint64_t after_us) {
+    const size_t size = ta_out_packet_at(o, f->first + f->out)->size;
+    o->stats.packets++;
+    o->stats.bytes += size;
+    o->waiting -= size;
+    o->tokens += o->tokens < MAX_TOKENS;
+    if (f->out++ == 0)
+        f->first_send_us = before_us;
+    if (f->out == f->count) {
+        f->last_send_us = after_us;
+        o->stats.frames++;
+        o->sent = (ta_sent){f->frame_id, f->capture_us, f->first_send_us, after_us};
+        o->sent_valid = true;
+    }
+}
+
+void ta_outbox_sent(ta_outbox *o, size_t count, uint64_t before_us, uint64_t after_us) {
+    for (size_t i = 0; i < count && i < o->due_count; i++) {
+        ta_out_request *q = &o->requests[o->due[i].request];
+        ta_out_frame *f = ta_out_frame_at(o, o->due[i].kind == TA_OUT_ANSWER ? q->frame : o->frame_at);
+        switch (o->due[i].kind) {
+        case TA_OUT_RESEND:
+            q->left--;
+            o->stats.resent++;
+            continue;
+        case TA_OUT_ANSWER:
+            q->left--;
+            f->fresh[q->block] = (uint8_t)fresh_index(f, q->block, 1);
+            o->stats.repair_asked++;
+            break;
+        case TA_OUT_SYMBOL:
+            f->out++;
+            o->stats.repair_unasked++;
+            break;
+        case TA_OUT_MEDIA:
+            media_left(o, f, before_us, after_us);
+            break;
+        }
+        if (o->due[i].kind == TA_OUT_ANSWER || o->due[i].kind == TA_OUT_SYMBOL) {
+            o->repair_seq++;
+            o->stats.repair_bytes += TA_REPAIR_OVERHEAD + (uint64_t)f->longest;
+        }
+        if (o->due[i].kind != TA_OUT_ANSWER && f->out == positions(f))
+            o->frame_at++;
+    }
+    o->due_count = 0;
+    if (count && !o->target_pace)
+        o->next_group_us = before_us + o->pace_us;
+    if (count && o->target_pace) { /* a frame is out within half an interval, whatever a target says */
+        const ta_out_frame *f = ta_out_frame_at(o, o->frame_at < o->frame_tail ? o->frame_at : o->frame_tail - 1);
+        const double half = o->interval_us != 0 ? o->interval_us / 2 : MAX_FRAME_PACE_US;
+        const double most = half < MAX_FRAME_PACE_US ? half : MAX_FRAME_PACE_US;
+        const double groups = (double)positions(f) / o->config.pace_group;
+        const uint32_t bound = groups > 1 ? (uint32_t)(most / groups) : MAX_FRAME_PACE_US;
+        o->next_group_us = before_us + (o->pace_us < bound ? o->pace_us : bound);
+    }
+}
+
+uint64_t ta_outbox_deadline(const ta_outbox *o) {
+    return o->request_count || o->frame_at < o->frame_tail ? o->next_group_us : UINT64_MAX;
+}
