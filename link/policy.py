@@ -30,7 +30,7 @@ _HOLD_US = 400_000  # after a cut the bitrate is not raised
 _LOSS_FRAMES = 150  # which the share follows
 _RECENT_FRAMES = 30
 _QUIET_FRAMES = 5  # with loss, of the above, at most: not worth symbols that go with every frame
-_MARGIN = 1.25
+_MARGIN = float(__import__('os').environ.get('MG','1.0'))
 
 
 class Frame(Protocol):
@@ -129,6 +129,11 @@ class AirPolicy:
             self._capacities.append((now_us, capacity))
             self._decide(now_us)
 
+    @property
+    def lossy(self) -> bool:
+        """Packets were lost within the last seconds."""
+        return any(lost > 0 for lost, _ in self._losses)
+
     def decision(self) -> Decision:
         bitrate = round(min(self.target_bps, self.max_bps))
         return Decision(bitrate, self._share, self._pace_us(), self.reason)
@@ -219,7 +224,7 @@ class AirPolicy:
         if len(hit) <= _QUIET_FRAMES * max(1, len(losses) // _RECENT_FRAMES) or not losses:
             return 0
         rounds = self.interval_us / max(self.rtt_us, 1.0)
-        covered = 0.80 if rounds > 4 else 0.90 if rounds > 2 else 0.97
+        covered = float(__import__('os').environ.get('CV','.8')) if rounds > 4 else 0.90 if rounds > 2 else 0.97
         wanted = sorted(losses)[min(len(losses) - 1, ceil(covered * len(losses)) - 1)]
         return min(MAX_SHARE, ceil(256 * wanted * _MARGIN))
 

@@ -106,6 +106,7 @@ class ReceiverSession:
         self._unreported = 0  # frames since the last report
         self._target_number = 0
         self._target_us = 0
+        self._again = False  # the last TARGET is to be said twice
         self._heard_us = 0
         self._media_us = 0
         self._report_us = 0
@@ -153,8 +154,8 @@ class ReceiverSession:
                 self.key_frame_needed(now_us)
         policy.watch(newest, now_us)
         decision = policy.decision()
-        waiting = self._media_us > self._target_us and now_us - self._target_us >= FEEDBACK_INTERVAL_US
-        if decided or waiting or decision.bitrate_bps < before:
+        if decided or self._target_due(now_us) or decision.bitrate_bps < before:
+            self._again = policy.lossy and bool(decided)
             self._target_us = now_us
             self._target_number = self._target_number + 1 & 0xFFFFFFFF
             seen = self._target_number, decision.bitrate_bps, newest_id, outcomes
@@ -204,6 +205,13 @@ class ReceiverSession:
     def close(self, now_us: int) -> None:
         """Queues a BYE for the sender served. Idempotent."""
         self._step(ReceiverInput.CLOSE, now_us)
+
+    def _target_due(self, now_us: int) -> bool:
+        """Packets come but no frame is decided; or, on a lossy air, the last TARGET may not have come."""
+        assert self.policy is not None
+        passed_us = now_us - self._target_us
+        again = self._again and passed_us >= self.policy.interval_us / 2
+        return again or (self._media_us > self._target_us and passed_us >= FEEDBACK_INTERVAL_US)
 
     def _hello(self, caller: _Peer, now_us: int) -> None:
         peer = self._peer

@@ -191,11 +191,11 @@ ta_ready ta_outbox_ready(ta_outbox *o, uint64_t now_us, size_t unsent) {
     }
     const ta_out_frame *f = o->targeted && o->interval_us != 0 ? unreported(o) : NULL;
     if (f && (double)(now_us - f->last_send_us) > SILENT_INTERVALS * o->interval_us + 2 * o->report_delay_us) {
-        if ((double)(now_us - o->passed_us) < SILENT_INTERVALS * o->interval_us) {
+        if ((double)(now_us - o->passed_us) < 1.5 * o->interval_us) {
             o->stats.held++;
             return TA_HOLD;
         }
-        o->passed_us = now_us; /* the way back alone may be gone */
+        o->passed_us = now_us; /* every second one passes: the way back alone may be gone */
     }
     return o->key_wanted ? TA_READY_KEY : TA_READY;
 }

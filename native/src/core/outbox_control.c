@@ -40,6 +40,8 @@ static void take_repair(ta_outbox *o, const uint8_t *p, size_t size) {
             o->stats.requests_unknown++;
             continue;
         }
+        if (o->targeted && (int32_t)(f->frame_id - o->reported_id) > 0)
+            o->reported_id = f->frame_id; /* what it lacks is known, so it got through */
         for (size_t b = 0; b < f->blocks; b++)
             if (block == b || block == TA_WHOLE)
                 ask_block(o, number, b, missing, round);

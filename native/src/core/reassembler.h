@@ -60,9 +60,12 @@ typedef struct ta_recovery {
     uint32_t interval_us;
     double srtt_us, rttvar_us, min_rtt_us; /* 0: unknown */
     double guard_us, spacing_us, gap_us;
+    double run;              /* length of the longest run of losses, of frames that had any */
     ta_symbol *spare;
     ta_symbol *pool;
     ta_repair_decoder *decoder;
+    uint8_t request[TA_MAX_REQUEST]; /* the newest one, to be said again */
+    size_t request_size, copies;
     ta_frame_report reports[TA_REPORTS];
     uint64_t report_count, report_taken;
     struct { uint64_t frame_id; uint8_t outcome; } outcomes[TA_OUTCOMES];

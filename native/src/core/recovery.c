@@ -15,6 +15,7 @@ enum {
     MIN_WAIT_US = 2000, MAX_WAIT_US = 200000, /* for an answer */
     FIRST_RTT_US = 12000,
     REQUESTS = 16,           /* in one datagram */
+    MAX_COPIES = 5,          /* of a request; twice as many where its answer did not do */
     MIN_SYMBOL = TA_REPAIR_HEADER + TA_REPAIR_SIZE + TA_RTP_HEADER,
 };
 
@@ -40,9 +41,10 @@ void ta_recovery_reset(ta_reassembler *r) {
         v->pool[i].next = v->spare;
         v->spare = &v->pool[i];
     }
-    v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = 0;
+    v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->run = 0;
     v->guard_us = MIN_GUARD_US;
     v->report_taken = v->report_count;
+    v->copies = 0;
     memset(v->outcomes, 0, sizeof v->outcomes);
 }
 
@@ -212,8 +214,8 @@ void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t si
 static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, uint64_t arrival_us) {
     f->asked_came++;
     v->stats.asked_came++;
-    if (block->coming)
-        block->coming--;
+    if (block->coming && --block->coming)
+        block->due_us = arrival_us + (uint64_t)(block->coming * spacing_now(v, f) + v->guard_us);
     if (!block->asked_us || arrival_us < block->asked_us || block->round != 1)
         return; /* an answer to a repetition may belong to the question before */
     const double rtt = (double)(arrival_us - block->asked_us);
@@ -318,7 +320,7 @@ static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) {
 }
 
 static double wait_us(const ta_recovery *v) {
-    const double rtt = v->srtt_us ? v->srtt_us + 3 * v->rttvar_us : FIRST_RTT_US;
+    const double rtt = v->srtt_us != 0 ? v->srtt_us + 2 * v->rttvar_us : FIRST_RTT_US;
     return rtt < MIN_WAIT_US ? MIN_WAIT_US : rtt > MAX_WAIT_US ? MAX_WAIT_US : rtt;
 }
 
@@ -351,12 +353,18 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
         f->lost = in_flight == 0;
         return at;
     }
-    const size_t missing = lack - coming < TA_WHOLE ? lack - coming : TA_WHOLE - 1;
+    /* Where the newest that was sent is lost, an answer too comes into what may be a burst that goes on. */
+    const bool bursting = f->ended && (f->reached < positions_of(f) || (b->round && f->asked_came == 0));
+    const size_t more = bursting ? (size_t)(v->run + 0.5) * (b->round + 1u) : b->round, want = lack - coming + more;
+    const size_t missing = want < TA_WHOLE ? want : TA_WHOLE - 1;
     b->round++;
+    const double run = v->run < MAX_COPIES - 1 ? v->run : MAX_COPIES - 1; /* the way back loses in bursts too */
+    const size_t copies = (size_t)(1 + run) * (b->round > 1 ? 2 : 1);
+    v->copies = v->copies > copies ? v->copies : copies;
     b->coming = (uint16_t)(in_flight + missing + 1);
     b->asked_us = now_us;
-    b->due_us = now_us + (uint64_t)(wait_us(v) + (unseen ? 0 : (double)(missing + 1) * spacing_now(v, f)) + v->guard_us);
-    f->asked = (uint16_t)(f->asked + missing + 1);
+    b->due_us = now_us + (uint64_t)(wait_us(v) + v->guard_us); /* of the first of them */
+    f->asked = (uint16_t)(f->asked + (unseen ? 0 : missing + 1)); /* how many an unseen frame has is not known */
     f->unseen |= unseen;
     v->stats.requests++;
     v->stats.asked += missing + 1;
@@ -383,6 +391,11 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
     uint8_t *at = out + 20, *const end = at + 8 * REQUESTS;
     if (!ta_recovers(r) || v->cookie == 0)
         return TA_AGAIN;
+    if (v->copies) {
+        v->copies--;
+        memcpy(out, v->request, *size = v->request_size);
+        return TA_OK;
+    }
     for (size_t k = 0; k < r->held_count; k++) {
         ta_frame *f = r->held[k];
         if (f->complete || f->lost || end - at < 8 * TA_MAX_BLOCKS || !is_due(v, f, now_us))
@@ -399,6 +412,8 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
     ta_put_be(out + 4, v->own_ssrc, 4);
     memcpy(out + 8, "TAIR", 4);
     ta_put_be(out + 12, v->cookie, 8);
+    memcpy(v->request, out, v->request_size = *size);
+    v->copies--;
     return TA_OK;
 }
 
@@ -451,12 +466,12 @@ static ta_frame_report report_of(const ta_frame *f, uint64_t done_us) {
     };
 }
 
+static void blend(double *mean, double value, double share) { *mean += (value - *mean) * (*mean != 0 ? share : 1); }
+
 static void note_outcome(ta_recovery *v, uint64_t frame_id, uint16_t outcome) {
     v->outcomes[frame_id % TA_OUTCOMES].frame_id = frame_id;
     v->outcomes[frame_id % TA_OUTCOMES].outcome = (uint8_t)outcome;
 }
-
-static void blend(double *mean, double value, double share) { *mean += (value - *mean) * (*mean ? share : 1); }
 
 void ta_recovery_completed(ta_reassembler *r, ta_frame *f) {
     ta_recovery *v = &r->recovery;
@@ -475,7 +490,12 @@ void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us) {
     forget_symbols(v, f, -1);
     if (!f->complete)
         note_outcome(v, f->begin, OUTCOME_GIVEN_UP);
-    v->reports[v->report_count++ % TA_REPORTS] = report_of(f, f->complete ? f->last_us : now_us);
+    const ta_frame_report report = report_of(f, f->complete ? f->last_us : now_us);
+    if (f->count && report.came < f->count) {
+        const size_t tail = positions_of(f) - f->reached, run = report.longest_run > tail ? report.longest_run : tail;
+        blend(&v->run, (double)run, 1.0 / 16);
+    }
+    v->reports[v->report_count++ % TA_REPORTS] = report;
 }
 
 size_t ta_reassembler_reports(ta_reassembler *r, ta_frame_report *out, size_t limit) {

@@ -1,0 +1,128 @@
+"""What a run was worth: the definitions of docs/transport.md, from capture, send and completion times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.network import Model
+
+FREEZE_US = 100_000  # a picture that stays longer than this beyond its interval
+CAP_MBPS = 12.0  # what a sender of this kind could use of a link
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Of every encoded frame, in order. Times in µs; None: never."""
+
+    interval_us: float
+    capture_us: list[float] = field(default_factory=list)
+    key: list[bool] = field(default_factory=list)
+    sent_us: list[float | None] = field(default_factory=list)  # first packet
+    complete_us: list[float | None] = field(default_factory=list)
+    skipped: int = 0  # pictures not encoded
+
+    def decodable_us(self) -> list[float | None]:
+        """When each frame and all that it refers to are complete; a frame refers to the one before, a key frame to none."""
+        out: list[float | None] = []
+        before: float | None = None
+        for key, complete in zip(self.key, self.complete_us, strict=True):
+            if complete is None or (before is None and not key):
+                before = None
+            else:
+                before = complete if key or before is None else max(before, complete)
+            out.append(before)
+        return out
+
+    def failed_share(self) -> float:
+        """Not complete one interval after the first packet was sent."""
+        pairs = zip(self.sent_us, self.complete_us, strict=True)
+        judged = [done is None or done - sent > self.interval_us for sent, done in pairs if sent is not None]
+        return sum(judged) / max(1, len(judged))
+
+    def latencies_us(self) -> list[float]:
+        """From a frame's first packet to when it, or a newer one, can be decoded. What never came by the end is left out
+        of the last second only; before, it counts up to the end."""
+        decodable = self.decodable_us()
+        out: list[float] = []
+        newer = self.end_us
+        for sent, done in zip(reversed(self.sent_us), reversed(decodable), strict=True):
+            newer = newer if done is None else min(newer, done)
+            if sent is not None and sent < self.end_us - 1e6:
+                out.append(newer - sent)
+        return out
+
+    @property
+    def end_us(self) -> float:
+        return self.capture_us[-1] if self.capture_us else 0.0
+
+    def shown(self) -> list[tuple[float, float]]:
+        """(when, capture time) of each picture as it comes to the screen: never an older one after a newer."""
+        came = sorted(
+            (done, number) for number, done in enumerate(self.decodable_us()) if done is not None and done < self.end_us
+        )
+        out, newest = [], -1
+        for when, number in came:
+            if number > newest:
+                newest = number
+                out.append((when, self.capture_us[number]))
+        return out
+
+    def glass_ages_us(self) -> npt.NDArray[np.float64]:
+        """Each millisecond from the first picture on: now minus the capture of what stands on the screen."""
+        shown = self.shown()
+        if not shown:
+            return np.array([self.end_us])
+        when, capture = np.array(shown).T
+        ticks = np.arange(when[0], self.end_us, 1000.0)
+        return ticks - capture[np.searchsorted(when, ticks, side="right") - 1]
+
+    def freezes_us(self) -> list[float]:
+        """How long pictures stayed that stayed too long, beyond their interval."""
+        shown = [when for when, _ in self.shown()] + [self.end_us]
+        gaps = (later - when - self.interval_us for when, later in zip(shown, shown[1:], strict=False))
+        return [gap for gap in gaps if gap > FREEZE_US]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    media_bytes: int  # first transmissions
+    other_bytes: int  # symbols, repetitions
+    feedback_bytes: int  # of the receiver
+
+    @property
+    def overhead_share(self) -> float:
+        return self.other_bytes / max(1, self.media_bytes)
+
+
+def row(strategy: str, model: Model, seed: int, timeline: Timeline, sent: Sent) -> dict[str, Any]:
+    seconds = timeline.end_us / 1e6
+    usable = model.rate.usable_bits(seconds, CAP_MBPS)
+    freezes = timeline.freezes_us()
+    return {
+        "strategy": strategy,
+        "model": model.name,
+        "seed": seed,
+        "frames": len(timeline.key),
+        "failed_share": round(timeline.failed_share(), 7),
+        "overhead_share": round(sent.overhead_share, 5),
+        "feedback_share": round(sent.feedback_bytes / max(1, sent.media_bytes), 5),
+        "latency_ms": percentiles(np.array(timeline.latencies_us())),
+        "glass_age_ms": percentiles(timeline.glass_ages_us()),
+        "freezes": len(freezes),
+        "freeze_s": round(sum(freezes) / 1e6, 3),
+        "longest_freeze_ms": round(max(freezes, default=0.0) / 1e3, 1),
+        "used_share": round(8 * (sent.media_bytes + sent.other_bytes) / max(1.0, usable), 4),
+        "key_frames": sum(timeline.key),
+        "skipped": timeline.skipped,
+    }
+
+
+def percentiles(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+    if not len(values):
+        return {"p50": None, "p95": None, "p99": None, "max": None}
+    p50, p95, p99 = np.percentile(values, [50, 95, 99], method="inverted_cdf") / 1000
+    return {"p50": round(p50, 3), "p95": round(p95, 3), "p99": round(p99, 3), "max": round(values.max() / 1000, 3)}

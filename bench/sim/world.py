@@ -1,0 +1,130 @@
+"""Virtual time, the encoder, the link between two ends. A strategy is a pair of ends that know each other by packets alone."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bench.network import Link, Model
+from bench.sim.figures import Sent, Timeline
+
+INTERVAL_US = 1e6 / 30
+PAYLOAD = 1200  # bytes of a unit in one packet
+_NOISE = 0.10  # of the frames' sizes, log-normal
+_MOST = 1.15  # frames of the bitrate: a VBV of one frame, and a key frame fills it
+_TAIL_US = 1_000_000.0
+_FIRST_US = 100_000.0  # no time is 0
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    size: int  # bytes on the wire
+    content: Any
+    media: bool = True  # a first transmission
+
+
+class End(Protocol):
+    def receive(self, content: Any, now_us: float) -> None: ...
+
+    def poll(self, now_us: float) -> list[Packet]:
+        """What leaves now."""
+
+    def timeout_us(self) -> float | None:
+        """When to poll without a packet."""
+
+
+class Sender(End, Protocol):
+    def picture(self, now_us: float) -> None:
+        """A picture was captured: encode it by `world.encode()`, or leave it out by `world.skip()`."""
+
+
+class World:
+    def __init__(self, model: Model, seed: int, frames: int) -> None:
+        self.model, self.seed, self.pictures = model, seed, frames
+        self.timeline = Timeline(INTERVAL_US)
+        self.sent = {"media": 0, "other": 0, "feedback": 0}
+        self.rate: list[tuple[float, float, float]] = []  # seconds, target and available Mbit/s: for plots
+        self._rng = random.Random(f"{seed}/encoder")
+        self._noise = [self._rng.lognormvariate(-_NOISE * _NOISE / 2, _NOISE) for _ in range(frames)]
+        self._picture = 0
+        self._heap: list[tuple[float, int, Callable[[float], None]]] = []
+        self._count = 0
+        self._link = Link(model, seed)
+        self._armed: dict[int, float] = {}
+
+    # ---- for strategies
+
+    def encode(self, bitrate_bps: float, *, key: bool, now_us: float) -> tuple[int, int]:
+        """(number, bytes) of the frame of the picture just captured."""
+        budget = bitrate_bps * INTERVAL_US / 8e6
+        size = budget * (_MOST if key else min(_MOST, self._noise[self._picture]))
+        line = self.timeline
+        line.capture_us.append(now_us)
+        line.key.append(key)
+        line.sent_us.append(None)
+        line.complete_us.append(None)
+        return len(line.key) - 1, max(PAYLOAD // 4, round(size))
+
+    def skip(self) -> None:
+        self.timeline.skipped += 1
+
+    def complete(self, frame: int, now_us: float) -> None:
+        if self.timeline.complete_us[frame] is None:
+            self.timeline.complete_us[frame] = now_us
+
+    def leaves(self, frame: int, now_us: float) -> None:
+        """A frame's first packet is on its way."""
+        if self.timeline.sent_us[frame] is None:
+            self.timeline.sent_us[frame] = now_us
+
+    # ---- running
+
+    def run(self, sender: Sender, receiver: End) -> None:
+        self.at(_FIRST_US, lambda now: self._capture(sender, receiver, now))
+        end_us = _FIRST_US + self.pictures * INTERVAL_US + _TAIL_US
+        while self._heap and self._heap[0][0] <= end_us:
+            now, _, work = heapq.heappop(self._heap)
+            work(now)
+
+    def result(self) -> Sent:
+        return Sent(self.sent["media"], self.sent["other"], self.sent["feedback"])
+
+    def at(self, when_us: float, work: Callable[[float], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (when_us, self._count, work))
+
+    def _capture(self, sender: Sender, receiver: End, now: float) -> None:
+        sender.picture(now)
+        self._picture += 1
+        if self._picture < self.pictures:
+            # On the grid, so that rounding does not add up.
+            due = _FIRST_US + self._picture * INTERVAL_US
+            self.at(due, lambda at: self._capture(sender, receiver, at))
+        self._serve(sender, receiver, now, forward=True)
+
+    def _serve(self, end: End, other: End, now: float, *, forward: bool) -> None:
+        way = self._link.forward if forward else self._link.reverse
+        for packet in end.poll(now):
+            kind = ("media" if packet.media else "other") if forward else "feedback"
+            self.sent[kind] += packet.size
+            for arrival in way.send(packet.size, now):
+                content = packet.content
+                self.at(arrival, lambda at, content=content: self._deliver(other, end, content, at, forward=not forward))
+        due = end.timeout_us()
+        if due is not None:
+            due = max(due, now + 1.0)
+            armed = self._armed.get(id(end))
+            if armed is None or due < armed or armed <= now:
+                self._armed[id(end)] = due
+                self.at(due, lambda at: self._timer(end, other, at, forward=forward))
+
+    def _timer(self, end: End, other: End, now: float, *, forward: bool) -> None:
+        if self._armed.get(id(end)) == now:
+            self._serve(end, other, now, forward=forward)
+
+    def _deliver(self, end: End, other: End, content: Any, now: float, *, forward: bool) -> None:
+        end.receive(content, now)
+        self._serve(end, other, now, forward=forward)
