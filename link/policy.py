@@ -30,7 +30,6 @@ _HOLD_US = 400_000  # after a cut the bitrate is not raised
 _LOSS_FRAMES = 150  # which the share follows
 _RECENT_FRAMES = 30
 _QUIET_FRAMES = 5  # with loss, of the above, at most: not worth symbols that go with every frame
-_MARGIN = float(__import__('os').environ.get('MG','1.0'))
 
 
 class Frame(Protocol):
@@ -224,9 +223,9 @@ class AirPolicy:
         if len(hit) <= _QUIET_FRAMES * max(1, len(losses) // _RECENT_FRAMES) or not losses:
             return 0
         rounds = self.interval_us / max(self.rtt_us, 1.0)
-        covered = float(__import__('os').environ.get('CV','.8')) if rounds > 4 else 0.90 if rounds > 2 else 0.97
+        covered = 0.72 if rounds > 4 else 0.90 if rounds > 2 else 0.97
         wanted = sorted(losses)[min(len(losses) - 1, ceil(covered * len(losses)) - 1)]
-        return min(MAX_SHARE, ceil(256 * wanted * _MARGIN))
+        return min(MAX_SHARE, ceil(256 * wanted))
 
     def _pace_us(self) -> int:
         """On a link that is slower than the frame's packets leave: no slower than it carries them: nothing is later."""

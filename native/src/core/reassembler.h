@@ -22,7 +22,7 @@ typedef struct ta_symbol {   /* a repair symbol that waits for its block to have
 typedef struct ta_block {
     uint16_t have, symbols;  /* sources and repair symbols held */
     uint16_t coming;         /* asked for and not yet overdue */
-    uint8_t round;
+    uint8_t round, expected; /* expected: index of the next answer */
     uint64_t asked_us, due_us;
 } ta_block;
 
@@ -42,9 +42,9 @@ typedef struct ta_frame {
     /* Recovery. Positions count the order sent: media packets, then unasked symbols, symbol 0 of each block first. */
     uint8_t unasked;         /* symbols of each block */
     uint16_t blocks, reached; /* reached: positions up to the last that came */
-    bool lost, ended;        /* ended: what was sent unasked has come or will not */
+    bool lost, hopeless;     /* hopeless: what is in flight may do, but no answer to a further request */
     bool unseen;             /* it was asked for before anything came */
-    uint64_t hole_us;        /* a position was jumped over, not looked into yet; 0: none */
+    uint64_t hole_us;        /* the last time a position was jumped over; 0: never */
     uint64_t jump_us;        /* the first time one was */
     uint64_t newest_us, gap_us; /* arrival of the position last reached; longest pause between two */
     uint32_t wire_bytes;
@@ -61,6 +61,7 @@ typedef struct ta_recovery {
     double srtt_us, rttvar_us, min_rtt_us; /* 0: unknown */
     double guard_us, spacing_us, gap_us;
     double run;              /* length of the longest run of losses, of frames that had any */
+    double loss;             /* share of media packets lost */
     ta_symbol *spare;
     ta_symbol *pool;
     ta_repair_decoder *decoder;

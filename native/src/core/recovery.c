@@ -1,8 +1,8 @@
 /* Repair at the receiver: symbols in, lost packets out; what to ask for, when, and when a frame is given up.
  *
  * Every position of a frame (media packets, then unasked symbols) is either behind the newest one that came, and then lost
- * unless it is late by no more than the guard, or still to come, until the frame's expected end. Once a block lacks more
- * than can still come, the difference is asked for; an answer that is overdue is asked for again. */
+ * unless it is late by no more than the guard, or still to come, until it is overdue. Once a block lacks more than can still
+ * come, the difference is asked for; an answer that is overdue is asked for again. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "reassembler.h"
 
 enum {
-    MIN_GUARD_US = 700, MAX_GUARD_US = 8000, /* how late a packet may be behind one sent after it */
+    MIN_GUARD_US = 500, MAX_GUARD_US = 8000, /* how late a packet may be behind one sent after it */
     MIN_WAIT_US = 2000, MAX_WAIT_US = 200000, /* for an answer */
     FIRST_RTT_US = 12000,
     REQUESTS = 16,           /* in one datagram */
@@ -41,7 +41,7 @@ void ta_recovery_reset(ta_reassembler *r) {
         v->pool[i].next = v->spare;
         v->spare = &v->pool[i];
     }
-    v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->run = 0;
+    v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->run = v->loss = 0;
     v->guard_us = MIN_GUARD_US;
     v->report_taken = v->report_count;
     v->copies = 0;
@@ -71,6 +71,8 @@ void ta_recovery_begin(ta_frame *f, const ta_rtp *p) {
     f->unasked = p->unasked;
     f->blocks = (uint16_t)ta_blocks_of(f->count);
     memset(f->block, 0, sizeof f->block);
+    for (size_t b = 0; b < f->blocks; b++)
+        f->block[b].expected = f->unasked;
 }
 
 static size_t sources_of(const ta_frame *f, size_t block) { return ta_block_sources(f->count, f->blocks, block); }
@@ -80,28 +82,35 @@ static size_t lacking(const ta_frame *f, size_t block) {
     return held < k ? k - held : 0;
 }
 
-/* What of a block may still come by itself: those of its positions that are not reached yet. */
-static size_t to_come(const ta_frame *f, size_t block) {
+/* What of a block may still come by itself, where the first `passed` positions will not. */
+static size_t to_come(const ta_frame *f, size_t block, size_t passed) {
     size_t n = 0;
-    if (f->ended)
-        return 0;
-    if (f->reached < f->count) /* sources at positions block, block + blocks, ... */
-        n = sources_of(f, block) - (f->reached > block ? (f->reached - block + f->blocks - 1) / f->blocks : 0);
-    const size_t first = f->reached > f->count ? f->reached - f->count : 0;
+    if (passed < f->count) /* sources at positions block, block + blocks, ... */
+        n = sources_of(f, block) - (passed > block ? (passed - block + f->blocks - 1) / f->blocks : 0);
+    const size_t first = passed > f->count ? passed - f->count : 0;
     const size_t before = first > block ? (first - block + f->blocks - 1) / f->blocks : 0;
     return n + (f->unasked > before ? f->unasked - before : 0);
 }
 
 static double spacing_now(const ta_recovery *v, const ta_frame *f) {
     const double here = f->reached > 1 ? (double)(f->newest_us - f->first_us) / (f->reached - 1) : 0;
-    return here > v->spacing_us ? here : v->spacing_us;
+    const double most = here > v->spacing_us ? here : v->spacing_us;
+    return most > 1 ? most : 1;
 }
 
-/* When the last position should be here. */
-static uint64_t expected_end(const ta_recovery *v, const ta_frame *f) {
-    const double left = (double)(positions_of(f) - f->reached) * spacing_now(v, f);
-    const double pause = f->gap_us > v->gap_us ? (double)f->gap_us : v->gap_us;
-    return f->newest_us + (uint64_t)((left > pause ? left : pause) + v->guard_us);
+/* When the position `ahead` of the newest that came is overdue. */
+static uint64_t overdue_us(const ta_recovery *v, const ta_frame *f, size_t ahead) {
+    const double pause = f->gap_us > v->gap_us ? (double)f->gap_us : v->gap_us, spacing = spacing_now(v, f);
+    const double extra = pause > spacing ? pause - spacing : 0;
+    return f->newest_us + (uint64_t)(extra + v->guard_us + (double)ahead * spacing);
+}
+
+/* Positions that have come, are lost or overdue. */
+static size_t passed_by(const ta_recovery *v, const ta_frame *f, uint64_t now_us) {
+    const uint64_t first = overdue_us(v, f, 0);
+    const double more = now_us > first ? (double)(now_us - first) / spacing_now(v, f) : 0;
+    const size_t left = positions_of(f) - f->reached;
+    return f->reached + (more < (double)left ? (size_t)more : left);
 }
 
 static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival_us) {
@@ -112,7 +121,7 @@ static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival
         return;
     }
     if (position > f->reached) {
-        f->hole_us = f->hole_us ? f->hole_us : arrival_us;
+        f->hole_us = arrival_us;
         f->jump_us = f->jump_us ? f->jump_us : arrival_us;
     }
     if (f->reached && arrival_us > f->newest_us && arrival_us - f->newest_us > f->gap_us)
@@ -211,10 +220,14 @@ void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t si
 
 /* ---- repair packets ----------------------------------------------------------------------------------------------- */
 
-static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, uint64_t arrival_us) {
+static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, size_t index, uint64_t arrival_us) {
     f->asked_came++;
     v->stats.asked_came++;
-    if (block->coming && --block->coming)
+    /* Answers come in the order of their indexes: those passed over are lost. */
+    const size_t gone = index >= block->expected ? index - block->expected + 1u : 0;
+    block->expected = gone ? (uint8_t)(index + 1) : block->expected;
+    block->coming = (uint16_t)(block->coming > gone ? block->coming - gone : 0);
+    if (block->coming)
         block->due_us = arrival_us + (uint64_t)(block->coming * spacing_now(v, f) + v->guard_us);
     if (!block->asked_us || arrival_us < block->asked_us || block->round != 1)
         return; /* an answer to a repetition may belong to the question before */
@@ -299,7 +312,7 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
         if (!f->complete)
             reach(v, f, f->count + index * f->blocks + block, arrival_us);
     } else {
-        take_answer(v, f, &f->block[block], arrival_us);
+        take_answer(v, f, &f->block[block], index, arrival_us);
     }
     if (f->complete)
         v->stats.surplus++;
@@ -338,24 +351,47 @@ static uint8_t *put_request(uint8_t *at, const ta_frame *f, size_t block, size_t
     return at;
 }
 
-/* One block of a frame, at a moment when something about it may have changed. Returns where the next request goes. */
+/* When a block lacks more than what may still come and `in_flight` answers. */
+static uint64_t lacking_us(const ta_recovery *v, const ta_frame *f, size_t block, size_t in_flight) {
+    const size_t lack = lacking(f, block);
+    for (size_t passed = f->reached; passed <= positions_of(f); passed++)
+        if (lack > to_come(f, block, passed) + in_flight)
+            return passed > f->reached ? overdue_us(v, f, passed - f->reached)
+                   : f->hole_us        ? f->hole_us + (uint64_t)v->guard_us
+                                       : f->newest_us;
+    return UINT64_MAX;
+}
+
+/* When something is to be asked for in a block. */
+static uint64_t ask_us(const ta_recovery *v, const ta_frame *f, size_t block) {
+    const ta_block *b = &f->block[block];
+    if (f->count == 0)
+        return b->coming ? b->due_us : f->first_us;
+    const uint64_t more = lacking_us(v, f, block, b->coming);
+    if (!b->coming)
+        return more;
+    const uint64_t again = lacking_us(v, f, block, 0), due = again > b->due_us ? again : b->due_us;
+    return more < due ? more : due;
+}
+
 static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_us, uint8_t *at) {
     ta_recovery *v = &r->recovery;
     ta_block *b = &f->block[block];
     const bool unseen = f->count == 0;
-    const size_t in_flight = now_us < b->due_us ? b->coming : 0;
-    const size_t lack = unseen ? TA_WHOLE : lacking(f, block), coming = unseen ? 0 : to_come(f, block) + in_flight;
-    if (lack <= coming || (unseen && in_flight)) {
-        b->coming = (uint16_t)in_flight;
+    const size_t passed = unseen ? 0 : passed_by(v, f, now_us), in_flight = now_us < b->due_us ? b->coming : 0;
+    const size_t lack = unseen ? TA_WHOLE : lacking(f, block), coming = unseen ? 0 : to_come(f, block, passed) + in_flight;
+    b->coming = (uint16_t)in_flight;
+    if (lack <= coming)
         return at;
-    }
     if (!in_time(r, f, now_us) || b->round == UINT8_MAX) {
         f->lost = in_flight == 0;
+        f->hopeless = true;
         return at;
     }
     /* Where the newest that was sent is lost, an answer too comes into what may be a burst that goes on. */
-    const bool bursting = f->ended && (f->reached < positions_of(f) || (b->round && f->asked_came == 0));
-    const size_t more = bursting ? (size_t)(v->run + 0.5) * (b->round + 1u) : b->round, want = lack - coming + more;
+    const bool bursting = passed > f->reached || (b->round && f->asked_came == 0);
+    const double burst = bursting ? v->run * (b->round + 1) : b->round;
+    const size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + 0.5);
     const size_t missing = want < TA_WHOLE ? want : TA_WHOLE - 1;
     b->round++;
     const double run = v->run < MAX_COPIES - 1 ? v->run : MAX_COPIES - 1; /* the way back loses in bursts too */
@@ -371,21 +407,6 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     return put_request(at, f, unseen ? TA_WHOLE : block, unseen ? TA_WHOLE : missing, b->round);
 }
 
-static bool is_due(const ta_recovery *v, ta_frame *f, uint64_t now_us) {
-    bool due = f->hole_us && now_us >= f->hole_us + (uint64_t)v->guard_us;
-    if (due)
-        f->hole_us = 0;
-    if (f->count && !f->ended && now_us >= expected_end(v, f))
-        due = f->ended = true;
-    if (f->count == 0)
-        due = true;
-    for (size_t b = 0; b < f->blocks; b++) {
-        const ta_block *block = &f->block[b];
-        due |= block->round && (block->coming ? now_us >= block->due_us : lacking(f, b) > to_come(f, b));
-    }
-    return due;
-}
-
 ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t *size) {
     ta_recovery *v = &r->recovery;
     uint8_t *at = out + 20, *const end = at + 8 * REQUESTS;
@@ -398,10 +419,11 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
     }
     for (size_t k = 0; k < r->held_count; k++) {
         ta_frame *f = r->held[k];
-        if (f->complete || f->lost || end - at < 8 * TA_MAX_BLOCKS || !is_due(v, f, now_us))
+        if (f->complete || f->lost || f->hopeless || end - at < 8 * TA_MAX_BLOCKS)
             continue;
         for (size_t b = 0; b < (f->blocks ? f->blocks : 1u) && !f->lost; b++)
-            at = ask(r, f, b, now_us, at);
+            if (ask_us(v, f, b) <= now_us)
+                at = ask(r, f, b, now_us, at);
     }
     *size = (size_t)(at - out);
     if (*size == 20)
@@ -426,15 +448,10 @@ uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f) {
     if (f->complete)
         return UINT64_MAX;
     uint64_t due = f->lost ? 0 : give_up_us(r, f);
-    if (v->cookie == 0)
-        return due;
-    if (f->hole_us && f->hole_us + (uint64_t)v->guard_us < due)
-        due = f->hole_us + (uint64_t)v->guard_us;
-    if (f->count && !f->ended && expected_end(v, f) < due)
-        due = expected_end(v, f);
-    for (size_t b = 0; b < (f->blocks ? f->blocks : 1u); b++)
-        if (f->block[b].coming && f->block[b].due_us < due)
-            due = f->block[b].due_us;
+    for (size_t b = 0; v->cookie && !f->hopeless && b < (f->blocks ? f->blocks : 1u); b++) {
+        const uint64_t at = ask_us(v, f, b);
+        due = at < due ? at : due;
+    }
     return due;
 }
 
@@ -491,6 +508,8 @@ void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us) {
     if (!f->complete)
         note_outcome(v, f->begin, OUTCOME_GIVEN_UP);
     const ta_frame_report report = report_of(f, f->complete ? f->last_us : now_us);
+    if (f->count)
+        blend(&v->loss, 1 - (double)report.came / f->count, 1.0 / 64);
     if (f->count && report.came < f->count) {
         const size_t tail = positions_of(f) - f->reached, run = report.longest_run > tail ? report.longest_run : tail;
         blend(&v->run, (double)run, 1.0 / 16);
