@@ -17,14 +17,16 @@ from link.targets import MIN_BITRATE_BPS, Reason
 PACE_GROUP = 5  # packets
 MAX_SHARE = 128  # of 256: 50 %
 _MAX_FRAME_PACE_US = 8_000
-_MIN_PACKETS = 5  # of a frame whose dispersion says something
+_MIN_PACKETS = 3  # of a frame whose dispersion says something
+_MIN_SPAN_US = 8_000  # of a frame that is still arriving
 _FAST_BPS = 100_000_000.0  # a link this fast is not looked at more closely
+_FRESH_US = 500_000  # what a frame's dispersion said longer ago is no news
 _UTILISATION = 0.85  # of what the link carries, repair included
 _QUEUE_US = 10_000  # what may lie in queues before the bitrate is lowered for it
 _LONG_QUEUE_US = 30_000
 _BASE_WINDOW_US = 10_000_000  # within which the earliest arrival counts as no queue at all
 _CUT_SHARE = 0.95  # targets within 5 % of the present one are not worth a change
-_RAISE_STEP = 1.12
+_RAISE_STEP, _FAR_STEP = 1.12, 1.3  # the latter while the link carries more than twice as much
 _RAISE_INTERVAL_US = 200_000
 _HOLD_US = 400_000  # after a cut the bitrate is not raised
 _LOSS_FRAMES = 150  # which the share follows
@@ -83,6 +85,7 @@ class AirPolicy:
         self.max_bps = max_bps
         self.interval_us = interval_us
         self.rtt_us = rtt_us
+        self.answer_us = 0.0  # how long an answer to a request takes, as a rule; 0: unknown
         self.target_bps = float(max_bps)
         self.reason = Reason.STEADY
         self.capacity_bps = _FAST_BPS  # newest estimate, of everything on the wire
@@ -119,7 +122,7 @@ class AirPolicy:
         if newest is None or newest.done_us or newest.frame_id == self._partial or newest.reached < _MIN_PACKETS:
             return
         arriving = now_us - newest.newest_us < 3 * newest.gap_us + 2_000
-        if newest.complete or not arriving or newest.newest_us - newest.first_us < self.interval_us / 2:
+        if newest.complete or not arriving or newest.newest_us - newest.first_us < _MIN_SPAN_US:
             return
         capacity = self._dispersion(newest)
         if capacity is not None and capacity < self._wire_bps():
@@ -179,29 +182,32 @@ class AirPolicy:
 
     def _decide(self, now_us: int) -> None:
         self._share = self._wanted_share()
-        allowed = self._allowed_bps()
+        allowed = self._allowed_bps(now_us)
         if allowed < self.target_bps * _CUT_SHARE and self.target_bps > MIN_BITRATE_BPS:
             self.target_bps = max(MIN_BITRATE_BPS, allowed)
             self._cut_us = now_us
             return
         steady = now_us - self._cut_us >= _HOLD_US and now_us - self._raised_us >= _RAISE_INTERVAL_US
         if steady and self.target_bps < self.max_bps and self.queue_us < _QUEUE_US:
-            wanted = min(self._steady_bps(now_us), self.target_bps * _RAISE_STEP, self.max_bps)
+            carried = self._steady_bps(now_us)
+            step = _FAR_STEP if carried > 2 * self.target_bps else _RAISE_STEP
+            wanted = min(carried, self.target_bps * step, self.max_bps)
             if wanted > self.target_bps:
                 self.target_bps, self._raised_us, self.reason = wanted, now_us, Reason.RISING
         elif self.target_bps >= self.max_bps:
             self.reason = Reason.STEADY
 
-    def _allowed_bps(self) -> float:
+    def _allowed_bps(self, now_us: int) -> float:
         """Media bitrate that the link carries now, with what lies in queues drained within four frames."""
-        carried = max(capacity for _, capacity in list(self._capacities)[-2:]) if self._capacities else _FAST_BPS
-        if self.capacity_bps < self._wire_bps():  # no doubt about it: this frame took longer than one interval
+        recent = [capacity for when_us, capacity in list(self._capacities)[-2:] if now_us - when_us < _FRESH_US]
+        carried = max(recent, default=_FAST_BPS)
+        if recent and self.capacity_bps < self._wire_bps():  # no doubt about it: this frame took longer than one interval
             carried = self.capacity_bps
         allowed = carried * _UTILISATION / (1 + self._overhead())
         self.reason = Reason.SLOW_LINK if allowed < self.target_bps else self.reason
         if self.queue_us > _QUEUE_US and carried < _FAST_BPS:
             drain = (self.queue_us - _QUEUE_US) / (4 * self.interval_us)
-            allowed *= max(0.3, 1 - drain)
+            allowed *= max(0.7, 1 - drain / 2)
         elif self.queue_us > _LONG_QUEUE_US:
             allowed = min(allowed, 0.85 * self.target_bps) if self._growing() else allowed
         if allowed < self.target_bps and self.queue_us > _QUEUE_US:
@@ -213,7 +219,7 @@ class AirPolicy:
 
     def _steady_bps(self, now_us: int) -> float:
         """What the link has carried all through the last half second."""
-        recent = [capacity for when_us, capacity in self._capacities if now_us - when_us < 500_000]
+        recent = [capacity for when_us, capacity in self._capacities if now_us - when_us < _FRESH_US]
         return min(recent, default=_FAST_BPS) * _UTILISATION / (1 + self._overhead())
 
     def _wanted_share(self) -> int:
@@ -222,8 +228,9 @@ class AirPolicy:
         hit = [lost for lost in losses if lost > 0]
         if len(hit) <= _QUIET_FRAMES * max(1, len(losses) // _RECENT_FRAMES) or not losses:
             return 0
-        rounds = self.interval_us / max(self.rtt_us, 1.0)
-        covered = 0.72 if rounds > 4 else 0.90 if rounds > 2 else 0.97
+        drain_us = min(self._frame_bits / self.capacity_bps * 1e6, self.interval_us / 2)
+        rounds = (self.interval_us - drain_us) / max(self.answer_us, self.rtt_us, 1.0)
+        covered = 0.72 if rounds > 2.5 else 0.85 if rounds > 1.7 else 0.97
         wanted = sorted(losses)[min(len(losses) - 1, ceil(covered * len(losses)) - 1)]
         return min(MAX_SHARE, ceil(256 * wanted))
 

@@ -138,7 +138,13 @@ class ReceiverSession:
                 self.report(arrivals(), now_us)
 
     def frames(
-        self, decided: Sequence[Frame], newest: Frame | None, newest_id: int, outcomes: int, now_us: int
+        self,
+        decided: Sequence[Frame],
+        newest: Frame | None,
+        newest_id: int,
+        outcomes: int,
+        answer_us: int,
+        now_us: int,
     ) -> Decision | None:
         """What Rx.frames() tells: at each decided frame, and in between to see early that the air has changed.
         Sends a TARGET where one is due and asks for a key frame where a frame was given up."""
@@ -147,6 +153,7 @@ class ReceiverSession:
             return None
         estimate = self.clock.estimate(now_us)
         policy.rtt_us = float(estimate.rtt_us) if estimate is not None else policy.rtt_us
+        policy.answer_us = float(answer_us)
         before = policy.decision().bitrate_bps
         for frame in decided:
             policy.frame(frame, now_us)

@@ -149,7 +149,6 @@ class Player:
         self._csv = FrameCsv(config.frames)
         self._table = LiveTable(self)
         self._last_media_us = 0
-        self.clock_rtt_us = 0
         self.decision: Decision | None = None  # of the policy, newest
 
     def run(self) -> int:
@@ -269,9 +268,8 @@ class Player:
         decision = self.session.frames(*self.rx.frames(), now)
         if decision is None:
             return
-        if self.clock_rtt_us != (rtt_us := round(self.session.policy.rtt_us if self.session.policy else 0)):
-            self.clock_rtt_us = rtt_us
-            self.rx.timing(0, rtt_us)
+        if (policy := self.session.policy) is not None:
+            self.rx.timing(0, round(policy.rtt_us), policy.queue_us)
         if self.decision is not None and decision.bitrate_bps < self.decision.bitrate_bps:
             rate = f"{decision.bitrate_bps / 1e6:.1f} Mbit/s"
             self._event("rate", f"bitrate cut to {rate}: {decision.reason.name.lower().replace('_', ' ')}")
@@ -314,7 +312,7 @@ class Player:
         if media.rate is not None:
             self.figures.set_interval(float(1_000_000 / media.rate))
             self._screen.interval_us = self.figures.interval_us
-            self.rx.timing(round(self.figures.interval_us), 0)
+            self.rx.timing(round(self.figures.interval_us), 0, 0)
         self._event("mode", f"sender {media.name}: {_mode(media)}")
 
     def _see_source(self, state: SourceState) -> None:

@@ -95,12 +95,13 @@ class _Wander:
 class Way:
     """One direction. `send` is called in order of time, over both ways of a link together."""
 
-    def __init__(self, model: Model, seed: str, server: _Server, fading: _Fading | None, *, wakes: bool) -> None:
+    def __init__(self, model: Model, seed: str, server: _Server, fading: _Fading | None, *, back: bool) -> None:
         rng = random.Random(seed)
         self._model, self._server, self._fading, self._rng = model, server, fading, rng
         self._bad = _Bad(model.loss, rng)
-        self._wander = _Wander(model.jitter, rng) if model.jitter is not None else None
-        self._wake_us = model.wake_us if wakes else 0.0
+        jitter = model.jitter_back if back else model.jitter
+        self._wander = _Wander(jitter, rng) if jitter is not None else None
+        self._wake_us = model.wake_us if back else 0.0
         self._last_us = 0.0
         self.sent = self.lost = self.dropped = 0  # dropped: at the queue's tail
 
@@ -141,5 +142,5 @@ class Link:
         fading = [
             _Fading(model.fades, random.Random(f"{seed}/fades")) if model.fades is not None else None for _ in "tb"
         ]
-        self.forward = Way(model, f"{seed}/forward", there, fading[0], wakes=False)
-        self.reverse = Way(model, f"{seed}/reverse", back, fading[1], wakes=True)
+        self.forward = Way(model, f"{seed}/forward", there, fading[0], back=False)
+        self.reverse = Way(model, f"{seed}/reverse", back, fading[1], back=True)

@@ -97,7 +97,8 @@ class Model:
     delay_us: float = 3_000.0  # each way
     loss: Loss | None = None  # each way by itself
     fades: Fades | None = None  # both ways
-    jitter: Jitter | None = None
+    jitter: Jitter | None = None  # there
+    jitter_back: Jitter | None = None
     stalls: Stalls | None = None  # both ways
     reorder: tuple[float, float] = (0.0, 0.0)  # share of packets, µs later
     duplicates: float = 0.0
@@ -142,8 +143,9 @@ def _cycle(*parts: tuple[float, float]) -> Rate:
 
 
 GE = Loss(0.068, 0.852, 0.04, 0.5)  # Tambur, NSDI'23
-# A Zero W behind an access point: round trips of 12 ms at p50 and 40 ms at p99.
-_FAR = Jitter(median_us=2_360.0, sigma=0.98)
+# A Zero W behind an access point: round trips of 12 ms at p50 and 40 ms at p99. Most of it is on the way back, which has to
+# find its turn beside the video.
+_FAR_THERE, _FAR_BACK = Jitter(median_us=600.0, sigma=0.6), Jitter(median_us=3_300.0, sigma=0.95)
 _LOSSES = {
     "clean": None,
     "ge": GE,
@@ -161,7 +163,7 @@ def _named(models: Sequence[Model]) -> dict[str, Model]:
 MODELS: dict[str, Model] = _named(
     [
         *(Model(name, loss=loss) for name, loss in _LOSSES.items()),
-        *(Model(f"{name}-far", loss=loss, jitter=_FAR) for name, loss in _LOSSES.items()),
+        *(Model(f"{name}-far", loss=loss, delay_us=4_000, jitter=_FAR_THERE, jitter_back=_FAR_BACK) for name, loss in _LOSSES.items()),
         Model("steps", rate=_cycle((10, 30), (10, 3), (10, 30)), max_bps=12_000_000),
         Model("scan", stalls=Stalls(10_000_000, (200_000, 200_000))),
         Model("scans", stalls=Stalls(5_000_000, (50_000, 400_000))),

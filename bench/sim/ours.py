@@ -1,47 +1,44 @@
-"""thinair itself: the C core at both ends, the genuine policy, sessions' messages as bytes."""
+"""thinair itself: the C core, the sessions and the policies of both ends, as they run in the player and in the sender."""
 
 from __future__ import annotations
 
 import random
+from collections import deque
+from fractions import Fraction
 
 from bench.sim.world import INTERVAL_US, PAYLOAD, Packet, World
 from link.native import HOLD, READY_KEY, Outbox, Reassembler
-from link.policy import AirPolicy
-from link.receiver_session import FEEDBACK_INTERVAL_US, PLI_INTERVAL_US
-from link.rtcp import Pli, Target, build, parse
-from link.session import KEY_FRAME_INTERVAL_US, SAFE_BITRATE_BPS, TARGET_SILENCE_US
-from link.targets import MIN_BITRATE_BPS, BitrateFollower
+from link.receiver_session import ARRIVALS, NewSender, ReceiverSession
+from link.session import BitrateWanted, KeyFrameRequested, Linked, MediaDescription, SenderSession
+from link.targets import BitrateFollower
 
-_SSRC, _OWN, _COOKIE = 0x1000, 0x2000, 77
+_SSRC, _COOKIE, _SENDER, _RECEIVER = 0x1000, 77, 0x5E, 0x4E
 _UDP = 28  # bytes of UDP and IPv4
 _HEADERS = 30  # of a media packet: RTP, frame element
 _PICTURE = b"\0\0\0\1\x41\x9a"
 _KEY = b"\0\0\0\1\x65\x88"
-_TICK_US = INTERVAL_US / 2  # the player looks at the air as often as its screen refreshes
+_TICK_US = 1e6 / 60  # the player's
+_PATIENCE_US = 60_000
+_CAMERA = ("192.0.2.1", 5004)
 
 
 class Sender:
     def __init__(self, world: World) -> None:
         self.world = world
         self._filler = random.Random(world.seed).randbytes(400_000).replace(b"\0", b"\1")
-        self._outbox = Outbox(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(INTERVAL_US))
-        self._outbox.set_cookie(_COOKIE)
-        self._max_bps = world.model.max_bps
-        self._follower = BitrateFollower(self._max_bps)
-        self._key_wanted = True
-        self._key_asked = False
-        self._key_us = -1e9
-        self._target_us: float | None = None
-        self._number = -1
+        description = MediaDescription(1920, 1080, Fraction(30), world.model.max_bps)
+        self.session = SenderSession(_SENDER, _COOKIE, _SSRC, description)
+        self.outbox = Outbox(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(INTERVAL_US))
+        self.outbox.set_cookie(_COOKIE)
+        self._follower = BitrateFollower(world.model.max_bps)
+        self._linked = False
+        self._key_wanted = False
 
     def picture(self, now_us: float) -> None:
         now = round(now_us)
-        if self._target_us is not None and now_us - self._target_us > TARGET_SILENCE_US:
-            self._target_us = None
-            self._follower.follow(min(SAFE_BITRATE_BPS, self._max_bps), now)
-        if self._key_asked and now_us - self._key_us >= KEY_FRAME_INTERVAL_US:
-            self._key_wanted, self._key_asked = True, False
-        ready = self._outbox.ready(now)
+        if not self._linked:
+            return
+        ready = self.outbox.ready(now)
         if ready == HOLD:
             self.world.skip()
             return
@@ -49,110 +46,103 @@ class Sender:
         number, size = self.world.encode(self._follower.bitrate_bps, key=key, now_us=now_us)
         unit = (_KEY if key else _PICTURE) + self._filler[: max(8, size - 6)]
         try:
-            self._outbox.push(unit, now_us=now, frame_id=number, rtp_time=now * 9 // 100 & 0xFFFFFFFF, key=key,
-                              capture_us=now, encode_out_us=now)  # fmt: skip
+            self.outbox.push(unit, now_us=now, frame_id=number, rtp_time=now * 9 // 100 & 0xFFFFFFFF, key=key,
+                             capture_us=now, encode_out_us=now)  # fmt: skip
         except ValueError:
             self._key_wanted = True
             return
         if key:
-            self._key_wanted, self._key_us = False, now_us
-        self._number = number
+            self._key_wanted = False
+            self.session.key_frame_encoded(now)
 
     def receive(self, content: bytes, now_us: float) -> None:
         now = round(now_us)
-        if self._outbox.control(content, now):
-            return
-        for message in parse(content):
-            match message:
-                case Target():
-                    self._target_us = now_us
-                    wanted = min(max(message.bitrate_bps, MIN_BITRATE_BPS), self._max_bps)
-                    self._follower.follow(wanted, now)
-                case Pli():
-                    self._key_asked = True
+        if not self.outbox.control(content, now):
+            self.session.receive_datagram(content, now)
 
     def poll(self, now_us: float) -> list[Packet]:
+        now = round(now_us)
         out = []
-        while due := self._outbox.next(round(now_us)):
+        while (datagram := self.session.next_datagram(now)) is not None:
+            out.append(Packet(len(datagram) + _UDP, datagram, media=False))
+        while (event := self.session.next_event()) is not None:
+            match event:
+                case Linked():
+                    self._linked = self._key_wanted = True
+                case KeyFrameRequested():
+                    self._key_wanted = True
+                case BitrateWanted(bitrate_bps=wanted):
+                    self._follower.follow(wanted, now)
+        while due := self.outbox.next(now):
             for datagram in due:
                 media = datagram[1] & 0x7F == 96
-                if media and self._number >= 0:
+                if media:
                     self.world.leaves(int.from_bytes(datagram[17:21]), now_us)
                 out.append(Packet(len(datagram) + _UDP, datagram, media))
         return out
 
-    def timeout_us(self) -> float | None:
-        due = self._outbox.deadline()
-        return None if due is None else float(due)
+    def timeout_us(self, now_us: float) -> float:
+        session, outbox = self.session.next_timeout(round(now_us)), self.outbox.deadline()
+        return min(float(due) for due in (session, outbox) if due is not None)
 
 
 class Receiver:
     def __init__(self, world: World) -> None:
         self.world = world
-        self._frames = Reassembler(patience_us=60_000, max_au=1 << 20)
-        self._frames.peer(_OWN, _COOKIE)
-        self._frames.timing(round(INTERVAL_US), 0)
-        self.policy = AirPolicy(world.model.max_bps, INTERVAL_US)
-        self._number = 0
-        self._target_us = self._media_us = 0.0
+        self.session = ReceiverSession(_RECEIVER)
+        self.frames = Reassembler(patience_us=_PATIENCE_US, max_au=1 << 20)
+        self._arrivals: deque[tuple[int, int]] = deque(maxlen=ARRIVALS)
         self._tick_us = 0.0
-        self._pli_us: float | None = None
-        self._expected = 0
-        self._again = False
+        self._given_up = 0
+        self._need_key = True
 
     def receive(self, content: bytes, now_us: float) -> None:
-        self._media_us = now_us
-        self._frames.push(content, round(now_us))
+        now = round(now_us)
+        if 192 <= content[1] <= 223:
+            self.session.receive_datagram(content, now, *_CAMERA)
+            return
+        self.frames.push(content, now)
+        if content[1] & 0x7F == 96:
+            self._arrivals.append((int.from_bytes(content[2:4]), now))
+        self.session.media_seen(now)
 
     def poll(self, now_us: float) -> list[Packet]:
         now = round(now_us)
         out = []
-        got = False
-        while (unit := self._frames.next(now)) is not None:
-            self.world.complete(unit.frame_id, now_us)
-            got = True
-            if unit.key:
-                self._pli_us = None
-            elif unit.gap and self._pli_us is None:
-                self._pli_us = now_us
-        while (request := self._frames.request(now)) is not None:
+        given_up = self.frames.drops()["incomplete"]
+        look = now_us >= self._tick_us or given_up != self._given_up
+        while (request := self.frames.request(now)) is not None:
             out.append(request)
-        if got or now_us >= self._tick_us or self._frames.drops()["incomplete"] != self._expected:
-            self._tick_us = now_us + _TICK_US
-            out += self._look(now_us)
-        if self._pli_us is not None and now_us >= self._pli_us:
-            self._pli_us = now_us + PLI_INTERVAL_US
-            out.append(build(Pli(_OWN, _SSRC)))
+        while (unit := self.frames.next(now)) is not None:
+            look = True
+            self.world.complete(unit.frame_id, now_us)
+            if unit.key:
+                self.session.key_frame_arrived()
+            if unit.gap or self._need_key:
+                self._need_key = not unit.key
+            if self._need_key:
+                self.session.key_frame_needed(now)
+            self.session.frame_completed(unit.first_seq, lambda: self._arrivals, now)
+        if look:
+            self._look(now_us, given_up)
+        if self.session.feedback_due(now):
+            self.session.report(self._arrivals, now)
+        while (sent := self.session.next_datagram(now)) is not None:
+            out.append(sent[0])
+        while (event := self.session.next_event()) is not None:
+            if isinstance(event, NewSender):
+                self.frames.peer(self.session.ssrc, event.cookie)
+                self.frames.timing(round(INTERVAL_US), 0, 0)
         return [Packet(len(datagram) + _UDP, datagram) for datagram in out]
 
-    def _look(self, now_us: float) -> list[bytes]:
-        """As ReceiverSession.frames."""
-        self._expected = self._frames.drops()["incomplete"]
-        decided, newest, newest_id, outcomes = self._frames.frames()
-        policy, now = self.policy, round(now_us)
-        policy.rtt_us = float(self._frames.recovery()["rtt_us"])
-        before = policy.decision().bitrate_bps
-        for frame in decided:
-            policy.frame(frame, now)
-            if not frame.complete and self._pli_us is None:
-                self._pli_us = now_us
-        policy.watch(newest, now)
-        decision = policy.decision()
-        passed_us = now_us - self._target_us
-        waiting = self._media_us > self._target_us and passed_us >= FEEDBACK_INTERVAL_US
-        again = self._again and passed_us >= INTERVAL_US / 2
-        if not (decided or waiting or again or decision.bitrate_bps < before):
-            return []
-        self._again = policy.lossy and bool(decided)
-        self._target_us = now_us
-        self._number += 1
+    def _look(self, now_us: float, given_up: int) -> None:
+        self._tick_us, self._given_up = now_us + _TICK_US, given_up
+        decision = self.session.frames(*self.frames.frames(), round(now_us))
+        if decision is None or (policy := self.session.policy) is None:
+            return
+        self.frames.timing(0, round(policy.rtt_us), policy.queue_us)
         self.world.rate.append((now_us / 1e6, decision.bitrate_bps / 1e6, policy.capacity_bps / 1e6))
-        target = Target(_OWN, _COOKIE, self._number, decision.bitrate_bps, newest_id, outcomes, decision.pace_us, decision.share)
-        return [build(target)]
 
-    def timeout_us(self) -> float | None:
-        due = self._frames.deadline()
-        times = [self._tick_us] + ([float(due)] if due is not None else [])
-        if self._pli_us is not None:
-            times.append(self._pli_us)
-        return min(times)
+    def timeout_us(self, now_us: float) -> float:
+        session, frames = self.session.next_timeout(round(now_us)), self.frames.deadline()
+        return min(float(due) for due in (session, frames, self._tick_us) if due is not None)

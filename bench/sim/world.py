@@ -32,7 +32,7 @@ class End(Protocol):
     def poll(self, now_us: float) -> list[Packet]:
         """What leaves now."""
 
-    def timeout_us(self) -> float | None:
+    def timeout_us(self, now_us: float) -> float | None:
         """When to poll without a packet."""
 
 
@@ -83,6 +83,7 @@ class World:
     # ---- running
 
     def run(self, sender: Sender, receiver: End) -> None:
+        self.at(1.0, lambda now: self._serve(sender, receiver, now, forward=True))
         self.at(_FIRST_US, lambda now: self._capture(sender, receiver, now))
         end_us = _FIRST_US + self.pictures * INTERVAL_US + _TAIL_US
         while self._heap and self._heap[0][0] <= end_us:
@@ -113,7 +114,7 @@ class World:
             for arrival in way.send(packet.size, now):
                 content = packet.content
                 self.at(arrival, lambda at, content=content: self._deliver(other, end, content, at, forward=not forward))
-        due = end.timeout_us()
+        due = end.timeout_us(now)
         if due is not None:
             due = max(due, now + 1.0)
             armed = self._armed.get(id(end))

@@ -132,12 +132,13 @@ class Reassembler:
     def reset(self) -> None: ...
     def peer(self, own_ssrc: int, cookie: int) -> None:
         """Whom requests are written for; cookie 0: nobody is asked."""
-    def timing(self, interval_us: int, rtt_us: int) -> None:
-        """The sender's frame interval, and a round trip to begin with; 0: as it is."""
+    def timing(self, interval_us: int, rtt_us: int, queue_us: int) -> None:
+        """The sender's frame interval, a round trip to begin with (0: as they are), what waits in queues now."""
     def request(self, now_us: int) -> bytes | None:
         """The REPAIR datagram that is due; to be called after each push and at each deadline until it gives None."""
-    def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int]:
-        """Frames decided since the last call, the newest one as it stands, its id (32 bits), TARGET's outcomes."""
+    def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int, int]:
+        """Frames decided since the last call, the newest one as it stands, its id (32 bits), TARGET's outcomes, how long
+        an answer to a request takes in µs (0: unknown)."""
     def recovery(self) -> dict[str, int]:
         """symbols, surplus, restored, frames_repaired, requests, asked, asked_came, rtt_us, guard_us, spacing_us."""
     def drops(self) -> dict[str, int]: ...
@@ -321,9 +322,9 @@ class Rx:
     def accept(self, host: str, port: int, ssrc: int, own_ssrc: int = 0, cookie: int = 0) -> None:
         """From now on media only from this address and SSRC; frames of the peer before are forgotten. Repair requests
         go there with `own_ssrc` and `cookie`; cookie 0: none."""
-    def timing(self, interval_us: int, rtt_us: int) -> None:
+    def timing(self, interval_us: int, rtt_us: int, queue_us: int) -> None:
         """As Reassembler.timing."""
-    def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int]:
+    def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int, int]:
         """As Reassembler.frames."""
     def recovery(self) -> dict[str, int]:
         """As Reassembler.recovery."""

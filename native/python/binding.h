@@ -27,9 +27,9 @@ struct ta_tx *ta_py_tx(PyObject *object);
 /* An AccessUnit over bytes that `release(owner)` gives back when the object dies. Steals nothing on failure. */
 PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_t taken_us, void (*release)(void *),
                             void *owner);
-/* (decided frames, the newest as it stands or None, its id, outcomes). */
+/* (decided frames, the newest as it stands or None, its id, outcomes, how long an answer takes). */
 PyObject *ta_py_frames(const ta_frame_report *decided, size_t count, const ta_frame_report *newest, uint32_t newest_id,
-                       uint16_t outcomes);
+                       uint16_t outcomes, uint32_t answer_us);
 PyObject *ta_py_recovery(const ta_recovery_stats *stats); /* a dict */
 PyObject *ta_py_outbox_stats(const ta_outbox_stats *stats);
 PyObject *ta_py_with(PyObject *dict, PyObject *more); /* dict with the other's items; takes over both */

@@ -355,10 +355,10 @@ static PyObject *reassembler_peer(receiver *self, PyObject *args) {
 }
 
 static PyObject *reassembler_timing(receiver *self, PyObject *args) {
-    unsigned int interval_us, rtt_us;
-    if (!PyArg_ParseTuple(args, "II:timing", &interval_us, &rtt_us))
+    unsigned int interval_us, rtt_us, queue_us;
+    if (!PyArg_ParseTuple(args, "III:timing", &interval_us, &rtt_us, &queue_us))
         return NULL;
-    ta_reassembler_timing(self->packets, interval_us, rtt_us);
+    ta_reassembler_timing(self->packets, interval_us, rtt_us, queue_us);
     Py_RETURN_NONE;
 }
 
@@ -379,7 +379,7 @@ static PyObject *reassembler_frames(receiver *self, PyObject *Py_UNUSED(ignored)
     const size_t n = ta_reassembler_reports(self->packets, decided, TA_REPORTS);
     const bool any = ta_reassembler_newest(self->packets, &newest);
     const uint16_t outcomes = ta_reassembler_outcomes(self->packets, &newest_id);
-    return ta_py_frames(decided, n, any ? &newest : NULL, newest_id, outcomes);
+    return ta_py_frames(decided, n, any ? &newest : NULL, newest_id, outcomes, ta_reassembler_answer_us(self->packets));
 }
 
 static PyObject *reassembler_recovery(receiver *self, PyObject *Py_UNUSED(ignored)) {

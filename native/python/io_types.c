@@ -401,10 +401,10 @@ static PyObject *rx_progress(PyObject *object, PyObject *unused) {
 }
 
 static PyObject *rx_timing(PyObject *object, PyObject *args) {
-    unsigned int interval_us, rtt_us;
-    if (!PyArg_ParseTuple(args, "II:timing", &interval_us, &rtt_us))
+    unsigned int interval_us, rtt_us, queue_us;
+    if (!PyArg_ParseTuple(args, "III:timing", &interval_us, &rtt_us, &queue_us))
         return NULL;
-    ta_rx_timing(((RxObject *)object)->rx, interval_us, rtt_us);
+    ta_rx_timing(((RxObject *)object)->rx, interval_us, rtt_us, queue_us);
     Py_RETURN_NONE;
 }
 
@@ -412,10 +412,11 @@ static PyObject *rx_frames(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_frame_report decided[TA_REPORTS], newest;
     bool any;
-    uint32_t newest_id;
+    uint32_t newest_id, answer_us;
     uint16_t outcomes;
-    const size_t n = ta_rx_frames(((RxObject *)object)->rx, decided, TA_REPORTS, &newest, &any, &newest_id, &outcomes);
-    return ta_py_frames(decided, n, any ? &newest : NULL, newest_id, outcomes);
+    const size_t n =
+        ta_rx_frames(((RxObject *)object)->rx, decided, TA_REPORTS, &newest, &any, &newest_id, &outcomes, &answer_us);
+    return ta_py_frames(decided, n, any ? &newest : NULL, newest_id, outcomes, answer_us);
 }
 
 static PyObject *rx_recovery(PyObject *object, PyObject *unused) {

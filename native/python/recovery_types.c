@@ -35,7 +35,7 @@ static PyObject *report(const ta_frame_report *f) {
 }
 
 PyObject *ta_py_frames(const ta_frame_report *decided, size_t count, const ta_frame_report *newest, uint32_t newest_id,
-                       uint16_t outcomes) {
+                       uint16_t outcomes, uint32_t answer_us) {
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list && i < count; i++) {
         PyObject *item = report(&decided[i]);
@@ -50,7 +50,7 @@ PyObject *ta_py_frames(const ta_frame_report *decided, size_t count, const ta_fr
         Py_XDECREF(last);
         return NULL;
     }
-    return Py_BuildValue("(NNkk)", list, last, (unsigned long)newest_id, (unsigned long)outcomes);
+    return Py_BuildValue("(NNkkk)", list, last, (unsigned long)newest_id, (unsigned long)outcomes, (unsigned long)answer_us);
 }
 
 PyObject *ta_py_recovery(const ta_recovery_stats *s) {

@@ -129,10 +129,10 @@ ta_status ta_rx_wait(ta_rx *rx, uint64_t timeout_us, ta_slot **slot, const ta_au
 void ta_rx_release(ta_slot *slot); /* from any thread, also after ta_rx_close */
 /* Media only from there. `own_ssrc` and `cookie` are for repair requests; cookie 0: none are made. */
 ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc, uint32_t own_ssrc, uint64_t cookie);
-void ta_rx_timing(ta_rx *rx, uint32_t interval_us, uint32_t rtt_us); /* as ta_reassembler_timing */
+void ta_rx_timing(ta_rx *rx, uint32_t interval_us, uint32_t rtt_us, uint32_t queue_us); /* as ta_reassembler_timing */
 /* What became of frames since the last call, the newest one as it stands, and what TARGET tells of the last eight. */
 size_t ta_rx_frames(ta_rx *rx, ta_frame_report *decided, size_t limit, ta_frame_report *newest, bool *any,
-                    uint32_t *newest_id, uint16_t *outcomes);
+                    uint32_t *newest_id, uint16_t *outcomes, uint32_t *answer_us);
 void ta_rx_recovery(ta_rx *rx, ta_recovery_stats *out);
 bool ta_rx_send_control(ta_rx *rx, const uint8_t *data, size_t size, const char *host, uint16_t port);
 bool ta_rx_take_control(ta_rx *rx, ta_control *out);

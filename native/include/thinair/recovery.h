@@ -32,14 +32,17 @@ typedef struct ta_frame_report { /* one decided frame, or the newest one as it s
 
 /* Whom requests are written for; cookie 0: nobody is asked. */
 void ta_reassembler_peer(ta_reassembler *r, uint32_t own_ssrc, uint64_t cookie);
-/* The sender's frame interval, and a round trip to begin with (0: keep the one measured). */
-void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt_us);
+/* The sender's frame interval (0: as before), a round trip to begin with (0: keep the one measured), and what waits in the
+ * path's queues now: answers wait there too. */
+void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt_us, uint32_t queue_us);
 /* Writes a REPAIR datagram (docs/wire-protocol.md) of TA_MAX_REQUEST bytes at most. TA_AGAIN: nothing to ask for now. */
 ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t *size);
 /* Decided frames since the last call, oldest first; the oldest are overwritten where nobody asks. */
 size_t ta_reassembler_reports(ta_reassembler *r, ta_frame_report *out, size_t limit);
 /* The newest frame as it stands. False: none. */
 bool ta_reassembler_newest(const ta_reassembler *r, ta_frame_report *out);
+/* How long an answer to a request takes at most, as a rule; 0: unknown. */
+uint32_t ta_reassembler_answer_us(const ta_reassembler *r);
 /* TARGET's newest frame id and outcomes. */
 uint16_t ta_reassembler_outcomes(const ta_reassembler *r, uint32_t *newest);
 

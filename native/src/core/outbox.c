@@ -7,6 +7,7 @@ enum {
     FIRST_TOKENS = 64, MAX_TOKENS = 256,
     MAX_FRAME_PACE_US = 8000,
     STALE_INTERVALS = 2, MIN_STALE_US = 50000,
+    MAX_HOLD_US = 300000,      /* for what is in flight on a slow link */
     SILENT_INTERVALS = 3,      /* without a report about what has left */
 };
 
@@ -162,6 +163,7 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
     if (meta->key)
         o->key_wanted = false;
     *ta_out_frame_at(o, o->frame_tail++) = f;
+    ta_out_frame_at(o, o->frame_tail - 1)->bytes = (uint32_t)bytes;
     o->packet_tail += count;
     o->waiting += bytes;
     o->frame_bytes = o->frame_bytes != 0 ? o->frame_bytes + ((double)bytes - o->frame_bytes) / 8 : (double)bytes;
@@ -171,6 +173,18 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
 }
 
 /* ---- whether to encode --------------------------------------------------------------------------------------------- */
+
+/* Bytes of frames that have left and, as far as is known, have not all arrived. */
+static size_t in_flight(ta_outbox *o) {
+    size_t bytes = 0;
+    for (uint64_t back = 1; back <= TA_OUTBOX_FRAMES && back <= o->frame_tail; back++) {
+        const ta_out_frame *f = ta_out_frame_at(o, o->frame_tail - back);
+        if (!f->count || (int32_t)(f->frame_id - o->reported_id) + !o->reported_whole <= 0)
+            break;
+        bytes += f->bytes;
+    }
+    return bytes;
+}
 
 /* The oldest frame that has left and that no report has mentioned; NULL: none. */
 static const ta_out_frame *unreported(ta_outbox *o) {
@@ -189,14 +203,22 @@ ta_ready ta_outbox_ready(ta_outbox *o, uint64_t now_us, size_t unsent) {
         o->stats.held++;
         return TA_HOLD;
     }
+    if (o->targeted && o->congested && o->target_bps && now_us - o->passed_us < MAX_HOLD_US) {
+        const double queued_us = 8e6 * (double)in_flight(o) / o->target_bps;
+        if (queued_us > 1.5 * o->interval_us + o->report_delay_us) {
+            o->stats.held++;
+            return TA_HOLD;
+        }
+    }
     const ta_out_frame *f = o->targeted && o->interval_us != 0 ? unreported(o) : NULL;
     if (f && (double)(now_us - f->last_send_us) > SILENT_INTERVALS * o->interval_us + 2 * o->report_delay_us) {
         if ((double)(now_us - o->passed_us) < 1.5 * o->interval_us) {
             o->stats.held++;
             return TA_HOLD;
         }
-        o->passed_us = now_us; /* every second one passes: the way back alone may be gone */
+        /* every second one passes: the way back alone may be gone */
     }
+    o->passed_us = now_us;
     return o->key_wanted ? TA_READY_KEY : TA_READY;
 }
 

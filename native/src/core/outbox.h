@@ -21,6 +21,7 @@ typedef struct ta_out_frame {
     uint64_t capture_us, pushed_us, first_send_us, last_send_us; /* last 0: not all of its media has left */
     uint64_t first;            /* number of its first packet, counted from the start */
     uint16_t count, first_seq, blocks;
+    uint32_t bytes;
     uint16_t out;              /* positions that have left: media packets, then unasked symbols */
     uint16_t longest;          /* of its packets, bytes */
     uint8_t unasked;           /* symbols of each block */
@@ -63,7 +64,8 @@ struct ta_outbox {
     uint32_t pace_us;
     bool target_pace;          /* pace_us is TARGET's: bounded */
     bool targeted;
-    uint32_t target_number, reported_id;
+    uint32_t target_number, reported_id, target_bps;
+    bool congested, reported_whole; /* as the newest TARGET says; whether its newest frame was complete */
     double interval_us, report_delay_us, frame_bytes; /* smoothed; 0: unknown */
     uint64_t capture_us, passed_us; /* of the picture before; when one was last let through while held */
     bool key_wanted;

@@ -3,6 +3,8 @@
 #include "outbox.h"
 
 enum { APP = 204, RTPFB = 205, REPAIR = 7, TARGET = 8, NACK = 1, MAX_SHARE = 128 };
+enum { INCOMPLETE = 1 }; /* of TARGET's outcomes */
+enum { DELAY = 2, LOSS_WITH_DELAY = 4 }; /* of its reasons */
 
 void ta_outbox_set_cookie(ta_outbox *o, uint64_t cookie) { o->cookie = cookie; }
 
@@ -41,7 +43,10 @@ static void take_repair(ta_outbox *o, const uint8_t *p, size_t size) {
             continue;
         }
         if (o->targeted && (int32_t)(f->frame_id - o->reported_id) > 0)
+        {
             o->reported_id = f->frame_id; /* what it lacks is known, so it got through */
+            o->reported_whole = false;
+        }
         for (size_t b = 0; b < f->blocks; b++)
             if (block == b || block == TA_WHOLE)
                 ask_block(o, number, b, missing, round);
@@ -67,8 +72,12 @@ static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
         const double delay = (double)(now_us - f->last_send_us);
         o->report_delay_us = o->report_delay_us != 0 ? o->report_delay_us + (delay - o->report_delay_us) / 8 : delay;
     }
-    if (f || !o->targeted) /* of a frame that was never sent nothing is believed */
+    if (f || !o->targeted) { /* of a frame that was never sent nothing is believed */
         o->reported_id = newest;
+        o->reported_whole = (p[33] & 3) != INCOMPLETE;
+    }
+    o->target_bps = (uint32_t)ta_get_be(p + 24, 4);
+    o->congested = p[37] >= DELAY && p[37] <= LOSS_WITH_DELAY;
     o->targeted = true;
 }
 

@@ -23,6 +23,7 @@ typedef struct ta_block {
     uint16_t have, symbols;  /* sources and repair symbols held */
     uint16_t coming;         /* asked for and not yet overdue */
     uint8_t round, expected; /* expected: index of the next answer */
+    bool timed;              /* the first answer has told the round trip */
     uint64_t asked_us, due_us;
 } ta_block;
 
@@ -46,7 +47,8 @@ typedef struct ta_frame {
     bool unseen;             /* it was asked for before anything came */
     uint64_t hole_us;        /* the last time a position was jumped over; 0: never */
     uint64_t jump_us;        /* the first time one was */
-    uint64_t newest_us, gap_us; /* arrival of the position last reached; longest pause between two */
+    uint64_t newest_us, gap_us; /* arrival of the position last reached; longest pause between neighbours */
+    double step_us;          /* pauses between neighbours, smoothed over the last few */
     uint32_t wire_bytes;
     uint16_t came, restored, unasked_came, asked, asked_came;
     ta_block block[TA_MAX_BLOCKS];
@@ -59,7 +61,9 @@ typedef struct ta_recovery {
     uint64_t cookie;
     uint32_t interval_us;
     double srtt_us, rttvar_us, min_rtt_us; /* 0: unknown */
-    double guard_us, spacing_us, gap_us;
+    double guard_us, spacing_us;
+    double gap_us, gap_var_us; /* longest pause within a frame: mean, mean deviation */
+    double queue_us, tokens;
     double run;              /* length of the longest run of losses, of frames that had any */
     double loss;             /* share of media packets lost */
     ta_symbol *spare;

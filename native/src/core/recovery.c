@@ -15,10 +15,14 @@ enum {
     MIN_WAIT_US = 2000, MAX_WAIT_US = 200000, /* for an answer */
     FIRST_RTT_US = 12000,
     REQUESTS = 16,           /* in one datagram */
+    MAX_SILENCE_US = 500000,
+    SILENT_ROUNDS = 3,       /* of asking while nothing comes */
+    MAX_TOKENS = 96,         /* symbols that may be asked for beyond a share of the media packets that come */
     MAX_COPIES = 5,          /* of a request; twice as many where its answer did not do */
     MIN_SYMBOL = TA_REPAIR_HEADER + TA_REPAIR_SIZE + TA_RTP_HEADER,
 };
 
+static const double TOKENS_PER_PACKET = 0.4;
 static const uint16_t OUTCOME_INCOMPLETE = 1, OUTCOME_COMPLETE = 2, OUTCOME_GIVEN_UP = 3;
 
 ta_status ta_recovery_open(ta_reassembler *r) {
@@ -41,8 +45,9 @@ void ta_recovery_reset(ta_reassembler *r) {
         v->pool[i].next = v->spare;
         v->spare = &v->pool[i];
     }
-    v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->run = v->loss = 0;
+    v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->gap_var_us = v->run = v->loss = 0;
     v->guard_us = MIN_GUARD_US;
+    v->tokens = MAX_TOKENS;
     v->report_taken = v->report_count;
     v->copies = 0;
     memset(v->outcomes, 0, sizeof v->outcomes);
@@ -53,8 +58,9 @@ void ta_reassembler_peer(ta_reassembler *r, uint32_t own_ssrc, uint64_t cookie) 
     r->recovery.cookie = cookie;
 }
 
-void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt_us) {
+void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt_us, uint32_t queue_us) {
     ta_recovery *v = &r->recovery;
+    v->queue_us = queue_us;
     if (interval_us)
         v->interval_us = interval_us;
     if (rtt_us && (v->min_rtt_us == 0 || rtt_us < v->min_rtt_us))
@@ -93,14 +99,14 @@ static size_t to_come(const ta_frame *f, size_t block, size_t passed) {
 }
 
 static double spacing_now(const ta_recovery *v, const ta_frame *f) {
-    const double here = f->reached > 1 ? (double)(f->newest_us - f->first_us) / (f->reached - 1) : 0;
-    const double most = here > v->spacing_us ? here : v->spacing_us;
+    const double most = f->step_us > v->spacing_us ? f->step_us : v->spacing_us; /* a link that slows down shows it at once */
     return most > 1 ? most : 1;
 }
 
 /* When the position `ahead` of the newest that came is overdue. */
 static uint64_t overdue_us(const ta_recovery *v, const ta_frame *f, size_t ahead) {
-    const double pause = f->gap_us > v->gap_us ? (double)f->gap_us : v->gap_us, spacing = spacing_now(v, f);
+    const double usual = v->gap_us + 3 * v->gap_var_us, spacing = spacing_now(v, f);
+    const double pause = (double)f->gap_us > usual ? (double)f->gap_us : usual;
     const double extra = pause > spacing ? pause - spacing : 0;
     return f->newest_us + (uint64_t)(extra + v->guard_us + (double)ahead * spacing);
 }
@@ -124,8 +130,11 @@ static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival
         f->hole_us = arrival_us;
         f->jump_us = f->jump_us ? f->jump_us : arrival_us;
     }
-    if (f->reached && arrival_us > f->newest_us && arrival_us - f->newest_us > f->gap_us)
-        f->gap_us = arrival_us - f->newest_us;
+    if (f->reached && position == f->reached && arrival_us >= f->newest_us) {
+        const uint64_t step = arrival_us - f->newest_us;
+        f->gap_us = step > f->gap_us ? step : f->gap_us;
+        f->step_us += ((double)step - f->step_us) / 4;
+    }
     f->reached = (uint16_t)(position + 1);
     f->newest_us = arrival_us;
 }
@@ -211,6 +220,7 @@ static void restore(ta_reassembler *r, ta_frame *f, size_t block) {
 
 void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us) {
     f->came++;
+    r->recovery.tokens += r->recovery.tokens < MAX_TOKENS ? TOKENS_PER_PACKET : 0;
     f->wire_bytes += (uint32_t)size;
     f->block[p->index % f->blocks].have++;
     reach(&r->recovery, f, p->index, arrival_us);
@@ -229,10 +239,10 @@ static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, size_t ind
     block->coming = (uint16_t)(block->coming > gone ? block->coming - gone : 0);
     if (block->coming)
         block->due_us = arrival_us + (uint64_t)(block->coming * spacing_now(v, f) + v->guard_us);
-    if (!block->asked_us || arrival_us < block->asked_us || block->round != 1)
+    if (block->timed || arrival_us < block->asked_us || block->round != 1)
         return; /* an answer to a repetition may belong to the question before */
     const double rtt = (double)(arrival_us - block->asked_us);
-    block->asked_us = 0;
+    block->timed = true;
     const double off = v->srtt_us ? rtt - v->srtt_us : 0; /* RFC 6298 2 */
     v->rttvar_us = v->srtt_us ? 0.75 * v->rttvar_us + 0.25 * fabs(off) : rtt / 2;
     v->srtt_us = v->srtt_us ? v->srtt_us + off / 8 : rtt;
@@ -289,6 +299,7 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
         return;
     }
     v->stats.symbols++;
+    r->heard_us = arrival_us;
     const uint64_t place = ta_extend(r->newest, said.frame_id, 32);
     const int64_t distance = (int64_t)(place - r->newest);
     if (place < r->floor || distance < -TA_MAX_WINDOW) {
@@ -328,13 +339,20 @@ static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) {
     const ta_recovery *v = &r->recovery;
     if (!v->interval_us)
         return f->first_us + r->config.patience_us;
+    if (r->heard_us <= f->newest_us) /* nothing has come since: the air stands still, and what is missing may yet follow */
+        return f->newest_us + MAX_SILENCE_US;
     const double answer = v->srtt_us + 2 * v->rttvar_us, half = v->interval_us / 2.0, most = 2.0 * v->interval_us;
     return f->first_us + v->interval_us + (uint64_t)(answer < half ? half : answer > most ? most : answer);
 }
 
 static double wait_us(const ta_recovery *v) {
-    const double rtt = v->srtt_us != 0 ? v->srtt_us + 2 * v->rttvar_us : FIRST_RTT_US;
+    const double rtt = (v->srtt_us != 0 ? v->srtt_us + 2 * v->rttvar_us : FIRST_RTT_US) + v->queue_us;
     return rtt < MIN_WAIT_US ? MIN_WAIT_US : rtt > MAX_WAIT_US ? MAX_WAIT_US : rtt;
+}
+
+uint32_t ta_reassembler_answer_us(const ta_reassembler *r) {
+    const ta_recovery *v = &r->recovery;
+    return (uint32_t)(v->srtt_us != 0 ? v->srtt_us + 2 * v->rttvar_us : 0);
 }
 
 /* Whether an answer to a question asked now may come in time. */
@@ -363,8 +381,11 @@ static uint64_t lacking_us(const ta_recovery *v, const ta_frame *f, size_t block
 }
 
 /* When something is to be asked for in a block. */
-static uint64_t ask_us(const ta_recovery *v, const ta_frame *f, size_t block) {
+static uint64_t ask_us(const ta_reassembler *r, const ta_frame *f, size_t block) {
+    const ta_recovery *v = &r->recovery;
     const ta_block *b = &f->block[block];
+    if (b->round >= SILENT_ROUNDS && r->heard_us <= b->asked_us)
+        return UINT64_MAX;
     if (f->count == 0)
         return b->coming ? b->due_us : f->first_us;
     const uint64_t more = lacking_us(v, f, block, b->coming);
@@ -392,7 +413,13 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     const bool bursting = passed > f->reached || (b->round && f->asked_came == 0);
     const double burst = bursting ? v->run * (b->round + 1) : b->round;
     const size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + 0.5);
-    const size_t missing = want < TA_WHOLE ? want : TA_WHOLE - 1;
+    const size_t afford = v->tokens > 1 ? (size_t)v->tokens - 1 : 0, least = want < afford ? want : afford;
+    const size_t missing = least < TA_WHOLE ? least : TA_WHOLE - 1;
+    if (missing == 0) { /* on a link that is full, repair would only take the place of what is new */
+        f->hopeless = true;
+        return at;
+    }
+    v->tokens -= unseen ? 1 : (double)missing + 1;
     b->round++;
     const double run = v->run < MAX_COPIES - 1 ? v->run : MAX_COPIES - 1; /* the way back loses in bursts too */
     const size_t copies = (size_t)(1 + run) * (b->round > 1 ? 2 : 1);
@@ -422,7 +449,7 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
         if (f->complete || f->lost || f->hopeless || end - at < 8 * TA_MAX_BLOCKS)
             continue;
         for (size_t b = 0; b < (f->blocks ? f->blocks : 1u) && !f->lost; b++)
-            if (ask_us(v, f, b) <= now_us)
+            if (ask_us(r, f, b) <= now_us)
                 at = ask(r, f, b, now_us, at);
     }
     *size = (size_t)(at - out);
@@ -449,7 +476,7 @@ uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f) {
         return UINT64_MAX;
     uint64_t due = f->lost ? 0 : give_up_us(r, f);
     for (size_t b = 0; v->cookie && !f->hopeless && b < (f->blocks ? f->blocks : 1u); b++) {
-        const uint64_t at = ask_us(v, f, b);
+        const uint64_t at = ask_us(r, f, b);
         due = at < due ? at : due;
     }
     return due;
@@ -497,7 +524,8 @@ void ta_recovery_completed(ta_reassembler *r, ta_frame *f) {
     forget_symbols(v, f, -1);
     if (f->reached > 4 && f->asked == 0) {
         blend(&v->spacing_us, (double)(f->newest_us - f->first_us) / (f->reached - 1), 1.0 / 8);
-        blend(&v->gap_us, (double)f->gap_us, 1.0 / 8);
+        blend(&v->gap_var_us, fabs((double)f->gap_us - v->gap_us), 1.0 / 16);
+        blend(&v->gap_us, (double)f->gap_us, 1.0 / 16);
     }
     v->guard_us -= (v->guard_us - MIN_GUARD_US) / 64;
 }

@@ -410,23 +410,25 @@ void ta_rx_progress(ta_rx *rx, uint64_t *last_media_us, uint64_t *frames) {
     pthread_mutex_unlock(&rx->lock);
 }
 
-void ta_rx_timing(ta_rx *rx, uint32_t interval_us, uint32_t rtt_us) {
+void ta_rx_timing(ta_rx *rx, uint32_t interval_us, uint32_t rtt_us, uint32_t queue_us) {
     pthread_mutex_lock(&rx->lock);
     if (rx->repair)
-        ta_reassembler_timing(rx->frames, interval_us, rtt_us);
+        ta_reassembler_timing(rx->frames, interval_us, rtt_us, queue_us);
     pthread_mutex_unlock(&rx->lock);
 }
 
 size_t ta_rx_frames(ta_rx *rx, ta_frame_report *decided, size_t limit, ta_frame_report *newest, bool *any,
-                    uint32_t *newest_id, uint16_t *outcomes) {
+                    uint32_t *newest_id, uint16_t *outcomes, uint32_t *answer_us) {
     size_t n = 0;
     *any = false;
     *newest_id = *outcomes = 0;
+    *answer_us = 0;
     pthread_mutex_lock(&rx->lock);
     if (rx->repair) {
         n = ta_reassembler_reports(rx->frames, decided, limit);
         *any = ta_reassembler_newest(rx->frames, newest);
         *outcomes = ta_reassembler_outcomes(rx->frames, newest_id);
+        *answer_us = ta_reassembler_answer_us(rx->frames);
     }
     pthread_mutex_unlock(&rx->lock);
     return n;
