@@ -23,17 +23,19 @@ class Timeline:
     key: list[bool] = field(default_factory=list)
     sent_us: list[float | None] = field(default_factory=list)  # first packet
     complete_us: list[float | None] = field(default_factory=list)
+    release_us: list[float | None] = field(default_factory=list)  # where a buffer holds it on purpose
     skipped: int = 0  # pictures not encoded
 
     def decodable_us(self) -> list[float | None]:
         """When each frame and all that it refers to are complete; a frame refers to the one before, a key frame to none."""
         out: list[float | None] = []
         before: float | None = None
-        for key, complete in zip(self.key, self.complete_us, strict=True):
+        for key, complete, release in zip(self.key, self.complete_us, self.release_us, strict=True):
             if complete is None or (before is None and not key):
                 before = None
             else:
-                before = complete if key or before is None else max(before, complete)
+                ready = complete if release is None else max(complete, release)
+                before = ready if key or before is None else max(before, ready)
             out.append(before)
         return out
 

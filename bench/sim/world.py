@@ -66,6 +66,7 @@ class World:
         line.key.append(key)
         line.sent_us.append(None)
         line.complete_us.append(None)
+        line.release_us.append(None)
         return len(line.key) - 1, max(PAYLOAD // 4, round(size))
 
     def skip(self) -> None:
@@ -74,6 +75,10 @@ class World:
     def complete(self, frame: int, now_us: float) -> None:
         if self.timeline.complete_us[frame] is None:
             self.timeline.complete_us[frame] = now_us
+
+    def hold(self, frame: int, until_us: float) -> None:
+        """A buffer gives the frame out then, not before."""
+        self.timeline.release_us[frame] = until_us
 
     def leaves(self, frame: int, now_us: float) -> None:
         """A frame's first packet is on its way."""

@@ -8,6 +8,7 @@ enum {
     MAX_FRAME_PACE_US = 8000,
     STALE_INTERVALS = 2, MIN_STALE_US = 50000,
     MAX_HOLD_US = 300000,      /* for what is in flight on a slow link */
+    MAX_BLIND = 3,
     SILENT_INTERVALS = 3,      /* without a report about what has left */
 };
 
@@ -59,6 +60,7 @@ void ta_outbox_reset(ta_outbox *o) {
     o->next_group_us = 0;
     o->interval_us = o->config.interval_us;
     o->capture_us = o->passed_us = 0;
+    o->blind = 0;
 }
 
 const ta_outbox_stats *ta_outbox_stats_get(const ta_outbox *o) { return &o->stats; }
@@ -212,11 +214,13 @@ ta_ready ta_outbox_ready(ta_outbox *o, uint64_t now_us, size_t unsent) {
     }
     const ta_out_frame *f = o->targeted && o->interval_us != 0 ? unreported(o) : NULL;
     if (f && (double)(now_us - f->last_send_us) > SILENT_INTERVALS * o->interval_us + 2 * o->report_delay_us) {
-        if ((double)(now_us - o->passed_us) < 1.5 * o->interval_us) {
+        /* The way back alone may be gone, so some pass, ever fewer: after a long silence they must not pile up. */
+        const unsigned every = o->blind < MAX_BLIND ? 1u << o->blind : 1u << MAX_BLIND;
+        if ((double)(now_us - o->passed_us) < (every + 0.5) * o->interval_us) {
             o->stats.held++;
             return TA_HOLD;
         }
-        /* every second one passes: the way back alone may be gone */
+        o->blind++;
     }
     o->passed_us = now_us;
     return o->key_wanted ? TA_READY_KEY : TA_READY;

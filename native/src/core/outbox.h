@@ -67,7 +67,8 @@ struct ta_outbox {
     uint32_t target_number, reported_id, target_bps;
     bool congested, reported_whole; /* as the newest TARGET says; whether its newest frame was complete */
     double interval_us, report_delay_us, frame_bytes; /* smoothed; 0: unknown */
-    uint64_t capture_us, passed_us; /* of the picture before; when one was last let through while held */
+    uint64_t capture_us, passed_us; /* of the picture before; when one was last let through */
+    unsigned blind;            /* pictures let through since the last report that mentioned what had left */
     bool key_wanted;
     ta_sent sent;
     bool sent_valid;

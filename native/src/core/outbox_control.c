@@ -76,6 +76,7 @@ static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
         o->reported_id = newest;
         o->reported_whole = (p[33] & 3) != INCOMPLETE;
     }
+    o->blind = 0;
     o->target_bps = (uint32_t)ta_get_be(p + 24, 4);
     o->congested = p[37] >= DELAY && p[37] <= LOSS_WITH_DELAY;
     o->targeted = true;
