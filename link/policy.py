@@ -20,6 +20,7 @@ _MAX_FRAME_PACE_US = 8_000
 _MIN_PACKETS = 3  # of a frame whose dispersion says something
 _MIN_SPAN_US = 8_000  # of a frame that is still arriving
 _FAST_BPS = 100_000_000.0  # a link this fast is not looked at more closely
+_FORGET = 0.998  # per look, about 60 a second
 _FRESH_US = 300_000  # what a frame's dispersion said longer ago is no news
 _UTILISATION = 0.9  # of what the link carries, repair included
 _QUEUE_US = 10_000  # what may lie in queues before the bitrate is lowered for it
@@ -30,8 +31,7 @@ _RAISE_STEP, _FAR_STEP = 1.12, 1.3  # the latter while the link carries more tha
 _RAISE_INTERVAL_US = 200_000
 _HOLD_US = 400_000  # after a cut the bitrate is not raised
 _LOSS_FRAMES = 150  # which the share follows
-_RECENT_FRAMES = 30
-_QUIET_FRAMES = 5  # with loss, of the above, at most: not worth symbols that go with every frame
+_QUIET_SHARE = 0.15  # of frames with loss, where asking is quick: not worth symbols that go with every frame
 
 
 class Frame(Protocol):
@@ -98,6 +98,10 @@ class AirPolicy:
         self._raised_us = self._cut_us = -_HOLD_US
         self._partial: int | None = None  # frame that was acted upon before it was decided
         self._frame_bits = 0.0
+
+    def see_answer(self, answer_us: int) -> None:
+        """How long an answer to a request takes: the longest of late counts."""
+        self.answer_us = max(float(answer_us), self.answer_us * _FORGET)
 
     def set_limits(self, max_bps: int, interval_us: float) -> None:
         """The sender describes its stream anew."""
@@ -226,11 +230,11 @@ class AirPolicy:
         """As many symbols as most recent frames lost packets; of more frames where fewer rounds of asking fit."""
         losses = [lost for lost, delayed in self._losses if not delayed]
         hit = [lost for lost in losses if lost > 0]
-        if len(hit) <= _QUIET_FRAMES * max(1, len(losses) // _RECENT_FRAMES) or not losses:
-            return 0
         drain_us = min(self._frame_bits / self.capacity_bps * 1e6, self.interval_us / 2)
         rounds = (self.interval_us - drain_us) / max(self.answer_us, self.rtt_us, 1.0)
-        covered = 0.72 if rounds > 2.5 else 0.85 if rounds > 1.7 else 0.97
+        covered = 0.72 if rounds > 2.5 else 0.85 if rounds > 1.7 else 0.95
+        if not hit or (covered < 0.9 and len(hit) <= _QUIET_SHARE * len(losses)):
+            return 0
         wanted = sorted(losses)[min(len(losses) - 1, ceil(covered * len(losses)) - 1)]
         return min(MAX_SHARE, ceil(256 * wanted))
 

@@ -153,7 +153,7 @@ class ReceiverSession:
             return None
         estimate = self.clock.estimate(now_us)
         policy.rtt_us = float(estimate.rtt_us) if estimate is not None else policy.rtt_us
-        policy.answer_us = float(answer_us)
+        policy.see_answer(answer_us)
         before = policy.decision().bitrate_bps
         for frame in decided:
             policy.frame(frame, now_us)

@@ -88,11 +88,17 @@ static size_t lacking(const ta_frame *f, size_t block) {
     return held < k ? k - held : 0;
 }
 
-/* What of a block may still come by itself, where the first `passed` positions will not. */
-static size_t to_come(const ta_frame *f, size_t block, size_t passed) {
+/* Answers take so long that a second question would come too late: then the first is asked at once. */
+static bool slow_answers(const ta_recovery *v) { return v->srtt_us + 2 * v->rttvar_us > v->interval_us / 2.5; }
+
+/* What of a block may still come by itself, where the first `passed` positions will not. Where answers are slow, symbols do not
+ * count: they have to stand in for the answer. */
+static size_t to_come(const ta_recovery *v, const ta_frame *f, size_t block, size_t passed) {
     size_t n = 0;
     if (passed < f->count) /* sources at positions block, block + blocks, ... */
         n = sources_of(f, block) - (passed > block ? (passed - block + f->blocks - 1) / f->blocks : 0);
+    if (slow_answers(v) && passed < positions_of(f))
+        return n;
     const size_t first = passed > f->count ? passed - f->count : 0;
     const size_t before = first > block ? (first - block + f->blocks - 1) / f->blocks : 0;
     return n + (f->unasked > before ? f->unasked - before : 0);
@@ -373,7 +379,7 @@ static uint8_t *put_request(uint8_t *at, const ta_frame *f, size_t block, size_t
 static uint64_t lacking_us(const ta_recovery *v, const ta_frame *f, size_t block, size_t in_flight) {
     const size_t lack = lacking(f, block);
     for (size_t passed = f->reached; passed <= positions_of(f); passed++)
-        if (lack > to_come(f, block, passed) + in_flight)
+        if (lack > to_come(v, f, block, passed) + in_flight)
             return passed > f->reached ? overdue_us(v, f, passed - f->reached)
                    : f->hole_us        ? f->hole_us + (uint64_t)v->guard_us
                                        : f->newest_us;
@@ -400,7 +406,7 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     ta_block *b = &f->block[block];
     const bool unseen = f->count == 0;
     const size_t passed = unseen ? 0 : passed_by(v, f, now_us), in_flight = now_us < b->due_us ? b->coming : 0;
-    const size_t lack = unseen ? TA_WHOLE : lacking(f, block), coming = unseen ? 0 : to_come(f, block, passed) + in_flight;
+    const size_t lack = unseen ? TA_WHOLE : lacking(f, block), coming = unseen ? 0 : to_come(v, f, block, passed) + in_flight;
     b->coming = (uint16_t)in_flight;
     if (lack <= coming)
         return at;
@@ -412,7 +418,8 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     /* Where the newest that was sent is lost, an answer too comes into what may be a burst that goes on. */
     const bool bursting = passed > f->reached || (b->round && f->asked_came == 0);
     const double burst = bursting ? v->run * (b->round + 1) : b->round;
-    const size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + 0.5);
+    const bool last = (double)now_us + 2 * wait_us(v) > (double)f->first_us + v->interval_us; /* no second round fits */
+    const size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + (last ? v->run / 2 + 1 : 0) + 0.5);
     const size_t afford = v->tokens > 1 ? (size_t)v->tokens - 1 : 0, least = want < afford ? want : afford;
     const size_t missing = least < TA_WHOLE ? least : TA_WHOLE - 1;
     if (missing == 0) { /* on a link that is full, repair would only take the place of what is new */
