@@ -117,7 +117,7 @@ def check_source(text: str) -> str:
     """`testcard`, `screen::0`, `file:CLIP`, `hdmi`, `hdmi:DEVICE`: the spelling only; whether it can be opened is the
     source's to say."""
     kind, _, rest = text.partition(":")
-    known = kind == "testcard" or text == "hdmi" or (kind in {"screen", "file", "hdmi"} and rest)
+    known = text in {"testcard", "testcard:witness"} or text == "hdmi" or (kind in {"screen", "file", "hdmi"} and rest)
     if not known:
         raise ConfigError(f"source {text!r} is not known: use testcard, screen::0, file:CLIP, hdmi or hdmi:/dev/video0")
     return text

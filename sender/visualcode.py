@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 BLACK, WHITE = 16, 235
 MIN_WIDTH, MIN_HEIGHT = 640, 360
+_MACROBLOCK = 16
 CELLS = 34  # white, black, 32 bits
 ROWS = 2
 _MIN_CONTRAST = 80  # between the reference cells, of 219
@@ -148,3 +149,39 @@ class Reader:
 def _slicer(threshold: int) -> bytes:
     """Translation table: samples to the digits 0 and 1."""
     return bytes(b"01"[value > threshold] for value in range(256))
+
+
+class Witness:
+    """Cells in each row of macroblocks, dark or light by picture and place: whatever part of a picture is lost or stale
+    shows in the pixels."""
+
+    COLUMNS = 8
+    _PATTERNS = 256  # pictures until they come again
+    _DARK, _LIGHT = 50, 200
+
+    def __init__(self, geometry: Geometry) -> None:
+        begin, end = geometry.top + ROWS * geometry.cell, geometry.bottom
+        self._rows = range(-(-begin // _MACROBLOCK) * _MACROBLOCK, end - _MACROBLOCK + 1, _MACROBLOCK)
+        step = geometry.width // self.COLUMNS // _MACROBLOCK * _MACROBLOCK
+        self._columns = [step // 2 // _MACROBLOCK * _MACROBLOCK + step * column for column in range(self.COLUMNS)]
+        shape = (self._PATTERNS, len(self._rows), self.COLUMNS)
+        self._light = np.random.default_rng(1).integers(0, 2, shape, np.uint8).astype(bool)
+
+    def draw(self, y_plane: npt.NDArray[np.uint8], frame_id: int) -> None:
+        levels = np.where(self._light[frame_id % self._PATTERNS], self._LIGHT, self._DARK).astype(np.uint8)
+        tall = np.repeat(levels, _MACROBLOCK, axis=0)
+        for x, column in zip(self._columns, tall.T, strict=True):
+            y_plane[self._rows.start : self._rows.start + len(column), x : x + _MACROBLOCK] = column[:, None]
+
+    def wrong(self, pixels: npt.NDArray[np.uint8], frame_id: int) -> int:
+        """How many cells of a picture (brightness, height x width) are not those of this picture."""
+        middle = _MACROBLOCK // 2 - 2
+        seen = np.stack(
+            [
+                pixels[self._rows.start + middle : self._rows.stop + _MACROBLOCK : _MACROBLOCK, x + middle : x + middle + 4]
+                .mean(axis=1)[: len(self._rows)]
+                for x in self._columns
+            ],
+            axis=1,
+        )  # fmt: skip
+        return int(np.count_nonzero((seen > (self._DARK + self._LIGHT) / 2) != self._light[frame_id % self._PATTERNS]))

@@ -132,6 +132,8 @@ _BENCHES = {
     "present": "from a picture to the screen",
     "armv6": "instructions on the Pi Zero W's processor, counted under emulation",
     "memory": "whether sender and player grow",
+    "sim": "the link simulated in virtual time, beside peers' strategies",
+    "air": "the same links over real sockets, judged by pixels, beside real peers",
     "repair": "repair symbols beside XOR parity, and zfec where it is installed",
 }
 

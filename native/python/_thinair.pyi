@@ -566,8 +566,9 @@ class CodeWatcher:
     centre of both rows; `step`: bytes from cell to cell. Raises ValueError where they do not lie within `pixels`."""
 
     def __init__(
-        self, pixels: Buffer, *, top: tuple[int, int], bottom: tuple[int, int], step: int, sleep_us: int
-    ) -> None: ...
+        self, pixels: Buffer, *, top: tuple[int, int], bottom: tuple[int, int], step: int, sleep_us: int, one: bool = False
+    ) -> None:
+        """`one`: watch() returns with the first code, while its picture is still there."""
     def watch(self, until_us: int) -> tuple[list[tuple[int, int, int]], bytes]:
         """Looks until then, or a little less, without the GIL. ((frame id, time_us, seen µs) of each code that came new
         and stood at top and bottom; the µs from look to look as native uint32)."""

@@ -19,17 +19,19 @@ static bool within(const ta_code_place *place, size_t step, Py_ssize_t size) {
 }
 
 static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", NULL};
+    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", "one", NULL};
+    int one = 0;
     WatcherObject *self = (WatcherObject *)object;
     ta_code_watcher *w = &self->watcher;
     Py_buffer pixels;
     Py_ssize_t top[2], bottom[2], step;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*$(nn)(nn)nI", names, &pixels, &top[0], &top[1], &bottom[0],
-                                     &bottom[1], &step, &w->sleep_us))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*|$(nn)(nn)nIp", names, &pixels, &top[0], &top[1], &bottom[0],
+                                     &bottom[1], &step, &w->sleep_us, &one))
         return -1;
     w->top = (ta_code_place){{(size_t)top[0], (size_t)top[1]}};
     w->bottom = (ta_code_place){{(size_t)bottom[0], (size_t)bottom[1]}};
     w->step = (size_t)step;
+    w->one = one != 0;
     if (self->pixels.obj || !within(&w->top, w->step, pixels.len) || !within(&w->bottom, w->step, pixels.len)) {
         PyErr_SetString(PyExc_ValueError, "the code does not lie within the pixels");
         PyBuffer_Release(&pixels);

@@ -16,10 +16,10 @@ def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True
     (SenderConfig.edid). Raises ConfigError for an unknown word, DeviceError or FileError for what is missing."""
     kind, _, rest = spec.partition(":")
     source: Source
-    if kind == "testcard" and not rest:
+    if kind == "testcard" and rest in {"", "witness"}:
         from sender.sources.testcard import Testcard  # loads numpy, av and PIL
 
-        source = Testcard(mode or DEFAULT_MODE, visual_code=visual_code)
+        source = Testcard(mode or DEFAULT_MODE, visual_code=visual_code, witness=rest == "witness")
     elif kind == "screen":
         from sender.sources.screen import Screen
 

@@ -8,7 +8,7 @@ from link.errors import ConfigError
 from link.native import now_us, sleep_until_us
 from sender.sources.base import Colour, Mode, Pace, Picture
 from sender.sources.card import Canvas, Card
-from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter
+from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter, Witness
 
 _POOL = 3  # frames: one may be with the encoder while the next is drawn
 _SPIN_US = 100
@@ -22,11 +22,13 @@ class Testcard:
     name = "testcard"
     colour = Colour()
 
-    def __init__(self, mode: Mode, *, visual_code: bool = True) -> None:
+    def __init__(self, mode: Mode, *, visual_code: bool = True, witness: bool = False) -> None:
+        """`witness`: cells all over the picture tell for each part of it of which picture it is."""
         if mode.width < MIN_WIDTH or mode.height < MIN_HEIGHT:
             raise ConfigError(f"mode {mode}: the test card needs at least {MIN_WIDTH}x{MIN_HEIGHT}")
         self.mode = mode
         self._visual_code = visual_code
+        self._witness = Witness(Geometry(mode.width, mode.height)) if witness else None
         self._pool: list[tuple[av.VideoFrame, Canvas]] = []
         self._pace: Pace | None = None
         self._seq = 0
@@ -62,6 +64,8 @@ class Testcard:
     def _scene(self, index: int, frame_id: int) -> tuple[av.VideoFrame, Canvas]:
         frame, canvas = self._pool[frame_id % _POOL]
         self._card.animate(canvas, index)
+        if self._witness is not None:
+            self._witness.draw(canvas.y, frame_id)
         return frame, canvas
 
     def _code(self, canvas: Canvas, frame_id: int, time_us: int) -> None:

@@ -50,6 +50,7 @@ typedef struct ta_code_watcher {
     ta_code_place top, bottom;
     size_t step;
     uint32_t sleep_us;     /* between two looks */
+    bool one;              /* return with the first sighting: the picture is still there */
     bool have_last;
     ta_code last;          /* seen before: not a sighting again */
     uint64_t looked_us;    /* when the look before was over */

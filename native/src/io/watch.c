@@ -14,6 +14,8 @@ void ta_code_watch(ta_code_watcher *w, uint64_t until_us) {
             w->sightings[w->sighting_count++] = (ta_sighting){bottom, ta_now_us()};
             w->last = bottom;
             w->have_last = true;
+            if (w->one)
+                return;
         }
         ta_sleep_until_us(ta_now_us() + w->sleep_us, 0);
         const uint64_t now_us = ta_now_us();

@@ -1,0 +1,83 @@
+"""`thinair bench air`: the link models of bench.network over real sockets, in real time, with real pictures.
+
+docs/transport.md says where each figure begins and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from bench.air.row import PEERS, Run, measure
+from bench.glass import realtime
+from bench.network import MODELS
+from link.config import Mode, parse_bitrate
+from link.errors import ConfigError, FileError
+from thinair.conditions import collect
+
+SCHEMA = "thinair.bench-air/1"
+SUITE = ("clean", "A", "B", "C", "GE", "D", "E")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", default="all", metavar="all|NAME,NAME", help=f"models; all: {','.join(SUITE)}")
+    parser.add_argument("--peers", default="all", metavar="all|none|NAME,NAME", help=", ".join(PEERS))
+    parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
+    parser.add_argument("--bitrate", default="5.3M", help="default 5.3M")
+    parser.add_argument("--seconds", type=float, default=20.0, help="per row; default 20")
+    parser.add_argument("--seed", type=int, default=1, help="of the models; default 1")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON too")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where every row of ours has figures, else 1. Raises ConfigError, FileError."""
+    mode = Mode.parse(args.mode)
+    models = list(SUITE) if args.suite == "all" else args.suite.split(",")
+    peers = list(PEERS) if args.peers == "all" else ["thinair"] if args.peers == "none" else args.peers.split(",")
+    for name in models:
+        if name not in MODELS:
+            raise ConfigError(f"model {name!r} is not known: use {', '.join(MODELS)}")
+    for name in peers:
+        if name not in PEERS:
+            raise ConfigError(f"peer {name!r} is not known: use {', '.join(PEERS)}")
+    if args.seconds <= 0:
+        raise ConfigError("give --seconds above 0")
+    refused = realtime()
+    setting = Run(str(mode), mode.width, mode.height, float(mode.interval_us), parse_bitrate(args.bitrate), args.seconds, args.seed, not refused)  # fmt: skip # noqa: E501
+    print(f"{mode}, {setting.bitrate_bps / 1e6:g} Mbit/s, seed {args.seed}, {args.seconds:g} s a row")
+    print(f"{'model':6} {'peer':18} {'screen ms p50/p95/p99':>24} {'intact':>7} {'age of intact ms p50/p99/max':>30} damaged stale  relay late p95")  # noqa: E501
+    rows: list[dict[str, Any]] = []
+    for model in models:
+        for peer in peers:
+            print(f"\r\x1b[K{model}: {peer}", end="", file=sys.stderr, flush=True)
+            rows.append(measure(peer, MODELS[model], setting))
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(line(rows[-1]), flush=True)
+    if args.json:
+        content = {"schema": SCHEMA, "conditions": collect(tools=True) | {"realtime": not refused}, "rows": rows}
+        try:
+            args.json.write_text(json.dumps(content, indent=1) + "\n")
+        except OSError as error:
+            raise FileError(f"cannot write {args.json}: {error.strerror or error}") from error
+    ours = [row for row in rows if row["peer"] == "thinair"]
+    return 0 if ours and all(row["intact_share"] is not None for row in ours) else 1
+
+
+def line(row: dict[str, Any]) -> str:
+    if row["intact_share"] is None:
+        return f"{row['model']:6} {row['peer']:18} {row['note']}"
+    screen, age = row["screen_ms"], row["intact_age_ms"]
+    figures = "/".join(_number(screen[key]) for key in ("p50", "p95", "p99"))
+    ages = "/".join(_number(age[key]) for key in ("p50", "p99", "max"))
+    late = row["relay_late_us"]["p95"]
+    return (
+        f"{row['model']:6} {row['peer']:18} {figures:>24} {100 * row['intact_share']:6.1f}% {ages:>30} "
+        f"{row['damaged']:7} {row['stale']:5}  {late:g} us"
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"

@@ -1,0 +1,99 @@
+"""What stood on the screen, told from its pixels, and what follows from it."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.glass.figures import summary
+from bench.glass.screen import SAMPLE_US, Framebuffer
+from link.native import CodeWatcher, now_us
+from sender.visualcode import Code, Geometry, Reader, Witness
+
+FREEZE_US = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A picture with its code on the screen: when it was seen first, when it was captured, how many cells are wrong."""
+
+    frame_id: int
+    capture_us: int
+    seen_us: int
+    wrong: int
+
+
+class Eye:
+    """Watches a framebuffer file and judges each picture as soon as its codes stand there."""
+
+    def __init__(self, file: Path, width: int, height: int) -> None:
+        with file.open("rb") as opened:
+            self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        where, geometry = Framebuffer.parse(self._map[:100]), Geometry(width, height)
+        top, bottom, step = Reader(geometry, where.stride, offset=where.offset).places
+        self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=SAMPLE_US, one=True)
+        lines = np.frombuffer(self._map, np.uint8, where.stride * where.height, where.offset)
+        self._green = lines.reshape(where.height, where.stride // 4, 4)[:, :width, 1]
+        self._witness = Witness(geometry)
+        self.seen: list[Seen] = []
+
+    def run(self, done: Callable[[int], bool], check_us: int = 100_000) -> None:
+        while not done(now_us()):
+            codes, _ = self._watcher.watch(now_us() + check_us)
+            for frame_id, time_us, seen_us in codes:
+                wrong = self._witness.wrong(self._green, frame_id)
+                self.seen.append(Seen(frame_id, Code(frame_id, time_us).near(seen_us), seen_us, wrong))
+
+    def close(self) -> None:
+        self._watcher.close()
+        self._green = self._witness = None  # type: ignore[assignment]  # views of the map
+
+
+def figures(seen: Sequence[Seen], sent: Mapping[int, int], window_us: tuple[int, int], interval_us: float) -> dict[str, Any]:
+    """Of the pictures captured within the window (`sent`: frame id, 16 bits → capture time): how many were shown intact, how
+    late at the first time; and at each millisecond of the window, how old the newest intact picture on the screen was."""
+    begin, end = window_us
+    first: dict[int, Seen] = {}
+    shown: list[Seen] = []  # intact, each newer than all before
+    newest, damaged, stale = 0, 0, 0
+    for one in seen:
+        inside = begin <= one.seen_us < end
+        if one.capture_us < newest:
+            stale += inside
+            continue
+        newest = max(newest, one.capture_us)
+        if one.wrong:
+            damaged += inside
+            continue
+        first.setdefault(one.frame_id, one)
+        shown.append(one)
+    wanted = {frame_id: capture for frame_id, capture in sent.items() if begin <= capture < end}
+    latencies = [
+        (first[frame_id].seen_us - capture) / 1000
+        for frame_id, capture in wanted.items()
+        if frame_id in first and first[frame_id].capture_us == capture
+    ]
+    ages: list[float] = []
+    gaps: list[float] = []
+    if shown:
+        when = np.array([one.seen_us for one in shown])
+        capture = np.array([one.capture_us for one in shown])
+        ticks = np.arange(max(begin, when[0]), end, 1000)
+        ages = [*((ticks - capture[np.searchsorted(when, ticks, side="right") - 1]) / 1000)]
+        gaps = [float(gap) for gap in np.diff(np.append(when[when >= begin], end)) if gap > interval_us + FREEZE_US]
+    return {
+        "sent": len(wanted),
+        "intact": len(latencies),
+        "intact_share": len(latencies) / len(wanted) if wanted else None,
+        "screen_ms": summary(latencies),
+        "intact_age_ms": summary(ages),
+        "damaged": damaged,
+        "stale": stale,
+        "freezes": len(gaps),
+        "freeze_s": round(sum(gaps) / 1e6, 3),
+    }

@@ -1,0 +1,232 @@
+"""One row: a screen, a receiver, the relay, a sender; and how each peer is put together."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.air.judge import Eye, figures
+from bench.glass.figures import read_frames
+from bench.glass.peers import INSTALL, PEERS as GLASS, Place
+from bench.glass.row import Process, above, free_port, process, wait_for_port
+from bench.glass.screen import ScreenError, xvfb
+from bench.network import Model
+
+WARM_UP_S = 4.0  # from the first picture on the screen: joining, and the rate finding its place
+_FIRST_PICTURE_S = 15.0
+_PRIORITY = 5
+_SDP = """v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=thinair
+c=IN IP4 127.0.0.1
+t=0 0
+m=video {port} RTP/AVP 96
+a=rtpmap:96 H264/90000
+a=fmtp:96 packetization-mode=1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    mode: str
+    width: int
+    height: int
+    interval_us: float
+    bitrate_bps: int
+    seconds: float
+    seed: int
+    realtime: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Of loopback: where the sender's side sends to, what the relay hands on to, and helpers between programs."""
+
+    entry: int
+    exit: int
+    feed: int  # thinair's plain stream to the peer's sending program
+    back: int  # RTCP of the receiver
+    last: int  # from the peer's receiving program to the player
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """`feed`: thinair, rtp or annexb. Each command is a program's; the receiver is the last of `receivers`."""
+
+    feed: str
+    receivers: Callable[[Place, Ports], list[list[str]]]
+    senders: Callable[[Ports], list[list[str]]] = lambda ports: []
+    lanes: int = 1  # five-tuples through the relay
+    env: Mapping[str, str] = field(default_factory=dict)
+    max_packet: int = 1400
+
+
+def _glass(name: str) -> Callable[[Place, Ports], list[list[str]]]:
+    """A player of bench.glass, as it stands there."""
+    peer = next(one for one in GLASS if one.name == name)
+    return lambda place, ports: [peer.command(place)]
+
+
+_CAPS = "application/x-rtp,media=video,clock-rate=90000,encoding-name=H264,payload=96"
+_RTX = "payload-type-map=application/x-rtp-pt-map,96=(uint)97"
+
+
+def _gst_receiver(place: Place, ports: Ports) -> list[list[str]]:
+    return [
+        [
+            *("gst-launch-1.0", "-q", "rtpsession", "name=s", "rtp-profile=avpf"),
+            *("udpsrc", "address=127.0.0.1", f"port={ports.exit}", f"caps={_CAPS}", "!", "s.recv_rtp_sink"),
+            *("s.recv_rtp_src", "!", "rtprtxreceive", _RTX, "!", "rtpssrcdemux", "!"),
+            *("rtpjitterbuffer", "latency=50", "do-retransmission=true", "!", "rtph264depay", "!", "avdec_h264", "!"),
+            *("videoconvert", "!", "ximagesink", "sync=false"),
+            *("s.send_rtcp_src", "!", "udpsink", "host=127.0.0.1", f"port={ports.back}", "sync=false", "async=false"),
+            *("udpsrc", "address=127.0.0.1", f"port={ports.exit + 1}", "!", "s.recv_rtcp_sink"),
+        ]
+    ]
+
+
+def _gst_sender(ports: Ports) -> list[list[str]]:
+    return [
+        [
+            *("gst-launch-1.0", "-q", "rtpsession", "name=s", "rtp-profile=avpf"),
+            *("udpsrc", "address=127.0.0.1", f"port={ports.feed}", f"caps={_CAPS}", "!", "rtprtxsend", _RTX),
+            *("max-size-packets=1000", "!", "s.send_rtp_sink", "s.send_rtp_src", "!"),
+            *("udpsink", "host=127.0.0.1", f"port={ports.entry}", "sync=false", "async=false"),
+            *("s.send_rtcp_src", "!", "udpsink", "host=127.0.0.1", f"port={ports.entry + 1}", "sync=false", "async=false"),
+            *("udpsrc", "address=127.0.0.1", f"port={ports.back + 1}", "!", "s.recv_rtcp_sink"),
+        ]
+    ]
+
+
+def _srt(latency_ms: int) -> Peer:
+    def receivers(place: Place, ports: Ports) -> list[list[str]]:
+        player = next(one for one in GLASS if one.name == "mpv").command(_at(place, ports.last))
+        url = f"srt://127.0.0.1:{ports.exit}?mode=listener&latency={latency_ms}&tlpktdrop=1"
+        return [["srt-live-transmit", "-q", "-chunk:1316", url, f"udp://127.0.0.1:{ports.last}"], player]
+
+    def senders(ports: Ports) -> list[list[str]]:
+        url = f"srt://127.0.0.1:{ports.entry}?mode=caller&latency={latency_ms}&tlpktdrop=1"
+        return [["srt-live-transmit", "-q", "-chunk:1316", f"udp://127.0.0.1:{ports.feed}", url]]
+
+    mpv = next(one for one in GLASS if one.name == "mpv")
+    return Peer("annexb", receivers, senders, env=mpv.env, max_packet=1300)
+
+
+def _at(place: Place, port: int) -> Place:
+    return Place(place.display, port, place.width, place.height, place.mode, place.home)
+
+
+def _env(name: str) -> Mapping[str, str]:
+    return next(one for one in GLASS if one.name == name).env
+
+
+PEERS: dict[str, Peer] = {
+    "thinair": Peer("thinair", _glass("thinair")),
+    "gstreamer": Peer("rtp", _glass("gstreamer")),
+    "gstreamer-rtx-50": Peer("rtp", _gst_receiver, _gst_sender, lanes=2),
+    "srt-60": _srt(60),
+    "srt-120": _srt(120),
+    "ffplay-rtp": Peer("rtp", _glass("ffplay-rtp"), env=_env("ffplay-rtp")),
+    "mpv": Peer("annexb", _glass("mpv"), env=_env("mpv")),
+}
+
+
+def measure(name: str, model: Model, run: Run) -> dict[str, Any]:
+    """A row. What went wrong stands in its note."""
+    row: dict[str, Any] = {"peer": name, "model": model.name, "seed": run.seed, "intact_share": None, "note": ""}
+    try:
+        return row | _measure(PEERS[name], model, run)
+    except ScreenError as error:
+        return row | {"note": str(error)}
+
+
+def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
+    with ExitStack() as stack:
+        screen = stack.enter_context(xvfb(run.width, run.height))
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinair-air-")))
+        ports = Ports(*(free_port() for _ in range(5)))
+        place = Place(screen.display, ports.exit, run.width, run.height, run.mode, home)
+        place.sdp.write_text(_SDP.format(port=ports.exit))
+        receivers, senders = peer.receivers(place, ports), peer.senders(ports)
+        for argv in (*receivers, *senders):
+            if shutil.which(argv[0]) is None:
+                return {"note": f"{argv[0]} is {INSTALL}"}
+        eye = Eye(screen.file, run.width, run.height)
+        stack.callback(eye.close)
+        lates = home / "relay.json"
+        with ExitStack() as cast:
+            window_us, trouble = _play(cast, peer, model, run, place, ports, receivers, senders, eye, lates)
+        if trouble:
+            return {"note": trouble}
+        sent = {frame["seq"] & 0xFFFF: frame["capture_us"] for frame in read_frames(place.sender_log)}
+        late = json.loads(lates.read_text()) if lates.exists() else {"p95": float("nan")}
+        return figures(eye.seen, sent, window_us, run.interval_us) | {"relay_late_us": late, "note": peer.feed}
+
+
+def _play(
+    cast: ExitStack, peer: Peer, model: Model, run: Run, place: Place, ports: Ports, receivers: Sequence[list[str]],
+    senders: Sequence[list[str]], eye: Eye, lates: Path,
+) -> tuple[tuple[int, int], str]:  # fmt: skip
+    """Starts everything, watches until the window is over, stops everything in reverse order."""
+    running: dict[str, Process] = {}
+
+    def add(name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
+        running[name] = cast.enter_context(process(argv, place.home / f"{name}.log", env or {}))
+        return running[name]
+
+    env = {"DISPLAY": place.display, **peer.env}
+    for number, argv in enumerate(reversed(receivers)):
+        started = add(f"receiver{number}", argv, env)
+        wait_for_port(ports.last if len(receivers) > 1 and number == 0 else ports.exit, started)
+    lanes = f"{ports.entry}:{ports.exit}"
+    if peer.lanes == 2:
+        # RTCP goes each way on ports of its own; the receiver's reports come back over a lane of their own, so that they
+        # too cross the link: it counts that lane's way there.
+        lanes += f",{ports.entry + 1}:{ports.exit + 1},{ports.back}:{ports.back + 1}"
+    relay = [sys.executable, "-m", "bench.air.relay", model.name, str(run.seed), str(lates), lanes]
+    wait_for_port(ports.entry, add("relay", relay))
+    for number, argv in enumerate(senders):
+        wait_for_port(ports.feed, add(f"helper{number}", argv))
+    add("sender", _sender(peer, run, place, ports.feed if senders else ports.entry))
+    return _watch(eye, run, running)
+
+
+def _sender(peer: Peer, run: Run, place: Place, port: int) -> list[str]:
+    address = f"127.0.0.1:{port}"
+    target = ["--to", address] if peer.feed == "thinair" else ["--plain", f"{peer.feed}://{address}"]
+    key = [] if peer.feed == "thinair" else ["--key-interval", "1"]
+    return [
+        *(sys.executable, "-m", "thinair", "send", *target, "--source", "testcard:witness", "--mode", run.mode, *key),
+        *("--bitrate", str(run.bitrate_bps), "--priority", "0", "--max-packet", str(peer.max_packet)),
+        *("--frames", str(place.sender_log)),
+    ]
+
+
+def _watch(eye: Eye, run: Run, running: Mapping[str, Process]) -> tuple[tuple[int, int], str]:
+    began_us = time.monotonic_ns() // 1000
+    trouble = ""
+
+    def done(now_us: int) -> bool:
+        nonlocal trouble
+        for what, one in running.items():
+            if one.popen.poll() is not None:
+                trouble = f"{what} ended with code {one.popen.returncode}{one.last_words()}"
+        if not eye.seen and now_us - began_us > _FIRST_PICTURE_S * 1e6:
+            trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s"
+        passed_s = (now_us - eye.seen[0].seen_us) / 1e6 if eye.seen else 0.0
+        return bool(trouble) or passed_s > WARM_UP_S + run.seconds + 1
+
+    with above(_PRIORITY if run.realtime else 0):
+        eye.run(done)
+    if trouble:
+        return (0, 0), trouble
+    first_us = eye.seen[0].seen_us + round(WARM_UP_S * 1e6)
+    return (first_us, first_us + round(run.seconds * 1e6)), ""
