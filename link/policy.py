@@ -205,7 +205,9 @@ class AirPolicy:
         """Media bitrate that the link carries now, with what lies in queues drained within four frames."""
         recent = [capacity for when_us, capacity in list(self._capacities)[-2:] if now_us - when_us < _FRESH_US]
         carried = max(recent, default=_FAST_BPS)
-        if recent and self.capacity_bps < self._wire_bps():  # no doubt about it: this frame took longer than one interval
+        if (
+            recent and self.capacity_bps < self._wire_bps()
+        ):  # no doubt about it: this frame took longer than one interval
             carried = self.capacity_bps
         allowed = carried * _UTILISATION / (1 + self._overhead())
         self.reason = Reason.SLOW_LINK if allowed < self.target_bps else self.reason

@@ -19,6 +19,9 @@ FEEDBACK_FRAMES = 4  # a report covers eight
 _USUAL_INTERVAL_US = 40_000.0  # until the sender says its rate
 ARRIVALS = 1024  # what a report needs of the newest arrivals: eight frames, within one datagram
 
+# As Rx.frames() gives it: decided frames, the newest as it stands, its id, outcomes, how long an answer takes.
+FramesSeen = tuple[Sequence[Frame], Frame | None, int, int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class NewSender:
@@ -137,17 +140,10 @@ class ReceiverSession:
             if self._unreported >= FEEDBACK_FRAMES:
                 self.report(arrivals(), now_us)
 
-    def frames(
-        self,
-        decided: Sequence[Frame],
-        newest: Frame | None,
-        newest_id: int,
-        outcomes: int,
-        answer_us: int,
-        now_us: int,
-    ) -> Decision | None:
+    def frames(self, seen: FramesSeen, now_us: int) -> Decision | None:
         """What Rx.frames() tells: at each decided frame, and in between to see early that the air has changed.
         Sends a TARGET where one is due and asks for a key frame where a frame was given up."""
+        decided, newest, newest_id, outcomes, answer_us = seen
         policy, peer = self.policy, self._peer
         if policy is None or peer is None or self.state is not ReceiverState.SERVING:
             return None
@@ -165,8 +161,8 @@ class ReceiverSession:
             self._again = policy.lossy and bool(decided)
             self._target_us = now_us
             self._target_number = self._target_number + 1 & 0xFFFFFFFF
-            seen = self._target_number, decision.bitrate_bps, newest_id, outcomes
-            self._send(Target(self.ssrc, peer.hello.cookie, *seen, decision.pace_us, decision.share, decision.reason))
+            told = self._target_number, decision.bitrate_bps, newest_id, outcomes
+            self._send(Target(self.ssrc, peer.hello.cookie, *told, decision.pace_us, decision.share, decision.reason))
         return decision
 
     def feedback_due(self, now_us: int) -> bool:

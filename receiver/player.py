@@ -265,7 +265,7 @@ class Player:
     def _look_at_air(self, now: int) -> None:
         if self.mode != "thinair":
             return
-        decision = self.session.frames(*self.rx.frames(), now)
+        decision = self.session.frames(self.rx.frames(), now)
         if decision is None:
             return
         if (policy := self.session.policy) is not None:

@@ -43,7 +43,7 @@ def run(config: SenderConfig) -> int:
         raise ConfigError("--sdp describes a plain RTP stream: add --plain rtp://HOST:PORT")
     if transport == "thinair" and config.max_packet > MAX_LINK_PACKET:
         raise ConfigError(
-            f"--max-packet {config.max_packet}: at most {MAX_LINK_PACKET} to our own player, whose repair needs the rest"
+            f"--max-packet {config.max_packet}: give {MAX_LINK_PACKET} at most to our own player; repair needs the rest"
         )
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     check_writable(config.report, config.frames, config.sdp)

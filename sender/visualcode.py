@@ -175,13 +175,8 @@ class Witness:
 
     def wrong(self, pixels: npt.NDArray[np.uint8], frame_id: int) -> int:
         """How many cells of a picture (brightness, height x width) are not those of this picture."""
-        middle = _MACROBLOCK // 2 - 2
-        seen = np.stack(
-            [
-                pixels[self._rows.start + middle : self._rows.stop + _MACROBLOCK : _MACROBLOCK, x + middle : x + middle + 4]
-                .mean(axis=1)[: len(self._rows)]
-                for x in self._columns
-            ],
-            axis=1,
-        )  # fmt: skip
+        middle, count = _MACROBLOCK // 2 - 2, len(self._rows)
+        first, last = self._rows.start + middle, self._rows.stop + _MACROBLOCK
+        cells = [pixels[first:last:_MACROBLOCK, x + middle : x + middle + 4] for x in self._columns]
+        seen = np.stack([cell.mean(axis=1)[:count] for cell in cells], axis=1)
         return int(np.count_nonzero((seen > (self._DARK + self._LIGHT) / 2) != self._light[frame_id % self._PATTERNS]))

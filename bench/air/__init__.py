@@ -46,9 +46,21 @@ def run(args: argparse.Namespace) -> int:
     if args.seconds <= 0:
         raise ConfigError("give --seconds above 0")
     refused = realtime()
-    setting = Run(str(mode), mode.width, mode.height, float(mode.interval_us), parse_bitrate(args.bitrate), args.seconds, args.seed, not refused)  # fmt: skip # noqa: E501
+    setting = Run(
+        mode=str(mode),
+        width=mode.width,
+        height=mode.height,
+        interval_us=float(mode.interval_us),
+        bitrate_bps=parse_bitrate(args.bitrate),
+        seconds=args.seconds,
+        seed=args.seed,
+        realtime=not refused,
+    )
     print(f"{mode}, {setting.bitrate_bps / 1e6:g} Mbit/s, seed {args.seed}, {args.seconds:g} s a row")
-    print(f"{'model':6} {'peer':18} {'screen ms p50/p95/p99':>24} {'intact':>7} {'age of intact ms p50/p99/max':>30} damaged stale  relay late p95")  # noqa: E501
+    print(
+        f"{'model':6} {'peer':18} {'screen ms p50/p95/p99':>24} {'intact':>7} {'age of intact ms p50/p99/max':>30} "
+        "damaged stale  relay late p95"
+    )
     rows: list[dict[str, Any]] = []
     for model in models:
         for peer in peers:

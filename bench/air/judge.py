@@ -54,9 +54,11 @@ class Eye:
         self._green = self._witness = None  # type: ignore[assignment]  # views of the map
 
 
-def figures(seen: Sequence[Seen], sent: Mapping[int, int], window_us: tuple[int, int], interval_us: float) -> dict[str, Any]:
-    """Of the pictures captured within the window (`sent`: frame id, 16 bits → capture time): how many were shown intact, how
-    late at the first time; and at each millisecond of the window, how old the newest intact picture on the screen was."""
+def figures(
+    seen: Sequence[Seen], sent: Mapping[int, int], window_us: tuple[int, int], interval_us: float
+) -> dict[str, Any]:
+    """Of the pictures captured within the window (`sent`: number, 16 bits → capture time): how many were shown intact,
+    how late at the first time; and at each millisecond of the window, how old the newest intact picture was."""
     begin, end = window_us
     first: dict[int, Seen] = {}
     shown: list[Seen] = []  # intact, each newer than all before

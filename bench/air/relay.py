@@ -1,8 +1,8 @@
 """The network between sender and receiver: UDP through a link model, in real time.
 
-python -m bench.air.relay MODEL SEED FIGURES.json IN:OUT[,IN:OUT]  — a pair of ports of loopback for each five-tuple; what comes
-to IN goes on to OUT, answers go back to whoever sent to IN last. One thread sleeps until shortly before a packet is due and
-spins the rest. SIGINT ends it and writes how late it was.
+python -m bench.air.relay MODEL SEED FIGURES.json IN:OUT[,IN:OUT]: a pair of ports of loopback for each five-tuple;
+what comes to IN goes on to OUT, answers go back to whoever sent to IN last. One thread sleeps until shortly before a
+packet is due and spins the rest. SIGINT ends it and writes how late it was.
 """
 
 from __future__ import annotations

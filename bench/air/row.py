@@ -15,7 +15,8 @@ from typing import Any
 
 from bench.air.judge import Eye, figures
 from bench.glass.figures import read_frames
-from bench.glass.peers import INSTALL, PEERS as GLASS, Place
+from bench.glass.peers import INSTALL, Place
+from bench.glass.peers import PEERS as GLASS
 from bench.glass.row import Process, above, free_port, process, wait_for_port
 from bench.glass.screen import ScreenError, xvfb
 from bench.network import Model
@@ -100,7 +101,15 @@ def _gst_sender(ports: Ports) -> list[list[str]]:
             *("udpsrc", "address=127.0.0.1", f"port={ports.feed}", f"caps={_CAPS}", "!", "rtprtxsend", _RTX),
             *("max-size-packets=1000", "!", "s.send_rtp_sink", "s.send_rtp_src", "!"),
             *("udpsink", "host=127.0.0.1", f"port={ports.entry}", "sync=false", "async=false"),
-            *("s.send_rtcp_src", "!", "udpsink", "host=127.0.0.1", f"port={ports.entry + 1}", "sync=false", "async=false"),
+            *(
+                "s.send_rtcp_src",
+                "!",
+                "udpsink",
+                "host=127.0.0.1",
+                f"port={ports.entry + 1}",
+                "sync=false",
+                "async=false",
+            ),
             *("udpsrc", "address=127.0.0.1", f"port={ports.back + 1}", "!", "s.recv_rtcp_sink"),
         ]
     ]
@@ -163,7 +172,9 @@ def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
         stack.callback(eye.close)
         lates = home / "relay.json"
         with ExitStack() as cast:
-            window_us, trouble = _play(cast, peer, model, run, place, ports, receivers, senders, eye, lates)
+            link = [model.name, str(run.seed), str(lates)]
+            running = _start(cast, peer, link, run, Scene(place, ports, receivers, senders))
+            window_us, trouble = _watch(eye, run, running)
         if trouble:
             return {"note": trouble}
         sent = {frame["seq"] & 0xFFFF: frame["capture_us"] for frame in read_frames(place.sender_log)}
@@ -171,11 +182,17 @@ def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
         return figures(eye.seen, sent, window_us, run.interval_us) | {"relay_late_us": late, "note": peer.feed}
 
 
-def _play(
-    cast: ExitStack, peer: Peer, model: Model, run: Run, place: Place, ports: Ports, receivers: Sequence[list[str]],
-    senders: Sequence[list[str]], eye: Eye, lates: Path,
-) -> tuple[tuple[int, int], str]:  # fmt: skip
-    """Starts everything, watches until the window is over, stops everything in reverse order."""
+@dataclass(frozen=True, slots=True)
+class Scene:
+    place: Place
+    ports: Ports
+    receivers: Sequence[list[str]]
+    senders: Sequence[list[str]]
+
+
+def _start(cast: ExitStack, peer: Peer, link: list[str], run: Run, scene: Scene) -> dict[str, Process]:
+    """Receiver first, sender last; they are stopped in reverse order."""
+    place, ports, receivers, senders = scene.place, scene.ports, scene.receivers, scene.senders
     running: dict[str, Process] = {}
 
     def add(name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
@@ -188,15 +205,15 @@ def _play(
         wait_for_port(ports.last if len(receivers) > 1 and number == 0 else ports.exit, started)
     lanes = f"{ports.entry}:{ports.exit}"
     if peer.lanes == 2:
-        # RTCP goes each way on ports of its own; the receiver's reports come back over a lane of their own, so that they
-        # too cross the link: it counts that lane's way there.
+        # RTCP goes each way on ports of its own; the receiver's reports cross the link too, on a lane of their own which
+        # is that lane's way there.
         lanes += f",{ports.entry + 1}:{ports.exit + 1},{ports.back}:{ports.back + 1}"
-    relay = [sys.executable, "-m", "bench.air.relay", model.name, str(run.seed), str(lates), lanes]
+    relay = [sys.executable, "-m", "bench.air.relay", *link, lanes]
     wait_for_port(ports.entry, add("relay", relay))
     for number, argv in enumerate(senders):
         wait_for_port(ports.feed, add(f"helper{number}", argv))
     add("sender", _sender(peer, run, place, ports.feed if senders else ports.entry))
-    return _watch(eye, run, running)
+    return running
 
 
 def _sender(peer: Peer, run: Run, place: Place, port: int) -> list[str]:

@@ -14,8 +14,8 @@ from link.errors import ConfigError, FileError
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Gilbert-Elliott: a packet finds the air good or bad, and is lost with the probability of that state. The state changes
-    once per packet."""
+    """Gilbert-Elliott: a packet finds the air good or bad, and is lost with the probability of that state. The state
+    changes once per packet."""
 
     to_bad: float
     to_good: float
@@ -45,7 +45,7 @@ class Fades:
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """Delay on top, log-normal, that changes slowly (a first-order autoregression of the logarithm) and keeps the order."""
+    """Delay on top, log-normal, that changes slowly (autoregressive in its logarithm) and keeps the order."""
 
     median_us: float
     sigma: float
@@ -63,7 +63,7 @@ class Stalls:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Mbit/s over time: (seconds from the start, rate), the last entry's time is the end, after which all begins again."""
+    """Mbit/s over time: (seconds from the start, rate). The last entry's time is the end, then all begins again."""
 
     steps: tuple[tuple[float, float], ...]
 
@@ -143,8 +143,8 @@ def _cycle(*parts: tuple[float, float]) -> Rate:
 
 
 GE = Loss(0.068, 0.852, 0.04, 0.5)  # Tambur, NSDI'23
-# A Zero W behind an access point: round trips of 12 ms at p50 and 40 ms at p99. Most of it is on the way back, which has to
-# find its turn beside the video.
+# A Zero W behind an access point: round trips of 12 ms at p50 and 40 ms at p99. Most of it is on the way back, which
+# has to find its turn beside the video.
 _FAR_THERE, _FAR_BACK = Jitter(median_us=600.0, sigma=0.6), Jitter(median_us=3_300.0, sigma=0.95)
 _LOSSES = {
     "clean": None,
@@ -163,7 +163,10 @@ def _named(models: Sequence[Model]) -> dict[str, Model]:
 MODELS: dict[str, Model] = _named(
     [
         *(Model(name, loss=loss) for name, loss in _LOSSES.items()),
-        *(Model(f"{name}-far", loss=loss, delay_us=4_000, jitter=_FAR_THERE, jitter_back=_FAR_BACK) for name, loss in _LOSSES.items()),
+        *(
+            Model(f"{name}-far", loss=loss, delay_us=4_000, jitter=_FAR_THERE, jitter_back=_FAR_BACK)
+            for name, loss in _LOSSES.items()
+        ),
         Model("steps", rate=_cycle((10, 30), (10, 3), (10, 30)), max_bps=12_000_000),
         Model("scan", stalls=Stalls(10_000_000, (200_000, 200_000))),
         Model("scans", stalls=Stalls(5_000_000, (50_000, 400_000))),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Timeline:
     skipped: int = 0  # pictures not encoded
 
     def decodable_us(self) -> list[float | None]:
-        """When each frame and all that it refers to are complete; a frame refers to the one before, a key frame to none."""
+        """When each frame and all that it refers to are complete: the one before; for a key frame, none."""
         out: list[float | None] = []
         before: float | None = None
         for key, complete, release in zip(self.key, self.complete_us, self.release_us, strict=True):
@@ -46,8 +47,8 @@ class Timeline:
         return sum(judged) / max(1, len(judged))
 
     def latencies_us(self) -> list[float]:
-        """From a frame's first packet to when it, or a newer one, can be decoded. What never came by the end is left out
-        of the last second only; before, it counts up to the end."""
+        """From a frame's first packet to when it, or a newer one, can be decoded. The last second is left out; what
+        never came before counts up to the end."""
         decodable = self.decodable_us()
         out: list[float] = []
         newer = self.end_us
@@ -80,12 +81,13 @@ class Timeline:
             return np.array([self.end_us])
         when, capture = np.array(shown).T
         ticks = np.arange(when[0], self.end_us, 1000.0)
-        return ticks - capture[np.searchsorted(when, ticks, side="right") - 1]
+        ages: npt.NDArray[np.float64] = ticks - capture[np.searchsorted(when, ticks, side="right") - 1]
+        return ages
 
     def freezes_us(self) -> list[float]:
         """How long pictures stayed that stayed too long, beyond their interval."""
         shown = [when for when, _ in self.shown()] + [self.end_us]
-        gaps = (later - when - self.interval_us for when, later in zip(shown, shown[1:], strict=False))
+        gaps = (later - when - self.interval_us for when, later in pairwise(shown))
         return [gap for gap in gaps if gap > FREEZE_US]
 
 
@@ -127,4 +129,9 @@ def percentiles(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
     if not len(values):
         return {"p50": None, "p95": None, "p99": None, "max": None}
     p50, p95, p99 = np.percentile(values, [50, 95, 99], method="inverted_cdf") / 1000
-    return {"p50": round(p50, 3), "p95": round(p95, 3), "p99": round(p99, 3), "max": round(values.max() / 1000, 3)}
+    return {
+        "p50": round(float(p50), 3),
+        "p95": round(float(p95), 3),
+        "p99": round(float(p99), 3),
+        "max": round(float(values.max()) / 1000, 3),
+    }

@@ -1,4 +1,4 @@
-"""thinair itself: the C core, the sessions and the policies of both ends, as they run in the player and in the sender."""
+"""thinair itself: the C core, the sessions and the policies of both ends, as player and sender run them."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Receiver:
 
     def _look(self, now_us: float, given_up: int) -> None:
         self._tick_us, self._given_up = now_us + _TICK_US, given_up
-        decision = self.session.frames(*self.frames.frames(), round(now_us))
+        decision = self.session.frames(self.frames.frames(), round(now_us))
         if decision is None or (policy := self.session.policy) is None:
             return
         self.frames.timing(0, round(policy.rtt_us), policy.queue_us)

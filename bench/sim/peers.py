@@ -281,8 +281,8 @@ class WebRtcSender(PlainSender):
 
 
 class WebRtcReceiver(RepeatReceiver):
-    """With a rate by the gradient of delay (GCC, draft-ietf-rmcat-gcc-02): cut to 0.85 of what came while it grows, up 8 % a
-    second otherwise; above 10 % of loss by half the loss."""
+    """With a rate by the gradient of delay (GCC, draft-ietf-rmcat-gcc-02): cut to 0.85 of what came while it grows, up
+    8 % a second otherwise; above 10 % of loss by half the loss."""
 
     again_us = 5_000.0
 

@@ -1,4 +1,4 @@
-"""Virtual time, the encoder, the link between two ends. A strategy is a pair of ends that know each other by packets alone."""
+"""Virtual time, the encoder, the link. A strategy is a pair of ends that know each other by packets alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from bench.network import Link, Model
@@ -117,8 +118,7 @@ class World:
             kind = ("media" if packet.media else "other") if forward else "feedback"
             self.sent[kind] += packet.size
             for arrival in way.send(packet.size, now):
-                content = packet.content
-                self.at(arrival, lambda at, content=content: self._deliver(other, end, content, at, forward=not forward))
+                self.at(arrival, partial(self._deliver, other, end, packet.content, not forward))
         due = end.timeout_us(now)
         if due is not None:
             due = max(due, now + 1.0)
@@ -131,6 +131,6 @@ class World:
         if self._armed.get(id(end)) == now:
             self._serve(end, other, now, forward=forward)
 
-    def _deliver(self, end: End, other: End, content: Any, now: float, *, forward: bool) -> None:
+    def _deliver(self, end: End, other: End, content: Any, forward: bool, now: float) -> None:
         end.receive(content, now)
         self._serve(end, other, now, forward=forward)

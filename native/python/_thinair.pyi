@@ -137,8 +137,8 @@ class Reassembler:
     def request(self, now_us: int) -> bytes | None:
         """The REPAIR datagram that is due; to be called after each push and at each deadline until it gives None."""
     def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int, int]:
-        """Frames decided since the last call, the newest one as it stands, its id (32 bits), TARGET's outcomes, how long
-        an answer to a request takes in µs (0: unknown)."""
+        """Frames decided since the last call, the newest one as it stands, its id (32 bits), TARGET's outcomes, how
+        long an answer to a request takes in µs (0: unknown)."""
     def recovery(self) -> dict[str, int]:
         """symbols, surplus, restored, frames_repaired, requests, asked, asked_came, rtt_us, guard_us, spacing_us."""
     def drops(self) -> dict[str, int]: ...
@@ -566,7 +566,14 @@ class CodeWatcher:
     centre of both rows; `step`: bytes from cell to cell. Raises ValueError where they do not lie within `pixels`."""
 
     def __init__(
-        self, pixels: Buffer, *, top: tuple[int, int], bottom: tuple[int, int], step: int, sleep_us: int, one: bool = False
+        self,
+        pixels: Buffer,
+        *,
+        top: tuple[int, int],
+        bottom: tuple[int, int],
+        step: int,
+        sleep_us: int,
+        one: bool = False,
     ) -> None:
         """`one`: watch() returns with the first code, while its picture is still there."""
     def watch(self, until_us: int) -> tuple[list[tuple[int, int, int]], bytes]:

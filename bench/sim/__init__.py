@@ -1,0 +1,200 @@
+"""`thinair bench sim`: the link in virtual time, thinair's genuine core, sessions and policies at both ends, and peers'
+strategies beside it. docs/transport.md defines every figure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from multiprocessing import Pool
+from pathlib import Path
+from typing import Any
+
+from bench.network import MODELS, Model, read_trace
+from bench.sim.figures import row
+from bench.sim.ours import Receiver, Sender
+from bench.sim.peers import PEERS
+from bench.sim.world import INTERVAL_US, World
+from link.errors import ConfigError, FileError
+
+SCHEMA = "thinair.bench-sim/1"
+_LOSS = ("clean", "ge", "burst1", "burst5", "burst10")
+SUITES: dict[str, tuple[str, ...]] = {
+    "loss": _LOSS,
+    "far": tuple(f"{name}-far" for name in _LOSS),
+    "rate": ("steps", "E"),
+    "radio": ("scan", "scans", "powersave", "halfduplex", "fades", "reorder"),
+    "air": ("A", "B", "C", "GE", "D", "E"),
+}
+SUITES["all"] = tuple(dict.fromkeys(name for suite in ("loss", "far", "rate", "radio") for name in SUITES[suite]))
+STRATEGIES = ("thinair", *PEERS)
+_TRACE_S = 290.0
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    strategy: str
+    model: Model
+    seed: int
+    frames: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--suite", metavar="NAME,NAME", help=f"{', '.join(SUITES)}, or models by name; default all")
+    parser.add_argument("--strategy", default="all", metavar="all|NAME,NAME", help=f"{', '.join(STRATEGIES)}")
+    parser.add_argument("--frames", type=int, default=10_000, help="per run; default 10000")
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each; default 5")
+    parser.add_argument("--trace", type=Path, action="append", default=[], metavar="FILE", help="seconds and Mbit/s")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the traces' rates; default 1")
+    parser.add_argument("--json", metavar="FILE|-", nargs="?", const="-", help="the rows as JSON")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="the rows as CSV")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="one page with plots; needs matplotlib (make bench-setup)"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default one per core")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0. Raises ConfigError, FileError."""
+    jobs = _jobs(args)
+    out = sys.stderr if args.json == "-" else sys.stdout
+    print(f"{len(jobs)} runs, {args.frames} pictures each at 30 a second, seeds 0 to {args.seeds - 1}", file=out)
+    results = []
+    with Pool(max(1, args.jobs)) as pool:
+        for done, result in enumerate(pool.imap(simulate, jobs, chunksize=1), 1):
+            results.append(result)
+            print(f"\r\x1b[K{done} of {len(jobs)}", end="", file=sys.stderr, flush=True)
+    print("\r\x1b[K", end="", file=sys.stderr)
+    rows = [result[0] for result in results]
+    print(table(rows), file=out)
+    _write(args, rows, results)
+    return 0
+
+
+def simulate(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The row of a run, and what its plots need."""
+    world = World(job.model, job.seed, job.frames)
+    if job.strategy == "thinair":
+        world.run(Sender(world), Receiver(world))
+    else:
+        world.run(*PEERS[job.strategy](world))
+    line = world.timeline
+    shapes = {
+        "latency_ms": [round(value / 1000, 2) for value in line.latencies_us()],
+        "age_ms": [round(float(value) / 1000, 2) for value in line.glass_ages_us()[::17]],
+        "rate": [(round(at, 3), round(target, 3)) for at, target, _ in world.rate[::5]],
+        "available": list(job.model.rate.steps),
+    }
+    return row(job.strategy, job.model, job.seed, line, world.result()), shapes
+
+
+def _jobs(args: argparse.Namespace) -> list[Job]:
+    strategies = STRATEGIES if args.strategy == "all" else tuple(args.strategy.split(","))
+    for name in strategies:
+        if name not in STRATEGIES:
+            raise ConfigError(f"strategy {name!r} is not known: use {', '.join(STRATEGIES)}")
+    if args.frames < 100 or args.seeds < 1 or args.scale <= 0:
+        raise ConfigError("give --frames of 100 or more, --seeds of 1 or more and a --scale above 0")
+    jobs = []
+    for path in args.trace:
+        rate = read_trace(path).scaled(args.scale)
+        name = path.name.split(".")[0] + (f" x{args.scale:g}" if args.scale != 1 else "")
+        model = MODELS["steps"].as_traced(name, rate)
+        frames = int(min(rate.seconds, _TRACE_S) * 1e6 / INTERVAL_US)
+        jobs += [Job(strategy, model, 0, frames) for strategy in strategies]
+    suite = args.suite if args.suite is not None else "" if args.trace else "all"
+    for word in filter(None, suite.split(",")):
+        for name in SUITES.get(word, (word,)):
+            if name not in MODELS:
+                raise ConfigError(f"model {name!r} is not known: use {', '.join([*SUITES, *MODELS])}")
+            jobs += [Job(one, MODELS[name], seed, args.frames) for one in strategies for seed in range(args.seeds)]
+    return jobs
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """Seeds folded: means, and of latencies the worst; then ours against the best peer that spends no more."""
+    lines = [
+        f"{'model':18} {'strategy':10} {'failed':>9} {'overhead':>8} {'latency ms p50/p95/p99':>24} {'age p99':>8} "
+        f"{'freezes':>7} {'longest':>8} {'used':>5} {'keys':>6}"
+    ]
+    for model in dict.fromkeys(one["model"] for one in rows):
+        folded = {name: fold(same) for name, same in _by_strategy(rows, model)}
+        for name, one in folded.items():
+            latency = "/".join(f"{one[key]:.1f}" for key in ("p50", "p95", "p99"))
+            lines.append(
+                f"{model:18} {name:10} {100 * one['failed']:8.4f}% {100 * one['overhead']:7.1f}% {latency:>24} "
+                f"{one['age']:8.1f} {one['freezes']:7.1f} {one['longest']:6.0f}ms {one['used']:5.2f} {one['keys']:6.1f}"
+            )
+        if "thinair" in folded and (against := against_best(folded)):
+            lines.append(f"{'':18} {against}")
+    return "\n".join(lines)
+
+
+def fold(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+    def mean(values: Iterable[float]) -> float:
+        listed = list(values)
+        return sum(listed) / len(listed)
+
+    return {
+        "failed": mean(one["failed_share"] for one in rows),
+        "overhead": mean(one["overhead_share"] for one in rows),
+        **{key: max(one["latency_ms"][key] for one in rows) for key in ("p50", "p95", "p99")},
+        "age": max(one["glass_age_ms"]["p99"] for one in rows),
+        "freezes": mean(one["freezes"] for one in rows),
+        "longest": max(one["longest_freeze_ms"] for one in rows),
+        "used": mean(one["used_share"] for one in rows),
+        "keys": mean(one["key_frames"] for one in rows),
+    }
+
+
+def against_best(folded: dict[str, dict[str, float]]) -> str:
+    """Ours beside the peer that fails least among those whose overhead is no more than ours."""
+    ours = folded["thinair"]
+    peers = {name: one for name, one in folded.items() if name != "thinair" and one["overhead"] <= ours["overhead"]}
+    if not peers:
+        return ""
+    name = min(peers, key=lambda one: peers[one]["failed"])
+    times = f"{peers[name]['failed'] / ours['failed']:.1f} times fewer failed" if ours["failed"] else "none failed"
+    spent = f"{100 * peers[name]['failed']:.3f} % failed at {100 * peers[name]['overhead']:.1f} %"
+    return f"→ against {name} ({spent}): {times}"
+
+
+def _by_strategy(rows: Sequence[dict[str, Any]], model: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    names = dict.fromkeys(one["strategy"] for one in rows if one["model"] == model)
+    return [(name, [one for one in rows if (one["model"], one["strategy"]) == (model, name)]) for name in names]
+
+
+def _write(
+    args: argparse.Namespace, rows: list[dict[str, Any]], results: list[tuple[dict[str, Any], dict[str, Any]]]
+) -> None:
+    if args.json == "-":
+        print(json.dumps({"schema": SCHEMA, "rows": rows}, indent=1))
+    try:
+        if args.json not in {None, "-"}:
+            Path(args.json).write_text(json.dumps({"schema": SCHEMA, "rows": rows}, indent=1) + "\n")
+        if args.csv is not None:
+            with args.csv.open("w", newline="") as file:
+                flat = [_flat(one) for one in rows]
+                writer = csv.DictWriter(file, flat[0])
+                writer.writeheader()
+                writer.writerows(flat)
+        if args.html is not None:
+            from bench.sim.page import page  # loads matplotlib
+
+            args.html.write_text(page(results, table(rows)))
+    except OSError as error:
+        raise FileError(f"cannot write {error.filename}: {error.strerror or error}") from error
+    except ImportError as error:
+        raise ConfigError("--html draws with matplotlib: make bench-setup") from error
+
+
+def _flat(one: dict[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in one.items():
+        out |= {f"{key}_{part}": number for part, number in value.items()} if isinstance(value, dict) else {key: value}
+    return out
