@@ -110,6 +110,16 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     service.set_defaults(run=_service)
 
+    wifi = commands.add_parser(
+        "wifi",
+        help="the sender as access point, joining it, and what hurts",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Actions:\n" + "\n".join(f"  {name:9}{text}" for name, text in _WIFI_ACTIONS.items()),
+    )
+    wifi.add_argument("action", choices=_WIFI_ACTIONS, metavar="ACTION")
+    wifi.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    wifi.set_defaults(run=_wifi)
+
     edid = commands.add_parser(
         "edid",
         help="show, check, fix, build or explain an EDID",
@@ -142,6 +152,12 @@ _SERVICE_ACTIONS = {
     "edid": "tell the camera which modes to send; what thinair-edid.service does",
     "prepare": "quieten the board and hand over its light, as root; before the service starts",
     "release": "give the light back, as root; after the service ended",
+}
+
+_WIFI_ACTIONS = {
+    "ap": "this machine becomes the access point, on the channel with the least of others; needs root",
+    "join": "this machine joins a sender's network; needs root",
+    "status": "what the radio does, and what hurts",
 }
 
 _EDID_ACTIONS = {
@@ -201,6 +217,15 @@ def _service(arguments: argparse.Namespace) -> int:
     parser = _Parser(prog=f"thinair service {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
     service.add_arguments(parser, arguments.action)
     return service.run(arguments.action, parser.parse_args(arguments.rest))
+
+
+def _wifi(arguments: argparse.Namespace) -> int:
+    from thinair import wifi
+
+    text = _WIFI_ACTIONS[arguments.action]
+    parser = _Parser(prog=f"thinair wifi {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    wifi.add_arguments(parser, arguments.action)
+    return wifi.run(arguments.action, parser.parse_args(arguments.rest))
 
 
 def _edid(arguments: argparse.Namespace) -> int:

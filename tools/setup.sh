@@ -11,7 +11,7 @@ if [ "$want" = test ]; then
   packages+=(xvfb xdotool x11-utils x11-apps ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x socat iproute2 procps valgrind
     clang-14 libclang-rt-14-dev
-    qemu-system-x86 busybox-static kmod make binutils xz-utils libelf1 v4l-utils edid-decode xxd systemd)
+    qemu-system-x86 busybox-static kmod make binutils xz-utils libelf1 v4l-utils edid-decode xxd systemd hostapd wpasupplicant iw dnsmasq-base)
 fi
 
 install_packages "${packages[@]}"
@@ -26,7 +26,7 @@ extras=pc
 [ "$want" = test ] && extras=pc,dev
 stamp=.make/$want.installed
 # Rebuilt when any installed source is newer than the stamp.
-if [ ! -e "$stamp" ] || [ -n "$(find pyproject.toml meson.build meson.options native thinair link edid sender receiver bench \
+if [ ! -e "$stamp" ] || [ -n "$(find pyproject.toml meson.build meson.options native thinair link edid wifi sender receiver bench \
     -newer "$stamp" -type f -not -name '*.pyc' -print -quit)" ]; then
   .venv/bin/pip install --quiet --disable-pip-version-check ".[$extras]"
   mkdir -p .make

@@ -205,8 +205,7 @@ def _start(cast: ExitStack, peer: Peer, link: list[str], run: Run, scene: Scene)
         wait_for_port(ports.last if len(receivers) > 1 and number == 0 else ports.exit, started)
     lanes = f"{ports.entry}:{ports.exit}"
     if peer.lanes == 2:
-        # RTCP goes each way on ports of its own; the receiver's reports cross the link too, on a lane of their own which
-        # is that lane's way there.
+        # RTCP goes each way on ports of its own; the receiver's reports cross the link too, on a lane of their own.
         lanes += f",{ports.entry + 1}:{ports.exit + 1},{ports.back}:{ports.back + 1}"
     relay = [sys.executable, "-m", "bench.air.relay", *link, lanes]
     wait_for_port(ports.entry, add("relay", relay))

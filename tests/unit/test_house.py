@@ -10,13 +10,14 @@ import pytest
 pytestmark = pytest.mark.quick
 
 ROOT = Path(__file__).parents[2]
-HOUSE = ("thinair", "link", "edid", "sender", "receiver", "bench", "tests")
+HOUSE = ("thinair", "link", "edid", "wifi", "sender", "receiver", "bench", "tests")
 MAY_IMPORT = {
-    "thinair": {"sender", "receiver", "bench", "edid", "link"},
+    "thinair": {"sender", "receiver", "bench", "edid", "wifi", "link"},
     "sender": {"edid", "link"},
     "receiver": {"link"},
     "link": set(),
     "edid": set(),
+    "wifi": {"link"},
     "bench": set(HOUSE),
     "tests": set(HOUSE),
 }

@@ -1,0 +1,137 @@
+"""`thinair wifi ap|join|status`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import getpass
+import json
+import socket
+import sys
+from pathlib import Path
+
+from link.errors import ConfigError, Exit
+from wifi import control, profiles
+from wifi.air import Report
+from wifi.profiles import Network
+
+
+def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
+    parser.add_argument("--interface", metavar="IF", help="default: the first WiFi interface")
+    if action == "status":
+        parser.add_argument("--json", action="store_true", help="the same for programs")
+        return
+    parser.add_argument("--ssid", default=_own_name() if action == "ap" else None, help="of the network")
+    parser.add_argument(
+        "--backend",
+        choices=("auto", "hostapd" if action == "ap" else "wpa_supplicant", "networkmanager"),
+        default="auto",
+    )
+    parser.add_argument("--write", type=Path, metavar="DIR", help="only write the files there")
+    if action == "ap":
+        parser.add_argument("--country", metavar="XX", help="where the sender stands: which channels are allowed")
+        parser.add_argument("--wpa3", choices=("auto", "no", "both", "only"), default="auto")
+        parser.add_argument("--key-file", type=Path, default=control.KEY_FILE, help="made at first use")
+        parser.add_argument("--show-key", action="store_true", help="print the network's key and end")
+    else:
+        parser.add_argument("--key-file", type=Path, metavar="FILE", help="else it is asked for, or read from a pipe")
+        parser.add_argument("--address", help=f"instead of DHCP, such as {profiles.NETWORK}.200")
+
+
+def run(action: str, args: argparse.Namespace) -> int:
+    """Raises ConfigError, DeviceError, FileError."""
+    return {"ap": _ap, "join": _join, "status": _status}[action](args)
+
+
+def _own_name() -> str:
+    return f"thinair-{socket.gethostname()[:20]}"
+
+
+def _ap(args: argparse.Namespace) -> int:
+    key = profiles.own_key(args.key_file)
+    if args.show_key:
+        print(key)
+        return int(Exit.OK)
+    interface = control.pick(args.interface)
+    network, said = control.plan_ap(interface, args.ssid, key, args.country, args.wpa3)
+    for line in said:
+        control.say(line)
+    if args.write is not None:
+        return _write(args.write, interface, network, access_point=True)
+    control.say(f"network {network.ssid!r}, sender at {profiles.AP_ADDRESS}; its key: thinair wifi ap --show-key")
+    if args.backend == "networkmanager" or (args.backend == "auto" and control.has_network_manager()):
+        control.by_network_manager(interface, network, access_point=True)
+        control.say("access point is up; NetworkManager keeps it")
+    else:
+        control.Foreground(control.say).access_point(interface, network)
+    return int(Exit.OK)
+
+
+def _join(args: argparse.Namespace) -> int:
+    if args.ssid is None:
+        raise ConfigError("say which network: --ssid NAME, as the sender's thinair wifi ap tells it")
+    interface = control.pick(args.interface)
+    network = Network(args.ssid, _asked_key(args.key_file))
+    if args.write is not None:
+        return _write(args.write, interface, network, access_point=False)
+    if args.backend == "networkmanager" or (args.backend == "auto" and control.has_network_manager()):
+        control.by_network_manager(interface, network, access_point=False)
+        control.say(f"joined {network.ssid}; NetworkManager keeps it")
+    else:
+        control.Foreground(control.say).station(interface, network, args.address)
+    return int(Exit.OK)
+
+
+def _asked_key(file: Path | None) -> str:
+    """Never from an argument, which every user of the machine could read."""
+    if file is not None:
+        try:
+            return file.read_text().strip()
+        except OSError as error:
+            raise ConfigError(f"cannot read {file}: {error.strerror}") from error
+    return getpass.getpass("key of the network: ") if sys.stdin.isatty() else sys.stdin.readline().strip()
+
+
+def _write(directory: Path, interface: str, network: Network, *, access_point: bool) -> int:
+    name = "ap" if access_point else "join"
+    files = {f"thinair-{name}.nmconnection": profiles.network_manager(interface, network, access_point=access_point)}
+    if access_point:
+        files |= {
+            "hostapd.conf": profiles.hostapd(interface, network, Path("/run/hostapd")),
+            "dnsmasq.conf": profiles.dnsmasq(interface),
+        }
+    else:
+        files["wpa_supplicant.conf"] = profiles.wpa_supplicant(network, Path("/run/wpa_supplicant"))
+    for file, text in files.items():
+        profiles.write_private(directory / file, text)
+        print(directory / file)
+    return int(Exit.OK)
+
+
+def _status(args: argparse.Namespace) -> int:
+    names = [control.pick(args.interface)] if args.interface else control.interfaces() or [control.pick(None)]
+    reports = [control.look(name) for name in names]
+    if args.json:
+        print(json.dumps([dataclasses.asdict(report) for report in reports], indent=1))
+    else:
+        print("\n".join(_words(report) for report in reports))
+    return int(Exit.OK)
+
+
+def _words(report: Report) -> str:
+    face = report.interface
+    lines = [f"{face.name}: {face.kind or 'down'}" + (f" of {face.ssid!r}" if face.ssid else "")]
+    if face.channel:
+        lines.append(f"  channel {face.channel} ({face.mhz} MHz, {face.width_mhz} MHz wide)")
+    for peer in report.peers:
+        signal = f"{peer.signal_dbm:.0f} dBm" if peer.signal_dbm is not None else "signal unknown"
+        rates = "/".join(f"{rate:g}" if rate is not None else "?" for rate in (peer.tx_mbps, peer.rx_mbps))
+        lines.append(
+            f"  {peer.address}: {signal}, {rates} Mbit/s out/in, {peer.tx_retries} retries, {peer.tx_failed} failed"
+        )
+    if report.load is not None:
+        lines.append(f"  channel busy {100 * report.load:.0f} % of the time")
+    if report.power_save is not None:
+        lines.append(f"  power save {'on' if report.power_save else 'off'}")
+    lines += [f"  hurts: {sentence}" for sentence in report.hurts]
+    return "\n".join(lines)
