@@ -29,6 +29,7 @@ _BASE_WINDOW_US = 10_000_000  # within which the earliest arrival counts as no q
 _CUT_SHARE = 0.95  # targets within 5 % of the present one are not worth a change
 _RAISE_STEP, _FAR_STEP = 1.12, 1.3  # the latter while the link carries more than twice as much
 _RAISE_INTERVAL_US = 200_000
+_CUT_INTERVAL_US = 100_000  # between cuts for delay alone
 _HOLD_US = 400_000  # after a cut the bitrate is not raised
 _LOSS_FRAMES = 150  # which the share follows
 _QUIET_SHARE = 0.15  # of frames with loss, where asking is quick: not worth symbols that go with every frame
@@ -214,8 +215,8 @@ class AirPolicy:
         if self.queue_us > _QUEUE_US and carried < _FAST_BPS:
             drain = (self.queue_us - _QUEUE_US) / (4 * self.interval_us)
             allowed *= max(0.7, 1 - drain / 2)
-        elif self.queue_us > _LONG_QUEUE_US:
-            allowed = min(allowed, 0.85 * self.target_bps) if self._growing() else allowed
+        if self.queue_us > _LONG_QUEUE_US and self._growing() and now_us - self._cut_us >= _CUT_INTERVAL_US:
+            allowed = min(allowed, 0.85 * self.target_bps)  # somebody else fills the air
         if allowed < self.target_bps and self.queue_us > _QUEUE_US:
             self.reason = Reason.LOSS_WITH_DELAY if self._losses and self._losses[-1][0] > 0 else Reason.DELAY
         return allowed

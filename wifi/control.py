@@ -21,6 +21,8 @@ _SCAN_TIMEOUT_S = 20.0
 _LOOK_S = 1.0  # between two looks at the channel's load
 _RESTART_S = 2.0
 _JOIN_TIMEOUT_S = 60.0
+# wpa_supplicant's words; with SAE the access point says status 1.
+_WRONG_KEY = ("WRONG_KEY", "pre-shared key may be incorrect", "status_code=1\n")
 KEY_FILE = Path("/var/lib/thinair/wifi.key")
 NM_DIRECTORY = Path("/etc/NetworkManager/system-connections")
 
@@ -216,7 +218,7 @@ class _Child:
         assert self._popen.stdout is not None
         for line in self._popen.stdout:
             self.last = line.strip() or self.last
-            self.wrong_key |= "WRONG_KEY" in line or "pre-shared key may be incorrect" in line
+            self.wrong_key |= any(sign in line for sign in _WRONG_KEY)
 
     def end(self) -> None:
         self._popen.terminate()

@@ -1,10 +1,11 @@
-"""Peer to peer over the kernel's own simulated radios: the real commands, hostapd and wpa_supplicant in two namespaces."""
+"""Peer to peer over the kernel's simulated radios: the real commands, hostapd and wpa_supplicant in two namespaces."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -86,29 +87,30 @@ def test_the_sender_is_an_access_point_and_the_picture_survives_its_loss(air: Ai
     assert len(status["peers"]) == 1  # type: ignore[arg-type]
     assert air.status("desk")["interface"]["kind"] == "managed"  # type: ignore[index]
 
-    player = air.start("desk", "play", "--headless", "--seconds", "300", "--frames", "/share/frames.csv")
+    player = air.start("desk", "play", "--headless", "--seconds", "300")
     player.until(r"listening", 60)
     sender = air.start("cam", "send", "--to", f"{address}:5004", "--mode", "640x360@5", "--seconds", "300")
-    pictures(air, 10)
+    pictures(player, sender, 10)
     air.sh("pkill -x hostapd")
     ap.until(r"hostapd ended", 30)
     ap.until(r"started again[\s\S]*access point is up", 60)
     station.until(r"is not connected[\s\S]*station is up", 120)
-    pictures(air, pictures(air, 1) + 10)
+    pictures(player, sender, pictures(player, sender, 1) + 10)
     for process in (sender, player, station, ap):
         process.stop()
 
 
-def pictures(air: Air, wanted: int) -> int:
-    """How many rows the player has written; waits until there are so many."""
-    count = 0
-    for _ in range(240):
-        file = air.vm.share / "frames.csv"
-        count = file.read_bytes().count(b"presented") if file.exists() else 0
-        if count >= wanted:
-            return count
-        air.sh("sleep 0.5")
-    raise AssertionError(f"{count} pictures came, {wanted} were waited for")
+def pictures(player: Process, sender: Process, wanted: int) -> int:
+    """How many pictures the player says it has shown, once there are so many."""
+
+    def shown() -> int:
+        return max((int(count) for count in re.findall(r"presented (\d+)", player.output)), default=0)
+
+    until = time.monotonic() + 120
+    while shown() < wanted and time.monotonic() < until:
+        time.sleep(0.5)
+    assert shown() >= wanted, player.output + sender.output
+    return shown()
 
 
 @pytest.mark.timeout(300)

@@ -122,7 +122,10 @@ static size_t passed_by(const ta_recovery *v, const ta_frame *f, uint64_t now_us
     const uint64_t first = overdue_us(v, f, 0);
     const double more = now_us > first ? (double)(now_us - first) / spacing_now(v, f) : 0;
     const size_t left = positions_of(f) - f->reached;
-    return f->reached + (more < (double)left ? (size_t)more : left);
+    size_t ahead = more < (double)left ? (size_t)more : left;
+    while (ahead < left && overdue_us(v, f, ahead + 1) <= now_us) /* as overdue_us rounds it */
+        ahead++;
+    return f->reached + ahead;
 }
 
 static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival_us) {
