@@ -9,7 +9,7 @@
 #include "thinair/io.h"
 
 enum { MAGIC = 59999, BEGIN = 1, END = 2, FRAMES = 32 };
-enum { EMPTY, SCAN, PACKETIZE, PUSH }; /* bench/armv6/__init__.py knows these numbers */
+enum { EMPTY, SCAN, PACKETIZE, PUSH, REPAIR }; /* bench/armv6/__init__.py knows these numbers */
 
 static uint8_t unit[1 << 20], packet[TA_MAX_PACKET];
 
@@ -43,18 +43,36 @@ static int listener(uint16_t *port) {
     return fd;
 }
 
+/* The receiver's word that a quarter as many symbols are to follow each frame: docs/wire-protocol.md, TARGET. */
+static void ask_for_repair(ta_tx *tx, int fd) {
+    uint8_t target[40] = {0x88, 204, 0, 9, [8] = 'T', 'A', 'I', 'R', [19] = 7, [23] = 1, [34] = 0xff, 0xff, 64};
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ta_tx_port(tx)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    check(sendto(fd, target, sizeof target, 0, (struct sockaddr *)&to, sizeof to) == sizeof target, "target");
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    ta_tx_stats stats;
+    ta_tx_stats_get(tx, &stats);
+    check(stats.out.targets == 1, "target applied");
+}
+
 int main(int argc, char **argv) {
     size_t size = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
     uint16_t max_packet = argc == 3 ? (uint16_t)strtoul(argv[2], NULL, 10) : 0, port = 0;
     check(size >= 16 && size <= sizeof unit && max_packet > 0, "usage: frame BYTES MAX_PACKET;");
     fill(size);
-    int fd = listener(&port);
+    uint16_t repair_port;
+    int fd = listener(&port), repair_fd = listener(&repair_port);
     ta_packetizer_config packets = {.ssrc = 1, .payload_type = 96, .max_packet = max_packet, .elements = true};
     ta_tx_config config = {.host = "127.0.0.1", .port = port, .mode = TA_MODE_THINAIR, .packets = packets, .pace_group = 1};
     ta_packetizer *packetizer = NULL;
-    ta_tx *tx = NULL;
-    check(ta_packetizer_open(&packetizer, &packets) == TA_OK && ta_tx_open(&tx, &config) == TA_OK, "open");
+    ta_tx *tx = NULL, *repairing = NULL;
+    ta_tx_config repair = config;
+    repair.port = repair_port;
+    check(ta_packetizer_open(&packetizer, &packets) == TA_OK && ta_tx_open(&tx, &config) == TA_OK &&
+              ta_tx_open(&repairing, &repair) == TA_OK, "open");
     ta_tx_allow_media(tx, true);
+    ta_tx_set_cookie(repairing, 7, 1);
+    ta_tx_allow_media(repairing, true);
+    ask_for_repair(repairing, repair_fd);
     nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the pump's thread has gone to sleep */
 
     size_t count = 0;
@@ -84,10 +102,19 @@ int main(int argc, char **argv) {
         check(status == TA_OK && count > 0, "push");
         for (size_t n = 0; n < count; n++)
             check(recv(fd, packet, sizeof packet, 0) > 0, "receive");
+
+        syscall(MAGIC, BEGIN, REPAIR);
+        status = ta_tx_push(repairing, unit, size, &meta, &count);
+        syscall(MAGIC, END, REPAIR);
+        check(status == TA_OK && count > 0, "push with repair");
+        for (size_t n = 0; n < count + (count + 3) / 4; n++)
+            check(recv(repair_fd, packet, sizeof packet, 0) > 0, "receive");
     }
     printf("%zu\n", count);
     ta_tx_close(&tx);
+    ta_tx_close(&repairing);
     ta_packetizer_close(&packetizer);
     close(fd);
+    close(repair_fd);
     return 0;
 }

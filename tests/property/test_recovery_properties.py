@@ -47,8 +47,8 @@ class Wire:
 
     def frame(self, frame_id: int, size: int, now: int, fate: Fate) -> None:
         self.units[frame_id] = unit(frame_id, size)
-        told = {"frame_id": frame_id, "rtp_time": 3000 * frame_id, "capture_us": now}
-        self.outbox.push(self.units[frame_id], now_us=now, **told)
+        data, rtp_time = self.units[frame_id], 3000 * frame_id
+        self.outbox.push(data, now_us=now, frame_id=frame_id, rtp_time=rtp_time, capture_us=now)
         self._send(now, fate)
 
     def _send(self, now: int, fate: Fate) -> None:

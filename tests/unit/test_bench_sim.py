@@ -74,7 +74,7 @@ class Scripted:
     def __init__(self, world: World, lost: set[int]) -> None:
         self._send = world._link.forward.send
         self._lost, self._count = lost, -1
-        world._link.forward.send = self.send  # type: ignore[method-assign]  # the script is the air
+        world._link.forward.send = self.send  # type: ignore[method-assign, assignment]  # the script is the air
 
     def send(self, size: int, now: float) -> list[float]:
         self._count += 1

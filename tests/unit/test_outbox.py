@@ -29,8 +29,9 @@ def outbox(**settings: int) -> Outbox:
 
 def push(box: Outbox, frame_id: int, size: int, now_us: int = 0, *, key: bool = False) -> list[bytes]:
     """The datagrams that leave at once."""
-    told = {"frame_id": frame_id, "rtp_time": 3600 * frame_id, "key": key, "capture_us": max(1, now_us)}
-    box.push(unit(size, frame_id), now_us=now_us, **told)
+    rtp_time, capture_us = 3600 * frame_id, max(1, now_us)
+    data = unit(size, frame_id)
+    box.push(data, now_us=now_us, frame_id=frame_id, rtp_time=rtp_time, key=key, capture_us=capture_us)
     return drain(box, now_us)
 
 

@@ -69,7 +69,7 @@ def test_a_frame_that_is_still_arriving_can_show_it_too() -> None:
     half = Frame(20, 4.0)
     half.packets, half.reached, half.came, half.complete, half.done_us, half.bytes = 30, 6, 6, False, 0, 7_500
     half.newest_us = half.first_us + 12_500
-    policy.watch(half, half.newest_us + 100)  # type: ignore[arg-type]  # a test's frame
+    policy.watch(half, half.newest_us + 100)
     assert policy.decision().bitrate_bps < 4_000_000
 
 

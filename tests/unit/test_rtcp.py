@@ -15,7 +15,7 @@ from link.source import SourceCode
 pytestmark = pytest.mark.quick
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "wire-protocol.md"
-KINDS = {"Hello", "Welcome", "Probe", "ProbeEcho", "Bye", "Source", "Pli", "Feedback"}
+KINDS = {"Hello", "Welcome", "Probe", "ProbeEcho", "Bye", "Source", "Repair", "Target", "Pli", "Feedback"}
 HELLO = Hello(1, 2, 3, 4, 1920, 1080, 25, 1, 8_000_000, "camera")
 SOURCE = Source(1, 2, 3, SourceCode.UNSUPPORTED, 4, 5000, "1920x1080i")
 
@@ -26,6 +26,8 @@ def vectors() -> list[tuple[Message, bytes]]:
         call = ast.parse(f"f({fields})", mode="eval").body
         assert isinstance(call, ast.Call)
         values: dict[str, Any] = {item.arg or "": ast.literal_eval(item.value) for item in call.keywords}
+        if "requests" in values:
+            values["requests"] = tuple(rtcp.RepairRequest(*one) for one in values["requests"])
         found.append((getattr(rtcp, name)(**values), bytes.fromhex(data)))
     return found
 
