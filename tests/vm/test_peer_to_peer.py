@@ -106,9 +106,7 @@ def pictures(player: Process, sender: Process, wanted: int) -> int:
     def shown() -> int:
         return max((int(count) for count in re.findall(r"presented (\d+)", player.output)), default=0)
 
-    until = time.monotonic() + 120
-    while shown() < wanted and time.monotonic() < until:
-        time.sleep(0.5)
+    player.machine.pump(lambda: shown() >= wanted, time.monotonic() + 120)
     assert shown() >= wanted, player.output + sender.output
     return shown()
 
