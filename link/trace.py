@@ -104,7 +104,7 @@ class TraceBook:
     """Open traces by frame id. A trace is handed out once its outcome is known and its send stamps, which travel with a
     later frame, have come, or `patience` later frames without them. At most `capacity` are open."""
 
-    def __init__(self, clock: ClockSync, *, capacity: int = 64, patience: int = 4) -> None:
+    def __init__(self, clock: ClockSync, *, capacity: int = 64, patience: int = 6) -> None:
         self._clock = clock
         self._capacity = capacity
         self._patience = patience

@@ -44,4 +44,11 @@ static inline const uint8_t *take_bytes(cursor *c, size_t size, size_t *got) {
     return from;
 }
 
+/* Big-endian, as on the wire; returns what comes after. */
+static inline uint8_t *put_be(uint8_t *at, uint64_t value, int bytes) {
+    while (bytes-- > 0)
+        *at++ = (uint8_t)(value >> 8 * bytes);
+    return at;
+}
+
 #endif

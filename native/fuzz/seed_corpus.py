@@ -102,6 +102,39 @@ def repairs() -> list[bytes]:
     return [*out, out[0] + out[1]]
 
 
+def outboxes() -> list[bytes]:
+    """For fuzz_outbox.c: options, then units with requests, targets and NACKs between them."""
+    out = []
+    for seed in range(8):
+        noise = random.Random(seed)
+        steps = []
+        for _ in range(30):
+            steps.append(bytes([0x20 | noise.choice([0, 4, 16])]) + noise.randbytes(2))
+            for kind in noise.choices([0, 1, 2], k=noise.randrange(4)):
+                count = noise.randrange(4)
+                fields = b"".join(bytes([noise.randrange(5), 0, noise.randrange(9), 1, 0]) for _ in range(count))
+                steps.append(bytes([1, kind, count]) + (noise.randbytes(12) if kind == 1 else fields))
+            steps.append(bytes([3 | noise.choice([0, 8])]))
+        out.append(bytes([2 | seed % 8]) + b"".join(steps))
+    return out
+
+
+def recoveries() -> list[bytes]:
+    """For fuzz_recovery.c: options, then per unit its size and what happens to its datagrams (1 lost, 2 doubled, 8 late)."""
+    out = []
+    for seed, weights in enumerate([(9, 1, 0, 0), (5, 5, 0, 0), (6, 1, 1, 2), (20, 1, 0, 1), (6, 2, 2, 2), (3, 1, 0, 0)]):
+        noise = random.Random(seed)
+        steps = []
+        for _ in range(25):
+            size = noise.randrange(120)
+            steps.append(bytes([size]) + (bytes([noise.randrange(129)]) if size & 1 else b""))
+            fates = noise.choices([0, 1, 2, 8 | noise.randrange(16) << 4], weights, k=size // 8 + 4)
+            steps.append(bytes(fates))
+        out.append(bytes([2 | seed & 5]) + b"".join(steps))
+    forged = bytes([0]) + b"".join(bytes([40, 0, 0, 4 | 16 * i % 256, 3 * i % 256, 0]) for i in range(30))
+    return [*out, forged]
+
+
 def main() -> None:
     seeds = {
         "headers": headers(),
@@ -113,6 +146,8 @@ def main() -> None:
             bytes([i * 7, i, 200 * i % 256]) + unit[:900] for i, unit in enumerate([*encoded(), *encoded(slices=2)])
         ],
         "repair": repairs(),
+        "outbox": outboxes(),
+        "recovery": recoveries(),
     }
     for target, inputs in seeds.items():
         folder = Path(sys.argv[1]) / target

@@ -229,3 +229,16 @@ def test_bytes_that_are_no_control_change_nothing() -> None:
         box.control(bytes([0x80 | pick.randrange(32), pick.choice([204, 205, 206])]) + pick.randbytes(60), 1)
         box.control(pick.randbytes(pick.randrange(80)), 1)
     assert drain(box, 10) == []
+
+
+def test_the_send_stamps_of_two_frames_that_end_between_two_units_are_both_told() -> None:
+    box = outbox()
+    for frame_id in (1, 2, 3):  # queued at once, gone together
+        box.push(unit(2500, frame_id), now_us=1000, frame_id=frame_id, rtp_time=3600 * frame_id, capture_us=frame_id)
+    drain(box, 1000)
+    told = []
+    for frame_id in (4, 5, 6, 7):
+        first = push(box, frame_id, 500, 2000)[0]
+        at = first.index(b"\x47") if b"\x47" in first[16:80] else -1
+        told.append(int.from_bytes(first[at + 1 : at + 3], "big"))
+    assert told == [1, 2, 3, 4]

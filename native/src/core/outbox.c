@@ -55,7 +55,8 @@ void ta_outbox_reset(ta_outbox *o) {
     o->tokens = FIRST_TOKENS;
     o->share = 0;
     o->pace_us = o->config.pace_us;
-    o->targeted = o->target_pace = o->key_wanted = o->sent_valid = false;
+    o->targeted = o->target_pace = o->key_wanted = false;
+    o->sent_tail = o->told = 0;
     o->report_delay_us = 0;
     o->next_group_us = 0;
     o->interval_us = o->config.interval_us;
@@ -66,8 +67,8 @@ void ta_outbox_reset(ta_outbox *o) {
 const ta_outbox_stats *ta_outbox_stats_get(const ta_outbox *o) { return &o->stats; }
 
 bool ta_outbox_last_sent(const ta_outbox *o, ta_sent *out) {
-    *out = o->sent;
-    return o->sent_valid;
+    *out = o->sent[(o->sent_tail - 1) % TA_OUTBOX_TOLD];
+    return o->sent_tail > 0;
 }
 
 uint64_t ta_outbox_find(ta_outbox *o, uint32_t frame_id) {
@@ -87,9 +88,15 @@ static ta_status plan(ta_outbox *o, const uint8_t *au, size_t size, const ta_fra
         return TA_OK;
     }
     ta_frame_meta told = *meta;
-    if (o->sent_valid)
-        told.sent = o->sent;
+    /* Each frame's stamps once, oldest first: two may end between two units. The newest again where there is nothing new. */
+    uint64_t tell = o->told + TA_OUTBOX_TOLD < o->sent_tail ? o->sent_tail - TA_OUTBOX_TOLD : o->told;
+    if (tell == o->sent_tail && tell)
+        tell--;
+    if (o->sent_tail)
+        told.sent = o->sent[tell % TA_OUTBOX_TOLD];
     const ta_status status = ta_packetizer_push(o->packetizer, au, size, &told);
+    if (status == TA_OK && o->sent_tail)
+        o->told = tell + 1;
     *count = ta_packetizer_count(o->packetizer);
     return status;
 }
@@ -364,8 +371,7 @@ static void media_left(ta_outbox *o, ta_out_frame *f, uint64_t before_us, uint64
     if (f->out == f->count) {
         f->last_send_us = after_us;
         o->stats.frames++;
-        o->sent = (ta_sent){f->frame_id, f->capture_us, f->first_send_us, after_us};
-        o->sent_valid = true;
+        o->sent[o->sent_tail++ % TA_OUTBOX_TOLD] = (ta_sent){f->frame_id, f->capture_us, f->first_send_us, after_us};
     }
 }
 

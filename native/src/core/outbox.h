@@ -7,6 +7,7 @@
 
 enum {
     TA_OUTBOX_BATCH = 64,      /* datagrams of one due() */
+    TA_OUTBOX_TOLD = 4,        /* frames whose send stamps wait for a unit to be told in */
     TA_OUTBOX_BLOCKS = TA_MAX_FRAME_PACKETS / TA_BLOCK_SOURCES,
     TA_OUTBOX_LINE = TA_LINE_SIZE(TA_MAX_PACKET),
 };
@@ -70,8 +71,8 @@ struct ta_outbox {
     uint64_t capture_us, passed_us; /* of the picture before; when one was last let through */
     unsigned blind;            /* pictures let through since the last report that mentioned what had left */
     bool key_wanted;
-    ta_sent sent;
-    bool sent_valid;
+    ta_sent sent[TA_OUTBOX_TOLD];
+    uint64_t sent_tail, told; /* counted from the first frame */
     ta_outbox_stats stats;
 };
 

@@ -478,7 +478,7 @@ uint64_t ta_reassembler_deadline(const ta_reassembler *r) {
     for (size_t k = 0; k < r->held_count; k++) {
         const ta_frame *s = r->held[k];
         if (ta_recovers(r)) {
-            const uint64_t due = ta_recovery_deadline(r, s);
+            const uint64_t due = ta_recovery_deadline(r, s, k == 0);
             deadline = due < deadline ? due : deadline;
             if (k > 0)
                 continue; /* it waits for what the frame before it becomes */

@@ -125,6 +125,6 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us); 
 void ta_recovery_completed(ta_reassembler *r, ta_frame *f); /* its symbols are not needed any more */
 void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us); /* delivered or given up: before its release */
 bool ta_recovery_given_up(const ta_reassembler *r, const ta_frame *f, uint64_t now_us);
-uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f);
+uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool first); /* first: its verdict is the next */
 
 #endif

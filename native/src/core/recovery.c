@@ -480,12 +480,12 @@ bool ta_recovery_given_up(const ta_reassembler *r, const ta_frame *f, uint64_t n
     return f->lost || now_us >= give_up_us(r, f);
 }
 
-uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f) {
+uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool first) {
     const ta_recovery *v = &r->recovery;
     if (f->complete)
         return UINT64_MAX;
-    uint64_t due = f->lost ? 0 : give_up_us(r, f);
-    for (size_t b = 0; v->cookie && !f->hopeless && b < (f->blocks ? f->blocks : 1u); b++) {
+    uint64_t due = !first ? UINT64_MAX : f->lost ? 0 : give_up_us(r, f);
+    for (size_t b = 0; v->cookie && !f->hopeless && !f->lost && b < (f->blocks ? f->blocks : 1u); b++) {
         const uint64_t at = ask_us(r, f, b);
         due = at < due ? at : due;
     }
