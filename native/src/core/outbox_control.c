@@ -42,8 +42,7 @@ static void take_repair(ta_outbox *o, const uint8_t *p, size_t size) {
             o->stats.requests_unknown++;
             continue;
         }
-        if (o->targeted && (int32_t)(f->frame_id - o->reported_id) > 0)
-        {
+        if (o->targeted && (int32_t)(f->frame_id - o->reported_id) > 0) {
             o->reported_id = f->frame_id; /* what it lacks is known, so it got through */
             o->reported_whole = false;
         }
