@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.air.judge import Eye, Seen, figures
-from bench.air.row import PEERS, Run, measure
+from bench.air.row import Run, measure
 from bench.glass.row import free_port
 from bench.network import MODELS
 from link.native import now_us
@@ -27,16 +27,14 @@ from tests.unit.test_glass import HEIGHT, STRIDE, WIDTH, framebuffer_file, xwd_h
 INTERVAL_US = 40_000
 BEGIN_US, END_US = 1_000_000, 2_000_000
 
+
+def shown(number: int, late_us: int, wrong: int) -> Seen:
+    capture_us = 900_000 + number * INTERVAL_US
+    return Seen(number, capture_us, capture_us + late_us, wrong)
+
+
 pictures = st.lists(
-    st.builds(
-        lambda number, late_us, wrong: Seen(
-            number, 900_000 + number * INTERVAL_US, 900_000 + number * INTERVAL_US + late_us, wrong
-        ),  # fmt: skip # noqa: E501
-        number=st.integers(0, 30),
-        late_us=st.integers(5_000, 200_000),
-        wrong=st.sampled_from([0, 0, 0, 2]),
-    ),
-    max_size=40,
+    st.builds(shown, st.integers(0, 30), st.integers(5_000, 200_000), st.sampled_from([0, 0, 0, 2])), max_size=40
 ).map(lambda seen: sorted(seen, key=lambda one: one.seen_us))
 
 
@@ -145,7 +143,6 @@ def test_a_row_of_ours_over_a_lossy_link_shows_pictures_intact_by_their_pixels()
 def test_a_peer_that_is_not_installed_is_said_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bench.air.row.shutil.which", lambda _: None)
     run = Run("640x360@25", 640, 360, 40_000.0, 1_500_000, 1.0, 1, realtime=False)
-    assert PEERS["srt-60"].senders
     row = measure("srt-60", MODELS["clean"], run)
     assert row["intact_share"] is None
     assert "not installed" in row["note"]
