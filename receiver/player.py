@@ -31,6 +31,7 @@ from link.receiver_session import (
     SenderLost,
     SourceChanged,
 )
+from link.rtcp import PACE_OWN
 from link.session import MediaDescription
 from link.source import SourceCode, SourceState
 from link.trace import TraceBook
@@ -474,6 +475,8 @@ class Player:
             "control": dict(self.session.dropped),
             "decoder": dict(self.decoder.counters),
             "receive": self.rx.stats(),
+            "recovery": self.rx.recovery(),
+            "air": _air(self.decision),
             "events": list(self.events),
             "notes": self.notes,
         }
@@ -481,6 +484,14 @@ class Player:
 
 def _mode(media: MediaDescription) -> str:
     return f"{media.width}x{media.height}@{media.rate}" if media.rate else "no picture yet"
+
+
+def _air(decision: Decision | None) -> dict[str, float | str | None]:
+    if decision is None:
+        return {"bitrate_bps": None, "repair_share": None, "pace_us": None, "reason": None}
+    pace_us = None if decision.pace_us == PACE_OWN else decision.pace_us
+    share, reason = round(decision.share / 256, 3), decision.reason.name.lower()
+    return {"bitrate_bps": decision.bitrate_bps, "repair_share": share, "pace_us": pace_us, "reason": reason}
 
 
 def _glass(figures: Figures) -> dict[str, float | None]:

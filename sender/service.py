@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -20,7 +20,16 @@ from link.config import Endpoint, Mode, SenderConfig, split_plain_output
 from link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from link.files import check_writable
 from link.native import MAX_LINK_PACKET, Tx, now_us
-from link.session import BitrateWanted, KeyFrameRequested, Linked, MediaDescription, SenderSession, Unlinked
+from link.rtcp import Pli, parse
+from link.session import (
+    KEY_FRAME_INTERVAL_US,
+    BitrateWanted,
+    KeyFrameRequested,
+    Linked,
+    MediaDescription,
+    SenderSession,
+    Unlinked,
+)
 from link.source import SourceCode, SourceState
 from link.targets import BitrateFollower, Reason
 from sender import pacing
@@ -197,17 +206,19 @@ class Service:
         panel = asyncio.create_task(Panel(lamp, notifier, self._facts, self._progress).run())
         notifier.ready(f"sending {self.config.source}")
         session = asyncio.create_task(self._session()) if self.transport == "thinair" else None
+        ending = [panel]
         if session is None:
             self._pipeline.allow(True)
+            ending.append(asyncio.create_task(self._hear_peer()))
         else:
             session.add_done_callback(lambda _: done.set())
+            ending.append(session)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.seconds or None):
                 await done.wait()
         self._in_vain = not done.is_set() and session is not None and not self._linked_ever
         self._stop.set()
         notifier.stopping()
-        ending = [panel] if session is None else [panel, session]
         for task in ending:
             task.cancel()
         await asyncio.wait(ending)
@@ -265,6 +276,26 @@ class Service:
                 "reported_packets": session.tally.judged,
                 **session.dropped,
             }
+
+    async def _hear_peer(self) -> None:
+        """On plain outputs: a player's PLI brings a key frame. Its generic NACKs are answered by the packet thread."""
+        dropped: Counter[str] = Counter()
+        arrived = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.tx.eventfd, arrived.set)
+        asked_us = -KEY_FRAME_INTERVAL_US
+        try:
+            while True:
+                await arrived.wait()
+                arrived.clear()
+                messages = [one for datagram, _ in self.tx.control() for one in parse(datagram, dropped)]
+                wanted = any(isinstance(one, Pli) and one.media_ssrc == self.ssrc for one in messages)
+                if wanted and now_us() - asked_us >= KEY_FRAME_INTERVAL_US:
+                    asked_us = now_us()
+                    self._pipeline.request_key_frame()
+        finally:
+            loop.remove_reader(self.tx.eventfd)
+            self.control = dict(dropped)
 
     def _media(self, mode: Mode | None) -> MediaDescription:
         width, height, rate = (mode.width, mode.height, mode.rate) if mode is not None else (0, 0, None)

@@ -123,6 +123,22 @@ def until_size(path: Path, size: int, writer: Running) -> None:
         time.sleep(0.05)
 
 
+def test_a_players_pli_brings_a_key_frame_and_its_nack_the_packet_again() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as player:
+        player.bind(("127.0.0.1", 0))
+        player.settimeout(10)
+        with sending("--plain", f"rtp://127.0.0.1:{player.getsockname()[1]}", "--key-interval", "60"):
+            seen = [player.recvfrom(2048) for _ in range(20)]
+            sender, ssrc = seen[-1][1], seen[-1][0][8:12]
+            seq, wanted = seen[-1][0][2:4], seen[-1][0]
+            player.sendto(b"\x81\xcd\0\3\0\0\0\7" + ssrc + seq + b"\0\0", sender)
+            assert wanted in {player.recv(2048) for _ in range(20)}
+            player.sendto(b"\x81\xce\0\2\0\0\0\7" + ssrc, sender)
+            kinds = [packet[12] & 31 if packet[12] & 31 != 28 else packet[13] & 31 for packet in
+                     (player.recv(2048) for _ in range(60))]  # fmt: skip
+            assert 5 in kinds or 24 in kinds, "an IDR, alone or together with its parameter sets"
+
+
 # ---- our plain inputs
 
 
