@@ -31,7 +31,10 @@ _RAISE_STEP, _FAR_STEP = 1.12, 1.3  # the latter while the link carries more tha
 _RAISE_INTERVAL_US = 200_000
 _CUT_INTERVAL_US = 100_000  # between cuts for delay alone
 _HOLD_US = 400_000  # after a cut the bitrate is not raised
-_LOSS_FRAMES = 150  # which the share follows
+_LOSS_FRAMES, _MORE_LOSS_FRAMES = 150, 600  # which the share follows; the latter where few rounds of asking fit
+_FAILED = 0.0005  # of frames: where asking often comes too late, the share rises until no more than these fail
+_MAX_MARGIN = 5.0
+_FEW_ROUNDS = 2.2
 _QUIET_SHARE = 0.15  # of frames with loss, where asking is quick: not worth symbols that go with every frame
 
 
@@ -93,8 +96,10 @@ class AirPolicy:
         self.queue_us = 0
         self._base = _Base()
         self._capacities: deque[tuple[int, float]] = deque(maxlen=60)
-        self._losses: deque[tuple[float, bool]] = deque(maxlen=_LOSS_FRAMES)  # lost per packet sent; with delay
+        self._losses: deque[tuple[float, bool]] = deque(maxlen=_MORE_LOSS_FRAMES)  # lost per packet sent; with delay
         self._asked = 0.0  # symbols asked for per packet, smoothed
+        self._rounds = 0.0  # of asking that fit into an interval, smoothed
+        self._margin = 3.0  # of frames not covered by symbols, how many times their share is halved
         self._share = 0
         self._raised_us = self._cut_us = -_HOLD_US
         self._partial: int | None = None  # frame that was acted upon before it was decided
@@ -139,7 +144,7 @@ class AirPolicy:
     @property
     def lossy(self) -> bool:
         """Packets were lost within the last seconds."""
-        return any(lost > 0 for lost, _ in self._losses)
+        return any(lost > 0 for lost, _ in list(self._losses)[-_LOSS_FRAMES:])
 
     def decision(self) -> Decision:
         bitrate = round(min(self.target_bps, self.max_bps))
@@ -159,6 +164,9 @@ class AirPolicy:
         lost = media if frame.complete else max(media, sent - came)
         delayed = self.queue_us > _QUEUE_US + self.interval_us / 4
         self._losses.append((lost / frame.packets, delayed))
+        if not delayed:
+            failed = not frame.complete or frame.done_us - frame.first_us > self.interval_us
+            self._margin = min(max(self._margin + (1 if failed else -_FAILED), 0.0), _MAX_MARGIN)
         self._asked += (frame.asked / frame.packets - self._asked) / 32
 
     def _dispersion(self, frame: Frame) -> float | None:
@@ -230,12 +238,19 @@ class AirPolicy:
         return min(recent, default=_FAST_BPS) * _UTILISATION / (1 + self._overhead())
 
     def _wanted_share(self) -> int:
-        """As many symbols as most recent frames lost packets; of more frames where fewer rounds of asking fit."""
-        losses = [lost for lost, delayed in self._losses if not delayed]
-        hit = [lost for lost in losses if lost > 0]
+        """As many symbols as most recent frames lost packets; of more frames where fewer rounds of asking fit, and of
+        more with each failure then (as outer-loop link adaptation does it)."""
         drain_us = min(self._frame_bits / self.capacity_bps * 1e6, self.interval_us / 2)
         rounds = (self.interval_us - drain_us) / max(self.answer_us, self.rtt_us, 1.0)
         covered = 0.72 if rounds > 2.5 else 0.85 if rounds > 1.7 else 0.95
+        recent = list(self._losses)
+        self._rounds += (min(rounds, 2 * _FEW_ROUNDS) - self._rounds) / (_LOSS_FRAMES if self._rounds else 1)
+        if self._rounds <= _FEW_ROUNDS:
+            covered = 1 - (1 - covered) / 2**self._margin
+        else:
+            recent = recent[-_LOSS_FRAMES:]
+        losses = [lost for lost, delayed in recent if not delayed]
+        hit = [lost for lost in losses if lost > 0]
         if not hit or (covered < 0.9 and len(hit) <= _QUIET_SHARE * len(losses)):
             return 0
         wanted = sorted(losses)[min(len(losses) - 1, ceil(covered * len(losses)) - 1)]
