@@ -129,7 +129,10 @@ class AirPolicy:
 
     def watch(self, newest: Frame | None, now_us: int) -> None:
         """Between decisions: the newest frame may already show that the link has become slow."""
-        if newest is None or newest.done_us or newest.frame_id == self._partial or newest.reached < _MIN_PACKETS:
+        if newest is None or newest.done_us or not newest.first_us:
+            return
+        self._see_queue(newest)
+        if newest.frame_id == self._partial or newest.reached < _MIN_PACKETS:
             return
         arriving = now_us - newest.newest_us < 3 * newest.gap_us + 2_000
         if newest.complete or not arriving or newest.newest_us - newest.first_us < _MIN_SPAN_US:
@@ -145,6 +148,11 @@ class AirPolicy:
     def lossy(self) -> bool:
         """Packets were lost within the last seconds."""
         return any(lost > 0 for lost, _ in list(self._losses)[-_LOSS_FRAMES:])
+
+    @property
+    def standing_queue_us(self) -> int:
+        """What an answer would wait behind: a queue that the link does not carry away, unlike one after a scan."""
+        return self.queue_us if self.capacity_bps < self._wire_bps() else 0
 
     def decision(self) -> Decision:
         bitrate = round(min(self.target_bps, self.max_bps))

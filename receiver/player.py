@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 _SLOTS = 16
 _PATIENCE_US = 60_000  # for a frame, until its interval is known
-_TICK_S = 1 / 60
+_LOOK_S = 1 / 120
 _HUD_TICKS = 15
 _WAIT_US = 100_000
 _EVENTS = 256  # kept for the report
@@ -235,12 +235,16 @@ class Player:
             self.rx.send_control(*out)
 
     async def _tick(self) -> None:
-        """Glass age at each refresh; the HUD's figures four times a second, between pictures."""
+        """What the air does, to be answered before the next picture is encoded; glass age at each refresh; the HUD's
+        figures four times a second, between pictures."""
         for count in itertools.count():
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(_LOOK_S)
             self._look_at_air(now_us())
+            self._send_control(now_us())
+            if count % 2:
+                continue
             age_us = self.figures.glass.tick(now_us())
-            if count % _HUD_TICKS == 0:
+            if count % (2 * _HUD_TICKS) == 0:
                 self.rates.update(self.figures, now_us())
                 self._screen.hud.figures = self._hud_figures(age_us)
 
@@ -270,7 +274,7 @@ class Player:
         if decision is None:
             return
         if (policy := self.session.policy) is not None:
-            self.rx.timing(0, round(policy.rtt_us), policy.queue_us)
+            self.rx.timing(0, round(policy.rtt_us), policy.standing_queue_us)
         if self.decision is not None and decision.bitrate_bps < self.decision.bitrate_bps:
             rate = f"{decision.bitrate_bps / 1e6:.1f} Mbit/s"
             self._event("rate", f"bitrate cut to {rate}: {decision.reason.name.lower().replace('_', ' ')}")

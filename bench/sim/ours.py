@@ -17,7 +17,7 @@ _UDP = 28  # bytes of UDP and IPv4
 _HEADERS = 30  # of a media packet: RTP, frame element
 _PICTURE = b"\0\0\0\1\x41\x9a"
 _KEY = b"\0\0\0\1\x65\x88"
-_TICK_US = 1e6 / 60  # the player's
+_TICK_US = 1e6 / 120  # the player's
 _PATIENCE_US = 60_000
 _CAMERA = ("192.0.2.1", 5004)
 
@@ -140,7 +140,7 @@ class Receiver:
         decision = self.session.frames(self.frames.frames(), round(now_us))
         if decision is None or (policy := self.session.policy) is None:
             return
-        self.frames.timing(0, round(policy.rtt_us), policy.queue_us)
+        self.frames.timing(0, round(policy.rtt_us), policy.standing_queue_us)
         self.world.rate.append((now_us / 1e6, decision.bitrate_bps / 1e6, policy.capacity_bps / 1e6))
 
     def timeout_us(self, now_us: float) -> float:

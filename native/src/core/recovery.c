@@ -366,7 +366,7 @@ uint32_t ta_reassembler_answer_us(const ta_reassembler *r) {
 
 /* Whether an answer to a question asked now may come in time. */
 static bool in_time(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
-    return now_us + (uint64_t)r->recovery.min_rtt_us <= give_up_us(r, f);
+    return now_us + (uint64_t)r->recovery.min_rtt_us + r->recovery.queue_us <= give_up_us(r, f);
 }
 
 static uint8_t *put_request(uint8_t *at, const ta_frame *f, size_t block, size_t missing, unsigned round) {
