@@ -78,6 +78,13 @@ class Rate:
     def seconds(self) -> float:
         return self.steps[-1][0]
 
+    def lowest(self, begin_s: float, end_s: float) -> float:
+        """Mbit/s, of any moment between."""
+        repeats = range(int(begin_s // self.seconds), int(end_s // self.seconds) + 1)
+        spans = ((repeat * self.seconds + at, repeat * self.seconds + end, rate) for repeat in repeats
+                 for (at, rate), (end, _) in pairwise(self.steps))  # fmt: skip
+        return min(rate for at, end, rate in spans if at <= end_s and end > begin_s)
+
     def usable_bits(self, seconds: float, cap_mbps: float) -> float:
         """What min(rate, cap) carries from 0 on."""
         whole, rest = divmod(seconds, self.seconds)

@@ -120,15 +120,16 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     """Seeds folded: means, and of latencies the worst; then ours against the best peer that spends no more."""
     lines = [
         f"{'model':18} {'strategy':10} {'failed':>9} {'overhead':>8} {'latency ms p50/p95/p99':>24} {'age p99':>8} "
-        f"{'freezes':>7} {'longest':>8} {'used':>5} {'keys':>6}"
+        f"{'freezes':>7} {'longest/unforced':>18} {'used':>5} {'keys':>6}"
     ]
     for model in dict.fromkeys(one["model"] for one in rows):
         folded = {name: fold(same) for name, same in _by_strategy(rows, model)}
         for name, one in folded.items():
             latency = "/".join(f"{one[key]:.1f}" for key in ("p50", "p95", "p99"))
+            freeze = f"{one['longest']:.0f}/{one['unforced']:.0f} ms"
             lines.append(
                 f"{model:18} {name:10} {100 * one['failed']:8.4f}% {100 * one['overhead']:7.1f}% {latency:>24} "
-                f"{one['age']:8.1f} {one['freezes']:7.1f} {one['longest']:6.0f}ms {one['used']:5.2f} {one['keys']:6.1f}"
+                f"{one['age']:8.1f} {one['freezes']:7.1f} {freeze:>18} {one['used']:5.2f} {one['keys']:6.1f}"
             )
         if "thinair" in folded and (against := against_best(folded)):
             lines.append(f"{'':18} {against}")
@@ -147,6 +148,7 @@ def fold(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         "age": max(one["glass_age_ms"]["p99"] for one in rows),
         "freezes": mean(one["freezes"] for one in rows),
         "longest": max(one["longest_freeze_ms"] for one in rows),
+        "unforced": max(one["longest_unforced_ms"] for one in rows),
         "used": mean(one["used_share"] for one in rows),
         "keys": mean(one["key_frames"] for one in rows),
     }

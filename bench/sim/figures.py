@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bench.network import Model
 
 FREEZE_US = 100_000  # a picture that stays longer than this beyond its interval
+FORCING_MBPS = 0.5  # a link below this forces a freeze
 CAP_MBPS = 12.0  # what a sender of this kind could use of a link
 
 
@@ -84,11 +85,11 @@ class Timeline:
         ages: npt.NDArray[np.float64] = ticks - capture[np.searchsorted(when, ticks, side="right") - 1]
         return ages
 
-    def freezes_us(self) -> list[float]:
-        """How long pictures stayed that stayed too long, beyond their interval."""
+    def freezes(self) -> list[tuple[float, float]]:
+        """(since when, how long) of pictures that stayed too long, beyond their interval."""
         shown = [when for when, _ in self.shown()] + [self.end_us]
-        gaps = (later - when - self.interval_us for when, later in pairwise(shown))
-        return [gap for gap in gaps if gap > FREEZE_US]
+        gaps = ((when, later - when - self.interval_us) for when, later in pairwise(shown))
+        return [(when, gap) for when, gap in gaps if gap > FREEZE_US]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,9 @@ class Sent:
 def row(strategy: str, model: Model, seed: int, timeline: Timeline, sent: Sent) -> dict[str, Any]:
     seconds = timeline.end_us / 1e6
     usable = model.rate.usable_bits(seconds, CAP_MBPS)
-    freezes = timeline.freezes_us()
+    times = timeline.freezes()
+    freezes = [gap for _, gap in times]
+    unforced = [gap for when, gap in times if model.rate.lowest(when / 1e6, (when + gap) / 1e6) >= FORCING_MBPS]
     return {
         "strategy": strategy,
         "model": model.name,
@@ -119,6 +122,7 @@ def row(strategy: str, model: Model, seed: int, timeline: Timeline, sent: Sent) 
         "freezes": len(freezes),
         "freeze_s": round(sum(freezes) / 1e6, 3),
         "longest_freeze_ms": round(max(freezes, default=0.0) / 1e3, 1),
+        "longest_unforced_ms": round(max(unforced, default=0.0) / 1e3, 1),
         "used_share": round(8 * (sent.media_bytes + sent.other_bytes) / max(1.0, usable), 4),
         "key_frames": sum(timeline.key),
         "skipped": timeline.skipped,

@@ -16,8 +16,9 @@ PyObject *ta_py_with(PyObject *dict, PyObject *more) {
 }
 
 PyObject *ta_py_outbox_stats(const ta_outbox_stats *s) {
-    PyObject *media = Py_BuildValue("{sKsKsKsKsKsK}", "frames", s->frames, "packets", s->packets, "bytes", s->bytes, "held",
-                                    s->held, "stale_frames", s->stale_frames, "queue_full", s->queue_full);
+    PyObject *media = Py_BuildValue("{sKsKsKsKsKsKsK}", "frames", s->frames, "packets", s->packets, "bytes", s->bytes, "held",
+                                    s->held, "stale_frames", s->stale_frames, "queue_full", s->queue_full, "keys_lost",
+                                    s->keys_lost);
     if (!media)
         return NULL;
     return ta_py_with(

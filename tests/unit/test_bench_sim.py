@@ -60,7 +60,7 @@ def test_glass_age_and_freezes_are_those_of_a_slow_look_each_millisecond() -> No
         now = shown[0][0] + 1000 * tick
         slow.append(now - max(capture for when, capture in shown if when <= now))
     assert list(ages) == pytest.approx(slow)
-    assert made.freezes_us() == [350_000]
+    assert [gap for _, gap in made.freezes()] == [350_000]
 
 
 def test_a_picture_never_goes_back_to_an_older_one() -> None:

@@ -127,3 +127,12 @@ def test_what_is_no_trace_is_one_line(tmp_path: Path, text: str) -> None:
         read_trace(file)
     with pytest.raises(FileError):
         read_trace(tmp_path / "none")
+
+
+def test_the_lowest_rate_of_a_span_is_that_of_any_step_in_it_over_the_repetition_too() -> None:
+    rate = Rate(((0.0, 5.0), (2.0, 0.2), (3.0, 8.0), (4.0, 5.0)))
+    assert rate.lowest(0.5, 1.9) == 5.0
+    assert rate.lowest(1.5, 2.1) == 0.2
+    assert rate.lowest(3.1, 3.9) == 8.0
+    assert rate.lowest(3.1, 4.5) == 5.0
+    assert rate.lowest(3.1, 6.5) == 0.2

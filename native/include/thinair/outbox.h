@@ -41,6 +41,7 @@ typedef struct ta_outbox_stats {
     uint64_t resent;                                 /* packets sent again for a generic NACK */
     uint64_t requests, requests_repeated, requests_unknown, requests_refused; /* refused: over the budget or the queue */
     uint64_t targets, targets_late, targets_clamped; /* late: overtaken by a newer one */
+    uint64_t keys_lost;                              /* key frames that the receiver gave up: each brings another at once */
     uint64_t held;                                   /* pictures not to be encoded: the backlog exceeds a frame */
     uint64_t stale_frames, queue_full;               /* dropped after encoding; the next must be a key frame */
 } ta_outbox_stats;

@@ -56,7 +56,7 @@ void ta_outbox_reset(ta_outbox *o) {
     o->share = 0;
     o->pace_us = o->config.pace_us;
     o->targeted = o->target_pace = o->key_wanted = false;
-    o->sent_tail = o->told = 0;
+    o->sent_tail = o->told = o->key_end = 0;
     o->report_delay_us = 0;
     o->next_group_us = 0;
     o->interval_us = o->config.interval_us;
@@ -172,6 +172,8 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
     if (meta->key)
         o->key_wanted = false;
     *ta_out_frame_at(o, o->frame_tail++) = f;
+    if (meta->key)
+        o->key_end = o->frame_tail;
     ta_out_frame_at(o, o->frame_tail - 1)->bytes = (uint32_t)bytes;
     o->packet_tail += count;
     o->waiting += bytes;

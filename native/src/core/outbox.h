@@ -71,6 +71,7 @@ struct ta_outbox {
     uint64_t capture_us, passed_us; /* of the picture before; when one was last let through */
     unsigned blind;            /* pictures let through since the last report that mentioned what had left */
     bool key_wanted;
+    uint64_t key_end;          /* number after the newest key frame's; 0: none, or it is known to be lost */
     ta_sent sent[TA_OUTBOX_TOLD];
     uint64_t sent_tail, told; /* counted from the first frame */
     ta_outbox_stats stats;

@@ -3,7 +3,8 @@
 #include "outbox.h"
 
 enum { APP = 204, RTPFB = 205, REPAIR = 7, TARGET = 8, NACK = 1, MAX_SHARE = 128 };
-enum { INCOMPLETE = 1 }; /* of TARGET's outcomes */
+enum { INCOMPLETE = 1, GIVEN_UP = 3, OUTCOMES = 8 }; /* of TARGET's outcomes */
+enum { MIN_KEY_US = 80000 }; /* between key frames, whatever is said of them */
 enum { DELAY = 2, LOSS_WITH_DELAY = 4 }; /* of its reasons */
 
 void ta_outbox_set_cookie(ta_outbox *o, uint64_t cookie) { o->cookie = cookie; }
@@ -52,6 +53,18 @@ static void take_repair(ta_outbox *o, const uint8_t *p, size_t size) {
     }
 }
 
+/* A key frame that was given up leaves nothing to decode until the next: no PLI need say so. Once for each. */
+static void see_lost_key(ta_outbox *o, uint32_t newest, unsigned outcomes, uint64_t now_us) {
+    for (unsigned back = 0; back < OUTCOMES; back++) {
+        const uint64_t number = (outcomes >> 2 * back & 3) == GIVEN_UP ? ta_outbox_find(o, newest - back) : UINT64_MAX;
+        if (number == UINT64_MAX || number + 1 != o->key_end || now_us - ta_out_frame_at(o, number)->pushed_us < MIN_KEY_US)
+            continue;
+        o->key_end = 0;
+        o->key_wanted = true;
+        o->stats.keys_lost++;
+    }
+}
+
 static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
     const uint32_t number = (uint32_t)ta_get_be(p + 20, 4), newest = (uint32_t)ta_get_be(p + 28, 4);
     const uint32_t pace_us = (uint32_t)ta_get_be(p + 34, 2);
@@ -75,6 +88,7 @@ static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
         o->reported_id = newest;
         o->reported_whole = (p[33] & 3) != INCOMPLETE;
     }
+    see_lost_key(o, newest, (unsigned)ta_get_be(p + 32, 2), now_us);
     o->blind = 0;
     o->target_bps = (uint32_t)ta_get_be(p + 24, 4);
     o->congested = p[37] >= DELAY && p[37] <= LOSS_WITH_DELAY;

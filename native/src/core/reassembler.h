@@ -62,6 +62,7 @@ typedef struct ta_recovery {
     uint32_t interval_us;
     double srtt_us, rttvar_us, min_rtt_us; /* 0: unknown */
     double guard_us, spacing_us;
+    uint64_t older_us;       /* when a symbol of an older frame than the newest came last */
     double gap_us, gap_var_us; /* longest pause within a frame: mean, mean deviation */
     double queue_us, tokens;
     double run;              /* length of the longest run of losses, of frames that had any */

@@ -18,6 +18,7 @@ enum {
     MAX_SILENCE_US = 500000,
     SILENT_ROUNDS = 3,       /* of asking while nothing comes */
     MAX_TOKENS = 96,         /* symbols that may be asked for beyond a share of the media packets that come */
+    PROBE = 2,               /* symbols asked for beyond the usual run of losses while it is not known whether there are any */
     MAX_COPIES = 5,          /* of a request; twice as many where its answer did not do */
     MIN_SYMBOL = TA_REPAIR_HEADER + TA_REPAIR_SIZE + TA_RTP_HEADER,
 };
@@ -48,6 +49,7 @@ void ta_recovery_reset(ta_reassembler *r) {
     v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->gap_var_us = v->run = v->loss = 0;
     v->guard_us = MIN_GUARD_US;
     v->tokens = MAX_TOKENS;
+    v->older_us = 0;
     v->report_taken = v->report_count;
     v->copies = 0;
     memset(v->outcomes, 0, sizeof v->outcomes);
@@ -114,7 +116,8 @@ static uint64_t overdue_us(const ta_recovery *v, const ta_frame *f, size_t ahead
     const double usual = v->gap_us + 3 * v->gap_var_us, spacing = spacing_now(v, f);
     const double pause = (double)f->gap_us > usual ? (double)f->gap_us : usual;
     const double extra = pause > spacing ? pause - spacing : 0;
-    return f->newest_us + (uint64_t)(extra + v->guard_us + (double)ahead * spacing);
+    const uint64_t from = v->older_us > f->newest_us ? v->older_us : f->newest_us;
+    return from + (uint64_t)(extra + v->guard_us + (double)ahead * spacing);
 }
 
 /* Positions that have come, are lost or overdue. */
@@ -308,8 +311,12 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
         return;
     }
     v->stats.symbols++;
-    r->heard_us = arrival_us;
     const uint64_t place = ta_extend(r->newest, said.frame_id, 32);
+    /* Answers overtake what waits at the sender, so those of older frames only tell what the next packet waits for. */
+    if (place >= r->newest)
+        r->heard_us = arrival_us;
+    else
+        v->older_us = arrival_us;
     const int64_t distance = (int64_t)(place - r->newest);
     if (place < r->floor || distance < -TA_MAX_WINDOW) {
         v->stats.surplus++; /* decided already */
@@ -422,7 +429,11 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     const bool bursting = passed > f->reached || (b->round && f->asked_came == 0);
     const double burst = bursting ? v->run * (b->round + 1) : b->round;
     const bool last = (double)now_us + 2 * wait_us(v) > (double)f->first_us + v->interval_us; /* no second round fits */
-    const size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + (last ? v->run / 2 + 1 : 0) + 0.5);
+    size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + (last ? v->run / 2 + 1 : 0) + 0.5);
+    /* What is overdue may be lost or late. A few symbols tell: if they come and it has not, it is lost. */
+    const bool doubtful = passed > f->reached && f->asked_came == 0 && f->begin == r->newest;
+    const size_t few = (size_t)(2 * v->run + PROBE);
+    want = doubtful && want > few ? few : want;
     const size_t afford = v->tokens > 1 ? (size_t)v->tokens - 1 : 0, least = want < afford ? want : afford;
     const size_t missing = least < TA_WHOLE ? least : TA_WHOLE - 1;
     if (missing == 0) { /* on a link that is full, repair would only take the place of what is new */
