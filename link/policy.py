@@ -250,7 +250,7 @@ class AirPolicy:
         more with each failure then (as outer-loop link adaptation does it)."""
         drain_us = min(self._frame_bits / self.capacity_bps * 1e6, self.interval_us / 2)
         rounds = (self.interval_us - drain_us) / max(self.answer_us, self.rtt_us, 1.0)
-        covered = 0.71 if rounds > 2.5 else 0.85 if rounds > 1.7 else 0.95
+        covered = 0.7 if rounds > 2.5 else 0.85 if rounds > 1.7 else 0.95
         recent = list(self._losses)
         self._rounds += (min(rounds, 2 * _FEW_ROUNDS) - self._rounds) / (_LOSS_FRAMES if self._rounds else 1)
         if self._rounds <= _FEW_ROUNDS:

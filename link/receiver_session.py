@@ -15,6 +15,7 @@ from link.source import SourceState
 SENDER_SILENCE_US = 500_000
 PLI_INTERVAL_US = 100_000
 FEEDBACK_INTERVAL_US = 50_000
+TARGET_AFTER_MEDIA_US = 1_000_000
 FEEDBACK_FRAMES = 4  # a report covers eight
 _USUAL_INTERVAL_US = 40_000.0  # until the sender says its rate
 ARRIVALS = 1024  # what a report needs of the newest arrivals: eight frames, within one datagram
@@ -210,11 +211,13 @@ class ReceiverSession:
         self._step(ReceiverInput.CLOSE, now_us)
 
     def _target_due(self, now_us: int) -> bool:
-        """Packets come but no frame is decided; or, on a lossy air, the last TARGET may not have come."""
+        """Packets come but no frame is decided, or came a moment ago, and the sender may wait for word; or, on a lossy
+        air, the last TARGET may not have come."""
         assert self.policy is not None
         passed_us = now_us - self._target_us
         again = self._again and passed_us >= self.policy.interval_us / 2
-        return again or (self._media_us > self._target_us and passed_us >= FEEDBACK_INTERVAL_US)
+        recent = self._media_us > 0 and now_us - self._media_us < TARGET_AFTER_MEDIA_US
+        return again or (recent and passed_us >= FEEDBACK_INTERVAL_US)
 
     def _hello(self, caller: _Peer, now_us: int) -> None:
         peer = self._peer
