@@ -242,3 +242,17 @@ def test_the_send_stamps_of_two_frames_that_end_between_two_units_are_both_told(
         at = first.index(b"\x47") if b"\x47" in first[16:80] else -1
         told.append(int.from_bytes(first[at + 1 : at + 3], "big"))
     assert told == [1, 2, 3, 4]
+
+
+def test_a_key_frame_that_the_receiver_gave_up_is_followed_by_another_at_once_but_once() -> None:
+    box = outbox()
+    push(box, 1, 2_000, 0, key=True)
+    push(box, 2, 2_000, INTERVAL_US)
+    target(box, 1, 2 * INTERVAL_US - 1, newest_id=2, outcomes=0b1110)
+    assert box.ready(2 * INTERVAL_US - 1) == READY, "less than 80 ms after the one before"
+    target(box, 2, 100_000, newest_id=2, outcomes=0b1110)
+    assert box.ready(100_000) == READY_KEY
+    push(box, 3, 2_000, 100_000, key=True)
+    target(box, 3, 200_000, newest_id=3, outcomes=0b111110)
+    assert box.ready(200_000) == READY, "the newer one has come"
+    assert box.stats()["keys_lost"] == 1
