@@ -1,12 +1,14 @@
 """`thinair bench repair`: what repair symbols cost, beside memcpy and plain XOR parity in the same run.
 
 One thread; the ways take turns block by block. Speed is bytes read over time: r symbols of k sources at 1 GB/s take
-r * k * size nanoseconds. XOR parity is the code's own symbol 0. Where zfec is installed, it gets the same blocks.
+r * k * size nanoseconds. XOR parity is the code's own symbol 0. zfec and ISA-L get the same blocks where they are
+installed (make bench-setup).
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import random
 import statistics
@@ -16,6 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from bench.isal import IsaL
 from link.errors import ConfigError, FileError
 from link.native import RepairDecoder, RepairEncoder
 from thinair.conditions import ConditionsWatch, collect
@@ -134,6 +137,7 @@ def _ways(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
         "encode, add included": (nothing, load_and_make, r),
         "decode, push included": (nothing, push_and_restore, r),
         **_zfec(blocks, lost),
+        **_isal(blocks, lost),
     }
 
 
@@ -160,4 +164,34 @@ def _zfec(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
     return {
         "zfec encode": (nothing, lambda n: encoder.encode(blocks[n], numbers), r),
         "zfec decode": (nothing, lambda n: decoder.decode(held[n], order), r),
+    }
+
+
+def _isal(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
+    k, r, size = len(blocks[0]), len(lost), len(blocks[0][0])
+    try:
+        code = IsaL(k, r, size)
+    except OSError:
+        return {}
+    sources = [[ctypes.create_string_buffer(source, size) for source in block] for block in blocks]
+    symbols = [[ctypes.create_string_buffer(size) for _ in range(r)] for _ in blocks]
+    restored = [ctypes.create_string_buffer(size) for _ in range(r)]
+    order = [j for j in range(k) if j not in lost] + list(range(k, k + r))
+    given = [code.pointers(block) for block in sources]
+    made = [code.pointers(block) for block in symbols]
+    held = [
+        code.pointers([(block + repairs)[number] for number in order])
+        for block, repairs in zip(sources, symbols, strict=True)
+    ]
+    out = code.pointers(restored)
+    for n in range(len(blocks)):
+        code.encode(given[n], made[n])
+        code.decode(order, lost, held[n], out)
+        assert [block.raw for block in restored] == [blocks[n][j] for j in lost]
+
+    def nothing(_: int) -> None: ...
+
+    return {
+        "ISA-L encode": (nothing, lambda n: code.encode(given[n], made[n]), r),
+        "ISA-L decode": (nothing, lambda n: code.decode(order, lost, held[n], out), r),
     }
