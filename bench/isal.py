@@ -14,6 +14,7 @@ class IsaL:
     def __init__(self, k: int, r: int, size: int) -> None:
         self._lib = ctypes.CDLL(_LIBRARY)
         self._k, self._r, self._size = k, r, size
+        self._kept: list[ctypes.Array[ctypes.c_char]] = []  # what pointers point at
         self._matrix = (ctypes.c_uint8 * ((k + r) * k))()
         self._lib.gf_gen_cauchy1_matrix(self._matrix, k + r, k)
         rows = (ctypes.c_uint8 * (r * k)).from_buffer(self._matrix, k * k)
@@ -25,6 +26,7 @@ class IsaL:
         return tables
 
     def pointers(self, blocks: Sequence[ctypes.Array[ctypes.c_char]]) -> ctypes.Array[ctypes.c_void_p]:
+        self._kept += blocks
         return (ctypes.c_void_p * len(blocks))(*(ctypes.addressof(block) for block in blocks))
 
     def encode(self, sources: ctypes.Array[ctypes.c_void_p], out: ctypes.Array[ctypes.c_void_p]) -> None:

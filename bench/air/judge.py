@@ -99,3 +99,22 @@ def figures(
         "freezes": len(gaps),
         "freeze_s": round(sum(gaps) / 1e6, 3),
     }
+
+
+def link_latencies_ms(
+    sent: Sequence[Mapping[str, int]], received: Sequence[Mapping[str, int]], window_us: tuple[int, int]
+) -> list[float]:
+    """As bench.sim has it: from a frame's first packet to when it, or a newer one, was complete and could be decoded.
+    Rows of both frame logs of our own; what never came counts up to the next that did."""
+    begin, end = window_us
+    done = {row["frame_id"]: row["repaired_us"] for row in received if row.get("decoded_us") and row.get("repaired_us")}
+    firsts = {row["frame_id"]: row["first_send_us"] for row in received if row.get("first_send_us")}
+    out: list[float] = []
+    newer: int | None = None
+    for row in reversed(sent):
+        frame_id = row.get("frame_id", -1)
+        when, first = done.get(frame_id), firsts.get(frame_id, row.get("first_send_us"))
+        newer = when if newer is None else newer if when is None else min(newer, when)
+        if newer is not None and first and begin <= row["capture_us"] < end:
+            out.append((newer - first) / 1000)
+    return out

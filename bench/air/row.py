@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.air.judge import Eye, figures
-from bench.glass.figures import read_frames
+from bench.air.judge import Eye, figures, link_latencies_ms
+from bench.glass.figures import read_frames, summary
 from bench.glass.peers import INSTALL, Place
 from bench.glass.peers import PEERS as GLASS
 from bench.glass.row import Process, above, free_port, process, wait_for_port
@@ -177,9 +177,15 @@ def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
             window_us, trouble = _watch(eye, run, running)
         if trouble:
             return {"note": trouble}
-        sent = {frame["seq"] & 0xFFFF: frame["capture_us"] for frame in read_frames(place.sender_log)}
+        frames = read_frames(place.sender_log)
+        sent = {frame["seq"] & 0xFFFF: frame["capture_us"] for frame in frames}
+        link = link_latencies_ms(frames, read_frames(place.receiver_log), window_us)
         late = json.loads(lates.read_text()) if lates.exists() else {"p95": float("nan")}
-        return figures(eye.seen, sent, window_us, run.interval_us) | {"relay_late_us": late, "note": peer.feed}
+        return figures(eye.seen, sent, window_us, run.interval_us) | {
+            "link_ms": summary(link) if link else None,
+            "relay_late_us": late,
+            "note": peer.feed,
+        }
 
 
 @dataclass(frozen=True, slots=True)

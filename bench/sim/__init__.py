@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from bench.sim.figures import row
 from bench.sim.ours import Receiver, Sender
 from bench.sim.peers import PEERS
 from bench.sim.world import INTERVAL_US, World
+from link.config import parse_bitrate
 from link.errors import ConfigError, FileError
 
 SCHEMA = "thinair.bench-sim/1"
@@ -42,6 +43,7 @@ class Job:
     model: Model
     seed: int
     frames: int
+    interval_us: float = INTERVAL_US
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=5, help="runs of each; default 5")
     parser.add_argument("--trace", type=Path, action="append", default=[], metavar="FILE", help="seconds and Mbit/s")
     parser.add_argument("--scale", type=float, default=1.0, help="of the traces' rates; default 1")
+    parser.add_argument("--rate", type=int, default=30, help="pictures a second; default 30")
+    parser.add_argument("--bitrate", metavar="BPS", help="instead of the model's, 8M or 12M")
     parser.add_argument("--json", metavar="FILE|-", nargs="?", const="-", help="the rows as JSON")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="the rows as CSV")
     parser.add_argument(
@@ -63,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
     """0. Raises ConfigError, FileError."""
     jobs = _jobs(args)
     out = sys.stderr if args.json == "-" else sys.stdout
-    print(f"{len(jobs)} runs, {args.frames} pictures each at 30 a second, seeds 0 to {args.seeds - 1}", file=out)
+    print(
+        f"{len(jobs)} runs, {args.frames} pictures each at {args.rate} a second, seeds 0 to {args.seeds - 1}", file=out
+    )
     results = []
     with Pool(max(1, args.jobs)) as pool:
         for done, result in enumerate(pool.imap(simulate, jobs, chunksize=1), 1):
@@ -78,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
 
 def simulate(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row of a run, and what its plots need."""
-    world = World(job.model, job.seed, job.frames)
+    world = World(job.model, job.seed, job.frames, job.interval_us)
     if job.strategy == "thinair":
         world.run(Sender(world), Receiver(world))
     else:
@@ -98,22 +104,31 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
     for name in strategies:
         if name not in STRATEGIES:
             raise ConfigError(f"strategy {name!r} is not known: use {', '.join(STRATEGIES)}")
-    if args.frames < 100 or args.seeds < 1 or args.scale <= 0:
-        raise ConfigError("give --frames of 100 or more, --seeds of 1 or more and a --scale above 0")
+    if args.frames < 100 or args.seeds < 1 or args.scale <= 0 or not 1 <= args.rate <= 120:
+        raise ConfigError(
+            "give --frames of 100 or more, --seeds of 1 or more, --rate of 1 to 120 and a --scale above 0"
+        )
+    bitrate_bps = parse_bitrate(args.bitrate) if args.bitrate is not None else None
+    interval_us = 1e6 / args.rate
     jobs = []
     for path in args.trace:
         rate = read_trace(path).scaled(args.scale)
         name = path.name.split(".")[0] + (f" x{args.scale:g}" if args.scale != 1 else "")
         model = MODELS["steps"].as_traced(name, rate)
-        frames = int(min(rate.seconds, _TRACE_S) * 1e6 / INTERVAL_US)
-        jobs += [Job(strategy, model, 0, frames) for strategy in strategies]
+        frames = int(min(rate.seconds, _TRACE_S) * 1e6 / interval_us)
+        jobs += [Job(strategy, _at(model, bitrate_bps), 0, frames, interval_us) for strategy in strategies]
     suite = args.suite if args.suite is not None else "" if args.trace else "all"
     for word in filter(None, suite.split(",")):
         for name in SUITES.get(word, (word,)):
             if name not in MODELS:
                 raise ConfigError(f"model {name!r} is not known: use {', '.join([*SUITES, *MODELS])}")
-            jobs += [Job(one, MODELS[name], seed, args.frames) for one in strategies for seed in range(args.seeds)]
+            model, seeds = _at(MODELS[name], bitrate_bps), range(args.seeds)
+            jobs += [Job(one, model, seed, args.frames, interval_us) for one in strategies for seed in seeds]
     return jobs
+
+
+def _at(model: Model, bitrate_bps: int | None) -> Model:
+    return model if bitrate_bps is None else replace(model, max_bps=bitrate_bps)
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

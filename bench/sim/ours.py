@@ -6,7 +6,7 @@ import random
 from collections import deque
 from fractions import Fraction
 
-from bench.sim.world import INTERVAL_US, PAYLOAD, Packet, World
+from bench.sim.world import PAYLOAD, Packet, World
 from link.native import HOLD, READY_KEY, Outbox, Reassembler
 from link.receiver_session import ARRIVALS, NewSender, ReceiverSession
 from link.session import BitrateWanted, KeyFrameRequested, Linked, MediaDescription, SenderSession
@@ -26,9 +26,9 @@ class Sender:
     def __init__(self, world: World) -> None:
         self.world = world
         self._filler = random.Random(world.seed).randbytes(400_000).replace(b"\0", b"\1")
-        description = MediaDescription(1920, 1080, Fraction(30), world.model.max_bps)
+        description = MediaDescription(1920, 1080, Fraction(round(1e6 / world.interval_us)), world.model.max_bps)
         self.session = SenderSession(_SENDER, _COOKIE, _SSRC, description)
-        self.outbox = Outbox(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(INTERVAL_US))
+        self.outbox = Outbox(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(world.interval_us))
         self.outbox.set_cookie(_COOKIE)
         self._follower = BitrateFollower(world.model.max_bps)
         self._linked = False
@@ -132,7 +132,7 @@ class Receiver:
         while (event := self.session.next_event()) is not None:
             if isinstance(event, NewSender):
                 self.frames.peer(self.session.ssrc, event.cookie)
-                self.frames.timing(round(INTERVAL_US), 0, 0)
+                self.frames.timing(round(self.world.interval_us), 0, 0)
         return [Packet(len(datagram) + _UDP, datagram) for datagram in out]
 
     def _look(self, now_us: float, given_up: int) -> None:

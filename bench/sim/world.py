@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from bench.network import Link, Model
 from bench.sim.figures import Sent, Timeline
 
-INTERVAL_US = 1e6 / 30
+INTERVAL_US = 1e6 / 30  # unless said
 PAYLOAD = 1200  # bytes of a unit in one packet
 _NOISE = 0.10  # of the frames' sizes, log-normal
 _MOST = 1.15  # frames of the bitrate: a VBV of one frame, and a key frame fills it
@@ -43,9 +43,9 @@ class Sender(End, Protocol):
 
 
 class World:
-    def __init__(self, model: Model, seed: int, frames: int) -> None:
-        self.model, self.seed, self.pictures = model, seed, frames
-        self.timeline = Timeline(INTERVAL_US)
+    def __init__(self, model: Model, seed: int, frames: int, interval_us: float = INTERVAL_US) -> None:
+        self.model, self.seed, self.pictures, self.interval_us = model, seed, frames, interval_us
+        self.timeline = Timeline(interval_us)
         self.sent = {"media": 0, "other": 0, "feedback": 0}
         self.rate: list[tuple[float, float, float]] = []  # seconds, target and available Mbit/s: for plots
         self._rng = random.Random(f"{seed}/encoder")
@@ -60,7 +60,7 @@ class World:
 
     def encode(self, bitrate_bps: float, *, key: bool, now_us: float) -> tuple[int, int]:
         """(number, bytes) of the frame of the picture just captured."""
-        budget = bitrate_bps * INTERVAL_US / 8e6
+        budget = bitrate_bps * self.interval_us / 8e6
         size = budget * (_MOST if key else min(_MOST, self._noise[self._picture]))
         line = self.timeline
         line.capture_us.append(now_us)
@@ -91,7 +91,7 @@ class World:
     def run(self, sender: Sender, receiver: End) -> None:
         self.at(1.0, lambda now: self._serve(sender, receiver, now, forward=True))
         self.at(_FIRST_US, lambda now: self._capture(sender, receiver, now))
-        end_us = _FIRST_US + self.pictures * INTERVAL_US + _TAIL_US
+        end_us = _FIRST_US + self.pictures * self.interval_us + _TAIL_US
         while self._heap and self._heap[0][0] <= end_us:
             now, _, work = heapq.heappop(self._heap)
             work(now)
@@ -108,7 +108,7 @@ class World:
         self._picture += 1
         if self._picture < self.pictures:
             # On the grid, so that rounding does not add up.
-            due = _FIRST_US + self._picture * INTERVAL_US
+            due = _FIRST_US + self._picture * self.interval_us
             self.at(due, lambda at: self._capture(sender, receiver, at))
         self._serve(sender, receiver, now, forward=True)
 
