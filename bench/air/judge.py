@@ -29,13 +29,15 @@ class Seen:
 
 
 class Eye:
-    """Watches a framebuffer file and judges each picture as soon as its codes stand there."""
+    """Watches a framebuffer file and judges each picture as soon as its codes stand there. One that is drawn over
+    meanwhile, by the next, counts as not shown."""
 
     def __init__(self, file: Path, width: int, height: int) -> None:
         with file.open("rb") as opened:
             self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         where, geometry = Framebuffer.parse(self._map[:100]), Geometry(width, height)
-        top, bottom, step = Reader(geometry, where.stride, offset=where.offset).places
+        self._reader = Reader(geometry, where.stride, offset=where.offset)
+        top, bottom, step = self._reader.places
         self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=SAMPLE_US, one=True)
         lines = np.frombuffer(self._map, np.uint8, where.stride * where.height, where.offset)
         self._green = lines.reshape(where.height, where.stride // 4, 4)[:, :width, 1]
@@ -47,6 +49,8 @@ class Eye:
             codes, _ = self._watcher.watch(now_us() + check_us)
             for frame_id, time_us, seen_us in codes:
                 wrong = self._witness.wrong(self._green, frame_id)
+                if wrong and self._reader.top(memoryview(self._map)) != Code(frame_id, time_us):
+                    continue  # the next one is being drawn over it already: nobody can tell
                 self.seen.append(Seen(frame_id, Code(frame_id, time_us).near(seen_us), seen_us, wrong))
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from bench.network import Model
 
 WARM_UP_S = 4.0  # from the first picture on the screen: joining, and the rate finding its place
 _FIRST_PICTURE_S = 15.0
+_TURNS, _LATE_US = 3, 100.0
 _PRIORITY = 5
 _SDP = """v=0
 o=- 0 0 IN IP4 127.0.0.1
@@ -149,12 +150,17 @@ PEERS: dict[str, Peer] = {
 
 
 def measure(name: str, model: Model, run: Run) -> dict[str, Any]:
-    """A row. What went wrong stands in its note."""
+    """A row. What went wrong stands in its note. Taken again, twice at most, where the machine was taken away: the
+    relay, which stands before all others, was late."""
     row: dict[str, Any] = {"peer": name, "model": model.name, "seed": run.seed, "intact_share": None, "note": ""}
-    try:
-        return row | _measure(PEERS[name], model, run)
-    except ScreenError as error:
-        return row | {"note": str(error)}
+    for turn in range(1, _TURNS + 1):
+        try:
+            found = row | _measure(PEERS[name], model, run) | {"turn": turn}
+        except ScreenError as error:
+            return row | {"note": str(error)}
+        if found["intact_share"] is None or found["relay_late_us"]["p95"] <= _LATE_US:
+            break
+    return found
 
 
 def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
@@ -179,10 +185,10 @@ def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
             return {"note": trouble}
         frames = read_frames(place.sender_log)
         sent = {frame["seq"] & 0xFFFF: frame["capture_us"] for frame in frames}
-        link = link_latencies_ms(frames, read_frames(place.receiver_log), window_us)
+        latencies = link_latencies_ms(frames, read_frames(place.receiver_log), window_us)
         late = json.loads(lates.read_text()) if lates.exists() else {"p95": float("nan")}
         return figures(eye.seen, sent, window_us, run.interval_us) | {
-            "link_ms": summary(link) if link else None,
+            "link_ms": summary(latencies) if latencies else None,
             "relay_late_us": late,
             "note": peer.feed,
         }
