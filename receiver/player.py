@@ -31,7 +31,6 @@ from link.receiver_session import (
     SenderLost,
     SourceChanged,
 )
-from link.rtcp import PACE_OWN
 from link.session import MediaDescription
 from link.source import SourceCode, SourceState
 from link.trace import TraceBook
@@ -44,7 +43,9 @@ from receiver.report import (
     Figures,
     FrameCsv,
     Rates,
+    air_section,
     clock_section,
+    glass_section,
     latency_section,
     milliseconds,
     write_json,
@@ -472,7 +473,7 @@ class Player:
             "stamp_quality": showing.stamp_quality,
             "frames": self.figures.frames(),
             "latency_ms": latency_section(self.figures),
-            "glass_age_ms": _glass(self.figures),
+            "glass_age_ms": glass_section(self.figures),
             "clock": clock_section(estimate)
             | {"negative_one_way": self.clock.negative_deltas, "negative_air": self.book.negative_air},
             "drops": {name: count for name, count in self.rx.drops().items() if count},
@@ -480,7 +481,7 @@ class Player:
             "decoder": dict(self.decoder.counters),
             "receive": self.rx.stats(),
             "recovery": self.rx.recovery(),
-            "air": _air(self.decision),
+            "air": air_section(self.decision),
             "events": list(self.events),
             "notes": self.notes,
         }
@@ -488,16 +489,3 @@ class Player:
 
 def _mode(media: MediaDescription) -> str:
     return f"{media.width}x{media.height}@{media.rate}" if media.rate else "no picture yet"
-
-
-def _air(decision: Decision | None) -> dict[str, float | str | None]:
-    if decision is None:
-        return {"bitrate_bps": None, "repair_share": None, "pace_us": None, "reason": None}
-    pace_us = None if decision.pace_us == PACE_OWN else decision.pace_us
-    share, reason = round(decision.share / 256, 3), decision.reason.name.lower()
-    return {"bitrate_bps": decision.bitrate_bps, "repair_share": share, "pace_us": pace_us, "reason": reason}
-
-
-def _glass(figures: Figures) -> dict[str, float | None]:
-    ages = milliseconds(figures.glass.ages)
-    return ages | {"freezes": figures.glass.freezes, "longest_freeze": figures.glass.longest_freeze_us / 1000}

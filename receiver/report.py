@@ -10,6 +10,8 @@ from typing import Any
 
 from link.clock import ClockEstimate
 from link.errors import FileError
+from link.policy import Decision
+from link.rtcp import PACE_OWN
 from link.stats import GlassAge, Series
 from link.trace import STAGES, FrameTrace, Outcome
 
@@ -103,6 +105,19 @@ def latency_section(figures: Figures) -> dict[str, Any]:
     section = {"capture_to_present": milliseconds(figures.latency)}
     section |= {name: milliseconds(series) for name, series in figures.stages.items()}
     return section | {"receive": milliseconds(figures.receive)}
+
+
+def glass_section(figures: Figures) -> dict[str, float | None]:
+    ages = milliseconds(figures.glass.ages)
+    return ages | {"freezes": figures.glass.freezes, "longest_freeze": figures.glass.longest_freeze_us / 1000}
+
+
+def air_section(decision: Decision | None) -> dict[str, float | str | None]:
+    if decision is None:
+        return {"bitrate_bps": None, "repair_share": None, "pace_us": None, "reason": None}
+    pace_us = None if decision.pace_us == PACE_OWN else decision.pace_us
+    share, reason = round(decision.share / 256, 3), decision.reason.name.lower()
+    return {"bitrate_bps": decision.bitrate_bps, "repair_share": share, "pace_us": pace_us, "reason": reason}
 
 
 def clock_section(estimate: ClockEstimate | None) -> dict[str, float | None]:

@@ -1,7 +1,8 @@
 /* Packets in, access units out.
  *
  * A frame has a place on one axis: its frame id (elements) or its sequence numbers (plain), both extended to 64 bits. Frames
- * held are sorted by it. All before `floor` is decided: delivered, given up, or complete and waiting for next(). */
+ * held are sorted by it. All before `floor` is decided: delivered, given up, or complete and waiting for next().
+ * Over 500 lines: the axis, its frames and their order are one state; repair is in recovery.c. */
 #include "thinair/core.h"
 
 #include <stdlib.h>

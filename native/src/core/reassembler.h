@@ -124,6 +124,12 @@ void ta_recovery_begin(ta_frame *f, const ta_rtp *p); /* the frame's shape is kn
 void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us);
 void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us); /* a repair packet */
 void ta_recovery_completed(ta_reassembler *r, ta_frame *f); /* its symbols are not needed any more */
+/* Where a packet lies in the frame's arena, and whether it is there. */
+static inline size_t ta_frame_place(const ta_frame *f, size_t index) {
+    return ((uint16_t)(f->first_seq - f->base) + index) % TA_MAX_FRAME_PACKETS;
+}
+static inline bool ta_frame_here(const ta_frame *f, size_t index) { return f->sizes[ta_frame_place(f, index)] != 0; }
+ta_frame_report ta_recovery_report(const ta_frame *f, uint64_t done_us);
 void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us); /* delivered or given up: before its release */
 bool ta_recovery_given_up(const ta_reassembler *r, const ta_frame *f, uint64_t now_us);
 uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool first); /* first: its verdict is the next */

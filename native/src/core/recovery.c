@@ -2,7 +2,8 @@
  *
  * Every position of a frame (media packets, then unasked symbols) is either behind the newest one that came, and then lost
  * unless it is late by no more than the guard, or still to come, until it is overdue. Once a block lacks more than can still
- * come, the difference is asked for; an answer that is overdue is asked for again. */
+ * come, the difference is asked for; an answer that is overdue is asked for again.
+ * A little over 500 lines: progress, restoring and asking share a frame's counters. What is told of frames: recovery_reports.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ enum {
 };
 
 static const double TOKENS_PER_PACKET = 0.4;
-static const uint16_t OUTCOME_INCOMPLETE = 1, OUTCOME_COMPLETE = 2, OUTCOME_GIVEN_UP = 3;
+static const uint16_t OUTCOME_COMPLETE = 2, OUTCOME_GIVEN_UP = 3;
 
 ta_status ta_recovery_open(ta_reassembler *r) {
     ta_recovery *v = &r->recovery;
@@ -169,12 +170,6 @@ static void forget_symbols(ta_recovery *v, ta_frame *f, int block) {
             f->block[b].symbols = 0;
 }
 
-static size_t place_in_arena(const ta_frame *f, size_t index) {
-    return ((uint16_t)(f->first_seq - f->base) + index) % TA_MAX_FRAME_PACKETS;
-}
-
-static bool here(const ta_frame *f, size_t index) { return f->sizes[place_in_arena(f, index)] != 0; }
-
 static size_t packet_size(const ta_frame *f, size_t at) { return (size_t)f->offsets[at] + f->sizes[at]; }
 
 /* Gives the decoder all of a block. False: the symbols contradict the packets. */
@@ -186,8 +181,8 @@ static bool feed(ta_recovery *v, const ta_frame *f, size_t block) {
             good = status == TA_OK || status == TA_AGAIN;
         }
     for (size_t j = 0; j < sources_of(f, block) && good; j++) {
-        const size_t index = j * f->blocks + block, at = place_in_arena(f, index);
-        if (here(f, index)) {
+        const size_t index = j * f->blocks + block, at = ta_frame_place(f, index);
+        if (ta_frame_here(f, index)) {
             const ta_status status =
                 ta_repair_decoder_source(v->decoder, j, f->arena + at * TA_MAX_PACKET, packet_size(f, at));
             good = status == TA_OK || status == TA_AGAIN;
@@ -220,7 +215,7 @@ static void restore(ta_reassembler *r, ta_frame *f, size_t block) {
     bool good = feed(&r->recovery, f, block);
     for (size_t j = 0; j < sources_of(f, block) && good; j++) {
         const size_t index = j * f->blocks + block;
-        if (!here(f, index))
+        if (!ta_frame_here(f, index))
             good = ta_repair_decoder_restore(r->recovery.decoder, j, data, sizeof data, &size) == TA_OK &&
                    take_restored(r, f, index, data, size);
     }
@@ -505,32 +500,6 @@ uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool f
 
 /* ---- what became of frames --------------------------------------------------------------------------------------------- */
 
-static size_t longest_run(const ta_frame *f) {
-    size_t longest = 0, run = 0;
-    for (size_t i = 0; i < f->count && i < f->reached; i++) {
-        const bool came = here(f, i) && !(f->by_symbols[i / 8] >> i % 8 & 1);
-        run = came ? 0 : run + 1;
-        longest = run > longest ? run : longest;
-    }
-    return longest;
-}
-
-static ta_frame_report report_of(const ta_frame *f, uint64_t done_us) {
-    size_t rounds = 0;
-    for (size_t b = 0; b < TA_MAX_BLOCKS; b++)
-        rounds = f->block[b].round > rounds ? f->block[b].round : rounds;
-    const uint32_t flags = (f->key ? TA_REPORT_KEY : 0u) | (f->complete ? TA_REPORT_COMPLETE : 0u) |
-                           (f->restored ? TA_REPORT_REPAIRED : 0u) | (f->unseen ? TA_REPORT_UNSEEN : 0u);
-    const ta_stamps *stamps = &f->head.stamps;
-    return (ta_frame_report){
-        .frame_id = f->begin, .flags = flags, .packets = f->count, .came = f->came,
-        .longest_run = (uint16_t)longest_run(f), .unasked = (uint16_t)(f->unasked * f->blocks),
-        .unasked_came = f->unasked_came, .asked = f->asked, .asked_came = f->asked_came, .rounds = (uint16_t)rounds,
-        .reached = f->reached, .bytes = f->wire_bytes, .gap_us = (uint32_t)f->gap_us, .first_us = f->first_us, .newest_us = f->newest_us,
-        .done_us = done_us, .peer_us = stamps->encode_out_us ? stamps->encode_out_us : stamps->capture_us,
-    };
-}
-
 static void blend(double *mean, double value, double share) { *mean += (value - *mean) * (*mean != 0 ? share : 1); }
 
 static void note_outcome(ta_recovery *v, uint64_t frame_id, uint16_t outcome) {
@@ -556,7 +525,7 @@ void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us) {
     forget_symbols(v, f, -1);
     if (!f->complete)
         note_outcome(v, f->begin, OUTCOME_GIVEN_UP);
-    const ta_frame_report report = report_of(f, f->complete ? f->last_us : now_us);
+    const ta_frame_report report = ta_recovery_report(f, f->complete ? f->last_us : now_us);
     if (f->count)
         blend(&v->loss, 1 - (double)report.came / f->count, 1.0 / 64);
     if (f->count && report.came < f->count) {
@@ -564,46 +533,4 @@ void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us) {
         blend(&v->run, (double)run, 1.0 / 16);
     }
     v->reports[v->report_count++ % TA_REPORTS] = report;
-}
-
-size_t ta_reassembler_reports(ta_reassembler *r, ta_frame_report *out, size_t limit) {
-    ta_recovery *v = &r->recovery;
-    size_t n = 0;
-    if (v->report_count - v->report_taken > TA_REPORTS)
-        v->report_taken = v->report_count - TA_REPORTS;
-    while (n < limit && v->report_taken < v->report_count)
-        out[n++] = v->reports[v->report_taken++ % TA_REPORTS];
-    return n;
-}
-
-bool ta_reassembler_newest(const ta_reassembler *r, ta_frame_report *out) {
-    for (size_t k = r->held_count; k-- > 0;)
-        if (r->held[k]->count) {
-            *out = report_of(r->held[k], 0);
-            return true;
-        }
-    return false;
-}
-
-uint16_t ta_reassembler_outcomes(const ta_reassembler *r, uint32_t *newest) {
-    uint16_t outcomes = 0;
-    *newest = (uint32_t)r->newest;
-    for (unsigned back = 0; r->known && back < 8 && back <= r->newest; back++) {
-        const uint64_t id = r->newest - back;
-        uint16_t outcome = 0;
-        if (r->recovery.outcomes[id % TA_OUTCOMES].frame_id == id)
-            outcome = r->recovery.outcomes[id % TA_OUTCOMES].outcome;
-        for (size_t k = 0; k < r->held_count && outcome == 0; k++)
-            if (r->held[k]->begin == id && r->held[k]->count)
-                outcome = OUTCOME_INCOMPLETE;
-        outcomes |= (uint16_t)(outcome << 2 * back);
-    }
-    return outcomes;
-}
-
-void ta_reassembler_recovery(const ta_reassembler *r, ta_recovery_stats *out) {
-    *out = r->recovery.stats;
-    out->rtt_us = (uint32_t)r->recovery.srtt_us;
-    out->guard_us = (uint32_t)r->recovery.guard_us;
-    out->spacing_us = (uint32_t)r->recovery.spacing_us;
 }
