@@ -19,7 +19,7 @@ enum {
     MAX_SILENCE_US = 500000,
     SILENT_ROUNDS = 3,       /* of asking while nothing comes */
     MAX_TOKENS = 96,         /* symbols that may be asked for beyond a share of the media packets that come */
-    PROBE = 2,               /* symbols asked for beyond the usual run of losses while it is not known whether there are any */
+    PROBE = 3,               /* symbols asked for beyond the usual run of losses while it is not known whether there are any */
     MAX_COPIES = 5,          /* of a request; twice as many where its answer did not do */
     MIN_SYMBOL = TA_REPAIR_HEADER + TA_REPAIR_SIZE + TA_RTP_HEADER,
 };
