@@ -169,11 +169,8 @@ def test_the_chain_in_c_brings_every_stamp_gives_a_key_frame_when_asked_and_foll
     assert hardware.player.stop() == 0
     with (tmp_path / "frames.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["outcome"] == "presented"]
-    whole = [row for row in rows if row["first_send_us"]]  # which come with a later frame, where that is not lost
-    numbers = {int(row["frame_id"]) for row in rows}
-    followed = [row for row in rows if {int(row["frame_id"]) + ahead for ahead in (1, 2)} <= numbers]
-    assert len(followed) > len(rows) / 2
-    assert sum(row["first_send_us"] != "" for row in followed) > len(followed) * 0.9
+    whole = [row for row in rows if row["first_send_us"]]  # which come with a later frame
+    assert len(whole) > len(rows) * 0.9
     for row in whole:
         theirs, ours = ([int(row[f"{name}_us"]) for name in names] for names in (SENDER_STAMPS, PLAYER_STAMPS))
         assert theirs == sorted(theirs), row
