@@ -77,6 +77,20 @@ def parse_listen(text: str) -> Endpoint:
     return Endpoint("", _port(text)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text)
 
 
+def parse_dashboard(text: str) -> Endpoint | None:
+    """`5080` (this machine only), `HOST:PORT`, or `off`."""
+    if text == "off":
+        return None
+    return Endpoint("127.0.0.1", _port(text)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text)
+
+
+def parse_token(text: str) -> str:
+    """8 to 64 letters, digits, `-` and `_`: it stands in addresses."""
+    if not re.fullmatch(r"[\w-]{8,64}", text, re.ASCII):
+        raise ConfigError("this token is not possible: give 8 to 64 letters, digits, - and _")
+    return text
+
+
 def parse_bitrate(text: str) -> int:
     """`8M`, `800k`, `8000000` → bits per second."""
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([kM]?)", text, re.ASCII)
@@ -186,6 +200,8 @@ _FRAMES = Option("write one row per frame to this CSV file", Path, "FILE.csv")
 _SECONDS = Option("end after this time; 0 runs for ever", _number(float, 0, 1e7), "SECONDS", (int, float))
 _PRIORITY = _whole("real-time priority of the packet thread, where the system grants it; 0: none", 0, 50)
 _PORT_5004 = Endpoint("", 5004)
+_DASHBOARD = Endpoint("127.0.0.1", 5080)
+_LOG_FORMAT = _choice("of what is said on standard error: lines for people, or JSON", "text", "json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +261,36 @@ class ReceiverConfig:
     display: Annotated[str | None, Option("X display, where it is not that of $DISPLAY", str, ":N")] = None
     monitor: Annotated[int, _whole("which monitor, from 0; -1 leaves it to the system", -1, 31)] = -1
     fullscreen: Annotated[bool, _switch("fill the screen")] = False
-    hud: Annotated[bool, _switch("show the figures over the picture from the start")] = False
+    hud: Annotated[str, _choice("figures over the picture", "off", "line", "full")] = "off"
+    marks: Annotated[bool, _switch("show safe areas and the centre over the picture")] = False
+    latency: Annotated[
+        str, _choice("lowest shows a picture at once; smooth evens their cadence out", "lowest", "smooth")
+    ] = "lowest"
     headless: Annotated[bool, _switch("decode and measure without a window")] = False
     decoder_threads: Annotated[int, _whole("slices decoded at once", 1, 16)] = 2
     reorder_us: Annotated[int, _whole("how long a whole frame waits for one before it", 0, 100_000, "US")] = 4000
     quiet_us: Annotated[int, _whole("silence that ends a picture of a raw stream; 0: off", 0, 100_000, "US")] = 4000
+    record: Annotated[bool, _switch("record from the first picture on")] = False
+    record_to: Annotated[Path | None, Option("folder of recordings and snapshots", Path, "FOLDER")] = None
+    record_format: Annotated[str, _choice("of recordings", "mp4", "mkv")] = "mp4"
+    pre_record_s: Annotated[
+        float,
+        Option(
+            "what a recording holds of the time before it",
+            _number(float, 0, 120),
+            "SECONDS",
+            (int, float),
+            "pre_record",
+        ),
+    ] = 0.0
+    dashboard: Annotated[
+        Endpoint | None, Option("page for a browser, or off", parse_dashboard, "[HOST:]PORT|off", (str, int))
+    ] = _DASHBOARD
+    dashboard_token: Annotated[
+        str | None,
+        Option("word that opens the page from other machines; made up where not given", parse_token, "TOKEN"),
+    ] = None
+    log_format: Annotated[str, _LOG_FORMAT] = "text"
     priority: Annotated[int, _PRIORITY] = 10
     report: Annotated[Path | None, _REPORT] = None
     frames: Annotated[Path | None, _FRAMES] = None
@@ -357,4 +398,5 @@ def _for_argparse(read: Callable[[str], Any]) -> Callable[[str], Any]:
 def _shown(default: Any) -> str:
     if default is None or isinstance(default, bool):
         return ""
-    return str(default.port) if isinstance(default, Endpoint) and not default.host else str(default)
+    local = isinstance(default, Endpoint) and default.host in {"", "127.0.0.1"}
+    return str(default.port) if local else str(default)

@@ -19,7 +19,7 @@ MAX_SHARE = 128  # of 256: 50 %
 _MAX_FRAME_PACE_US = 8_000
 _MIN_PACKETS = 3  # of a frame whose dispersion says something
 _MIN_SPAN_US = 8_000  # of a frame that is still arriving
-_FAST_BPS = 100_000_000.0  # a link this fast is not looked at more closely
+FAST_BPS = 100_000_000.0  # a link this fast is not looked at more closely
 _FORGET = 0.998  # per look, about 60 a second
 _FRESH_US = 300_000  # what a frame's dispersion said longer ago is no news
 _UTILISATION = 0.9  # of what the link carries, repair included
@@ -89,10 +89,11 @@ class AirPolicy:
         self.max_bps = max_bps
         self.interval_us = interval_us
         self.rtt_us = rtt_us
+        self.min_bps = 0  # what the user wants at least, whatever the air does
         self.answer_us = 0.0  # how long an answer to a request takes, as a rule; 0: unknown
         self.target_bps = float(max_bps)
         self.reason = Reason.STEADY
-        self.capacity_bps = _FAST_BPS  # newest estimate, of everything on the wire
+        self.capacity_bps = FAST_BPS  # newest estimate, of everything on the wire
         self.queue_us = 0
         self._base = _Base()
         self._capacities: deque[tuple[int, float]] = deque(maxlen=60)
@@ -155,7 +156,7 @@ class AirPolicy:
         return self.queue_us if self.capacity_bps < self._wire_bps() else 0
 
     def decision(self) -> Decision:
-        bitrate = round(min(self.target_bps, self.max_bps))
+        bitrate = round(min(max(self.target_bps, self.min_bps), self.max_bps))
         return Decision(bitrate, self._share, self._pace_us(), self.reason)
 
     # ---- what is seen -----------------------------------------------------------------------------------------------
@@ -189,9 +190,9 @@ class AirPolicy:
         sent_us = self._pace_us() * ((frame.reached - 1) // PACE_GROUP) if self._pace_us() != PACE_OWN else 0
         bits = 8.0 * frame.bytes / packets * (frame.reached - 1)
         if span_us <= 0:
-            return _FAST_BPS
+            return FAST_BPS
         capacity = bits / span_us * 1e6
-        return _FAST_BPS if span_us < 1.2 * sent_us and capacity > self._wire_bps() else min(capacity, _FAST_BPS)
+        return FAST_BPS if span_us < 1.2 * sent_us and capacity > self._wire_bps() else min(capacity, FAST_BPS)
 
     # ---- what follows -----------------------------------------------------------------------------------------------
 
@@ -221,14 +222,14 @@ class AirPolicy:
     def _allowed_bps(self, now_us: int) -> float:
         """Media bitrate that the link carries now, with what lies in queues drained within four frames."""
         recent = [capacity for when_us, capacity in list(self._capacities)[-2:] if now_us - when_us < _FRESH_US]
-        carried = max(recent, default=_FAST_BPS)
+        carried = max(recent, default=FAST_BPS)
         if (
             recent and self.capacity_bps < self._wire_bps()
         ):  # no doubt about it: this frame took longer than one interval
             carried = self.capacity_bps
         allowed = carried * _UTILISATION / (1 + self._overhead())
         self.reason = Reason.SLOW_LINK if allowed < self.target_bps else self.reason
-        if self.queue_us > _QUEUE_US and carried < _FAST_BPS:
+        if self.queue_us > _QUEUE_US and carried < FAST_BPS:
             drain = (self.queue_us - _QUEUE_US) / (4 * self.interval_us)
             allowed *= max(0.7, 1 - drain / 2)
         if self.queue_us > _LONG_QUEUE_US and self._growing() and now_us - self._cut_us >= _CUT_INTERVAL_US:
@@ -243,7 +244,7 @@ class AirPolicy:
     def _steady_bps(self, now_us: int) -> float:
         """What the link has carried all through the last half second."""
         recent = [capacity for when_us, capacity in self._capacities if now_us - when_us < _FRESH_US]
-        return min(recent, default=_FAST_BPS) * _UTILISATION / (1 + self._overhead())
+        return min(recent, default=FAST_BPS) * _UTILISATION / (1 + self._overhead())
 
     def _wanted_share(self) -> int:
         """As many symbols as most recent frames lost packets; of more frames where fewer rounds of asking fit, and of
@@ -266,7 +267,7 @@ class AirPolicy:
 
     def _pace_us(self) -> int:
         """On a link that is slower than the frame's packets leave: no slower than it carries them: nothing is later."""
-        if self.capacity_bps >= _FAST_BPS or not self._frame_bits:
+        if self.capacity_bps >= FAST_BPS or not self._frame_bits:
             return PACE_OWN
         groups = max(1, round(self._frame_bits / 8 / 1400 / PACE_GROUP))
         drain_us = 0.8 * self._frame_bits / self.capacity_bps * 1e6

@@ -106,6 +106,7 @@ class ReceiverSession:
         self._peer: _Peer | None = None
         self._caller: tuple[_Peer, int] | None = None  # another sender's last HELLO and when it came
         self.policy: AirPolicy | None = None  # of the sender served
+        self.limits: tuple[int | None, int | None] = (None, None)  # what the user allows, least and most bit/s
         self._reports: ReportBuilder | None = None
         self._unreported = 0  # frames since the last report
         self._target_number = 0
@@ -179,10 +180,24 @@ class ReceiverSession:
         if (feedback := self._reports.build(arrivals, now_us)) is not None:
             self._send(feedback)
 
-    def key_frame_needed(self, now_us: int) -> None:
-        """PLI now and again every 100 ms until `key_frame_arrived`. Calling it again changes nothing."""
-        if self._pli_due_us is None:
-            self._pli_due_us = now_us
+    def set_limits(self, min_bps: int | None, max_bps: int | None) -> None:
+        """Of the media bitrate, for this sender and those to come; None is no limit. The sender's own limit stands."""
+        self.limits = min_bps, max_bps
+        if self.policy is not None and self._peer is not None:
+            self._limit(self.policy, self._peer.hello)
+
+    def _limit(self, policy: AirPolicy, hello: Hello) -> None:
+        least, most = self.limits
+        policy.min_bps = least or 0
+        policy.set_limits(min(hello.bitrate_bps, most or hello.bitrate_bps), _interval_us(hello))
+
+    def key_frame_needed(self, now_us: int) -> bool:
+        """PLI now and again every 100 ms until `key_frame_arrived`. Calling it again changes nothing. False where one
+        was asked for already, or nobody is there to ask now."""
+        if self._pli_due_us is not None:
+            return False
+        self._pli_due_us = now_us
+        return self.state is ReceiverState.SERVING
 
     def key_frame_arrived(self) -> None:
         self._pli_due_us = None
@@ -242,7 +257,7 @@ class ReceiverSession:
         self._step(ReceiverInput.HEARD, now_us)
         if _describe(caller.hello) != _describe(peer.hello):
             if self.policy is not None:
-                self.policy.set_limits(caller.hello.bitrate_bps, _interval_us(caller.hello))
+                self._limit(self.policy, caller.hello)
             self._events.append(SenderChanged(_describe(caller.hello)))
         self._welcome()
 
@@ -311,6 +326,7 @@ class ReceiverSession:
         self.clock.reset(peer.hello.boot_id)
         self._reports = ReportBuilder(self.ssrc, peer.hello.media_ssrc)
         self.policy = AirPolicy(peer.hello.bitrate_bps, _interval_us(peer.hello))
+        self._limit(self.policy, peer.hello)
         self._target_us = now_us
         self._pli_due_us = now_us + PLI_INTERVAL_US  # the first frame is a key frame; if it gets lost, ask
         hello = peer.hello

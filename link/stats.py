@@ -48,10 +48,10 @@ class Series:
         else:
             newest = [self._samples[index % self._capacity] for index in range(self.n - last, self.n)]
             values, n, top = sorted(newest), last, max(newest, default=None)
-        return Summary(n, _nearest_rank(values, 50), _nearest_rank(values, 95), _nearest_rank(values, 99), top)
+        return Summary(n, nearest_rank(values, 50), nearest_rank(values, 95), nearest_rank(values, 99), top)
 
 
-def _nearest_rank(ordered: list[float], percent: int) -> float | None:
+def nearest_rank(ordered: list[float], percent: int) -> float | None:
     return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)] if ordered else None
 
 
@@ -66,24 +66,28 @@ class GlassAge:
         self.longest_freeze_us = 0
         self._stale_us = 3 * interval_us
         self._capture_us: float | None = None
-        self._shown_us: int | None = None
+        self.shown_us: int | None = None
 
     def set_interval(self, interval_us: float) -> None:
         self._stale_us = 3 * interval_us
 
     def shown(self, capture_us: float | None, now_us: int) -> None:
         """A new picture is on the screen; its capture is None while the clock is unknown."""
-        if self._shown_us is not None and self.stale(now_us):
+        if self.shown_us is not None and self.stale(now_us):
             self.freezes += 1
-            self.longest_freeze_us = max(self.longest_freeze_us, now_us - self._shown_us)
-        self._capture_us, self._shown_us = capture_us, now_us
+            self.longest_freeze_us = max(self.longest_freeze_us, now_us - self.shown_us)
+        self._capture_us, self.shown_us = capture_us, now_us
 
     def tick(self, now_us: int) -> float | None:
-        """Logs and returns the age of the picture shown; None where there is none or its capture is unknown."""
-        age = None if self._capture_us is None else now_us - self._capture_us
+        """Logs and returns `age`."""
+        age = self.age(now_us)
         self.ages.add(age)
         return age
 
+    def age(self, now_us: int) -> float | None:
+        """Of the picture shown; None where there is none or its capture is unknown."""
+        return None if self._capture_us is None else now_us - self._capture_us
+
     def stale(self, now_us: int) -> bool:
         """More than three frame intervals without a new picture: time for the border."""
-        return self._shown_us is not None and now_us - self._shown_us > self._stale_us
+        return self.shown_us is not None and now_us - self.shown_us > self._stale_us

@@ -12,18 +12,19 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from link.config import Endpoint, ReceiverConfig, split_plain_input
-from link.errors import Exit, NetworkError, NoPeerError
+from link.config import ReceiverConfig, split_plain_input
+from link.errors import Exit, NoPeerError
 from link.files import check_writable
 from link.native import AccessUnit, Rx, now_us, realtime
 from link.policy import Decision
 from link.receiver_session import (
     ARRIVALS,
+    SENDER_SILENCE_US,
     NewSender,
     ReceiverSession,
     SenderBack,
@@ -34,22 +35,12 @@ from link.receiver_session import (
 from link.session import MediaDescription
 from link.source import SourceCode, SourceState
 from link.trace import TraceBook
-from receiver import hud
+from receiver import hud, report, snapshot
 from receiver.decode import Decoder
+from receiver.desk import Desk
+from receiver.intake import open_rx
 from receiver.mailbox import Mailbox
-from receiver.report import (
-    RECENT_FRAMES,
-    SCHEMA,
-    Figures,
-    FrameCsv,
-    Rates,
-    air_section,
-    clock_section,
-    glass_section,
-    latency_section,
-    milliseconds,
-    write_json,
-)
+from receiver.report import Figures, FrameCsv, Rates, Recent, write_json
 from receiver.screen import Screen, Showing, Shown
 from receiver.table import LiveTable
 
@@ -57,8 +48,6 @@ if TYPE_CHECKING:
     import av
 
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
-_SLOTS = 16
-_PATIENCE_US = 60_000  # for a frame, until its interval is known
 _LOOK_S = 1 / 120
 _HUD_TICKS = 15
 _WAIT_US = 100_000
@@ -75,32 +64,11 @@ def run(config: ReceiverConfig, conditions: Conditions) -> int:
     mode, endpoint = ("thinair", config.listen) if config.plain is None else split_plain_input(config.plain)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     check_writable(config.report, config.frames)
-    rx = _open_rx(config, mode, endpoint)
+    rx = open_rx(config, mode, endpoint)
     try:
         return Player(config, rx, mode, conditions).run()
     finally:
         rx.close()
-
-
-def _open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
-    try:
-        return Rx(
-            port=endpoint.port,
-            host=endpoint.host,
-            mode=mode,
-            payload_type=96 if mode == "thinair" else 0,
-            reorder_us=config.reorder_us,
-            quiet_us=config.quiet_us,
-            slots=_SLOTS,
-            patience_us=_PATIENCE_US if mode == "thinair" else 0,
-            priority=config.priority,
-        )
-    except ValueError as error:
-        raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error
-    except OSError as error:
-        raise NetworkError(
-            f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another"
-        ) from error
 
 
 @dataclass(slots=True)
@@ -112,6 +80,7 @@ class Decoded:
     frame: av.VideoFrame | None
     decoded_us: int
     superseded: bool = False
+    captured_us: int | None = None  # on the stream's clock; None: it tells none
     good: bool = field(init=False)  # there was a picture
 
     def __post_init__(self) -> None:
@@ -129,6 +98,7 @@ class Player:
         self.book = TraceBook(self.clock)
         self.figures = Figures()
         self.rates = Rates()
+        self.recent = Recent(hud.GRAPH_S)
         self.decoder = Decoder(config.decoder_threads)
         self.notes = list(rx.notes)
         self.sender: NewSender | None = None
@@ -137,7 +107,7 @@ class Player:
         self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
         self._began_us = now_us()
         self._mailbox: Mailbox[Decoded] = Mailbox()
-        self._screen = Screen(config, self._mailbox, self._post, self._book)
+        self._screen = Screen(config, self._mailbox, self._post, self._book, self._wish)
         self._screen.state = f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}"
         self._posted: deque[Callable[[], None]] = deque()
         self._woken: asyncio.Event
@@ -147,9 +117,10 @@ class Player:
         self._in_vain = False  # the time was over and nothing had come
         self._stop = threading.Event()
         self._need_key = True
-        self._generation = 0  # counts senders: what was decoded for an earlier one is not booked
+        self.generation = 0  # counts senders: what was decoded for an earlier one is not booked
         self._csv = FrameCsv(config.frames)
         self._table = LiveTable(self)
+        self.desk = Desk(self, config)
         self._last_media_us = 0
         self.decision: Decision | None = None  # of the policy, newest
 
@@ -183,6 +154,7 @@ class Player:
         for thread in threads:
             thread.start()
         print(f"listening on port {self.rx.local_port}", flush=True)
+        await self.desk.start()
         tasks = [asyncio.create_task(work) for work in (self._talk(), self._tick(), self._table.run())]
         for task in tasks:
             task.add_done_callback(self._on_task_end)
@@ -202,6 +174,7 @@ class Player:
             await asyncio.to_thread(thread.join)
         self._book_posted()
         self._finish(self.book.flush())
+        await self.desk.close()
         self._table.close()
 
     async def _talk(self) -> None:
@@ -209,6 +182,7 @@ class Player:
         while True:
             self._woken.clear()
             self._book_posted()
+            self.desk.forward()
             for datagram, arrival_us, host, port in self.rx.control():
                 self.session.receive_datagram(datagram, arrival_us, host, port)
             if self.session.source is not None:
@@ -247,26 +221,8 @@ class Player:
             age_us = self.figures.glass.tick(now_us())
             if count % (2 * _HUD_TICKS) == 0:
                 self.rates.update(self.figures, now_us())
-                self._screen.hud.figures = self._hud_figures(age_us)
-
-    def _hud_figures(self, age_us: float | None) -> hud.Figures:
-        figures, media, showing = self.figures, self.description, self.showing()
-        latency = milliseconds(figures.latency, RECENT_FRAMES)
-        estimate = self.clock.estimate(now_us())
-        mode = _mode(media) if media else "x".join(map(str, showing.size or ()))
-        return hud.Figures(
-            name=media.name if media else self.mode,
-            mode=mode,
-            fps=self.rates.fps,
-            latency_ms=(latency["p50"], latency["p95"], latency["p99"]),
-            bound_ms=None if estimate is None else estimate.bound_us / 1000,
-            glass_age_ms=None if age_us is None else age_us / 1000,
-            lost=figures.lost,
-            repaired=figures.repaired,
-            bitrate_bps=self.rates.bitrate_bps,
-            presenter=showing.presenter,
-            stamp_quality=showing.stamp_quality,
-        )
+                self.desk.state()
+                self._screen.hud.figures = report.hud_figures(self, age_us)
 
     def _look_at_air(self, now: int) -> None:
         if self.mode != "thinair":
@@ -278,7 +234,7 @@ class Player:
             self.rx.timing(0, round(policy.rtt_us), policy.standing_queue_us)
         if self.decision is not None and decision.bitrate_bps < self.decision.bitrate_bps:
             rate = f"{decision.bitrate_bps / 1e6:.1f} Mbit/s"
-            self._event("rate", f"bitrate cut to {rate}: {decision.reason.name.lower().replace('_', ' ')}")
+            self.note_event("rate", f"bitrate cut to {rate}: {decision.reason.name.lower().replace('_', ' ')}")
         self.decision = decision
 
     def _see_media(self, now: int) -> None:
@@ -293,7 +249,7 @@ class Player:
                 self.sender = event
                 self.description = description
                 self.rx.accept(event.host, event.port, event.ssrc, self.session.ssrc, event.cookie)
-                self._generation += 1
+                self.generation += 1
                 self._need_key = True
                 self._finish(self.book.flush())
                 self.book = TraceBook(self.clock)
@@ -306,33 +262,72 @@ class Player:
                 self._see_source(state)
             case SenderLost(reason=reason) if reason != "closed":  # that was us
                 self._screen.state = "the sender has ended" if reason == "bye" else "network silent"
-                self._event("sender", f"{self._screen.state}; still listening")
+                self._screen.state_since_us = now_us() - (SENDER_SILENCE_US if reason == "silent" else 0)
+                self.note_event("sender", f"{self._screen.state}; still listening")
             case SenderBack():
                 self._screen.state = ""
-                self._event("sender", "the sender is heard again")
+                self.note_event("sender", "the sender is heard again")
 
     def _describe(self) -> None:
         media = self.description
         assert media is not None
         self._screen.state = ""
+        self.desk.camera(media.name)
         if media.rate is not None:
             self.figures.set_interval(float(1_000_000 / media.rate))
             self._screen.interval_us = self.figures.interval_us
             self.rx.timing(round(self.figures.interval_us), 0, 0)
-        self._event("mode", f"sender {media.name}: {_mode(media)}")
+        self.note_event("mode", f"sender {media.name}: {report.mode_words(media)}")
 
     def _see_source(self, state: SourceState) -> None:
         before, self.source = self.source, state
         self._screen.wake()
         if state.code is not SourceCode.LIVE:
-            self._event("source", state.title())
+            self.note_event("source", state.title())
         elif before is not None and before.code is not SourceCode.LIVE:
-            self._event("source", "the camera's picture is back")
+            self.note_event("source", "the camera's picture is back")
 
-    def _event(self, kind: str, text: str) -> None:
-        at_s = round((now_us() - self._began_us) / 1e6, 3)
-        self.events.append({"at_s": at_s, "kind": kind, "text": text})
-        self._table.say(f"{text} (at {at_s:.1f} s)")
+    def note_event(self, kind: str, text: str) -> None:
+        now = now_us()
+        event = {"at_s": round((now - self._began_us) / 1e6, 3), "now_us": now, "kind": kind, "text": text}
+        self.events.append(event)
+        self.desk.event(event)
+        self._table.say(f"{text} (at {event['at_s']:.1f} s)")
+
+    # ---- what the desk wants ----------------------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        self._table.say(text)
+
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        task.add_done_callback(self._on_task_end)
+
+    def ask_key_frame(self, why: str) -> None:
+        if self.mode == "thinair" and self.session.key_frame_needed(now_us()):
+            self.note_event("key", f"key frame asked for: {why}")
+
+    def set_limits(self, min_bps: int | None, max_bps: int | None) -> None:
+        self.session.set_limits(min_bps, max_bps)
+        words = ["no lower limit" if min_bps is None else f"{min_bps / 1e6:g} Mbit/s at least"]
+        words += ["no upper limit" if max_bps is None else f"{max_bps / 1e6:g} Mbit/s at most"]
+        self.note_event("rate", f"bitrate: {', '.join(words)}")
+
+    def _wish(self, wish: str) -> None:
+        """By the screen's thread: what a key asks for."""
+        if wish == "record":
+            self._post(self.desk.record)
+        elif wish == "snapshot" and (frame := self._screen.last) is not None:
+            name = self.description.name if self.description else self.mode
+            snapshot.save(frame, self.desk.folder, name, lambda text: self._wish(f"say: {text}"))
+        elif wish.startswith("say: "):
+            self._post(partial(self.note_event, "player", wish.removeprefix("say: ")))
+
+    def see_recording(self, status: dict[str, Any]) -> None:
+        self._screen.recording = status
+
+    def set_latency(self, mode: str) -> None:
+        self._screen.latency = mode
 
     # ---- threads --------------------------------------------------------------------------------------------------
 
@@ -364,13 +359,14 @@ class Player:
     def _decode(self) -> None:
         if self.config.priority and (why := realtime(max(1, self.config.priority - 1))) is not None:
             self.notes.append(f"no real-time priority for the decoder ({why})")
-        generation = self._generation
+        generation = self.generation
         while not self._stop.is_set():
             unit = self.rx.wait(_WAIT_US)
             if unit is None:
                 continue
-            if generation != self._generation:
-                generation = self._generation
+            self.desk.tap(unit)
+            if generation != self.generation:
+                generation = self.generation
                 self.decoder.reset()
             if unit.gap or self._need_key:
                 self._need_key = not unit.key
@@ -381,7 +377,7 @@ class Player:
             frame = self.decoder.decode(unit)
             if self.decoder.refusal not in {None, refusal}:
                 self._post(partial(self._refuse, self.decoder.refusal))
-            decoded = Decoded(unit, frame, now_us())
+            decoded = Decoded(unit, frame, now_us(), captured_us=self._captured_us(unit))
             if frame is None or frame.is_corrupt:
                 self._need_key = True
             if frame is None:
@@ -393,6 +389,11 @@ class Player:
             if superseded is not None:
                 superseded.superseded, superseded.frame = True, None
                 self._post(partial(self._book, superseded, None))
+
+    def _captured_us(self, unit: AccessUnit) -> int | None:
+        if unit.capture_us:
+            return unit.capture_us
+        return unit.rtp_time * 100 // 9 if self.mode == "rtp" else None
 
     def _refuse(self, why: str) -> None:
         self._screen.state = f"this stream cannot be shown: {why}"
@@ -442,11 +443,25 @@ class Player:
         for trace in traces:
             self.figures.add(trace)
             self._csv.add(trace)
+            self.recent.add(trace)
+        self.desk.frames(traces)
 
     # ---- what others see ------------------------------------------------------------------------------------
 
     def showing(self) -> Showing:
         return self._screen.showing
+
+    @property
+    def hud_size(self) -> str:
+        return self._screen.hud.size
+
+    @property
+    def latency(self) -> str:
+        return self._screen.latency
+
+    def trouble(self) -> str:
+        """Why no picture comes, in words; "" while one does."""
+        return self._screen.trouble(now_us())
 
     def absence(self) -> str:
         """What the camera lacks, with its age; "" where it lacks nothing or its sender is not there to say it."""
@@ -454,38 +469,4 @@ class Player:
         return "" if state is None or self._screen.state else state.words(now_us())
 
     def report(self) -> dict[str, Any]:
-        showing, media = self.showing(), self.description
-        estimate = self.clock.estimate(now_us())
-        conditions = self._conditions()
-        conditions["refresh_hz"] = showing.refresh_hz or None
-        mode = None
-        if media is not None:
-            mode = {"width": media.width, "height": media.height, "rate": str(media.rate) if media.rate else None}
-        elif showing.size is not None:
-            mode = {"width": showing.size[0], "height": showing.size[1], "rate": None}
-        return {
-            "schema": SCHEMA,
-            "role": "play",
-            "mode": mode,
-            "transport": self.mode,
-            "conditions": conditions,
-            "presenter": {"name": showing.presenter, "why": showing.why},
-            "stamp_quality": showing.stamp_quality,
-            "frames": self.figures.frames(),
-            "latency_ms": latency_section(self.figures),
-            "glass_age_ms": glass_section(self.figures),
-            "clock": clock_section(estimate)
-            | {"negative_one_way": self.clock.negative_deltas, "negative_air": self.book.negative_air},
-            "drops": {name: count for name, count in self.rx.drops().items() if count},
-            "control": dict(self.session.dropped),
-            "decoder": dict(self.decoder.counters),
-            "receive": self.rx.stats(),
-            "recovery": self.rx.recovery(),
-            "air": air_section(self.decision),
-            "events": list(self.events),
-            "notes": self.notes,
-        }
-
-
-def _mode(media: MediaDescription) -> str:
-    return f"{media.width}x{media.height}@{media.rate}" if media.rate else "no picture yet"
+        return report.full(self, self._conditions())

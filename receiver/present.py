@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import av
 
 StampQuality = Literal["hardware_flip", "swap_done", "submitted"]
+SLOTS = 16  # of overlays
 Event = tuple[str, Any]  # ("key", "q"), ("resize", (width, height)), ("expose", None), ("close", None)
 
 
@@ -39,6 +40,7 @@ class Presenter(Protocol):
     reason: str  # why this one was picked, a sentence for people
     stamp_quality: StampQuality
     any_thread: bool
+    comes_back: bool  # another may be opened after the display was gone
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,8 +55,8 @@ class Presenter(Protocol):
 
         `dim` of 255 leaves the picture as it is, 0 makes it black; `border` is 0xRRGGBB or -1."""
 
-    def overlay(self, overlay: Overlay | None) -> None:
-        """Lies over every picture from the next one on. None takes it away."""
+    def overlay(self, overlay: Overlay | None, slot: int = 0) -> None:
+        """Lies over every picture from the next one on, the higher of SLOTS slots on top. None takes it away."""
 
     def events(self) -> list[Event]:
         """What came since the last call. After "resize" and "expose" the caller presents the newest picture again."""
@@ -69,7 +71,7 @@ class NullPresenter:
     """No window: counts pictures and stamps them."""
 
     name = "null"
-    any_thread = True
+    any_thread = comes_back = True
     stamp_quality: StampQuality = "submitted"
     size = (0, 0)
     refresh_hz = 0.0
@@ -82,7 +84,7 @@ class NullPresenter:
         self.presented += 1
         return time.monotonic_ns() // 1000
 
-    def overlay(self, overlay: Overlay | None) -> None:
+    def overlay(self, overlay: Overlay | None, slot: int = 0) -> None:
         pass
 
     def events(self) -> list[Event]:

@@ -46,6 +46,7 @@ class SdlPresenter:
 
     name = "sdl"
     any_thread = False  # a GL context belongs to one
+    comes_back = False  # SDL does not outlive its video subsystem's display
     stamp_quality: StampQuality = "submitted"
 
     def __init__(
@@ -65,8 +66,7 @@ class SdlPresenter:
         self._renderer: Any = None
         self._texture: Any = None
         self._texture_key: tuple[int, int, int, int] | None = None
-        self._text: Any = None
-        self._overlay: Overlay | None = None
+        self._overlays: dict[int, tuple[Overlay, Any]] = {}  # slot → overlay, its texture
         self._preparer = Preparer()
         self._gone = False
         self._x11: _X11 | None = None
@@ -159,8 +159,8 @@ class SdlPresenter:
         self._check(sdl2.SDL_RenderCopy(self._renderer, self._texture, None, ctypes.byref(area)))
         if dim < 255:
             self._fill(area, 0, 255 - dim)
-        if self._overlay:
-            self._draw_text(area, self._overlay)
+        for _, (overlay, texture) in sorted(self._overlays.items()):
+            self._draw_overlay(area, overlay, texture)
         if border >= 0:
             self._draw_border(area, border)
         sdl2.SDL_RenderPresent(self._renderer)
@@ -195,12 +195,12 @@ class SdlPresenter:
         sdl2.SDL_SetRenderDrawColor(self._renderer, rgb >> 16 & 255, rgb >> 8 & 255, rgb & 255, alpha)
         self._check(sdl2.SDL_RenderFillRect(self._renderer, ctypes.byref(area)))
 
-    def _draw_text(self, area: Any, overlay: Overlay) -> None:
+    def _draw_overlay(self, area: Any, overlay: Overlay, texture: Any) -> None:
         x = area.x + overlay.x + (area.w - overlay.width if overlay.x < 0 else 0)
         y = area.y + overlay.y + (area.h - overlay.height if overlay.y < 0 else 0)
         place = sdl2.SDL_Rect(x, y, overlay.width, overlay.height)
         self._fill(place, 0, 255 - overlay.ground)
-        self._check(sdl2.SDL_RenderCopy(self._renderer, self._text, None, ctypes.byref(place)))
+        self._check(sdl2.SDL_RenderCopy(self._renderer, texture, None, ctypes.byref(place)))
 
     def _draw_border(self, area: Any, rgb: int) -> None:
         thick = 2 + area.h // 120
@@ -212,22 +212,21 @@ class SdlPresenter:
         ):
             self._fill(sdl2.SDL_Rect(area.x + x, area.y + y, width, height), rgb, 255)
 
-    def overlay(self, overlay: Overlay | None) -> None:
-        if self._text:
-            sdl2.SDL_DestroyTexture(self._text)
-            self._text = None
-        self._overlay = overlay
+    def overlay(self, overlay: Overlay | None, slot: int = 0) -> None:
+        if slot in self._overlays:
+            sdl2.SDL_DestroyTexture(self._overlays.pop(slot)[1])
         if overlay is None:
             return
         white = bytearray(b"\xff") * (4 * overlay.width * overlay.height)
         white[3::4] = overlay.mask
-        self._text = sdl2.SDL_CreateTexture(
+        texture = sdl2.SDL_CreateTexture(
             self._renderer, sdl2.SDL_PIXELFORMAT_ARGB8888, sdl2.SDL_TEXTUREACCESS_STATIC, overlay.width, overlay.height
         )
-        self._check(0 if self._text else -1)
+        self._check(0 if texture else -1)
+        self._overlays[slot] = overlay, texture
         pixels = (ctypes.c_ubyte * len(white)).from_buffer(white)
-        self._check(sdl2.SDL_UpdateTexture(self._text, None, pixels, 4 * overlay.width))
-        self._check(sdl2.SDL_SetTextureBlendMode(self._text, sdl2.SDL_BLENDMODE_BLEND))
+        self._check(sdl2.SDL_UpdateTexture(texture, None, pixels, 4 * overlay.width))
+        self._check(sdl2.SDL_SetTextureBlendMode(texture, sdl2.SDL_BLENDMODE_BLEND))
 
     def events(self) -> list[Event]:
         taken: list[Event] = []
@@ -271,7 +270,8 @@ class SdlPresenter:
             sdl2.SDL_DestroyRenderer(self._renderer)  # and its textures
         sdl2.SDL_DestroyWindow(self._window)
         sdl2.SDL_QuitSubSystem(sdl2.SDL_INIT_VIDEO)
-        self._window = self._renderer = self._texture = self._text = None
+        self._window = self._renderer = self._texture = None
+        self._overlays.clear()
 
 
 class _X11:

@@ -19,7 +19,7 @@ class X11WindowPresenter:
     in between the copy goes there, and the stamp says `submitted`."""
 
     name = "x11"
-    any_thread = True
+    any_thread = comes_back = True
     stamp_quality: StampQuality
 
     def __init__(
@@ -50,11 +50,12 @@ class X11WindowPresenter:
             bt709=colour.bt709, full_range=colour.full_range, dim=dim, border=border,
         )  # fmt: skip
 
-    def overlay(self, overlay: Overlay | None) -> None:
+    def overlay(self, overlay: Overlay | None, slot: int = 0) -> None:
         if overlay is None:
-            self._window.overlay(None, 0, 0, 0, 0)
+            self._window.overlay(None, 0, 0, 0, 0, slot=slot)
         else:
-            self._window.overlay(overlay.mask, overlay.width, overlay.height, overlay.x, overlay.y, overlay.ground)
+            place = overlay.width, overlay.height, overlay.x, overlay.y
+            self._window.overlay(overlay.mask, *place, overlay.ground, slot)
 
     def events(self) -> list[Event]:
         return self._window.events()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from link.clock import ClockEstimate
 from link.errors import FileError
-from link.policy import Decision
+from link.native import now_us
+from link.policy import FAST_BPS, Decision
 from link.rtcp import PACE_OWN
+from link.session import MediaDescription
 from link.stats import GlassAge, Series
 from link.trace import STAGES, FrameTrace, Outcome
+from receiver import hud
+
+if TYPE_CHECKING:
+    from receiver.player import Player
 
 SCHEMA = "thinair.report/1"
 RECENT_FRAMES = 250  # what live figures speak of
@@ -93,6 +100,31 @@ class Rates:
         self._then = (now_us, figures.presented, figures.bytes)
 
 
+class Recent:
+    """Latency of the last seconds as a graph of a hundred points, each the latest picture of its time."""
+
+    _POINTS = 100
+
+    def __init__(self, span_s: float) -> None:
+        self._span_us = span_s * 1e6
+        self._shown: deque[tuple[int, float]] = deque(maxlen=4096)
+
+    def add(self, trace: FrameTrace) -> None:
+        if trace.presented_us is not None and (late_us := trace.capture_to_present_us) is not None:
+            self._shown.append((trace.presented_us, late_us))
+
+    def graph(self, now_us: int) -> tuple[float | None, ...]:
+        """Oldest first, ms; None where nothing was shown."""
+        points: list[float | None] = [None] * self._POINTS
+        while self._shown and now_us - self._shown[0][0] >= self._span_us:
+            self._shown.popleft()
+        for at_us, late_us in self._shown:
+            index = self._POINTS - 1 - int((now_us - at_us) * self._POINTS / self._span_us)
+            if 0 <= index < self._POINTS:
+                points[index] = max(points[index] or 0.0, round(late_us / 1000, 1))
+        return tuple(points)
+
+
 def milliseconds(series: Series, last: int | None = None) -> dict[str, float | None]:
     """A summary of µs in ms, to the microsecond."""
     return {
@@ -131,8 +163,18 @@ def clock_section(estimate: ClockEstimate | None) -> dict[str, float | None]:
     }
 
 
+def frame_row(trace: FrameTrace) -> list[int | str]:
+    """COLUMNS of one frame. Sender stamps are given on the local clock, empty where that is unknown."""
+    sender = [_whole(trace.local(getattr(trace, name))) for name in _SENDER_STAMPS]
+    local = [_whole(getattr(trace, name)) for name in _LOCAL_STAMPS]
+    return [
+        trace.frame_id, trace.outcome.value, *sender, *local, _whole(trace.capture_to_present_us),
+        _whole(trace.bound_us), trace.size, trace.packets, int(trace.key), int(trace.gap),
+    ]  # fmt: skip
+
+
 class FrameCsv:
-    """One row per finished frame. Sender stamps are given on the local clock, empty where that is unknown."""
+    """One row per finished frame."""
 
     def __init__(self, path: Path | None) -> None:
         self._file: Any = None
@@ -146,14 +188,8 @@ class FrameCsv:
         self._rows.writerow(COLUMNS)
 
     def add(self, trace: FrameTrace) -> None:
-        if self._file is None:
-            return
-        sender = [_whole(trace.local(getattr(trace, name))) for name in _SENDER_STAMPS]
-        local = [_whole(getattr(trace, name)) for name in _LOCAL_STAMPS]
-        self._rows.writerow(
-            [trace.frame_id, trace.outcome.value, *sender, *local, _whole(trace.capture_to_present_us),
-             _whole(trace.bound_us), trace.size, trace.packets, int(trace.key), int(trace.gap)]
-        )  # fmt: skip
+        if self._file is not None:
+            self._rows.writerow(frame_row(trace))
 
     def close(self) -> None:
         if self._file is not None:
@@ -169,3 +205,97 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
         path.write_text(json.dumps(content, indent=1) + "\n")
     except OSError as error:
         raise FileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def full(player: Player, conditions: dict[str, Any]) -> dict[str, Any]:
+    """The player's report of its whole run."""
+    showing, media, figures, rx = player.showing(), player.description, player.figures, player.rx
+    mode = None
+    if media is not None:
+        mode = {"width": media.width, "height": media.height, "rate": str(media.rate) if media.rate else None}
+    elif showing.size is not None:
+        mode = {"width": showing.size[0], "height": showing.size[1], "rate": None}
+    return {
+        "schema": SCHEMA,
+        "role": "play",
+        "mode": mode,
+        "transport": player.mode,
+        "conditions": conditions | {"refresh_hz": showing.refresh_hz or None},
+        "presenter": {"name": showing.presenter, "why": showing.why},
+        "stamp_quality": showing.stamp_quality,
+        "frames": figures.frames(),
+        "latency_ms": latency_section(figures),
+        "glass_age_ms": glass_section(figures),
+        "clock": clock_section(player.clock.estimate(now_us()))
+        | {"negative_one_way": player.clock.negative_deltas, "negative_air": player.book.negative_air},
+        "drops": {name: count for name, count in rx.drops().items() if count},
+        "control": dict(player.session.dropped),
+        "decoder": dict(player.decoder.counters),
+        "receive": rx.stats(),
+        "recovery": rx.recovery(),
+        "air": air_section(player.decision),
+        "events": list(player.events),
+        "notes": player.notes,
+    }
+
+
+def hud_figures(player: Player, age_us: float | None) -> hud.Figures:
+    figures, media, showing = player.figures, player.description, player.showing()
+    latency = milliseconds(figures.latency, RECENT_FRAMES)
+    estimate, now = player.clock.estimate(now_us()), now_us()
+    return hud.Figures(
+        name=media.name if media else player.mode,
+        mode=mode_words(media) if media else "x".join(map(str, showing.size or ())),
+        fps=player.rates.fps,
+        latency_ms=(latency["p50"], latency["p95"], latency["p99"]),
+        bound_ms=None if estimate is None else estimate.bound_us / 1000,
+        glass_age_ms=None if age_us is None else age_us / 1000,
+        lost=figures.lost,
+        repaired=figures.repaired,
+        bitrate_bps=player.rates.bitrate_bps,
+        presenter=showing.presenter,
+        stamp_quality=showing.stamp_quality,
+        latency_mode=player.latency,
+        graph=player.recent.graph(now) if player.hud_size == "full" else (),
+    )
+
+
+def live_state(player: Player) -> dict[str, Any]:
+    """What the dashboard shows of this moment. Counters count since the start; None is unknown."""
+    figures, media, showing, now = player.figures, player.description, player.showing(), now_us()
+    estimate, decision, policy = player.clock.estimate(now), player.decision, player.session.policy
+    recovery, rx = player.rx.recovery(), player.rx.stats()
+    return {
+        "now_us": now,
+        "camera": media.name if media else "",
+        "picture": mode_words(media) if media else "x".join(map(str, showing.size or ())),
+        "interval_us": figures.interval_us,
+        "transport": player.mode,
+        "trouble": player.trouble(),
+        "age_us": figures.glass.age(now),
+        "fps": player.rates.fps,
+        "bitrate_bps": player.rates.bitrate_bps,
+        "sender_bps": media.bitrate_bps if media else None,
+        "target_bps": decision.bitrate_bps if decision else None,
+        "repair_share": round(decision.share / 256, 3) if decision else None,
+        "reason": decision.reason.name.lower().replace("_", " ") if decision else None,
+        "capacity_bps": round(policy.capacity_bps) if policy and policy.capacity_bps < FAST_BPS else None,
+        "limits": player.session.limits,
+        "rtt_us": estimate.rtt_us if estimate else None,
+        "bound_us": round(estimate.bound_us) if estimate else None,
+        "frames": figures.frames(),
+        "glass": glass_section(figures),
+        "latency": milliseconds(figures.latency, RECENT_FRAMES),
+        "packets": rx["packets"],
+        "bytes": rx["bytes"],
+        "recovery": recovery,
+        "drops": {name: count for name, count in player.rx.drops().items() if count},
+        "decoder": dict(player.decoder.counters),
+        "presenter": showing.presenter,
+        "stamp_quality": showing.stamp_quality,
+        "latency_mode": player.latency,
+    }
+
+
+def mode_words(media: MediaDescription) -> str:
+    return f"{media.width}x{media.height}@{media.rate}" if media.rate else "no picture yet"

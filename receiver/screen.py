@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from link.config import ReceiverConfig
 from link.errors import DeviceError
-from link.native import now_us, realtime
+from link.native import now_us, realtime, sleep_until_us
 from link.source import SourceCode, SourceState
+from receiver.cadence import Cadence
 from receiver.hud import Hud
 from receiver.mailbox import Mailbox
 from receiver.present import NullPresenter, Presenter, open_presenter
@@ -27,6 +28,10 @@ _STALE_REDRAW_US = 100_000
 _IN_FLIGHT_US = 50_000  # a picture that comes later than this after the sender's word speaks against it
 _BORDER = 0xE03030
 _DIM = 170
+_LOOK_AGAIN_US = 1_000_000  # for a display that is gone
+_WISHES = {"r": "record", "s": "snapshot"}
+_LITTLE_ROOM_S = 600
+_MODES = ("lowest", "smooth")
 
 
 class _Look(TypedDict):
@@ -54,14 +59,30 @@ class Showing:
 
 
 class Screen:
+    """`wish` is told, in the screen's thread, what a key asks of others: record, snapshot, or `say: …`."""
+
     def __init__(
-        self, config: ReceiverConfig, mailbox: Mailbox[Decoded], post: Callable[[Callable[[], None]], None], book: _BOOK
+        self,
+        config: ReceiverConfig,
+        mailbox: Mailbox[Decoded],
+        post: Callable[[Callable[[], None]], None],
+        book: _BOOK,
+        wish: Callable[[str], None] = lambda _wish: None,
     ) -> None:
         self.showing = Showing()
         self.state = ""  # in words; set by the loop; "" while all is well
+        self.state_since_us = 0  # 0: how long does not matter
         self.source: tuple[SourceState, int] | None = None  # and when it was heard last; replaced whole by the loop
         self.interval_us = 40_000.0
-        self.hud = Hud(visible=config.hud)
+        self.recording: dict[str, Any] = {"state": "off"}  # as the recorder says it; replaced whole by the loop
+        self.latency = config.latency
+        self.hud = Hud(config.hud, config.marks)
+        self.last: av.VideoFrame | None = None  # the picture shown
+        self._wish = wish
+        self._monitor = config.monitor
+        self._cadence = Cadence()
+        self._lost: OSError | None = None  # the display went away; seen by the screen's thread
+        self._look_us = 0  # when a display is looked for again
         self._config = config
         self._mailbox = mailbox
         self._post = post
@@ -69,7 +90,6 @@ class Screen:
         self._fullscreen = config.fullscreen
         self._presenter: Presenter | None = None
         self._waiting_window = False
-        self._last: av.VideoFrame | None = None
         self._shown_us = 0
         self._arrived_us = 0  # of the picture shown: its last packet
         self._dark = False  # what the window shows is marked as no live picture
@@ -89,11 +109,13 @@ class Screen:
             return False
         try:
             slow = self._presented_us > self.interval_us / 2  # then newer pictures shall supersede it while it is shown
-            if slow or self._waiting_window or self.showing.size != (frame.width, frame.height):
+            other = self._waiting_window or self.showing.size != (frame.width, frame.height) or self._lost is not None
+            if slow or other or self.latency != "lowest":
                 return False
             self._show(decoded)
         except OSError as error:
-            raise DeviceError(f"the display is gone: {error}") from error
+            self._lost = error
+            return False
         finally:
             self._window.release()
         return True
@@ -104,6 +126,13 @@ class Screen:
         if source is None or source[0].code is SourceCode.LIVE:
             return None
         return source[0] if self._arrived_us <= source[1] + _IN_FLIGHT_US else None
+
+    def trouble(self, now: int) -> str:
+        """From any thread: why no live picture is shown, in words; "" while one is."""
+        age_us = now - self._shown_us
+        if self.last is not None and age_us <= 3 * self.interval_us and self.absence() is None:
+            return ""
+        return self._notice(now, age_us)
 
     def wake(self) -> None:
         """From any thread: `source` has news that shall be seen at once."""
@@ -117,29 +146,80 @@ class Screen:
         try:
             while not self._mailbox.closed and not self._quit.is_set():
                 decoded = self._mailbox.get(_POLL_S)
+                if decoded is not None and self.latency == "smooth":
+                    self._await_due(decoded)
                 with self._window:
-                    if decoded is not None:
-                        self._show(decoded)
-                    elif self._presenter is None and now_us() - began_us > _OPEN_AFTER_US:
-                        self._open(_WAITING_SIZE, waiting=True)
-                    if self._presenter is not None:
-                        self._between_pictures(self._presenter)
-        except DeviceError:
-            raise
-        except OSError as error:
-            raise DeviceError(f"the display is gone: {error}") from error
+                    try:
+                        self._turn(decoded, now_us() - began_us)
+                    except DeviceError:
+                        raise
+                    except OSError as error:
+                        self._lost = error
+                    if self._lost is not None:
+                        self._lose(decoded)
         finally:
             with self._window:
                 if self._presenter is not None:
                     self._presenter.close()
                 self._presenter = None
 
+    def _turn(self, decoded: Decoded | None, running_us: int) -> None:
+        if self._look_us:
+            self._look_for_display(decoded)
+        elif decoded is not None and self._lost is None:
+            self._show(decoded)
+        elif self._presenter is None and running_us > _OPEN_AFTER_US:
+            self._open(_WAITING_SIZE, waiting=True)
+        if self._presenter is not None and self._lost is None:
+            self._between_pictures(self._presenter)
+
+    def _await_due(self, decoded: Decoded) -> None:
+        """Keys wait meanwhile: an interval at most."""
+        captured_us = decoded.captured_us
+        if captured_us is not None:
+            due_us = self._cadence.due(captured_us, decoded.decoded_us, self.interval_us, self.showing.refresh_hz)
+            if due_us - now_us() < 2 * self.interval_us:
+                sleep_until_us(due_us)
+
+    # ---- a display that goes away -----------------------------------------------------------------------------------
+
+    def _lose(self, decoded: Decoded | None) -> None:
+        """All else goes on, the recording first of all; a window opens again as soon as there is where."""
+        presenter, error, self._lost = self._presenter, self._lost, None
+        if presenter is None or not presenter.comes_back:
+            raise DeviceError(f"the display is gone: {error}") from error
+        presenter.close()
+        self._presenter, self._monitor = None, -1
+        self.showing = replace(self.showing, presenter="none", why=f"the display is gone: {error}")
+        self._look_us = now_us() + _LOOK_AGAIN_US
+        self._wish(f"say: the display is gone ({error}); looking for it again")
+        self._let_go(decoded)
+
+    def _look_for_display(self, decoded: Decoded | None) -> None:
+        if now_us() < self._look_us:
+            self._let_go(decoded)
+            return
+        try:
+            self._open(self.showing.size or _WAITING_SIZE, waiting=self.showing.size is None)
+        except DeviceError:
+            self._look_us = now_us() + _LOOK_AGAIN_US
+            self._let_go(decoded)
+            return
+        self._look_us = 0
+        self._wish("say: the display is back")
+        if decoded is not None:
+            self._show(decoded)
+
+    def _let_go(self, decoded: Decoded | None) -> None:
+        if decoded is not None and decoded.frame is not None:
+            decoded.superseded, decoded.frame = True, None
+            self._post(lambda: self._book(decoded, None))
+
     def _show(self, decoded: Decoded) -> None:
         frame = decoded.frame
         assert frame is not None
         if decoded.decoded_us < self._newest_us:  # a newer one was shown while this one changed threads
-            decoded.superseded, decoded.frame = True, None
-            self._post(lambda: self._book(decoded, None))
+            self._let_go(decoded)
             return
         size = (frame.width, frame.height)
         presenter = self._presenter
@@ -150,11 +230,11 @@ class Screen:
         if live and self._dark:
             self._dark = False
             self.hud.notice = ""
-            self.hud.update(presenter, now_us())
+            self.hud.update(presenter, now_us(), size)
         began_us = now_us()
         shown = Shown(presenter.present(frame, **_look(dark=not live)))
         self._presented_us, self._newest_us = now_us() - began_us, decoded.decoded_us
-        self._last, self._shown_us, decoded.frame = frame, shown.presented_us, None
+        self.last, self._shown_us, decoded.frame = frame, shown.presented_us, None
         self._post(lambda: self._book(decoded, shown))
         if self.showing.size != size:
             self.showing = replace(self.showing, size=size)
@@ -169,7 +249,7 @@ class Screen:
             height=size[1],
             fullscreen=self._fullscreen,
             display=config.display,
-            monitor=config.monitor,
+            monitor=self._monitor,
         )
         self._presenter, self._waiting_window = presenter, waiting
         self.showing = Showing(presenter.name, presenter.reason, presenter.stamp_quality, presenter.refresh_hz)
@@ -191,23 +271,33 @@ class Screen:
             return
         now = now_us()
         age_us = now - self._shown_us
-        dark = self._last is None or age_us > 3 * self.interval_us or self.absence() is not None
+        dark = self.last is None or age_us > 3 * self.interval_us or self.absence() is not None
         self.hud.notice = self._notice(now, age_us) if dark else ""
-        redraw |= (self.hud.update(presenter, now) and dark) or dark != self._dark
+        self.hud.badge = _badge(self.recording)
+        redraw |= (self.hud.update(presenter, now, self.showing.size) and dark) or dark != self._dark
         self._dark = dark
         if redraw or (dark and now - self._redrawn_us > _STALE_REDRAW_US):
             self._redrawn_us = now
-            if self._last is None:
+            if self.last is None:
                 presenter.present(_black(presenter.size))
             else:
-                presenter.present(self._last, **_look(dark=dark))
+                presenter.present(self.last, **_look(dark=dark))
 
     def _on_key(self, presenter: Presenter, key: str) -> bool:
         if key == "f":
             self._fullscreen = not self._fullscreen
             presenter.set_fullscreen(self._fullscreen)
         elif key == "h":
-            self.hud.toggle()
+            self.hud.next_size()
+        elif key == "m":
+            self.hud.toggle_marks()
+        elif key == "l":
+            self.latency = _MODES[self.latency == "lowest"]
+            self._wish(f"say: latency mode: {self.latency}")
+        elif key == "d":
+            self._next_monitor()
+        elif key in _WISHES:
+            self._wish(_WISHES[key])
         elif key in {"question", "F1"}:
             self.hud.toggle_help()
         else:
@@ -218,14 +308,41 @@ class Screen:
         absence = self.absence()
         if absence is not None and not self.state:
             return absence.words(now)
-        if self._last is None:
+        if self.last is None:
             return self.state
-        return f"{self.state or 'no new picture'} · last picture {age_us / 1e6:.1f} s old"
+        return f"{self._state_words(now) or 'no new picture'}, last picture {age_us / 1e6:.1f} s old"
+
+    def _state_words(self, now: int) -> str:
+        since_us = self.state_since_us
+        return f"{self.state} for {(now - since_us) / 1e6:.0f} s" if self.state and since_us else self.state
+
+    def _next_monitor(self) -> None:
+        """Opens the window on the next display; where there is none after the last, on the first."""
+        presenter = self._presenter
+        if presenter is None or isinstance(presenter, NullPresenter):
+            return
+        for monitor in (max(self._monitor, 0) + 1, 0):
+            self._monitor = monitor
+            try:
+                self._open(self.showing.size or _WAITING_SIZE, waiting=self._waiting_window)
+            except DeviceError:
+                continue
+            self._wish(f"say: display {monitor}")
+            return
 
 
 def _look(*, dark: bool) -> _Look:
     """A picture that stands is never taken for a live one."""
     return {"dim": _DIM, "border": _BORDER} if dark else {"dim": 255, "border": -1}
+
+
+def _badge(recording: dict[str, Any]) -> str:
+    state, seconds = recording["state"], int(recording.get("seconds") or 0)
+    clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+    words = {"on": f"REC {clock}", "waiting": "REC waits", "failed": f"NOT RECORDING: {recording.get('why', '')}"}
+    if state == "on" and (left_s := recording.get("left_s")) is not None and left_s < _LITTLE_ROOM_S:
+        return f"REC {clock}, room for {left_s / 60:.0f} min"
+    return words.get(state, "")
 
 
 def _black(size: tuple[int, int]) -> av.VideoFrame:

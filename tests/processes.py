@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 THINAIR = (sys.executable, "-m", "thinair")
+PLAY = (*THINAIR, "play", "--dashboard", "off")  # tests run beside each other
 
 
 def environment(**more: str) -> dict[str, str]:

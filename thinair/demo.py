@@ -73,7 +73,7 @@ def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[Re
         if option.kinds == (bool,):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
-            words += [f"--{flag}", str(value)]
+            words += [f"--{flag}", "off" if value is None else str(value)]
     return words
 
 

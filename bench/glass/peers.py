@@ -55,6 +55,7 @@ class Peer:
 def _thinair(place: Place) -> list[str]:
     return [
         *(sys.executable, "-m", "thinair", "play", "--listen", f"127.0.0.1:{place.port}", "--presenter", "x11"),
+        *("--dashboard", "off"),
         *("--display", place.display, "--fullscreen", "--priority", "0", "--frames", str(place.receiver_log)),
     ]
 

@@ -553,8 +553,11 @@ class X11Presenter:
     ) -> int:
         """Shows a picture of the window's size or smaller, centred on black. Returns the µs at which the server had
         copied it. `border` is 0xRRGGBB or -1. Raises OSError when the display is gone."""
-    def overlay(self, mask: Buffer | None, width: int, height: int, x: int, y: int, ground: int = 90) -> None:
-        """Text over every following picture: 8-bit coverage; negative x, y count from the right and bottom edge."""
+    def overlay(
+        self, mask: Buffer | None, width: int, height: int, x: int, y: int, ground: int = 90, slot: int = 0
+    ) -> None:
+        """Over every following picture, the higher of 16 slots on top: 8-bit coverage; negative x, y count from the
+        right and bottom edge."""
     def events(self) -> list[tuple[str, Any]]:
         """("key", "q"), ("resize", (w, h)), ("close", None), ("expose", None): what came since the last call."""
     def set_fullscreen(self, on: bool) -> None: ...

@@ -193,11 +193,12 @@ static PyObject *x11_present(PyObject *object, PyObject *args, PyObject *kwargs)
 }
 
 static PyObject *x11_overlay(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"mask", "width", "height", "x", "y", "ground", NULL};
+    static char *names[] = {"mask", "width", "height", "x", "y", "ground", "slot", NULL};
     X11Object *self = (X11Object *)object;
     Py_buffer mask = {0};
     int width, height, x, y, ground = 90;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "z*iiii|i", names, &mask, &width, &height, &x, &y, &ground))
+    unsigned int slot = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "z*iiii|iI", names, &mask, &width, &height, &x, &y, &ground, &slot))
         return NULL;
     PyObject *result = NULL;
     ta_x11 *window = NULL;
@@ -206,7 +207,7 @@ static PyObject *x11_overlay(PyObject *object, PyObject *args, PyObject *kwargs)
         PyErr_Format(PyExc_ValueError, "mask is not %dx%d bytes, or the ground is not 0 to 255", width, height);
     } else if ((window = enter(self)) != NULL) {
         const ta_overlay overlay = {mask.buf, (uint32_t)width, (uint32_t)height, x, y, (uint8_t)ground};
-        const ta_status status = ta_x11_overlay(window, &overlay);
+        const ta_status status = ta_x11_overlay(window, slot, &overlay);
         pthread_mutex_unlock(&self->lock);
         result = status == TA_OK ? Py_NewRef(Py_None) : raise_x11(status, 0);
     }

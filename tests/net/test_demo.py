@@ -17,9 +17,10 @@ import pytest
 from receiver.report import COLUMNS
 from sender.report import COLUMNS as SENDER_COLUMNS
 from tests.conftest import Glass
-from tests.processes import THINAIR, call, running
+from tests.processes import PLAY, THINAIR, call, running
 
 DOC = Path(__file__).parents[2] / "docs" / "report.md"
+DEMO = (*THINAIR, "demo", "--dashboard", "off")
 MODE = ("--mode", "640x360@30", "--bitrate", "2M")
 STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "present")
 
@@ -69,7 +70,7 @@ def commands() -> Iterator[bytes]:
 
 def demo(tmp_path: Path, *words: str) -> dict[str, Any]:
     report = tmp_path / "report.json"
-    done = call("demo", "--headless", "--seconds", "3", "--report", str(report), *words)
+    done = call("demo", "--dashboard", "off", "--headless", "--seconds", "3", "--report", str(report), *words)
     assert done.returncode == 0, done.stderr
     assert "late " in done.stdout
     content: dict[str, Any] = json.loads(report.read_text())
@@ -99,7 +100,7 @@ def test_the_demo_ends_by_itself_with_a_report_in_which_everything_adds_up(tmp_p
 
 def test_a_demo_that_is_stopped_leaves_its_report_and_no_process(tmp_path: Path) -> None:
     report, mark = tmp_path / "report.json", f"thinair-{tmp_path.name}"
-    with running([*THINAIR, "demo", "--headless", "--name", mark, "--report", str(report), *MODE]) as one:
+    with running([*DEMO, "--headless", "--name", mark, "--report", str(report), *MODE]) as one:
         one.wait_for("late ")
         assert one.stop() == 0, one.text()
     check_frames(json.loads(report.read_text())["frames"])
@@ -125,7 +126,7 @@ def test_a_live_screen_goes_through_the_demo(tmp_path: Path, glass: Glass) -> No
 @pytest.mark.display
 def test_the_demo_opens_a_window_where_there_is_a_display(tmp_path: Path, glass: Glass) -> None:
     report_file = tmp_path / "report.json"
-    with running([*THINAIR, "demo", "--seconds", "4", "--report", str(report_file), *MODE]) as one:
+    with running([*DEMO, "--seconds", "4", "--report", str(report_file), *MODE]) as one:
         one.wait_for("late ")
         colours = len(set(map(bytes, glass.pixels().reshape(-1, 3)[::97])))
         assert one.end() == 0, one.text()
@@ -138,7 +139,7 @@ def test_the_demo_opens_a_window_where_there_is_a_display(tmp_path: Path, glass:
 
 def test_the_reports_of_sender_and_player_have_the_keys_of_the_document(tmp_path: Path) -> None:
     files = {name: tmp_path / name for name in ("play.json", "send.json", "send.csv")}
-    with running([*THINAIR, "play", "--headless", "--listen", "45996", "--report", str(files["play.json"])]) as play:
+    with running([*PLAY, "--headless", "--listen", "45996", "--report", str(files["play.json"])]) as play:
         play.wait_for("listening")
         words = ["--to", "127.0.0.1:45996", "--seconds", "2", *MODE]
         words += ["--report", str(files["send.json"]), "--frames", str(files["send.csv"])]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from sender.visualcode import Code, Geometry, Reader
-from tests.processes import THINAIR, Running, running
+from tests.processes import PLAY, THINAIR, Running, running
 
 pytestmark = pytest.mark.peer
 
@@ -165,7 +165,7 @@ def playing(plain: str, folder: Path) -> Iterator[tuple[Running, list[Played]]]:
     files = folder / "report.json", folder / "frames.csv"
     words = ["--headless", "--plain", plain, "--report", str(files[0]), "--frames", str(files[1])]
     played: list[Played] = []
-    with running([*THINAIR, "play", *words]) as play:
+    with running([*PLAY, *words]) as play:
         play.wait_for("listening")
         yield play, played
         play.run_on(0.5)
@@ -276,7 +276,7 @@ def test_our_own_raw_stream_is_whole_with_its_delimiter(tmp_path: Path) -> None:
         "--frames",
         str(files[1]),
     ]
-    with running([*THINAIR, "play", *words]) as play:
+    with running([*PLAY, *words]) as play:
         play.wait_for("listening")
         with running(
             [*THINAIR, "send", "--plain", f"annexb://127.0.0.1:{port}", "--mode", "640x360@15", "--seconds", "2"]

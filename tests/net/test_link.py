@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.net.netns import Cable, cable
-from tests.processes import THINAIR, running
+from tests.processes import PLAY, THINAIR, running
 
 pytestmark = [
     pytest.mark.net,
@@ -37,7 +37,7 @@ def sender(net: Cable, port: str = PORT) -> tuple[str, ...]:
 
 
 def player(net: Cable, frames: Path | None = None, report: Path | None = None) -> tuple[str, ...]:
-    words = [*net.receiver.inside, *THINAIR, "play", "--headless", "--listen", PORT]
+    words = [*net.receiver.inside, *PLAY, "--headless", "--listen", PORT]
     words += ["--frames", str(frames)] if frames else []
     words += ["--report", str(report)] if report else []
     return tuple(words)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Glass
-from tests.processes import THINAIR, Running, running
+from tests.processes import PLAY, Running, running
 
 pytestmark = pytest.mark.net
 
@@ -56,7 +56,7 @@ def steps(send: Running) -> list[tuple[str, float]]:
 @pytest.mark.display
 def test_the_cause_stands_over_the_dimmed_picture_and_goes_with_the_first_new_one(glass: Glass, tmp_path: Path) -> None:
     reports = tmp_path / "play.json", tmp_path / "send.json"
-    play_words = [*THINAIR, "play", "--presenter", "x11", "--listen", "45990", "--report", str(reports[0])]
+    play_words = [*PLAY, "--presenter", "x11", "--listen", "45990", "--report", str(reports[0])]
     send_words = [*SCRIPTED, f"{SMALL}:2,NO_CABLE:2.2,{SMALL}:2", "--to", "127.0.0.1:45990", "--bitrate", "2M"]
     with running(play_words) as play:
         play.wait_for("listening")
@@ -97,7 +97,7 @@ def test_a_player_that_joins_late_is_told_the_state_and_its_age(tmp_path: Path) 
     with running([*SCRIPTED, f"NO_SIGNAL:3,{SMALL}:1", "--to", "127.0.0.1:45989", "--bitrate", "2M"]) as send:
         send.wait_for("no HDMI signal")
         time.sleep(1)
-        with running([*THINAIR, "play", "--headless", "--listen", "45989", "--report", str(report)]) as play:
+        with running([*PLAY, "--headless", "--listen", "45989", "--report", str(report)]) as play:
             play.wait_for("no HDMI signal from the camera")
             play.wait_for("the camera's picture is back")
             play.wait_for("the sender has ended")
@@ -131,7 +131,7 @@ def test_changes_of_mode_are_followed_live_without_growth(
     script = ",".join([f"{LARGE}:1.5", *(f"{FAST if number % 2 == 0 else LARGE}:0.25" for number in range(changes))])
     seen: list[tuple[list[int], list[int]]] = [([], []), ([], [])]  # open files, resident kB; of player and sender
     with (
-        running([*THINAIR, "play", *shown, "--listen", "45988", "--report", str(report)]) as play,
+        running([*PLAY, *shown, "--listen", "45988", "--report", str(report)]) as play,
         running([*SCRIPTED, f"{script},{LARGE}:0.8", "--to", "127.0.0.1:45988", "--bitrate", "4M"]) as send,
     ):
         while len(seen[0][0]) < changes:
@@ -157,7 +157,7 @@ def test_changes_of_mode_are_followed_live_without_growth(
 
 def test_a_picture_of_another_shape_is_letterboxed_in_the_same_window(glass: Glass) -> None:
     with (
-        running([*THINAIR, "play", "--presenter", "x11", "--listen", "45987"]) as play,
+        running([*PLAY, "--presenter", "x11", "--listen", "45987"]) as play,
         running([*SCRIPTED, f"{SMALL}:1.5,640x480@30:1.5,{SMALL}:3", "--to", "127.0.0.1:45987"]) as send,
     ):
         send.wait_for("step 640x480")

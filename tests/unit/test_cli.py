@@ -14,11 +14,13 @@ import pytest
 
 from link.errors import Exit
 from link.native import Rx
-from tests.processes import THINAIR, call, environment, running
+from tests.processes import PLAY, call, environment, running
 
 pytestmark = pytest.mark.quick
 
 SEND = ("send", "--to", "127.0.0.1:9", "--mode", "640x360@30")
+PLAY_OFF = ("play", "--dashboard", "off")
+QUIET_PLAY = (*PLAY_OFF, "--headless")
 HDMI = ("--encoder", "x264", "--source")
 MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "no command": ((), Exit.USAGE, "thinair --help"),
@@ -54,10 +56,14 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "the demo's report in no folder": (("demo", "--report", "/no/r.json"), Exit.FILE, "/no/r.json"),
     "the demo's clip not there": (("demo", "--headless", "--source", "file:/no/clip.mp4"), Exit.FILE, "/no/clip.mp4"),
     "a configuration that is not there": (("play", "--config", "/no/thinair.toml"), Exit.FILE, "/no/thinair.toml"),
-    "no display for a window": (("play", "--presenter", "x11", "--display", ":99"), Exit.DEVICE, ":99"),
-    "no DISPLAY for a window": (("play", "--presenter", "x11"), Exit.DEVICE, "display"),
-    "no display for SDL": (("play", "--presenter", "sdl"), Exit.DEVICE, "SDL finds no display"),
-    "nobody to play": (("play", "--headless", "--listen", "45997", "--seconds", "0.2"), Exit.NO_PEER, "on port 45997"),
+    "no display for a window": ((*PLAY_OFF, "--presenter", "x11", "--display", ":99"), Exit.DEVICE, ":99"),
+    "no DISPLAY for a window": ((*PLAY_OFF, "--presenter", "x11"), Exit.DEVICE, "display"),
+    "no display for SDL": ((*PLAY_OFF, "--presenter", "sdl"), Exit.DEVICE, "SDL finds no display"),
+    "nobody to play": (
+        (*QUIET_PLAY, "--listen", "45997", "--seconds", "0.2"),
+        Exit.NO_PEER,
+        "on port 45997",
+    ),
     "nobody to send to": ((*SEND, "--seconds", "0.5"), Exit.NO_PEER, "no receiver answered at 127.0.0.1:9"),
     "an unknown bench": (("bench", "dream"), Exit.USAGE, "dream"),
 }
@@ -84,7 +90,7 @@ def test_a_mistake_ends_in_one_line_and_its_exit_code(mistake: str, tmp_path: Pa
 
 def test_a_port_in_use_is_told_with_its_number() -> None:
     with closing(Rx(port=0)) as rx:
-        done = call("play", "--headless", "--listen", str(rx.local_port))
+        done = call(*QUIET_PLAY, "--listen", str(rx.local_port))
         assert f"cannot listen on port {rx.local_port}: Address already in use" in one_line(done)
         assert done.returncode == Exit.NETWORK
 
@@ -110,7 +116,9 @@ def test_a_configuration_is_read_and_arguments_go_before_it(tmp_path: Path) -> N
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         file = tmp_path / "thinair.toml"
-        file.write_text(f"[play]\nheadless = true\nlisten = {port}\nseconds = 0.2\n[send]\nto = '127.0.0.1:1'\n")
+        file.write_text(
+            f"[play]\nheadless = true\nlisten = {port}\nseconds = 0.2\ndashboard = 'off'\n[send]\nto = '127.0.0.1:1'\n"
+        )
         assert call("play", "--config", str(file)).returncode == Exit.NETWORK
     assert f"on port {port}" in one_line(call("play", "--config", str(file)))
     assert "0.1 s" in one_line(call("play", "--config", str(file), "--seconds", "0.1"))
@@ -146,7 +154,7 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
 )
 def test_a_defect_in_a_task_or_a_thread_ends_the_run(command: str, broken: str) -> None:
     module, kind, method = broken.rsplit(".", 2)
-    words = ["play", "--headless", "--listen", "45999"] if command == "play" else list(SEND)
+    words = [*QUIET_PLAY, "--listen", "45999"] if command == "play" else list(SEND)
     script = f"from {module} import {kind}\n{kind}.{method} = lambda *a: 1 / 0\n"
     script += f"from thinair.cli import main; raise SystemExit(main({words!r}))"
     done = subprocess.run(
@@ -180,7 +188,7 @@ print(json.dumps([heavy, said]))
 
 def test_ctrl_c_ends_the_player_in_good_order(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    with running([*THINAIR, "play", "--headless", "--listen", "45998", "--report", str(report)]) as play:
+    with running([*PLAY, "--headless", "--listen", "45998", "--report", str(report)]) as play:
         play.wait_for("listening on port 45998")
         os.kill(play.process.pid, 2)
         assert play.end() == Exit.OK

@@ -50,11 +50,11 @@ def test_without_arguments_and_file_the_defaults_hold() -> None:
 
 
 def test_arguments_go_before_the_file_and_the_file_before_defaults(tmp_path: Path) -> None:
-    file = write(tmp_path, '[send]\nbitrate = "4M"\nname = "file"\npace = 300\n[play]\nhud = true\nlisten = 6000\n')
+    file = write(tmp_path, '[send]\nbitrate = "4M"\nname = "file"\npace = 300\n[play]\nhud = "line"\nlisten = 6000\n')
     config = sender("--config", str(file), "--name", "argument")
     assert (config.name, config.bitrate_bps, config.pace, config.preset) == ("argument", 4_000_000, 300, "ultrafast")
     player = load(ReceiverConfig, {}, file)
-    assert (player.hud, player.listen) == (True, Endpoint("", 6000))
+    assert (player.hud, player.listen) == ("line", Endpoint("", 6000))
 
 
 def test_a_switch_can_be_turned_off_by_argument_over_the_file(tmp_path: Path) -> None:

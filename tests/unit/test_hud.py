@@ -24,10 +24,13 @@ class Recorder(NullPresenter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.overlays: list[Overlay | None] = []
+        self.overlays: list[Overlay | None] = []  # the panel's
+        self.slots: dict[int, Overlay | None] = {}
 
-    def overlay(self, overlay: Overlay | None) -> None:
-        self.overlays.append(overlay)
+    def overlay(self, overlay: Overlay | None, slot: int = 0) -> None:
+        self.slots[slot] = overlay
+        if slot == 0:
+            self.overlays.append(overlay)
 
 
 def pixels(overlay: Overlay | None) -> NDArray[np.uint8]:
@@ -43,7 +46,7 @@ def test_the_figures_name_every_number_with_its_unit() -> None:
         (" ", "p50 / p95 / p99, ± 0.4 ms"),
         ("glass age", "43 ms"),
         ("lost", "3, repaired 17"),
-        ("screen", "x11, swap done"),
+        ("screen", "x11, swap done, lowest"),
         ("audio", "none"),
     )
 
@@ -55,20 +58,25 @@ def test_a_latency_without_a_clock_is_unknown_and_never_a_number() -> None:
 
 
 def test_help_names_the_keys_and_says_that_there_is_no_audio() -> None:
-    assert {key for label, _ in HELP for key in label.split(", ")} >= {"q", "f", "h", "?"}
+    assert {key for label, _ in HELP for key in label.split(", ")} >= {"q", "f", "h", "?", "m", "l", "r", "s", "d"}
     assert any("no audio" in text for _, text in HELP)
 
 
 def test_nothing_lies_over_the_picture_until_asked_and_every_key_works_both_ways() -> None:
     hud, screen = Hud(), Recorder()
     hud.figures = FIGURES
-    for now_us, act in enumerate((lambda: None, hud.toggle, hud.toggle_help, hud.toggle_help, hud.toggle)):
+    keys = (lambda: None, hud.next_size, hud.next_size, hud.toggle_help, hud.toggle_help, hud.next_size)
+    for now_us, act in enumerate(keys):
         act()
         hud.update(screen, now_us)
     empty = [overlay is None for overlay in screen.overlays]
-    assert empty == [True, False, False, False, True]
-    assert screen.overlays[1] != screen.overlays[2]
-    assert screen.overlays[1] == screen.overlays[3]
+    assert empty == [True, False, False, False, False, True]
+    line, full, helped, again = screen.overlays[1:5]
+    assert line is not None
+    assert full is not None
+    assert line.height < full.height / 4
+    assert full != helped
+    assert full == again
 
 
 def test_a_notice_shows_at_once_without_the_hud_and_goes_at_once() -> None:
@@ -83,7 +91,7 @@ def test_a_notice_shows_at_once_without_the_hud_and_goes_at_once() -> None:
 
 
 def test_glass_age_is_drawn_ten_times_a_second_and_the_rest_four_times() -> None:
-    hud, screen = Hud(visible=True), Recorder()
+    hud, screen = Hud("full"), Recorder()
     ages = 0
     for now_us in range(0, 1_000_000, 5_000):
         hud.figures = replace(FIGURES, glass_age_ms=float(now_us // 5_000))
@@ -97,7 +105,7 @@ def test_glass_age_is_drawn_ten_times_a_second_and_the_rest_four_times() -> None
 
 
 def test_what_has_not_changed_is_not_drawn_again() -> None:
-    hud, screen = Hud(visible=True), Recorder()
+    hud, screen = Hud("full"), Recorder()
     for now_us in range(0, 5_000_000, 20_000):
         hud.figures = replace(FIGURES)
         hud.update(screen, now_us)
@@ -105,7 +113,7 @@ def test_what_has_not_changed_is_not_drawn_again() -> None:
 
 
 def test_a_resized_window_gets_text_of_its_size() -> None:
-    hud, screen = Hud(visible=True), Recorder()
+    hud, screen = Hud("full"), Recorder()
     hud.update(screen, 0)
     screen.size = (3840, 2160)
     assert hud.update(screen, 200_000)

@@ -87,7 +87,7 @@ def test_the_sender_is_an_access_point_and_the_picture_survives_its_loss(air: Ai
     assert len(status["peers"]) == 1  # type: ignore[arg-type]
     assert air.status("desk")["interface"]["kind"] == "managed"  # type: ignore[index]
 
-    player = air.start("desk", "play", "--headless", "--seconds", "300")
+    player = air.start("desk", "play", "--dashboard", "off", "--headless", "--seconds", "300")
     player.until(r"listening", 60)
     sender = air.start("cam", "send", "--to", f"{address}:5004", "--mode", "640x360@5", "--seconds", "300")
     pictures(player, sender, 10)

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import pytest
 
 from bench.glass.row import free_port
-from tests.processes import THINAIR, Running, running
+from tests.processes import PLAY, Running, running
 from tests.vm.machine import HOST, ROOT, Machine, Process
 
 pytestmark = pytest.mark.long
@@ -71,7 +71,7 @@ class Manager:
 @pytest.fixture
 def installed(vm: Machine, vivid: str) -> Iterator[tuple[Manager, Running]]:
     port = free_port()
-    player = [*THINAIR, "play", "--listen", str(port), "--headless", "--seconds", "550"]
+    player = [*PLAY, "--listen", str(port), "--headless", "--seconds", "550"]
     install(vm, vivid, port)
     manager = Manager(vm)
     with running(player) as playing:

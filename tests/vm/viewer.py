@@ -78,4 +78,4 @@ class ToldScreen(Screen):
 
 if __name__ == "__main__":
     vars(receiver.player).update(Screen=ToldScreen, Player=ToldPlayer)
-    sys.exit(main(["play", *sys.argv[1:]]))
+    sys.exit(main(["play", "--dashboard", "off", *sys.argv[1:]]))

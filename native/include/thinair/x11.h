@@ -4,7 +4,7 @@
 
 #include "thinair/core.h"
 
-enum { TA_X11_WHY_MAX = 200, TA_X11_KEY_MAX = 16 };
+enum { TA_X11_WHY_MAX = 200, TA_X11_KEY_MAX = 16, TA_X11_SLOTS = 16 };
 
 typedef struct ta_x11_config {
     const char *display;    /* NULL: $DISPLAY */
@@ -38,8 +38,9 @@ ta_status ta_x11_open(ta_x11 **out, const ta_x11_config *config, char *why);
  * refused, ETIMEDOUT it does not answer (a later call may succeed); TA_EINVAL: empty, or over TA_MAX_DIMENSION. */
 ta_status ta_x11_present(ta_x11 *x, const ta_picture *picture, uint8_t dim, int32_t border, uint64_t *copied_us);
 
-/* Text over every following picture; copied. `x`, `y` below 0 count from the right and bottom edge. A NULL mask takes it away. */
-ta_status ta_x11_overlay(ta_x11 *x, const ta_overlay *overlay);
+/* Over every following picture, the higher of TA_X11_SLOTS slots on top; copied. `x`, `y` below 0 count from the right and bottom
+ * edge. A NULL mask takes it away. */
+ta_status ta_x11_overlay(ta_x11 *x, uint32_t slot, const ta_overlay *overlay);
 
 /* TA_AGAIN: none. TA_ESYS: the display is gone. */
 ta_status ta_x11_next_event(ta_x11 *x, ta_x11_event *event);

@@ -21,7 +21,9 @@ ta_status ta_x11_present(ta_x11 *x, const ta_picture *picture, uint8_t dim, int3
     (void)x, (void)picture, (void)dim, (void)border, (void)copied_us;
     return TA_EINVAL;
 }
-ta_status ta_x11_overlay(ta_x11 *x, const ta_overlay *overlay) { return (void)x, (void)overlay, TA_EINVAL; }
+ta_status ta_x11_overlay(ta_x11 *x, uint32_t slot, const ta_overlay *overlay) {
+    return (void)x, (void)slot, (void)overlay, TA_EINVAL;
+}
 ta_status ta_x11_next_event(ta_x11 *x, ta_x11_event *event) { return (void)x, (void)event, TA_AGAIN; }
 ta_status ta_x11_fullscreen(ta_x11 *x, bool on) { return (void)x, (void)on, TA_EINVAL; }
 void ta_x11_info_get(const ta_x11 *x, ta_x11_info *out) { (void)x, *out = (ta_x11_info){0}; }
@@ -271,12 +273,14 @@ static void draw_band(const ta_x11 *x, const ta_picture *p, uint32_t from, uint3
     if (dim < 255)
         ta_overlay_blend(out, stride, p->width, band.height,
                          &(ta_overlay){.width = p->width, .height = band.height, .dim = dim});
-    if (!x->overlay.mask)
-        return;
-    ta_overlay text = x->overlay;
-    text.x += text.x < 0 ? (int32_t)(p->width - text.width) : 0;
-    text.y += (text.y < 0 ? (int32_t)(p->height - text.height) : 0) - (int32_t)from;
-    ta_overlay_blend(out, stride, p->width, band.height, &text);
+    for (uint32_t slot = 0; slot < TA_X11_SLOTS; slot++) {
+        if (!x->slots[slot].overlay.mask)
+            continue;
+        ta_overlay one = x->slots[slot].overlay;
+        one.x += one.x < 0 ? (int32_t)(p->width - one.width) : 0;
+        one.y += (one.y < 0 ? (int32_t)(p->height - one.height) : 0) - (int32_t)from;
+        ta_overlay_blend(out, stride, p->width, band.height, &one);
+    }
 }
 
 ta_status ta_x11_present(ta_x11 *x, const ta_picture *p, uint8_t dim, int32_t border, uint64_t *copied_us) {
@@ -315,21 +319,24 @@ ta_status ta_x11_present(ta_x11 *x, const ta_picture *p, uint8_t dim, int32_t bo
     return status;
 }
 
-ta_status ta_x11_overlay(ta_x11 *x, const ta_overlay *overlay) {
+ta_status ta_x11_overlay(ta_x11 *x, uint32_t slot, const ta_overlay *overlay) {
+    if (slot >= TA_X11_SLOTS)
+        return TA_EINVAL;
+    struct ta_x11_slot *held = &x->slots[slot];
     const size_t size = (size_t)overlay->width * overlay->height;
-    x->overlay = *overlay;
-    x->overlay.mask = NULL;
+    held->overlay = *overlay;
+    held->overlay.mask = NULL;
     if (!overlay->mask || !size)
         return TA_OK;
-    if (size > x->mask_capacity) {
-        uint8_t *larger = realloc(x->mask, size);
+    if (size > held->capacity) {
+        uint8_t *larger = realloc(held->mask, size);
         if (!larger)
             return TA_ENOMEM;
-        x->mask = larger;
-        x->mask_capacity = size;
+        held->mask = larger;
+        held->capacity = size;
     }
-    memcpy(x->mask, overlay->mask, size);
-    x->overlay.mask = x->mask;
+    memcpy(held->mask, overlay->mask, size);
+    held->overlay.mask = held->mask;
     return TA_OK;
 }
 
@@ -347,7 +354,8 @@ void ta_x11_close(ta_x11 **x) {
         xcb.disconnect(gone->c); /* takes window, context and colours with it */
     }
     free(gone->keyboard);
-    free(gone->mask);
+    for (uint32_t slot = 0; slot < TA_X11_SLOTS; slot++)
+        free(gone->slots[slot].mask);
     free(gone);
     *x = NULL;
 }

@@ -69,9 +69,11 @@ struct ta_x11 {
     uint32_t shown[4];     /* window and picture size the bars were cleared for */
     uint64_t awake_us;
 
-    ta_overlay overlay;
-    uint8_t *mask;
-    size_t mask_capacity;
+    struct ta_x11_slot {
+        ta_overlay overlay;
+        uint8_t *mask;
+        size_t capacity;
+    } slots[TA_X11_SLOTS];
 
     xcb_get_keyboard_mapping_reply_t *keyboard;
     char keys[TA_X11_KEYS][TA_X11_KEY_MAX];

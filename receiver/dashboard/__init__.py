@@ -1,0 +1,1 @@
+"""The dashboard, a process of its own: a page with the picture and all figures, for browsers."""

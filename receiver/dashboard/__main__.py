@@ -1,0 +1,92 @@
+"""The dashboard's process: `python -m receiver.dashboard --fd N --listen HOST:PORT`; the player starts it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+from typing import Any
+
+from aiohttp import web
+
+from link.config import Endpoint
+from receiver.dashboard.guard import Guard, is_loopback
+from receiver.dashboard.server import Dashboard
+from receiver.feed import Splitter, pack_json
+
+_READ = 1 << 20
+_RETRY_S = 1.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--listen", type=Endpoint.parse, required=True)
+    parser.add_argument("--token", default="")
+    given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(_main(given.fd, given.listen, given.token))
+    return 0
+
+
+async def _main(fd: int, listen: Endpoint, token: str) -> None:
+    if not token and not is_loopback(listen.host):
+        token = secrets.token_urlsafe(16)
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=fd), limit=_READ)
+
+    def tell(content: dict[str, Any]) -> None:
+        writer.write(pack_json(content))
+
+    dashboard = Dashboard(Guard(listen.host, token), tell)
+    runner = web.AppRunner(dashboard.app, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    serving = asyncio.create_task(_serve(runner, listen, token, tell))
+    splitter = Splitter()
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(_READ):
+            for message in splitter.split(data):
+                dashboard.hear(message)
+    serving.cancel()
+    await runner.cleanup()
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def _serve(runner: web.AppRunner, listen: Endpoint, token: str, tell: Any) -> None:
+    """Until the port is free: it may be another player's that ends."""
+    told = False
+    while True:
+        try:
+            await web.TCPSite(runner, listen.host, listen.port, backlog=16).start()
+        except OSError as error:
+            if not told:
+                told = True
+                why = (
+                    f"no dashboard on {listen}: {error.strerror or error}; trying again, or choose another --dashboard"
+                )
+                tell({"type": "say", "kind": "dashboard", "text": why})
+            await asyncio.sleep(_RETRY_S)
+            continue
+        url = f"http://{Endpoint(_reachable(listen.host), listen.port)}/" + (f"?token={token}" if token else "")
+        tell({"type": "url", "url": url, "text": f"dashboard: {url}"})
+        return
+
+
+def _reachable(host: str) -> str:
+    """For "every address" the one that others most likely see."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104 -- compared with
+        return host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; TEST-NET-1 of RFC 5737
+            return str(probe.getsockname()[0])
+        except OSError:
+            return socket.gethostname()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

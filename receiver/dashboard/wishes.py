@@ -1,0 +1,56 @@
+"""What a page may ask for, read strictly: anything else is a mistake, said back and counted."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+_BITRATES = 50_000, 200_000_000
+_WHY = {
+    "behind": "a browser fell behind",
+    "error": "a browser's decoder stopped",
+    "person": "somebody at the page wants one",
+}
+
+
+class WishError(ValueError):
+    """The message is for whoever wrote the page."""
+
+
+def read_wish(text: str) -> dict[str, Any]:
+    """A checked copy with the keys of its kind. Raises WishError."""
+    try:
+        wish = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WishError("no JSON") from error
+    if not isinstance(wish, dict) or not isinstance(wish.get("do"), str) or wish["do"] not in _KEYS:
+        raise WishError("no wish that is known")
+    keys = _KEYS[wish["do"]]
+    if set(wish) != {"do", *keys}:
+        raise WishError(f"{wish['do']} wants {', '.join(keys) or 'nothing'}")
+    for key, fits in keys.items():
+        if not fits(wish[key]):
+            raise WishError(f"{wish['do']}: {key} is not possible")
+    if wish["do"] == "limits" and None not in {wish["min_bps"], wish["max_bps"]} and wish["min_bps"] > wish["max_bps"]:
+        raise WishError("limits: the lower is above the upper")
+    return {**wish, "why": _WHY[wish["why"]]} if wish["do"] == "key" else wish
+
+
+def _bitrate(value: object) -> bool:
+    return value is None or (type(value) is int and _BITRATES[0] <= value <= _BITRATES[1])
+
+
+def _one_of(*values: str) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, str) and value in values
+
+
+_KEYS: dict[str, dict[str, Callable[[object], bool]]] = {
+    "ping": {"t": lambda value: type(value) in {int, float} and math.isfinite(float(value))},  # type: ignore[arg-type]
+    "watch": {"as": _one_of("h264", "jpeg", "")},
+    "key": {"why": _one_of(*_WHY)},
+    "record": {"on": lambda value: isinstance(value, bool)},
+    "limits": {"min_bps": _bitrate, "max_bps": _bitrate},
+    "latency": {"mode": _one_of("lowest", "smooth")},
+}

@@ -1,0 +1,32 @@
+"""Opening the packet pump for what the user asked for."""
+
+from __future__ import annotations
+
+from link.config import Endpoint, ReceiverConfig
+from link.errors import NetworkError
+from link.native import Rx
+
+_SLOTS = 16
+_PATIENCE_US = 60_000  # for a frame, until its interval is known
+
+
+def open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
+    """`mode`: thinair, rtp or annexb. Raises NetworkError."""
+    try:
+        return Rx(
+            port=endpoint.port,
+            host=endpoint.host,
+            mode=mode,
+            payload_type=96 if mode == "thinair" else 0,
+            reorder_us=config.reorder_us,
+            quiet_us=config.quiet_us,
+            slots=_SLOTS,
+            patience_us=_PATIENCE_US if mode == "thinair" else 0,
+            priority=config.priority,
+        )
+    except ValueError as error:
+        raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error
+    except OSError as error:
+        raise NetworkError(
+            f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another"
+        ) from error

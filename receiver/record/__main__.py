@@ -1,0 +1,99 @@
+"""The recorder's process: `python -m receiver.record --fd N --folder F`; the player starts it (receiver/child.py)."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+from link.native import now_us
+from receiver.feed import Splitter, Unit, pack_json
+from receiver.record.recorder import Recorder, Settings
+
+_TICK_S = 0.25
+_READ = 1 << 20
+_LAST_WORD_S = 120.0  # for a disk that stalls at the end
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--format", default="mp4")
+    parser.add_argument("--pre-record", type=float, default=0.0)
+    given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with socket.socket(fileno=given.fd) as player:
+        player.settimeout(_TICK_S)
+        return _Desk(player, Settings(given.folder, given.format, given.pre_record)).run()
+
+
+class _Desk:
+    def __init__(self, player: socket.socket, settings: Settings) -> None:
+        self._player = player
+        self._recorder = Recorder(settings, self._say)
+        self._told: dict[str, Any] = {}
+        self._ticked_us = 0
+
+    def run(self) -> int:
+        """Until the player closes its end: then everything is brought to its end on the disk."""
+        splitter = Splitter()
+        while True:
+            try:
+                data = self._player.recv(_READ)
+            except TimeoutError:
+                data = None
+            except OSError:
+                data = b""
+            if data == b"":
+                break
+            for message in splitter.split(data or b""):
+                self._hear(message)
+            self._tick()
+        left = self._recorder.close(now_us())
+        return 0 if all(recording.disk.wait(_LAST_WORD_S) for recording in left) else 1
+
+    def _hear(self, message: dict[str, Any] | Unit) -> None:
+        recorder = self._recorder
+        if isinstance(message, Unit):
+            recorder.unit(message, now_us())
+            return
+        match message["type"]:
+            case "frames":
+                recorder.rows(message["rows"])
+            case "event":
+                recorder.event(message["kind"], message["text"])
+            case "camera":
+                recorder.camera = message["name"]
+            case "record":
+                if message["on"]:
+                    recorder.start()
+                else:
+                    recorder.stop(now_us())
+                self._ticked_us = 0
+
+    def _tick(self) -> None:
+        now = now_us()
+        if now - self._ticked_us < _TICK_S * 1e6:
+            return
+        self._ticked_us = now
+        self._recorder.tick(now)
+        status = self._recorder.status()
+        if status != self._told:
+            self._told = status
+            self._tell({"type": "recording", **status})
+
+    def _say(self, text: str) -> None:
+        self._tell({"type": "say", "kind": "recording", "text": text})
+
+    def _tell(self, content: dict[str, Any]) -> None:
+        try:
+            self._player.sendall(pack_json(content))
+        except OSError:
+            return  # the player is gone; run() sees it
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

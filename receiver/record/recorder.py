@@ -1,0 +1,236 @@
+"""What is recorded when, sans-IO but for the files: units, rows, events and wishes in, status out."""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from receiver.feed import Unit
+from receiver.record.names import stem
+from receiver.record.recording import Recording
+
+RETRY_US = 2_000_000
+_ROWS_US = 1_500_000  # how long rows of the last frames are waited for
+_MAX_PENDING = 128 << 20  # bytes the disk has not taken: two minutes of 8 Mbit/s
+_RESERVE = 48 << 20  # bytes left free: the index at the end, and what else lives on the disk
+_RESERVE_S = 20
+_WARN_S = 600
+_REASONS = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the folder is read-only",
+    errno.EACCES: "the folder may not be written",
+    errno.EPERM: "the folder may not be written",
+    errno.ENOENT: "the file or its folder has vanished",
+    errno.EIO: "the disk fails",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    folder: Path
+    kind: str = "mp4"  # of movie.FORMATS
+    pre_record_s: float = 0.0
+
+
+class Recorder:
+    """`say` gets a line for the person, once per cause. Times are µs of CLOCK_MONOTONIC."""
+
+    def __init__(
+        self, settings: Settings, say: Callable[[str], None], wall: Callable[[], datetime] = datetime.now
+    ) -> None:
+        self.settings = settings
+        self.camera = "camera"
+        self.wanted = False
+        self.failure = ""  # why nothing is recorded though it is wanted
+        self.dropped = 0  # units the disk was too slow for
+        self._say, self._wall = say, wall
+        self._now: Recording | None = None
+        self._ending: list[tuple[Recording, int]] = []
+        self._ring: deque[Unit] = deque()
+        self._retry_us = self._looked_us = 0
+        self._behind = False
+        self._warned = False
+        self._last: Recording | None = None
+
+    # ---- wishes -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self.wanted, self.failure, self._retry_us = True, "", 0
+
+    def stop(self, now_us: int) -> None:
+        self.wanted, self.failure = False, ""
+        if self._now is not None:
+            self._finish(now_us)
+
+    def close(self, now_us: int) -> list[Recording]:
+        """Ends everything; what is returned is on the disk once its `disk` is closed."""
+        self.stop(now_us)
+        left = [recording for recording, _ in self._ending]
+        for recording in left:
+            recording.close()
+        self._ending = []
+        return left
+
+    # ---- what comes ---------------------------------------------------------------------------------------------
+
+    def unit(self, unit: Unit, now_us: int) -> None:
+        if self._now is None:
+            self._keep(unit)
+            if self.wanted and now_us >= self._retry_us:
+                self._begin(now_us)
+            return
+        if not self._now.fits(unit):
+            self._now.event("mode", "the stream changes: another file")
+            self._finish(now_us)
+            self.unit(unit, now_us)
+            return
+        self._add(unit)
+
+    def rows(self, rows: Sequence[Sequence[Any]]) -> None:
+        for recording in self._open():
+            recording.rows(rows)
+
+    def event(self, kind: str, text: str) -> None:
+        if self._now is not None:
+            self._now.event(kind, text)
+
+    def tick(self, now_us: int) -> None:
+        """A few times a second."""
+        for entry in list(self._ending):
+            ending, since_us = entry
+            if ending.ended or now_us - since_us > _ROWS_US:
+                ending.close()
+                self._ending.remove(entry)
+        recording = self._now
+        if recording is None:
+            return
+        if recording.disk.error is not None:
+            self._fail(recording.disk.error, now_us)
+        elif now_us - self._looked_us >= 1_000_000:
+            self._looked_us = now_us
+            recording.each_second()
+            self._look_at_space(recording, now_us)
+
+    def status(self) -> dict[str, Any]:
+        now = self._now
+        shown = now or self._last
+        state = "on" if now is not None else "off"
+        if now is None and self.wanted:
+            state = "failed" if self.failure else "waiting"
+        return {
+            "state": state,
+            "why": self.failure,
+            "file": str(shown.path) if shown is not None else None,
+            "seconds": round(now.last_us / 1e6, 1) if now is not None else 0.0,
+            "frames": shown.frames if shown is not None else 0,
+            "missing": shown.missing if shown is not None else 0,
+            "bytes": shown.bytes if shown is not None else 0,
+            "free_bytes": now.disk.free_bytes if now is not None else None,
+            "left_s": self._left_s(now) if now is not None else None,
+            "pending_bytes": now.disk.pending_bytes if now is not None else 0,
+            "dropped": self.dropped,
+            "pre_record_s": self._ring_s(),
+        }
+
+    # ---- within -------------------------------------------------------------------------------------------------
+
+    def _keep(self, unit: Unit) -> None:
+        """The ring begins with a key frame and holds pre_record_s, or the newest picture where that is 0."""
+        ring, span_us = self._ring, self.settings.pre_record_s * 1e6
+        if not ring and not unit.key:
+            return
+        if span_us == 0:
+            ring.clear()
+            if not unit.key:
+                return
+        ring.append(unit)
+        if not unit.key:
+            return
+        keys = [index for index, one in enumerate(ring) if one.key and unit.arrival_us - one.arrival_us >= span_us]
+        for _ in range(keys[-1] if keys else 0):
+            ring.popleft()
+
+    def _begin(self, now_us: int) -> None:
+        ring, self._ring = self._ring, deque()
+        if not ring:
+            return
+        first, when = ring[0], self._wall().astimezone()
+        try:
+            self._now = Recording(self.settings.folder, stem(self.camera, when), self.settings.kind, first, when)
+        except OSError as error:
+            self._fail(error, now_us)
+            return
+        except ValueError as error:
+            self._refuse(str(error), now_us)
+            return
+        self._last = self._now
+        self.failure, self._behind, self._warned, self._looked_us = "", False, False, now_us
+        for one in ring:
+            if self._now.fits(one):
+                self._add(one)
+        self._say(f"recording to {self._now.path}")
+
+    def _add(self, unit: Unit) -> None:
+        """A disk that is too far behind costs pictures, up to a key frame; the gap stands in the file's timing."""
+        assert self._now is not None
+        behind = self._now.disk.pending_bytes > _MAX_PENDING
+        if behind and not self._behind:
+            self._say("the disk is too slow: pictures are left out of the recording")
+        self._behind = behind or (self._behind and not unit.key)
+        if self._behind:
+            self.dropped += 1
+            return
+        self._now.add(unit)
+
+    def _finish(self, now_us: int) -> None:
+        assert self._now is not None
+        recording, self._now = self._now, None
+        recording.finish()
+        self._ending.append((recording, now_us))
+        self._say(f"recorded {recording.frames} pictures, {recording.last_us / 1e6:.1f} s, to {recording.path}")
+
+    def _fail(self, error: OSError, now_us: int) -> None:
+        reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+        self._refuse(f"{reason} ({self.settings.folder})", now_us)
+
+    def _refuse(self, why: str, now_us: int) -> None:
+        """Tried again: the cause may go."""
+        if self._now is not None:
+            recording, self._now = self._now, None
+            recording.finish()
+            recording.close()
+        if why != self.failure:
+            self._say(f"not recording: {why}; trying again")
+        self.failure, self._retry_us = why, now_us + RETRY_US
+
+    def _look_at_space(self, recording: Recording, now_us: int) -> None:
+        free, left_s = recording.disk.free_bytes, self._left_s(recording)
+        if free is None or left_s is None:
+            return
+        if left_s <= 0:
+            self._finish(now_us)
+            self._refuse(f"the disk is full: {free >> 20} MB left ({self.settings.folder})", now_us)
+        elif left_s < _WARN_S and not self._warned:
+            self._warned = True
+            self._say(f"the disk has room for {left_s // 60:.0f} min {left_s % 60:.0f} s more of this recording")
+
+    def _left_s(self, recording: Recording) -> float | None:
+        """Until the clean stop."""
+        free, seconds = recording.disk.free_bytes, recording.last_us / 1e6
+        if free is None or seconds < 1:
+            return None
+        rate = max(1.0, recording.bytes / seconds)
+        return max(0.0, round((free - min(_RESERVE, _RESERVE_S * rate)) / rate, 1))
+
+    def _ring_s(self) -> float:
+        return round((self._ring[-1].arrival_us - self._ring[0].arrival_us) / 1e6, 1) if self._ring else 0.0
+
+    def _open(self) -> list[Recording]:
+        ending = [recording for recording, _ in self._ending]
+        return ending if self._now is None else [*ending, self._now]
