@@ -105,12 +105,12 @@ class Child(asyncio.Protocol):
             self._restart = loop.call_later(delay_s, lambda: loop.create_task(self._open()))
 
     def tell(self, content: dict[str, Any]) -> None:
-        if self._transport is not None:
+        if self._transport is not None and self.wanted:
             self._transport.write(pack_json(content))
 
     def offer(self, packed: bytes) -> bool:
         """An access unit, packed. False: it was refused, for the process is behind."""
-        if self._transport is None:
+        if self._transport is None or not self.wanted:
             return False
         if self._transport.get_write_buffer_size() > self._limit:
             self.refused += 1

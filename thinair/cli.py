@@ -92,6 +92,15 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     bench.set_defaults(run=_bench)
 
+    recover = commands.add_parser(
+        "recover",
+        help="make an ordinary file of a recording that a crash left",
+        description="Copies what is whole of unfinished recordings into files beside them; the originals stay. Without "
+        "PATH looks through the usual folder. 1 where one cannot be recovered.",
+    )
+    recover.fill = _add_recover_arguments
+    recover.set_defaults(run=_recover)
+
     doctor = commands.add_parser(
         "doctor",
         help="look for what spoils the picture on this sender",
@@ -202,6 +211,18 @@ def _bench(arguments: argparse.Namespace) -> int:
     parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
     bench.add_arguments(parser)
     return int(bench.run(parser.parse_args(arguments.rest)))
+
+
+def _add_recover_arguments(parser: argparse.ArgumentParser) -> None:
+    from receiver.record.recover import add_arguments
+
+    add_arguments(parser)
+
+
+def _recover(arguments: argparse.Namespace) -> int:
+    from receiver.record.recover import run
+
+    return run(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

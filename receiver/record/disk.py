@@ -24,18 +24,20 @@ class Disk:
         self.error: OSError | None = None  # the first; nothing is written after it
         self.free_bytes: int | None = None  # as of a second ago, for an unprivileged writer
         self.pending_bytes = 0
-        self.written_bytes = 0
         self._jobs: deque[tuple[Callable[[], None], int]] = deque()
         self._news = threading.Condition()
         self._closing = False
         self._looked_s = 0.0
+        self._files: list[DiskFile] = []
         self._thread = threading.Thread(target=self._run, name="thinair-disk", daemon=True)
         self._thread.start()
 
     def open(self, name: str) -> DiskFile:
         """A new file; raises FileExistsError where there is one, OSError."""
         fd = os.open(self.folder / name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        return DiskFile(self, fd, self.folder / name)
+        file = DiskFile(self, fd, self.folder / name)
+        self._files.append(file)
+        return file
 
     def do(self, job: Callable[[], None], size: int = 0) -> None:
         with self._news:
@@ -87,6 +89,8 @@ class Disk:
             self._looked_s = now
             found = os.statvfs(self.folder)
             self.free_bytes = found.f_bavail * found.f_frsize
+            for file in self._files:  # a folder that was removed or mounted over takes what is written with it
+                file.path.stat()
 
 
 class DiskFile:
@@ -95,6 +99,7 @@ class DiskFile:
     def __init__(self, disk: Disk, fd: int, path: Path) -> None:
         self.path = path
         self.size = 0
+        self.written = 0  # bytes the disk has taken
         self._disk, self._fd, self._at = disk, fd, 0
 
     def write(self, data: bytes) -> int:
@@ -123,7 +128,7 @@ class DiskFile:
         while view and self._disk.error is None:
             done = os.pwrite(self._fd, view, at)
             view, at = view[done:], at + done
-            self._disk.written_bytes += done
+            self.written += done
 
     def _sync(self) -> None:
         if self._disk.error is None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,16 +53,19 @@ class Recorder:
         self._say, self._wall = say, wall
         self._now: Recording | None = None
         self._ending: list[tuple[Recording, int]] = []
-        self._ring: deque[Unit] = deque()
+        self._closing: list[Recording] = []  # the disk is not done with them
+        self._ring: deque[list[Unit]] = deque()  # each begins with a key frame
         self._retry_us = self._looked_us = 0
         self._behind = False
         self._warned = False
         self._last: Recording | None = None
+        self._told = ""  # the failure that was told, until a recording stands
+        self._announced = False
 
     # ---- wishes -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self.wanted, self.failure, self._retry_us = True, "", 0
+        self.wanted, self.failure, self._told, self._retry_us = True, "", "", 0
 
     def stop(self, now_us: int) -> None:
         self.wanted, self.failure = False, ""
@@ -71,11 +75,10 @@ class Recorder:
     def close(self, now_us: int) -> list[Recording]:
         """Ends everything; what is returned is on the disk once its `disk` is closed."""
         self.stop(now_us)
-        left = [recording for recording, _ in self._ending]
-        for recording in left:
-            recording.close()
+        for recording, _ in self._ending:
+            self._close(recording)
         self._ending = []
-        return left
+        return self._closing
 
     # ---- what comes ---------------------------------------------------------------------------------------------
 
@@ -105,13 +108,17 @@ class Recorder:
         for entry in list(self._ending):
             ending, since_us = entry
             if ending.ended or now_us - since_us > _ROWS_US:
-                ending.close()
+                self._close(ending)
                 self._ending.remove(entry)
+        self._closing = [one for one in self._closing if not one.disk.closed]
         recording = self._now
         if recording is None:
             return
         if recording.disk.error is not None:
             self._fail(recording.disk.error, now_us)
+        elif recording.stands and not self._announced:
+            self._announced, self.failure, self._told = True, "", ""
+            self._say(f"recording to {recording.path}")
         elif now_us - self._looked_us >= 1_000_000:
             self._looked_us = now_us
             recording.each_second()
@@ -120,9 +127,9 @@ class Recorder:
     def status(self) -> dict[str, Any]:
         now = self._now
         shown = now or self._last
-        state = "on" if now is not None else "off"
-        if now is None and self.wanted:
-            state = "failed" if self.failure else "waiting"
+        state = "off"
+        if self.wanted:
+            state = "failed" if self.failure else "on" if now is not None and now.stands else "waiting"
         return {
             "state": state,
             "why": self.failure,
@@ -141,26 +148,22 @@ class Recorder:
     # ---- within -------------------------------------------------------------------------------------------------
 
     def _keep(self, unit: Unit) -> None:
-        """The ring begins with a key frame and holds pre_record_s, or the newest picture where that is 0."""
+        """The ring holds pre_record_s and what belongs before, or a key frame that has just come where that is 0."""
         ring, span_us = self._ring, self.settings.pre_record_s * 1e6
-        if not ring and not unit.key:
-            return
         if span_us == 0:
             ring.clear()
-            if not unit.key:
-                return
-        ring.append(unit)
-        if not unit.key:
-            return
-        keys = [index for index, one in enumerate(ring) if one.key and unit.arrival_us - one.arrival_us >= span_us]
-        for _ in range(keys[-1] if keys else 0):
+        if unit.key:
+            ring.append([unit])
+        elif ring:
+            ring[-1].append(unit)
+        while len(ring) > 1 and unit.arrival_us - ring[1][0].arrival_us >= span_us:
             ring.popleft()
 
     def _begin(self, now_us: int) -> None:
         ring, self._ring = self._ring, deque()
         if not ring:
             return
-        first, when = ring[0], self._wall().astimezone()
+        first, when = ring[0][0], self._wall().astimezone()
         try:
             self._now = Recording(self.settings.folder, stem(self.camera, when), self.settings.kind, first, when)
         except OSError as error:
@@ -170,11 +173,11 @@ class Recorder:
             self._refuse(str(error), now_us)
             return
         self._last = self._now
-        self.failure, self._behind, self._warned, self._looked_us = "", False, False, now_us
-        for one in ring:
+        self._announced = self._behind = self._warned = False
+        self._looked_us = now_us
+        for one in chain.from_iterable(ring):
             if self._now.fits(one):
                 self._add(one)
-        self._say(f"recording to {self._now.path}")
 
     def _add(self, unit: Unit) -> None:
         """A disk that is too far behind costs pictures, up to a key frame; the gap stands in the file's timing."""
@@ -204,10 +207,14 @@ class Recorder:
         if self._now is not None:
             recording, self._now = self._now, None
             recording.finish()
-            recording.close()
-        if why != self.failure:
+            self._close(recording)
+        if why != self._told:
             self._say(f"not recording: {why}; trying again")
-        self.failure, self._retry_us = why, now_us + RETRY_US
+        self.failure, self._told, self._retry_us = why, why, now_us + RETRY_US
+
+    def _close(self, recording: Recording) -> None:
+        recording.close()
+        self._closing.append(recording)
 
     def _look_at_space(self, recording: Recording, now_us: int) -> None:
         free, left_s = recording.disk.free_bytes, self._left_s(recording)
@@ -229,7 +236,8 @@ class Recorder:
         return max(0.0, round((free - min(_RESERVE, _RESERVE_S * rate)) / rate, 1))
 
     def _ring_s(self) -> float:
-        return round((self._ring[-1].arrival_us - self._ring[0].arrival_us) / 1e6, 1) if self._ring else 0.0
+        ring = self._ring
+        return round((ring[-1][-1].arrival_us - ring[0][0].arrival_us) / 1e6, 1) if ring else 0.0
 
     def _open(self) -> list[Recording]:
         ending = [recording for recording, _ in self._ending]

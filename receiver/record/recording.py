@@ -97,15 +97,27 @@ class Recording:
         when = datetime.now(self._began.tzinfo).isoformat(timespec="milliseconds")
         _write(self._events, [(place, when, kind, text)])
 
+    @property
+    def stands(self) -> bool:
+        """The disk has taken of its movie, and not failed."""
+        return self._movie.file.written > 0 and self.disk.error is None
+
     def finish(self) -> None:
         """The movie is whole. Rows of its last frames may still come; then `close`."""
         self.ended = False
         self._movie.close()
 
     def close(self) -> None:
+        """A recording of which the disk took nothing leaves nothing."""
         self._rows.close()
         self._events.close()
+        self.disk.do(self._tidy)
         self.disk.close()
+
+    def _tidy(self) -> None:
+        if not self._movie.file.written:
+            for file in (self._movie.file, self._rows, self._events):
+                file.path.unlink(missing_ok=True)
 
     def each_second(self) -> None:
         self._rows.sync()
