@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "$0")/packages.sh"
 
-packages=(xvfb ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
+packages=(xvfb chromium ffmpeg mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-libav
   gstreamer1.0-x srt-tools libisal2)
 
 install_packages "${packages[@]}"

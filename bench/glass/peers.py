@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.glass.browser import chromium
+
+BROWSER = "thinair-browser"
 INSTALL = "not installed; make bench-setup"
 
 
@@ -49,7 +52,8 @@ class Peer:
     delimiters: bool = True  # False: the access-unit delimiters of the raw stream are taken out on the way
 
     def missing(self, place: Place) -> str | None:
-        return None if shutil.which(self.command(place)[0]) else INSTALL
+        there = chromium() is not None if self.name == BROWSER else shutil.which(self.command(place)[0])
+        return None if there else INSTALL
 
 
 def _thinair(place: Place) -> list[str]:
@@ -58,6 +62,11 @@ def _thinair(place: Place) -> list[str]:
         *("--dashboard", "off"),
         *("--display", place.display, "--fullscreen", "--priority", "0", "--frames", str(place.receiver_log)),
     ]
+
+
+def _browser(place: Place) -> list[str]:
+    words = str(place.port), place.display, str(place.width), str(place.height), str(place.home)
+    return [sys.executable, "-m", "bench.glass.browser", *words]
 
 
 def _floor(place: Place) -> list[str]:
@@ -118,6 +127,7 @@ _SDL = {"SDL_VIDEODRIVER": "x11", "SDL_RENDER_DRIVER": "software", "SDL_FRAMEBUF
 PEERS = (
     Peer("thinair", "send --to, play", "thinair", _thinair),
     Peer("floor", "no codec, no network: drawn, converted, shown", "", _floor),
+    Peer(BROWSER, "send --to, play --headless, its dashboard in Chromium", "thinair", _browser),
     Peer("origin-ffplay", "raw H.264 over UDP, there before the sender", "annexb", _origin, delimiters=False),
     Peer("origin-ffplay-joining", "the same, joining a sender", "annexb", _origin, delimiters=False, joins=True),
     Peer("ffplay", "tuned, raw H.264 with delimiters", "annexb", _ffplay_raw, _SDL),
@@ -127,7 +137,8 @@ PEERS = (
     Peer("gstreamer-buffer", "RTP, rtpjitterbuffer latency=0", "rtp",
          lambda place: _gstreamer(place, "!", "rtpjitterbuffer", "latency=0")),
 )  # fmt: skip
-OURS = ("thinair", "floor")
+ALWAYS = ("thinair", "floor")
+OURS = (*ALWAYS, BROWSER)
 
 
 def choose(names: str) -> list[Peer]:
@@ -136,4 +147,4 @@ def choose(names: str) -> list[Peer]:
     wanted = {"all": known, "none": []}.get(names, [name.strip() for name in names.split(",")])
     if unknown := [name for name in wanted if name not in known]:
         raise ValueError(f"peer {unknown[0]!r} is not known: use all, none, or some of {', '.join(known[2:])}")
-    return [peer for peer in PEERS if peer.name in OURS or peer.name in wanted]
+    return [peer for peer in PEERS if peer.name in ALWAYS or peer.name in wanted]

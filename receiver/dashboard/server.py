@@ -155,7 +155,7 @@ class Dashboard:
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
         if "token" in request.query:  # into the cookie, out of the address and the browser's history
-            answer = web.HTTPFound("/")
+            answer = web.Response(status=302, headers=_HEADERS | {"Location": "/"})
             self._guard.cookie(answer)
             return answer
         return _static("index.html")

@@ -10,7 +10,8 @@ const ADVICE = {
   insecure: "This address is no secure context, so the browser hides its video decoder: pictures come as JPEG, a few a second. "
     + "Open the page on the player's own machine, or through ssh -L 5080:localhost:5080, to see all of them.",
   "no WebCodecs": "This browser has no WebCodecs: pictures come as JPEG, a few a second. A current Chromium, Edge, Safari or Firefox shows all of them.",
-  "no H.264": "This browser cannot decode H.264: pictures come as JPEG, a few a second. Chrome, Edge, Safari or Debian's Chromium show all of them.",
+  "no H.264": "This browser cannot decode this stream's H.264: pictures come as JPEG, a few a second. "
+    + "Chrome, Edge, Safari and Debian's Chromium decode what thinair send makes.",
 };
 const MAX_EVENTS = 256;
 
@@ -20,16 +21,22 @@ let epoch = 0; // wall-clock ms of the player's µs 0
 let linkLost = performance.now();
 let linked = false;
 let here = {};
+let stream = null;
 
 document.body.classList.toggle("alone", new URLSearchParams(location.search).get("view") === "picture");
 
 const worker = new Worker("decoder.js", { type: "module" });
-const offscreen = $("picture").transferControlToOffscreen();
-worker.postMessage({ canvas: offscreen }, [offscreen]);
+const offscreen = $("canvas").transferControlToOffscreen();
+// Chromium shows a generated track a refresh sooner than a canvas (`thinair bench glass --peers thinair-browser`).
+if ("MediaStreamTrackGenerator" in window) {
+  const track = new MediaStreamTrackGenerator({ kind: "video" });
+  stream = new MediaStream([track]);
+  worker.postMessage({ canvas: offscreen, track: track.writable }, [offscreen, track.writable]);
+} else worker.postMessage({ canvas: offscreen }, [offscreen]);
 worker.onmessage = ({ data }) => {
   if ("link" in data) seeLink(data.link);
   else if (data.message) hear(data.message);
-  else if (data.size) $("picture").style.aspectRatio = `${data.size[0]} / ${data.size[1]}`;
+  else if (data.size) showSize(...data.size, data.video);
   else if (data.refusal) {
     $("advice").hidden = false;
     $("advice").textContent = ADVICE[data.refusal];
@@ -55,6 +62,13 @@ function hear(message) {
     drawCharts();
   } else if (message.type === "event") addEvent(message);
   else if (message.type === "state") showState(message);
+}
+
+function showSize(width, height, video) {
+  if (video && !$("video").srcObject) $("video").srcObject = stream; // earlier, it would keep the page from being loaded
+  $("video").hidden = !video;
+  $("canvas").hidden = video;
+  for (const id of ["video", "canvas"]) $(id).style.aspectRatio = `${width} / ${height}`;
 }
 
 function seeLink(up) {

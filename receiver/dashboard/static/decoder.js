@@ -11,6 +11,8 @@ const STALE_US = 500_000; // later than the quickest by this much: what waited i
 let socket = null;
 let canvas = null;
 let context = null;
+let track = null; // a writer: what is written is shown by a <video>
+let size = "";
 let decoder = null;
 let codec = "";
 let mode = "h264";
@@ -33,6 +35,7 @@ onmessage = ({ data }) => {
   if (data.canvas) {
     canvas = data.canvas;
     context = canvas.getContext("2d", { alpha: false, desynchronized: true });
+    track = data.track?.getWriter() ?? null;
     mode = "VideoDecoder" in self ? "h264" : "jpeg";
     if (mode === "jpeg") refuse(self.isSecureContext ? "no WebCodecs" : "insecure");
     connect();
@@ -172,17 +175,34 @@ function output(frame) {
   const capture = captures.get(frame.timestamp) ?? 0;
   captures.delete(frame.timestamp);
   started = true;
-  show(frame, frame.displayWidth, frame.displayHeight, capture);
+  if (!track) {
+    show(frame, frame.displayWidth, frame.displayHeight, capture);
+    return;
+  }
+  seeSize(frame.displayWidth, frame.displayHeight, true);
+  track.write(frame).catch(() => { track = null; }); // the canvas from now on
+  count(capture);
 }
 
 function show(image, width, height, capture) {
-  if (canvas.width !== width || canvas.height !== height) {
+  if (seeSize(width, height, false)) {
     canvas.width = width;
     canvas.height = height;
-    tell({ size: [width, height] });
   }
   context.drawImage(image, 0, 0);
   image.close();
+  count(capture);
+}
+
+function seeSize(width, height, video) {
+  const seen = `${width}x${height} ${video}`;
+  if (seen === size) return false;
+  size = seen;
+  tell({ size: [width, height], video });
+  return true;
+}
+
+function count(capture) {
   drawn++;
   if (best && capture) ages.push((now() + best.offset - capture) / 1000);
 }

@@ -1,0 +1,87 @@
+"""The browser's row of `thinair bench glass`: a headless player with its dashboard, and Chromium that fills the screen
+with the page's picture. `python -m bench.glass.browser PORT DISPLAY WIDTH HEIGHT HOME`."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# No sandbox because benches run as root here; the rest keeps it from calling home or asking at its first start.
+QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--password-store=basic"),
+)
+_PATIENCE_S = 10.0
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def main() -> int:
+    port, display, width, height, home = sys.argv[1:]
+    # Chromium's processes outlive the one that started them: they become ours, so that their time is counted as ours.
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    program = chromium()
+    assert program is not None, "peers.py has looked"
+    page = _free_tcp_port()
+    player = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "thinair", "play", "--headless", "--listen", f"127.0.0.1:{port}"),
+            *("--dashboard", str(page), "--priority", "0"),
+        ]
+    )
+    browser = None
+    try:
+        until = time.monotonic() + _PATIENCE_S
+        while not _answers(page) and time.monotonic() < until:
+            time.sleep(0.05)
+        browser = subprocess.Popen(
+            [
+                *(program, *QUIET, f"--user-data-dir={Path(home) / 'chromium'}", "--kiosk"),
+                *(f"--window-size={width},{height}", "--window-position=0,0", "--hide-scrollbars"),
+                f"--app=http://127.0.0.1:{page}/?view=picture",
+            ],
+            env={**os.environ, "DISPLAY": display},
+            start_new_session=True,
+        )
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        player.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        if browser is not None:
+            os.killpg(browser.pid, signal.SIGKILL)
+        player.send_signal(signal.SIGINT)
+        player.wait(_PATIENCE_S)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
+    return 0
+
+
+def _free_tcp_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.2).close()
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

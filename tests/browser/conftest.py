@@ -1,0 +1,170 @@
+"""A player with its dashboard, a sender, and Debian's Chromium that looks at the page."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import socket
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from bench.glass.browser import QUIET, chromium
+from sender.visualcode import Code, Geometry, Reader
+from tests.processes import THINAIR, Running, running
+
+WIDTH, HEIGHT, RATE = 640, 360, 30
+SHOTS = Path(os.environ.get("THINAIR_SHOTS", "build/shots"))  # to be looked at
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Desk:
+    """The processes of a desk, started and ended by name."""
+
+    def __init__(self, folder: Path, *words: str) -> None:
+        self.folder = folder
+        self.media, self.port = free_port(socket.SOCK_DGRAM), free_port()
+        self.words = words
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self._stacks: dict[str, ExitStack] = {}
+        self.running: dict[str, Running] = {}
+
+    def play(self) -> Running:
+        words = ("--listen", str(self.media), "--record-to", str(self.folder), "--headless")
+        where = () if "--dashboard" in self.words else ("--dashboard", str(self.port))
+        one = self._start("play", *words, *where, *self.words)
+        one.wait_for("dashboard: http")
+        return one
+
+    def send(self, *words: str) -> Running:
+        mode = ("--mode", f"{WIDTH}x{HEIGHT}@{RATE}", "--bitrate", "3M", "--name", "A-CAM")
+        return self._start("send", "--to", f"127.0.0.1:{self.media}", *mode, *words)
+
+    def _start(self, name: str, *words: str) -> Running:
+        self.end(name)
+        stack = self._stacks[name] = ExitStack()
+        self.running[name] = stack.enter_context(running([*THINAIR, name, *words]))
+        return self.running[name]
+
+    def end(self, name: str) -> None:
+        if stack := self._stacks.pop(name, None):
+            self.running.pop(name).stop()
+            stack.close()
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 -- our own
+            text: str = answer.read().decode()
+            return text
+
+    def metric(self, name: str) -> float:
+        for line in self.get("metrics").splitlines():
+            if line.startswith(name + " "):
+                return float(line.split()[-1])
+        raise AssertionError(f"no {name}")
+
+    def close(self) -> None:
+        for name in list(self._stacks):
+            self.end(name)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as one:
+        yield one
+
+
+@contextmanager
+def launched(playwright: Playwright, *words: str) -> Iterator[Browser]:
+    one = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET, *words])
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """With its own hostname resolved to this machine, so that the page can be opened as from another one."""
+    with launched(playwright, f"--host-resolver-rules=MAP {socket.gethostname()} 127.0.0.1") as one:
+        yield one
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    one = Desk(tmp_path / "set")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """One that stays: for tests that change nothing others see."""
+    one = Desk(tmp_path_factory.mktemp("desk") / "set")
+    one.play()
+    one.send()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """open_page(url, width=, height=, dark=): in a context of its own; a script's error fails the test."""
+    with ExitStack() as stack:
+        errors: list[str] = []
+
+        def open_one(url: str, *, width: int = 1400, height: int = 1000, dark: bool = True, scale: float = 1) -> Page:
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if dark else "light",
+                device_scale_factor=scale,
+            )
+            stack.callback(context.close)
+            page = context.new_page()
+            page.on("pageerror", lambda error: errors.append(str(error)))
+            page.goto(url)
+            return page
+
+        yield open_one
+        assert errors == []
+
+
+def is_live(page: Page, timeout_s: float = 10.0) -> None:
+    page.locator("#status.good").wait_for(timeout=timeout_s * 1000)
+    page.locator("#here").filter(has_text="pictures/s").wait_for(timeout=timeout_s * 1000)
+
+
+def pixels(page: Page) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+
+
+def code_of(page: Page) -> Code | None:
+    """The visual code in the picture of `?view=picture`, which must have the picture's own size."""
+    shown = pixels(page)
+    luma = np.ascontiguousarray(shown[:HEIGHT, :WIDTH, 1])
+    return Reader(Geometry(WIDTH, HEIGHT), WIDTH, pixel_bytes=1).top(luma.tobytes())
+
+
+def eventually(done: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := done()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert found
+    return found
+
+
+def report(desk: Desk) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(desk.get("report.json"))
+    return found
