@@ -31,11 +31,10 @@ class Cadence:
         self._delays.append(delay)
         quickest = min(self._delays)
         period_us = 1e6 / refresh_hz if refresh_hz > 0 else 0.0
-        wanted = min(max(self._delays), quickest + max(0.0, interval_us - period_us))
-        held = self._delay_us
-        if held is None or held < wanted:
-            held = wanted
-        self._delay_us = held - _DECAY * (held - wanted)
+        longest = quickest + max(0.0, interval_us - period_us)
+        wanted = min(max(self._delays), longest)
+        held = max(wanted, self._delay_us if self._delay_us is not None else wanted)
+        self._delay_us = min(longest, held - _DECAY * (held - wanted))
         due = capture_us + self._delay_us
         if period_us:
             due = self._on_grid(due, period_us)

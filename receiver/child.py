@@ -146,9 +146,10 @@ class Child(asyncio.Protocol):
 
 
 def _start(words: Sequence[str], fd: int, niceness: int) -> subprocess.Popen[bytes]:
-    """In a session of its own: Ctrl-C is the player's, and the process ends, in good order, with the socket."""
+    """In a session of its own: Ctrl-C is the player's, and the process ends, in good order, with the socket. Never at
+    the player's real-time priority."""
     process = subprocess.Popen(words, pass_fds=[fd], stdin=subprocess.DEVNULL, start_new_session=True)
-    if niceness:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(process.pid, os.SCHED_OTHER, os.sched_param(0))
+        os.setpriority(os.PRIO_PROCESS, process.pid, niceness)
     return process

@@ -284,7 +284,7 @@ def live_state(player: Player) -> dict[str, Any]:
         "rtt_us": estimate.rtt_us if estimate else None,
         "bound_us": round(estimate.bound_us) if estimate else None,
         "frames": figures.frames(),
-        "glass": glass_section(figures),
+        "freezes": figures.glass.freezes,
         "latency": milliseconds(figures.latency, RECENT_FRAMES),
         "packets": rx["packets"],
         "bytes": rx["bytes"],

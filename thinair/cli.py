@@ -146,6 +146,7 @@ def _parser() -> argparse.ArgumentParser:
 _BENCHES = {
     "glass": "screen latency, read from the screen, beside peers",
     "receive": "from the last packet to the decoder, and reassembly throughput beside GStreamer",
+    "desk": "what recorder, dashboard and browsers cost the picture",
     "payload": "what the packet size costs",
     "encode": "x264 paced and back to back",
     "present": "from a picture to the screen",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from link.native import now_us
 from receiver.dashboard.guard import Guard
@@ -207,7 +207,8 @@ class Dashboard:
             with contextlib.suppress(asyncio.CancelledError):
                 await writing
             self.viewers.discard(viewer)
-            self.dropped += viewer.stuck
+            # A browser that reads answers pings too.
+            self.dropped += viewer.stuck or isinstance(ws.exception(), TimeoutError)
             self._see_watchers()
         return ws
 
@@ -224,7 +225,8 @@ class Dashboard:
                 viewer.say({"type": "mistake", "text": str(error)})
                 if mistakes >= _MAX_MISTAKES:
                     await ws.close(code=1008, message=b"too many mistakes")
-        if ws.close_code == 1009:  # aiohttp ends those that are too big
+        ended_by = ws.exception()
+        if isinstance(ended_by, WebSocketError) and ended_by.code == WSCloseCode.MESSAGE_TOO_BIG:
             self.refused["huge"] += 1
 
     def _grant(self, viewer: Viewer, wish: dict[str, Any]) -> None:

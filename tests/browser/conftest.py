@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import socket
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,65 +17,9 @@ from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from bench.glass.browser import QUIET, chromium
 from sender.visualcode import Code, Geometry, Reader
-from tests.processes import THINAIR, Running, running
+from tests.desk import HEIGHT, WIDTH, Desk
 
-WIDTH, HEIGHT, RATE = 640, 360, 30
 SHOTS = Path(os.environ.get("THINAIR_SHOTS", "build/shots"))  # to be looked at
-
-
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-class Desk:
-    """The processes of a desk, started and ended by name."""
-
-    def __init__(self, folder: Path, *words: str) -> None:
-        self.folder = folder
-        self.media, self.port = free_port(socket.SOCK_DGRAM), free_port()
-        self.words = words
-        self.url = f"http://127.0.0.1:{self.port}/"
-        self._stacks: dict[str, ExitStack] = {}
-        self.running: dict[str, Running] = {}
-
-    def play(self) -> Running:
-        words = ("--listen", str(self.media), "--record-to", str(self.folder), "--headless")
-        where = () if "--dashboard" in self.words else ("--dashboard", str(self.port))
-        one = self._start("play", *words, *where, *self.words)
-        one.wait_for("dashboard: http")
-        return one
-
-    def send(self, *words: str) -> Running:
-        mode = ("--mode", f"{WIDTH}x{HEIGHT}@{RATE}", "--bitrate", "3M", "--name", "A-CAM")
-        return self._start("send", "--to", f"127.0.0.1:{self.media}", *mode, *words)
-
-    def _start(self, name: str, *words: str) -> Running:
-        self.end(name)
-        stack = self._stacks[name] = ExitStack()
-        self.running[name] = stack.enter_context(running([*THINAIR, name, *words]))
-        return self.running[name]
-
-    def end(self, name: str) -> None:
-        if stack := self._stacks.pop(name, None):
-            self.running.pop(name).stop()
-            stack.close()
-
-    def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 -- our own
-            text: str = answer.read().decode()
-            return text
-
-    def metric(self, name: str) -> float:
-        for line in self.get("metrics").splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[-1])
-        raise AssertionError(f"no {name}")
-
-    def close(self) -> None:
-        for name in list(self._stacks):
-            self.end(name)
 
 
 @pytest.fixture(scope="session")
@@ -155,16 +95,3 @@ def code_of(page: Page) -> Code | None:
     shown = pixels(page)
     luma = np.ascontiguousarray(shown[:HEIGHT, :WIDTH, 1])
     return Reader(Geometry(WIDTH, HEIGHT), WIDTH, pixel_bytes=1).top(luma.tobytes())
-
-
-def eventually(done: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (found := done()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert found
-    return found
-
-
-def report(desk: Desk) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(desk.get("report.json"))
-    return found

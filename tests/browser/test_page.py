@@ -13,7 +13,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Playwright, Route
 
 from sender.visualcode import Code
-from tests.browser.conftest import HEIGHT, SHOTS, WIDTH, Desk, code_of, eventually, is_live, launched, report
+from tests.browser.conftest import SHOTS, code_of, is_live, launched
+from tests.desk import HEIGHT, WIDTH, Desk, eventually, report
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -70,6 +71,9 @@ def test_nothing_on_the_page_keeps_anybody_out(live: Desk, open_page: Open, look
     assert serious(page) == []
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     shoot(page, f"live-{look}")
+    box = page.locator("#stage").bounding_box()
+    assert box is not None
+    assert box["height"] < box["width"]  # one picture, not a hidden one below it
 
 
 def test_every_control_is_reached_by_the_keyboard_alone(live: Desk, open_page: Open) -> None:
@@ -205,7 +209,7 @@ def test_an_address_that_is_no_secure_context_gets_jpegs_and_is_told_why(
         assert "token" not in page.url
         assert not page.evaluate("() => isSecureContext")
         assert "no secure context" in page.inner_text("#advice")
-        assert page.locator("#canvas").is_visible()
+        page.locator("#canvas").wait_for()
         shoot(page, "insecure-desktop-dark")
         assert serious(page) == []
         foreign = open_page(f"http://{name}:{desk.port}/")
@@ -238,8 +242,8 @@ def test_a_browser_that_lacks_something_gets_jpegs_and_is_told_why(
         page.route("**/decoder.js", without)
         page.goto(live.url)
         is_live(page)
-        assert said in page.inner_text("#advice")
-        assert page.locator("#canvas").is_visible()
+        page.locator("#advice").filter(has_text=said).wait_for()
+        page.locator("#canvas").wait_for()
 
 
 def test_a_page_of_another_site_can_neither_read_nor_steer(live: Desk, open_page: Open) -> None:

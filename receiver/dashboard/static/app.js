@@ -1,6 +1,7 @@
 // The page: what the worker passes on becomes words, tiles, graphs and events; buttons and keys become wishes.
 
 import { Chart } from "./charts.js";
+import { listen, worker } from "./worker.js";
 import { number, rate, duration } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -25,7 +26,6 @@ let stream = null;
 
 document.body.classList.toggle("alone", new URLSearchParams(location.search).get("view") === "picture");
 
-const worker = new Worker("decoder.js", { type: "module" });
 const offscreen = $("canvas").transferControlToOffscreen();
 // Chromium shows a generated track a refresh sooner than a canvas (`thinair bench glass --peers thinair-browser`).
 if ("MediaStreamTrackGenerator" in window) {
@@ -33,10 +33,11 @@ if ("MediaStreamTrackGenerator" in window) {
   stream = new MediaStream([track]);
   worker.postMessage({ canvas: offscreen, track: track.writable }, [offscreen, track.writable]);
 } else worker.postMessage({ canvas: offscreen }, [offscreen]);
-worker.onmessage = ({ data }) => {
+listen(({ data }) => {
   if ("link" in data) seeLink(data.link);
   else if (data.message) hear(data.message);
   else if (data.size) showSize(...data.size, data.video);
+  else if (data.joined) document.body.dataset.joined = Math.round(data.joined - performance.timeOrigin); // ms, for the bench
   else if (data.refusal) {
     $("advice").hidden = false;
     $("advice").textContent = ADVICE[data.refusal];
@@ -44,7 +45,7 @@ worker.onmessage = ({ data }) => {
     here = data;
     showHere();
   }
-};
+});
 document.addEventListener("visibilitychange", () => worker.postMessage({ visible: !document.hidden }));
 const wish = (content) => worker.postMessage({ wish: content });
 

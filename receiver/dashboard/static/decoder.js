@@ -13,9 +13,10 @@ let canvas = null;
 let context = null;
 let track = null; // a writer: what is written is shown by a <video>
 let size = "";
+let joined = 0; // when the first picture was shown, wall clock
 let decoder = null;
 let codec = "";
-let mode = "h264";
+let mode = "VideoDecoder" in self ? "h264" : "jpeg";
 let visible = true;
 let waitKey = true;
 let failures = 0;
@@ -36,9 +37,6 @@ onmessage = ({ data }) => {
     canvas = data.canvas;
     context = canvas.getContext("2d", { alpha: false, desynchronized: true });
     track = data.track?.getWriter() ?? null;
-    mode = "VideoDecoder" in self ? "h264" : "jpeg";
-    if (mode === "jpeg") refuse(self.isSecureContext ? "no WebCodecs" : "insecure");
-    connect();
   } else if ("visible" in data) {
     visible = data.visible;
     watch();
@@ -123,7 +121,7 @@ function picture(buffer) {
   const capture = head.getFloat64(8, true), time = head.getFloat64(16, true);
   const data = new Uint8Array(buffer, HEAD);
   if (kind !== H264) {
-    createImageBitmap(new Blob([data], { type: "image/jpeg" })).then((image) => show(image, image.width, image.height, capture));
+    createImageBitmap(new Blob([data], { type: "image/jpeg" })).then((image) => canvas && show(image, image.width, image.height, capture));
     return;
   }
   if (mode !== "h264" || (waitKey && !key)) return;
@@ -175,6 +173,10 @@ function output(frame) {
   const capture = captures.get(frame.timestamp) ?? 0;
   captures.delete(frame.timestamp);
   started = true;
+  if (!canvas) {
+    frame.close(); // the page is still being read
+    return;
+  }
   if (!track) {
     show(frame, frame.displayWidth, frame.displayHeight, capture);
     return;
@@ -203,9 +205,16 @@ function seeSize(width, height, video) {
 }
 
 function count(capture) {
+  if (!joined) {
+    joined = performance.timeOrigin + performance.now();
+    tell({ joined });
+  }
   drawn++;
   if (best && capture) ages.push((now() + best.offset - capture) / 1000);
 }
+
+if (mode === "jpeg") refuse(self.isSecureContext ? "no WebCodecs" : "insecure");
+connect();
 
 // Hexadecimal of the first SPS in Annex B bytes; its first three bytes are profile, constraints, level.
 function spsOf(data) {

@@ -1,0 +1,155 @@
+"""A player with what its row wants beside it: `python -m bench.desk.cast KIND PORT DISPLAY HOME`. Ends on SIGINT and
+leaves HOME/shares.json: the share of a core that recorder and dashboard took."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import aiohttp
+
+from bench.glass.browser import QUIET, chromium
+
+KINDS = {
+    "off": "no recorder, no dashboard",
+    "record": "recording alone",
+    "dashboard": "dashboard without a viewer",
+    "reader": "recorder, dashboard, one socket that reads, metrics scraped every second",
+    "browser": "recorder, dashboard, Chromium on the same two cores, metrics scraped every second",
+    "ten": "dashboard with ten sockets that read and decode nothing",
+}
+_SETTLE_S = 3.0
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def main() -> int:
+    kind, port, display, home = sys.argv[1:]
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    page = _free_port() if kind not in {"off", "record"} else 0
+    folder = Path(home)
+    words = ["--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", display, "--fullscreen"]
+    words += ["--priority", "0", "--frames", str(folder / "receiver.csv"), "--record-to", str(folder / "set")]
+    words += ["--dashboard", str(page or "off")] + (["--record"] if kind in {"record", "reader", "browser"} else [])
+    player = subprocess.Popen([sys.executable, "-m", "thinair", "play", *words])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # The player gives its own processes ordinary scheduling; so does this to what stands for other machines' browsers.
+    beside = _Beside(kind, page, folder)
+    try:
+        began = time.monotonic()
+        before: dict[str, int] = {}
+        while player.poll() is None:
+            time.sleep(0.25)
+            beside.look()
+            if not before and time.monotonic() - began > _SETTLE_S:
+                began, before = time.monotonic(), _ticks()
+    except KeyboardInterrupt:
+        seconds, after = time.monotonic() - began, _ticks()
+        shares = {
+            name: (ticks - before.get(name, 0)) / os.sysconf("SC_CLK_TCK") / seconds for name, ticks in after.items()
+        }
+        (folder / "shares.json").write_text(json.dumps(shares))
+    finally:
+        beside.end()
+        player.send_signal(signal.SIGINT)
+        player.wait(20)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
+    return 0
+
+
+class _Beside:
+    """Viewers, started once the page is served."""
+
+    def __init__(self, kind: str, page: int, folder: Path) -> None:
+        self._kind, self._page, self._folder = kind, page, folder
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._scraped = 0.0
+
+    def look(self) -> None:
+        if not self._page or not _answers(self._page):
+            return
+        if not self._processes and self._kind in {"reader", "browser", "ten"}:
+            words = [sys.executable, "-c", f"from bench.desk.cast import read; read({self._page}, {self._count()})"]
+            if self._kind == "browser":
+                program = chromium()
+                assert program is not None, "run() has looked"
+                profile = f"--user-data-dir={self._folder / 'chromium'}"
+                words = [program, *QUIET, profile, "--headless", f"http://127.0.0.1:{self._page}/"]
+            self._processes.append(subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL))
+            os.sched_setscheduler(self._processes[-1].pid, os.SCHED_OTHER, os.sched_param(0))
+        if self._kind in {"reader", "browser"} and time.monotonic() - self._scraped > 1:
+            self._scraped = time.monotonic()
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._page}/metrics", timeout=5) as answer:
+                answer.read()
+
+    def _count(self) -> int:
+        return 10 if self._kind == "ten" else 1
+
+    def end(self) -> None:
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def read(page: int, count: int) -> None:
+    """Sockets that take every picture and do nothing with it."""
+
+    async def one(session: aiohttp.ClientSession) -> None:
+        async with session.ws_connect(f"http://127.0.0.1:{page}/ws", max_msg_size=0) as ws:
+            await ws.send_str('{"do": "watch", "as": "h264"}')
+            async for _ in ws:
+                pass
+
+    async def all_of_them() -> None:
+        async with aiohttp.ClientSession() as session:
+            await asyncio.gather(*(one(session) for _ in range(count)))
+
+    asyncio.run(all_of_them())
+
+
+def _ticks() -> dict[str, int]:
+    """Clock ticks of the recorder's and the dashboard's processes, with all their threads (proc(5))."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (entry / "cmdline").read_bytes()
+            for name in ("record", "dashboard"):
+                if f"receiver.{name}\0--fd".encode() in line and _ours(int(entry.name)):
+                    words = (entry / "stat").read_text().rpartition(")")[2].split()
+                    found[name] = int(words[11]) + int(words[12])
+    return found
+
+
+def _ours(pid: int) -> bool:
+    while pid > 1 and pid != os.getpid():
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid == os.getpid()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.2).close()
+    except OSError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())
