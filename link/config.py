@@ -79,8 +79,11 @@ def parse_listen(text: str) -> Endpoint:
 
 def parse_dashboard(text: str) -> Endpoint | None:
     """`5080` (this machine only), `HOST:PORT`, or `off`."""
-    if text == "off":
-        return None
+    return None if text == "off" else parse_local(text)
+
+
+def parse_local(text: str) -> Endpoint:
+    """`5080` (this machine only) or `HOST:PORT`."""
     return Endpoint("127.0.0.1", _port(text)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text)
 
 
@@ -241,6 +244,11 @@ class SenderConfig:
     name: Annotated[str, Option("shown at the receiver; 16 bytes", str, "TEXT")] = "thinair"
     priority: Annotated[int, _PRIORITY] = 10
     light: Annotated[str, _choice("the board's light tells the operator the state", "auto", "off")] = "auto"
+    metrics: Annotated[
+        Endpoint | None,
+        Option("Prometheus metrics; a port alone: for this machine only", parse_local, "[HOST:]PORT", (str, int)),
+    ] = None
+    log_format: Annotated[str, _LOG_FORMAT] = "text"
     visual_code: Annotated[bool, _switch("draw frame number and time into the test card")] = True
     report: Annotated[Path | None, _REPORT] = None
     frames: Annotated[Path | None, _FRAMES] = None
@@ -325,7 +333,7 @@ def add_arguments(
         if name in skip:
             continue
         flag = "--" + key.replace("_", "-")
-        shown = _shown(defaults[name].default)
+        shown = shown_default(defaults[name].default)
         text = f"{option.help}{f' (default {shown})' if shown else ''}".replace("%", "%%")
         if option.kinds == (bool,):
             action = argparse.BooleanOptionalAction
@@ -395,7 +403,8 @@ def _for_argparse(read: Callable[[str], Any]) -> Callable[[str], Any]:
     return checked
 
 
-def _shown(default: Any) -> str:
+def shown_default(default: Any) -> str:
+    """As a person would write it; "" for none and switches."""
     if default is None or isinstance(default, bool):
         return ""
     local = isinstance(default, Endpoint) and default.host in {"", "127.0.0.1"}

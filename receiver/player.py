@@ -153,7 +153,7 @@ class Player:
         gc.freeze()
         for thread in threads:
             thread.start()
-        print(f"listening on port {self.rx.local_port}", flush=True)
+        self._table.hello()
         await self.desk.start()
         tasks = [asyncio.create_task(work) for work in (self._talk(), self._tick(), self._table.run())]
         for task in tasks:
@@ -292,7 +292,7 @@ class Player:
         event = {"at_s": round((now - self._began_us) / 1e6, 3), "now_us": now, "kind": kind, "text": text}
         self.events.append(event)
         self.desk.event(event)
-        self._table.say(f"{text} (at {event['at_s']:.1f} s)")
+        self._table.say(f"{text} (at {event['at_s']:.1f} s)", kind, at_s=event["at_s"])
 
     # ---- what the desk wants ----------------------------------------------------------------------------------------
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from link.log import Log
 from link.native import now_us
+from link.network import own_address
 from link.trace import STAGES
 from receiver.report import RECENT_FRAMES, milliseconds
 
@@ -20,26 +22,45 @@ _LINE_INTERVAL_S = 2.0
 class LiveTable:
     def __init__(self, player: Player) -> None:
         self._player = player
+        self._log = Log(player.config.log_format, "play")
         self._terminal = sys.stdout.isatty()
         self._drawn = 0  # lines on the terminal to go back over
 
-    def say(self, text: str) -> None:
+    def hello(self) -> None:
+        """The first line, and for whoever starts this for the first time the next step."""
+        player = self._player
+        where = f"listening on port {player.rx.local_port}"
+        if self._log.machine:
+            self._log.say(where, "start", port=player.rx.local_port)
+            return
+        print(where, flush=True)
+        if player.mode == "thinair" and self._terminal:
+            print(f"at the camera: thinair send --to {own_address()}:{player.rx.local_port}    (? in the window: keys)")
+
+    def say(self, text: str, kind: str = "note", **more: Any) -> None:
         self._erase()
-        print(f"thinair: {text}", file=sys.stderr, flush=True)
+        self._log.say(text, kind, **more)
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(_INTERVAL_S if self._terminal else _LINE_INTERVAL_S)
+            await asyncio.sleep(_INTERVAL_S if self._terminal and not self._log.machine else _LINE_INTERVAL_S)
             self._draw()
 
     def close(self) -> None:
         """The whole run, once, at its end."""
-        if self._player.figures.completed:
-            self._erase()
-            print("\n".join(self._lines(None)), flush=True)
+        if not self._player.figures.completed:
+            return
+        if self._log.machine:
+            self._log.say(self._summary(None), "figures", **self._figures(None))
+            return
+        self._erase()
+        print("\n".join(self._lines(None)), flush=True)
 
     def _draw(self) -> None:
         if not self._player.figures.completed:
+            return
+        if self._log.machine:
+            self._log.say(self._summary(RECENT_FRAMES), "figures", **self._figures(RECENT_FRAMES))
             return
         if not self._terminal:
             print(self._summary(RECENT_FRAMES), flush=True)
@@ -65,6 +86,16 @@ class LiveTable:
             cells = (_number(row[key]).rjust(width) for row, width in zip(rows, widths, strict=True))
             lines.append(f"{key:5}" + "  ".join(cells))
         return [*lines, self._summary(recent)]
+
+    def _figures(self, recent: int | None) -> dict[str, Any]:
+        figures = self._player.figures
+        return {
+            "latency_ms": milliseconds(figures.latency, recent),
+            "glass_age_ms": milliseconds(figures.glass.ages, recent),
+            "fps": self._player.rates.fps,
+            "bitrate_bps": round(self._player.rates.bitrate_bps),
+            "frames": figures.frames(),
+        }
 
     def _summary(self, recent: int | None) -> str:
         player, figures = self._player, self._player.figures

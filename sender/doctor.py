@@ -9,9 +9,9 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+
+from link.findings import Finding, Verdict
 
 CMA_MB, GPU_MEM_MB, H264_MHZ = 96, 96, 300  # docs/hardware.md says where these come from
 _TOOL_TIMEOUT_S = 5.0
@@ -19,22 +19,6 @@ _THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 # Bits of get_throttled (raspberrypi/documentation, vcgencmd): now, and since the start 16 bits higher.
 _THROTTLE_BITS = {1: "the clock is capped", 2: "throttled", 3: "soft temperature limit"}
 _LOW_VOLTAGE_BIT = 0
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    BAD = "bad"
-    UNKNOWN = "unknown"  # cannot be seen from here; the text says why
-    UNSUPPORTED = "unsupported"  # this board cannot tell
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    name: str
-    verdict: Verdict
-    text: str
-    mend: str = ""  # one line for a shell, or for config.txt
-    fix: Callable[[], None] | None = None  # what --fix does: undone by the next start, or harmless
 
 
 class Board:
@@ -100,8 +84,6 @@ def examine(board: Board) -> Iterator[Finding]:
     if board.is_pi:
         for check in (_overlay, _cma, _gpu_mem, _h264_clock, _bluetooth, _throttled, _low_voltage):
             yield check(board)
-    else:
-        yield Finding("board", Verdict.UNKNOWN, "no Raspberry Pi: what belongs to the board is not looked at")
     yield _governor(board)
     interface = board.wireless()
     if interface is None:
@@ -286,18 +268,3 @@ def _roaming(board: Board) -> Finding:
 
     text = "the WiFi chip looks for better access points by itself; holds from the next start on"
     return Finding("roaming", Verdict.BAD, text, f"echo '{line}' | sudo tee /{path}", note_down)
-
-
-def run(board: Board, *, mend: bool) -> int:
-    """Prints every finding, and with `mend` applies what is safe first. 1 where something stays bad."""
-    if mend:
-        for finding, why in fix(board):
-            print(f"{finding.name}: {f'not mended: {why}' if why else 'mended'}")
-    findings = list(examine(board))
-    if board.model:
-        print(board.model)
-    for finding in findings:
-        print(f"{finding.verdict:12}{finding.name:16}{finding.text}")
-        if finding.mend and finding.verdict is not Verdict.OK:
-            print(f"{'':28}{finding.mend}")
-    return int(any(finding.verdict is Verdict.BAD for finding in findings))

@@ -19,6 +19,7 @@ from typing import Any
 from link.config import Endpoint, Mode, SenderConfig, split_plain_output
 from link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from link.files import check_writable
+from link.log import Log
 from link.native import MAX_LINK_PACKET, Tx, now_us
 from link.rtcp import Pli, parse
 from link.session import (
@@ -132,9 +133,11 @@ class Service:
     _wake: Callable[[], object] = lambda: None
     _key_us: int = 0  # when the encoder gave its newest key frame
     _follower: BitrateFollower = field(init=False)
+    _log: Log = field(init=False)
 
     def __post_init__(self) -> None:
         self._follower = BitrateFollower(self.config.bitrate_bps)
+        self._log = Log(self.config.log_format, "send")
 
     def hooks(self) -> Hooks:
         return Hooks(mode=self._on_mode, state=self._on_state, key_frame=self._on_key_frame, say=self.say)
@@ -142,7 +145,12 @@ class Service:
     def run(self, pipeline: Pipeline) -> int:
         """`pipeline` is open, with hooks() in it."""
         self._pipeline, self._running = pipeline, True
-        asyncio.run(self._main())
+        with contextlib.ExitStack() as stack:
+            if self.config.metrics is not None:
+                from sender.metrics import serve
+
+                stack.callback(serve(self.config.metrics, self, pipeline))
+            asyncio.run(self._main())
         self.notes += [*self.tx.notes, *pipeline.notes]
         if self.config.report is not None:
             write_report(self.config.report, self, pipeline)
@@ -153,7 +161,16 @@ class Service:
         return int(Exit.OK)
 
     def say(self, text: str) -> None:
-        print(f"thinair: {text}", file=sys.stderr, flush=True)
+        self._log.say(text)
+
+    @property
+    def linked(self) -> bool:
+        return self._linked
+
+    @property
+    def bitrate_bps(self) -> int:
+        """What the encoder is asked for now."""
+        return self._follower.bitrate_bps
 
     # ---- from the pipeline's thread -------------------------------------------------------------------------------
 

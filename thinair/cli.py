@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import NoReturn
 
 from link.config import ReceiverConfig, SenderConfig, add_arguments, load
 from link.errors import EXIT_HELP, Exit, LinkError
+from link.log import Log
 from thinair import __version__
 
+_FILES, _FOLDERS = ("FILE", "FILE.json", "FILE.csv", "PATH"), ("FOLDER",)
 _EPILOG = "exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_HELP.items())
 
 
@@ -22,7 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(run(arguments))
     except LinkError as error:
-        print(f"thinair: {error}", file=sys.stderr)
+        command = getattr(arguments, "command", "")
+        Log(getattr(arguments, "log_format", "text"), command).say(str(error), "error", exit_code=int(error.exit_code))
         return int(error.exit_code)
     except BrokenPipeError:
         return int(Exit.OK)
@@ -37,8 +40,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.INTERNAL)
 
 
+def _examples(parser: argparse.ArgumentParser, *examples: tuple[str, str]) -> None:
+    """At the end of --help: what to type, and what it is for."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "examples:\n" + "\n".join(f"  thinair {words}\n      {what}" for words, what in examples)
+
+
 class _Parser(argparse.ArgumentParser):
     fill: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def filled(self) -> argparse.ArgumentParser:
+        """With the arguments of every command, as completion wants it."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for command in action.choices.values():
+                    assert isinstance(command, _Parser)
+                    command.filled()
+        return self
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def] # argparse overloads it
         """A command's arguments are added once it is the one asked for: all of them take a Pi 30 ms at each start."""
@@ -52,7 +73,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(int(Exit.USAGE), f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(
         prog="thinair", description="A camera's picture on a producer's screen, and how late it is.", epilog=_EPILOG
     )
@@ -65,12 +86,24 @@ def _parser() -> argparse.ArgumentParser:
         description="Sender and player on this machine, with a live table.",
     )
     demo.fill = _add_demo_arguments
+    _examples(
+        demo,
+        ("demo", "a window, a page and a table of latencies"),
+        ("demo --headless --seconds 60 --report run.json", "without a window"),
+    )
     demo.set_defaults(run=_demo)
 
     send = commands.add_parser(
         "send", help="send a picture", description="Sends a picture to a player, or as a plain stream to anything."
     )
     send.fill = lambda parser: add_arguments(parser, SenderConfig)
+    _examples(
+        send,
+        ("send --to 192.168.1.20:5004", "the test card to a player"),
+        ("send --to 192.168.1.20:5004 --source hdmi", "a camera on the HDMI board"),
+        ("send --to 192.168.1.20:5004 --source screen::0", "this screen"),
+        ("send --plain rtp://192.168.1.20:5004 --sdp s.sdp", "for GStreamer, ffmpeg, VLC, OBS"),
+    )
     send.set_defaults(run=_send)
 
     play = commands.add_parser(
@@ -79,6 +112,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Shows what a sender sends: pictures, no audio. Keys: q quit, f full screen, h figures, ? help.",
     )
     play.fill = lambda parser: add_arguments(parser, ReceiverConfig)
+    _examples(
+        play,
+        ("play", "wait on port 5004, show the picture, serve the page on http://127.0.0.1:5080/"),
+        ("play --fullscreen --hud line --record", "as on set"),
+        ("play --latency smooth --monitor 1", "even cadence, on the second display"),
+        ("play --dashboard 0.0.0.0:5080", "the page for other machines too, opened by a token"),
+    )
     play.set_defaults(run=_play)
 
     bench = commands.add_parser(
@@ -101,10 +141,31 @@ def _parser() -> argparse.ArgumentParser:
     recover.fill = _add_recover_arguments
     recover.set_defaults(run=_recover)
 
+    config = commands.add_parser(
+        "config",
+        help="print a configuration file with every option",
+        description="Prints a TOML file with every option of send and play, its default and what it does.",
+    )
+    config.set_defaults(run=_config)
+
+    completion = commands.add_parser(
+        "completion",
+        help="print the completion script of a shell",
+        description="Prints a script for a shell.",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completion.set_defaults(run=_completion)
+    _examples(
+        completion,
+        ("completion bash > ~/.local/share/bash-completion/completions/thinair", "bash"),
+        ("completion zsh > ~/.zfunc/_thinair", "zsh, where fpath has ~/.zfunc"),
+    )
+
     doctor = commands.add_parser(
         "doctor",
-        help="look for what spoils the picture on this sender",
-        description="Looks over a Raspberry Pi that sends; prints the line that mends each fault. 1 where one is left.",
+        help="look for what spoils the picture on this machine",
+        description="Looks over a Raspberry Pi that sends or a PC that plays (display, decoder, network, disk); prints "
+        "the line that mends each fault. 1 where one is left.",
     )
     doctor.add_argument("--fix", action="store_true", help="first mend what is safe to mend from here; needs sudo")
     doctor.set_defaults(run=_doctor)
@@ -180,9 +241,11 @@ _EDID_ACTIONS = {
 
 
 def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority"}
+    own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format"}
     add_arguments(parser, SenderConfig, skip=frozenset(own))
-    add_arguments(parser, ReceiverConfig, skip=frozenset(own - {"report", "frames", "seconds", "priority"}))
+    add_arguments(
+        parser, ReceiverConfig, skip=frozenset(own - {"report", "frames", "seconds", "priority", "log_format"})
+    )
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -207,6 +270,38 @@ def _play(arguments: argparse.Namespace) -> int:
     return run(config, lambda: collect() | watch.stop())
 
 
+def _config(arguments: argparse.Namespace) -> int:
+    from thinair.reference import toml
+
+    print(toml(), end="")
+    return int(Exit.OK)
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    import shtab
+
+    parser = _parser().filled()
+    for action in _all_actions(parser):
+        if action.metavar in _FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+        elif action.metavar in _FOLDERS:
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+        elif isinstance(action.metavar, str) and "|" in action.metavar and action.choices is None:
+            action.choices = action.metavar.split("|")
+        elif isinstance(action.choices, dict) and not isinstance(action, argparse._SubParsersAction):
+            action.choices = list(action.choices)  # a table of names and words would be taken for commands
+    print(shtab.complete(parser, arguments.shell))
+    return int(Exit.OK)
+
+
+def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _all_actions(command)
+
+
 def _bench(arguments: argparse.Namespace) -> int:
     bench = import_module(f"bench.{arguments.bench}")
     parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
@@ -227,7 +322,8 @@ def _recover(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from sender.doctor import Board, run
+    from sender.doctor import Board
+    from thinair.doctor import run
 
     return run(Board(), mend=arguments.fix)
 

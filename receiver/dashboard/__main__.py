@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from link.config import Endpoint
+from link.network import own_address
 from receiver.dashboard.guard import Guard, is_loopback
 from receiver.dashboard.server import Dashboard
 from receiver.feed import Splitter, pack_json
@@ -78,14 +79,7 @@ async def _serve(runner: web.AppRunner, listen: Endpoint, token: str, tell: Any)
 
 def _reachable(host: str) -> str:
     """For "every address" the one that others most likely see."""
-    if host not in {"0.0.0.0", "::"}:  # noqa: S104 -- compared with
-        return host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))  # sends nothing; TEST-NET-1 of RFC 5737
-            return str(probe.getsockname()[0])
-        except OSError:
-            return socket.gethostname()
+    return own_address() if host in {"0.0.0.0", "::"} else host  # noqa: S104 -- compared with
 
 
 if __name__ == "__main__":

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sender.doctor import Board, Finding, Verdict, examine, fix, run
+from link.findings import Finding, Verdict
+from sender.doctor import Board, examine, fix
+from thinair.doctor import run
 
 pytestmark = pytest.mark.quick
 

@@ -1,0 +1,57 @@
+"""The reference of all options, made from the one table behind arguments and files: docs/configuration.md, and
+`thinair config`. `python -m thinair.reference` prints the former."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from link.config import ReceiverConfig, SenderConfig, options, shown_default
+
+Kind = type[SenderConfig] | type[ReceiverConfig]
+_KINDS: dict[Kind, str] = {SenderConfig: "thinair send", ReceiverConfig: "thinair play"}
+
+
+def markdown() -> str:
+    out = [
+        "# Configuration",
+        "",
+        "Every option stands on the command line (`--bitrate 6M`) or in a TOML file that `--config` names",
+        '(`bitrate = "6M"`);',
+        "arguments go before the file, the file before the defaults. `thinair config` prints a file with all of them.",
+        "This page is made from the parser: `python -m thinair.reference > docs/configuration.md`.",
+    ]
+    for kind, command in _KINDS.items():
+        out += ["", f"## `{command}`, `[{kind.SECTION}]`", "", "| option | value | default | |", "|---|---|---|---|"]
+        for key, (name, option) in options(kind).items():
+            value = "true, false" if option.kinds == (bool,) else option.metavar.replace("|", ", ")
+            default = shown_default(_default(kind, name))
+            cells = (f"`--{key.replace('_', '-')}`", value, f"`{default}`" if default else "", option.help)
+            out.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(out) + "\n"
+
+
+def toml() -> str:
+    """A file with every key, commented out, at its default where it has one."""
+    out = ["# thinair send|play --config FILE. A key without # is set; arguments go before it."]
+    for kind, command in _KINDS.items():
+        out += ["", f"[{kind.SECTION}]  # {command}"]
+        for key, (name, option) in options(kind).items():
+            default = _default(kind, name)
+            text = shown_default(default)
+            if isinstance(default, bool):
+                value = str(default).lower()
+            elif isinstance(default, int | float) and int in option.kinds:
+                value = text
+            else:
+                value = f'"{text or option.metavar}"'
+            out.append(f"# {key} = {value}  # {option.help}")
+    return "\n".join(out) + "\n"
+
+
+def _default(kind: Kind, name: str) -> Any:
+    return next(item.default for item in fields(kind) if item.name == name)
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
