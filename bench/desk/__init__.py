@@ -32,8 +32,8 @@ _COLUMNS = ("p50", "p95", "p99", "max")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="1920x1080@30", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@30")
-    parser.add_argument("--seconds", type=float, default=30.0, help="per row, over all rounds; default 30")
-    parser.add_argument("--rounds", type=int, default=3, help="rows take turns this often; default 3")
+    parser.add_argument("--seconds", type=float, default=75.0, help="per row, over all rounds; default 75")
+    parser.add_argument("--rounds", type=int, default=5, help="rows take turns this often; default 5")
     parser.add_argument("--rows", default=",".join(KINDS), help=f"some of {', '.join(KINDS)}; default all")
     parser.add_argument("--bitrate", default="8M", help="default 8M")
     parser.add_argument("--joins", type=int, default=10, help="how often a browser joins; 0: not measured; default 10")
@@ -63,11 +63,14 @@ def run(args: argparse.Namespace) -> int:
             turns[kind].append(_fit_turn(kind, settings, shares[kind]))
     print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     rows = {kind: merged(turns[kind]).as_json() for kind in kinds}
+    against = {kind: _against([turn.as_json() for turn in turns[kind]], [turn.as_json() for turn in turns["off"]])
+               for kind in kinds if "off" in turns}  # fmt: skip
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # a browser shares the machine with a real desk
     joins_ms = _joins(settings, args.joins) if args.joins else []
     conditions = collect(tools=True) | watch.stop() | {"mode": str(mode), "bitrate_bps": settings.bitrate_bps}
     content = {
-        "schema": SCHEMA, "conditions": conditions, "rows": rows, "joins_ms": joins_ms,
+        "schema": SCHEMA, "conditions": conditions, "rows": rows, "against_off_ms": against,
+        "joins_ms": joins_ms,
         "shares": {kind: _medians(shares[kind]) for kind in kinds},
     }  # fmt: skip
     print("\n".join(lines(content)))
@@ -141,13 +144,26 @@ def _joins(settings: Settings, count: int) -> list[int]:
     return sorted(found)
 
 
+def _against(turns: list[dict[str, Any]], off: list[dict[str, Any]]) -> dict[str, float]:
+    """Median over the rounds of what a row's percentile is above that of the same round without anything: a machine
+    that was taken away for a moment spoils one round, not the figure."""
+    pairs = [
+        (one["screen_latency_ms"], other["screen_latency_ms"])
+        for one, other in zip(turns, off, strict=True)
+        if one["screen_latency_ms"]["n"] and other["screen_latency_ms"]["n"]
+    ]
+    if not pairs:
+        return {}
+    return {name: round(statistics.median(one[name] - other[name] for one, other in pairs), 2) for name in _COLUMNS[:3]}
+
+
 def _medians(shares: list[dict[str, float]]) -> dict[str, float]:
     names = {name for one in shares for name in one}
     return {name: statistics.median(one[name] for one in shares if name in one) for name in sorted(names)}
 
 
 def lines(content: dict[str, Any]) -> list[str]:
-    """The table for people; differences are to the row "off"."""
+    """The table for people; differences are to the row "off", medians over the rounds."""
     conditions, rows = content["conditions"], content["rows"]
     machine = f"{conditions['cpu']} x {conditions['cores']}"
     out = [
@@ -155,20 +171,18 @@ def lines(content: dict[str, Any]) -> list[str]:
         f"{'':10}{'screen latency, ms':^36}{'against off':>20}{'of a core':>24}{'shown/sent':>14}",
         f"{'':10}" + "".join(f"{name:>9}" for name in _COLUMNS) + f"{'p50':>10}{'p99':>10}{'recorder':>12}{'page':>12}",
     ]
-    off = rows.get("off", {}).get("screen_latency_ms")
     for kind, row in rows.items():
         late = row["screen_latency_ms"]
         if not late["n"]:
             out.append(f"{kind:10}{row['note']}")
             continue
-        against = "".join(
-            f"{late[one] - off[one]:+10.2f}" if off and off["n"] else f"{'-':>10}" for one in ("p50", "p99")
-        )
+        against = content["against_off_ms"].get(kind, {})
+        more = "".join(f"{against[one]:+10.2f}" if against else f"{'-':>10}" for one in ("p50", "p99"))
         share = content["shares"][kind]
         cores = "".join(f"{share[one]:12.1%}" if one in share else f"{'-':>12}" for one in ("record", "dashboard"))
         marks = f"  unfit: {'; '.join(row['unfit'])}" if row["unfit"] else ""
         figures = "".join(f"{late[name]:9.2f}" for name in _COLUMNS)
-        out.append(f"{kind:10}{figures}{against}{cores}{row['shown']:>8}/{row['sent']}{marks}")
+        out.append(f"{kind:10}{figures}{more}{cores}{row['shown']:>8}/{row['sent']}{marks}")
     if joins := content["joins_ms"]:
         out.append(f"a browser joins in {statistics.median(joins):.0f} ms p50, {max(joins)} ms at most, n {len(joins)}")
     out += [f"  {kind}: {KINDS[kind]}" for kind in rows]

@@ -1,4 +1,4 @@
-"""What makes the commands easy: examples, completion, a configuration that is made from the parser, logs for machines."""
+"""What makes the commands easy: examples, completion, a configuration made from the parser, logs for machines."""
 
 from __future__ import annotations
 
