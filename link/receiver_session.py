@@ -199,6 +199,13 @@ class ReceiverSession:
         self._pli_due_us = now_us
         return self.state is ReceiverState.SERVING
 
+    def slept(self, now_us: int) -> None:
+        """Our clock stood still for a while: the offset to the sender's is to be found anew, and the next frame must
+        be a key frame."""
+        if self._peer is not None:
+            self.clock.reset(self._peer.hello.boot_id)
+            self.key_frame_needed(now_us)
+
     def key_frame_arrived(self) -> None:
         self._pli_due_us = None
 

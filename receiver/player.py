@@ -11,6 +11,7 @@ import secrets
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -51,6 +52,8 @@ _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a 
 _LOOK_S = 1 / 120
 _HUD_TICKS = 15
 _WAIT_US = 100_000
+_STALE_US = 400_000
+_SLEPT_US = 500_000
 _EVENTS = 256  # kept for the report
 _POLL_S = 0.05  # how soon media that completes no frame is noticed
 
@@ -69,6 +72,11 @@ def run(config: ReceiverConfig, conditions: Conditions) -> int:
         return Player(config, rx, mode, conditions).run()
     finally:
         rx.close()
+
+
+def suspended_us() -> int:
+    """How long this machine has been suspended since its start (clock_gettime(2))."""
+    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)) // 1000
 
 
 @dataclass(slots=True)
@@ -106,6 +114,7 @@ class Player:
         self.source: SourceState | None = None  # the camera's, as its sender last said it
         self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
         self._began_us = now_us()
+        self._asleep_us = suspended_us()
         self._mailbox: Mailbox[Decoded] = Mailbox()
         self._screen = Screen(config, self._mailbox, self._post, self._book, self._wish)
         self._screen.state = f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}"
@@ -218,11 +227,21 @@ class Player:
             self._send_control(now_us())
             if count % 2:
                 continue
+            self._see_sleep()
             age_us = self.figures.glass.tick(now_us())
             if count % (2 * _HUD_TICKS) == 0:
                 self.rates.update(self.figures, now_us())
                 self.desk.state()
                 self._screen.hud.figures = report.hud_figures(self, age_us)
+
+    def _see_sleep(self) -> None:
+        """CLOCK_MONOTONIC stands still while the machine is suspended: what the clocks had agreed on is void."""
+        asleep_us = suspended_us()
+        slept_us, self._asleep_us = asleep_us - self._asleep_us, asleep_us
+        if slept_us > _SLEPT_US:
+            self._need_key = True
+            self.session.slept(now_us())
+            self.note_event("player", f"this machine slept for {slept_us / 1e6:.0f} s")
 
     def _look_at_air(self, now: int) -> None:
         if self.mode != "thinair":
@@ -368,8 +387,9 @@ class Player:
             if generation != self.generation:
                 generation = self.generation
                 self.decoder.reset()
-            if unit.gap or self._need_key:
-                self._need_key = not unit.key
+            stale = unit.taken_us - unit.last_us > _STALE_US  # it lay in a buffer while this process or machine slept
+            if unit.gap or stale or self._need_key:
+                self._need_key = stale or not unit.key
                 if self._need_key:  # without what was lost, the picture would be damaged until the next key frame
                     self._post(partial(self._book_skipped, unit))
                     continue

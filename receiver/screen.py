@@ -11,6 +11,7 @@ from link.config import ReceiverConfig
 from link.errors import DeviceError
 from link.native import now_us, realtime, sleep_until_us
 from link.source import SourceCode, SourceState
+from receiver.awake import Awake
 from receiver.cadence import Cadence
 from receiver.hud import Hud
 from receiver.mailbox import Mailbox
@@ -81,6 +82,7 @@ class Screen:
         self._wish = wish
         self._monitor = config.monitor
         self._cadence = Cadence()
+        self._awake = Awake()
         self._lost: OSError | None = None  # the display went away; seen by the screen's thread
         self._look_us = 0  # when a display is looked for again
         self._config = config
@@ -162,6 +164,7 @@ class Screen:
                 if self._presenter is not None:
                     self._presenter.close()
                 self._presenter = None
+                self._awake.end()
 
     def _turn(self, decoded: Decoded | None, running_us: int) -> None:
         if self._look_us:
@@ -252,6 +255,8 @@ class Screen:
             monitor=self._monitor,
         )
         self._presenter, self._waiting_window = presenter, waiting
+        if not isinstance(presenter, NullPresenter):
+            threading.Thread(target=self._awake.begin, daemon=True).start()
         self.showing = Showing(presenter.name, presenter.reason, presenter.stamp_quality, presenter.refresh_hz)
         self.hud.changed = True
         return presenter

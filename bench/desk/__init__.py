@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench.desk import back
 from bench.desk.cast import KINDS
 from bench.glass import realtime
 from bench.glass.browser import chromium
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", default=",".join(KINDS), help=f"some of {', '.join(KINDS)}; default all")
     parser.add_argument("--bitrate", default="8M", help="default 8M")
     parser.add_argument("--joins", type=int, default=10, help="how often a browser joins; 0: not measured; default 10")
+    parser.add_argument("--returns", type=int, default=5, help="how often each end comes back; 0: not measured")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
 
 
@@ -67,10 +69,11 @@ def run(args: argparse.Namespace) -> int:
                for kind in kinds if "off" in turns}  # fmt: skip
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # a browser shares the machine with a real desk
     joins_ms = _joins(settings, args.joins) if args.joins else []
+    returns_ms = {kind: sorted(back.times_ms(kind, settings, args.returns)) for kind in back.KINDS if args.returns}
     conditions = collect(tools=True) | watch.stop() | {"mode": str(mode), "bitrate_bps": settings.bitrate_bps}
     content = {
         "schema": SCHEMA, "conditions": conditions, "rows": rows, "against_off_ms": against,
-        "joins_ms": joins_ms,
+        "joins_ms": joins_ms, "returns_ms": returns_ms,
         "shares": {kind: _medians(shares[kind]) for kind in kinds},
     }  # fmt: skip
     print("\n".join(lines(content)))
@@ -185,6 +188,10 @@ def lines(content: dict[str, Any]) -> list[str]:
         out.append(f"{kind:10}{figures}{more}{cores}{row['shown']:>8}/{row['sent']}{marks}")
     if joins := content["joins_ms"]:
         out.append(f"a browser joins in {statistics.median(joins):.0f} ms p50, {max(joins)} ms at most, n {len(joins)}")
+    for kind, times in content["returns_ms"].items():
+        if times:
+            said = f"{statistics.median(times):.0f} ms p50, {max(times):.0f} ms at most, n {len(times)}"
+            out.append(f"a live picture after the {kind} is back: {said}")
     out += [f"  {kind}: {KINDS[kind]}" for kind in rows]
     out.append(f"steal {conditions['steal_share']:.1%}, other programs {conditions['foreign_share']:.1%}")
     return out

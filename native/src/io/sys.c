@@ -198,6 +198,8 @@ void ta_address_text(const ta_address *address, char *text, size_t capacity, uin
     }
 }
 
+enum { MAX_AGE_US = 60000000 };
+
 uint64_t ta_arrival_us(struct msghdr *message, uint64_t monotonic_us, uint64_t realtime_ns) {
     for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
@@ -205,9 +207,10 @@ uint64_t ta_arrival_us(struct msghdr *message, uint64_t monotonic_us, uint64_t r
         struct timespec t;
         memcpy(&t, CMSG_DATA(c), sizeof t);
         uint64_t stamp_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-        /* The kernel stamps wall time; only its age is used, so a step of the wall clock harms one packet at most. */
+        /* The kernel stamps wall time; only its age is used, so a step of the wall clock harms what waits in the socket
+         * at that moment, nothing later. A process or machine that slept finds packets of many seconds' age. */
         uint64_t age_us = realtime_ns > stamp_ns ? (realtime_ns - stamp_ns) / 1000u : 0;
-        return age_us < 1000000u ? monotonic_us - age_us : monotonic_us;
+        return age_us < MAX_AGE_US && age_us < monotonic_us ? monotonic_us - age_us : monotonic_us;
     }
     return monotonic_us;
 }

@@ -19,7 +19,8 @@ enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
     X(clear_area) X(configure_window) X(send_event) X(get_property) X(get_property_reply)                              \
     X(get_property_value_length) X(get_selection_owner) X(get_selection_owner_reply) X(get_keyboard_mapping)           \
     X(get_keyboard_mapping_reply) X(get_keyboard_mapping_keysyms) X(get_keyboard_mapping_keysyms_length)               \
-    X(poll_for_event) X(flush) X(request_check) X(set_input_focus) X(force_screen_saver)
+    X(poll_for_event) X(flush) X(request_check) X(set_input_focus) X(force_screen_saver) X(get_geometry)                \
+    X(get_geometry_reply)
 #define SHM_CALLS(X) X(shm_attach_checked) X(shm_detach) X(shm_put_image)
 #define RANDR_CALLS(X)                                                                                                 \
     X(randr_get_monitors) X(randr_get_monitors_reply) X(randr_get_monitors_monitors_iterator)                          \
@@ -63,6 +64,8 @@ struct ta_x11 {
     uint32_t puts;         /* completions awaited */
     bool refused;
 
+    int wanted_monitor; /* as configured */
+    uint64_t looked_us; /* at the monitors */
     rectangle monitor, now, before; /* now: the window; before: what it was before full screen */
     bool fullscreen, managed, composited, mapped;
     double refresh_hz;
@@ -81,6 +84,8 @@ struct ta_x11 {
     bool resized, exposed, closed;
 };
 
+/* x11_window.c: where monitors have come, gone or moved, the window follows. */
+void ta_x11_follow_monitors(ta_x11 *x);
 /* x11_presenter.c */
 void ta_x11_load_keyboard(ta_x11 *x);
 ta_status ta_x11_reserve_image(ta_x11 *x, size_t size); /* errno EPIPE, EIO (the server cannot reach it), or shmget's */

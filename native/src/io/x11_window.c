@@ -209,7 +209,34 @@ static ta_status connect_display(ta_x11 *x, const ta_x11_config *config, char *w
     x->shm_opcode = shm->major_opcode;
     if (!choose_visual(x))
         return say(why, TA_ESYS, "the X server has no 24-bit visual kept in 32 bits");
+    x->wanted_monitor = config->monitor;
     return choose_monitor(x, config->monitor, why);
+}
+
+static bool overlaps(const rectangle *a, const rectangle *b) {
+    return a->x < b->x + (int32_t)b->width && b->x < a->x + (int32_t)a->width && a->y < b->y + (int32_t)b->height &&
+           b->y < a->y + (int32_t)a->height;
+}
+
+/* Where a window manager is, moving windows is its work. */
+void ta_x11_follow_monitors(ta_x11 *x) {
+    char why[TA_X11_WHY_MAX];
+    const rectangle before = x->monitor;
+    x->looked_us = ta_now_us();
+    xcb_get_geometry_reply_t *root = xcb.get_geometry_reply(x->c, xcb.get_geometry(x->c, x->screen->root), NULL);
+    if (root) { /* the screen's size as it was at the start is out of date */
+        x->screen->width_in_pixels = root->width;
+        x->screen->height_in_pixels = root->height;
+    }
+    free(root);
+    if (choose_monitor(x, x->wanted_monitor, why) != TA_OK)
+        choose_monitor(x, -1, why);
+    if (memcmp(&before, &x->monitor, sizeof before) == 0)
+        return;
+    if (!x->managed && (x->fullscreen || !overlaps(&x->now, &x->monitor)))
+        move_window(x, &x->monitor);
+    x->resized = true;
+    xcb.flush(x->c);
 }
 
 ta_status ta_x11_open(ta_x11 **out, const ta_x11_config *config, char *why) {
@@ -241,6 +268,7 @@ ta_status ta_x11_open(ta_x11 **out, const ta_x11_config *config, char *why) {
         goto fail;
     }
     xcb.map_window(x->c, x->window);
+    x->looked_us = ta_now_us();
     if (config->fullscreen)
         ta_x11_fullscreen(x, true);
     xcb.flush(x->c);
