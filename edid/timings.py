@@ -325,3 +325,21 @@ _DMT_MODES = {
 _OTHER_VICS = {
     int(vic): item.split()[0] for item in _NOT_TAKEN.replace("\n", " ").split(";") for vic in item.split()[1].split(",")
 }
+
+
+def menu_name(timing: Timing) -> str:
+    """As cameras name their modes: 1080p25, 1080i50."""
+    return f"{timing.height}{'i' if timing.interlaced else 'p'}{rate_text(timing.rate)}"
+
+
+def carried_instead(timing: Timing, chain: Chain = DEFAULT_CHAIN) -> Timing | None:
+    """What to choose where this is not carried: the same height at half the rate, as an interlaced picture has it, else
+    a lower one at the same rate, else the highest of the rate's family."""
+    rate = timing.rate
+    wishes = [(timing.height, rate / 2), (1080, rate / 2), (720, rate), (720, rate / 2)]
+    for height, wanted in wishes:
+        for other in VICS.values():
+            fits = not other.interlaced and other.height == height and abs(other.rate - wanted) < Fraction(1, 20)
+            if fits and not refusal(other, chain):
+                return other
+    return None

@@ -36,7 +36,9 @@ class SourceState:
     detail: str = ""
 
     def title(self) -> str:
-        """The state and its detail: `no HDMI cable at the camera`."""
+        """`no HDMI cable at the camera`, `camera sends 1080i50: not carried, choose 1080p25`."""
+        if self.code is SourceCode.UNSUPPORTED and ": not carried" in self.detail:
+            return f"camera sends {self.detail}"
         return _WORDS[self.code] + (f": {self.detail}" if self.detail else "")
 
     def words(self, now_us: int) -> str:

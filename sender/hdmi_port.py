@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from edid.presets import PRESETS
+from edid.timings import DEFAULT_CHAIN, Chain, Timing, carried_instead, menu_name
 from link.config import SenderConfig
 from link.errors import ConfigError, DeviceError, FileError
 from link.native import (
@@ -222,10 +223,10 @@ class HdmiPort:
         self._bt = control.query_timings()
         timing = timing_of(self._bt)
         if why := refusal(timing, found.chain):
-            return _fitting(f"{timing}: ", why)
+            return _fitting(_said(timing, found.chain or DEFAULT_CHAIN), why)
         mode = Mode(timing.width, timing.height, rate_of(timing))
         why = self._limit(mode)
-        return _fitting(f"{timing}: ", why) if why else mode
+        return _fitting(_said(timing, found.chain or DEFAULT_CHAIN), why) if why else mode
 
     def _grabbed(self, control: V4L2Device) -> Mode | str:
         try:
@@ -357,9 +358,18 @@ def check_edid(data: bytes) -> None:
         raise ConfigError(f"the EDID's block {block} has a wrong checksum: mend it with thinair edid fix")
 
 
-def _fitting(mode: str, why: str) -> str:
-    """The reason's first half where the whole does not fit a report."""
-    return mode + (why if len(mode) + len(why) <= DETAIL_BYTES else why.partition(":")[0])
+def _said(timing: Timing, chain: Chain) -> str:
+    """In the words of a camera's menu: what it sends, and what to choose there."""
+    other = carried_instead(timing, chain)
+    return f"{menu_name(timing)}: not carried" + (f", choose {menu_name(other)}" if other else "")
+
+
+def _fitting(said: str, why: str) -> str:
+    """With as much of the reason as fits a report."""
+    for reason in (why, why.partition(":")[0]):
+        if len(said) + len(reason) + 3 <= DETAIL_BYTES:
+            return f"{said} ({reason})"
+    return said
 
 
 def _words(error: OSError) -> str:

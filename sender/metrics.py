@@ -29,6 +29,8 @@ def serve(where: Endpoint, service: Service, pipeline: Pipeline) -> Callable[[],
     except OSError as error:
         raise NetworkError(f"cannot serve metrics on {where}: {error.strerror}; use --metrics with another") from error
 
+    service.say(f"metrics: http://{where}/metrics")
+
     def stop() -> None:
         server.shutdown()
         server.server_close()

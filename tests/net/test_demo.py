@@ -6,6 +6,7 @@ import csv
 import json
 import re
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -17,6 +18,7 @@ import pytest
 from receiver.report import COLUMNS
 from sender.report import COLUMNS as SENDER_COLUMNS
 from tests.conftest import Glass
+from tests.desk import free_port
 from tests.processes import PLAY, THINAIR, call, running
 
 DOC = Path(__file__).parents[2] / "docs" / "report.md"
@@ -156,3 +158,15 @@ def test_the_reports_of_sender_and_player_have_the_keys_of_the_document(tmp_path
     assert len(rows) == sent["frames"]["encoded"]
     for columns in (COLUMNS, SENDER_COLUMNS):
         assert all(f"`{name}`" in DOC.read_text() for name in columns)
+
+
+def test_the_demo_opens_window_and_page_together_and_prints_the_address(glass: Glass) -> None:
+    page = free_port()
+    words = ("demo", "--dashboard", str(page), "--seconds", "6")
+    with running([*THINAIR, *words, *MODE]) as one:
+        one.wait_for(f"dashboard: http://127.0.0.1:{page}/")
+        with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=5) as answer:
+            assert b"<title>thinair</title>" in answer.read()
+        one.wait_for("late ")
+        assert len(set(map(bytes, glass.pixels().reshape(-1, 3)[::97]))) > 20
+        assert one.end() == 0, one.text()

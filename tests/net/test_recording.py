@@ -238,3 +238,51 @@ def test_a_recorder_that_dies_is_started_again_and_goes_on_in_another_file(tmp_p
         play.run_on(1)
         assert play.stop() == 0, play.text()
     assert len(list(tmp_path.glob("*.mp4"))) == 2
+
+
+@pytest.fixture(scope="module", params=["mp4", "mkv"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(a recording that ended, one that was killed)."""
+    folder = tmp_path_factory.mktemp(f"made-{request.param}")
+    for name, killing in (("ended", False), ("killed", True)):
+        (folder / name).mkdir()
+        recorder = Recorder(folder / name, "--format", request.param)
+        recorder.feed(3)
+        if killing:
+            recorder.process.kill()
+            recorder.process.wait()
+            recorder.player.close()
+        else:
+            assert recorder.end() == 0
+    return movie(folder / "ended"), movie(folder / "killed")
+
+
+def test_ffprobe_and_mpv_take_recordings_as_they_are(made: tuple[Path, Path]) -> None:
+    for path in made:
+        words = ["mpv", "--no-config", "--vo=null", "--ao=null", "--untimed", "--msg-level=all=warn", str(path)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        assert (done.returncode, said) == (0, []), path
+        assert len(packets(path)) >= 60
+
+
+def test_chromium_plays_recordings_to_their_end(made: tuple[Path, Path]) -> None:
+    if made[0].suffix == ".mkv":
+        pytest.skip("Chromium opens Matroska files only where they call themselves WebM")
+    from playwright.sync_api import sync_playwright
+
+    from bench.glass.browser import QUIET, chromium
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])
+        for path in made:
+            page = browser.new_page()
+            page.goto(f"file://{path}")
+            found = page.evaluate(
+                "() => new Promise((done) => { const v = document.querySelector('video'); v.muted = true; "
+                "v.onerror = () => done(v.error.message); "
+                "v.onended = () => done(v.getVideoPlaybackQuality().totalVideoFrames); v.play(); })"
+            )
+            assert isinstance(found, int), found
+            assert found >= len(packets(path)) - 2
+        browser.close()

@@ -18,7 +18,7 @@ from edid.errors import EdidError, ModeError
 from edid.fix import fix
 from edid.parse import offers, parse
 from edid.text import read, to_hex
-from edid.timings import DMTS, VICS, Timing, find, refusal
+from edid.timings import DMTS, VICS, Timing, carried_instead, find, menu_name, refusal
 from link.errors import Exit
 from tests.seeds import seed
 from thinair.cli import main
@@ -331,3 +331,15 @@ def test_the_command_builds_checks_and_mends_files(tmp_path: Path, capsys: pytes
     capsys.readouterr()
     assert main(["edid", "explain", str(mended)]) == Exit.OK
     assert "1920x1080@30" in capsys.readouterr().out
+
+
+def test_a_mode_that_is_not_carried_is_named_as_a_camera_names_it_with_one_to_choose() -> None:
+    full = VICS[31]  # 1920x1080@50
+    # CTA-861: VIC 20 is 1080i50, 1125 lines of 2640 pixels at 74.25 MHz
+    interlaced = Timing(1920, 1080, 74_250_000, 528, 44, 148, 2, 5, 15, interlaced=True)
+    assert menu_name(interlaced) == "1080i50"
+    for timing, instead in ((interlaced, "1080p25"), (full, "1080p25"), (VICS[16], "1080p30")):
+        other = carried_instead(timing)
+        assert other is not None
+        assert menu_name(other) == instead
+        assert refusal(other) == ""

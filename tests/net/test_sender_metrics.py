@@ -1,0 +1,53 @@
+"""`thinair send --metrics`: what Prometheus reads there."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.desk import eventually, free_port
+from tests.processes import PLAY, THINAIR, call, running
+
+pytestmark = pytest.mark.net
+
+MODE = ("--mode", "640x360@30", "--bitrate", "2M")
+
+
+def scraped(port: int) -> dict[tuple[str, ...], float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        text = answer.read().decode()
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_the_sender_tells_link_frames_packets_and_source() -> None:
+    media, port = free_port(socket.SOCK_DGRAM), free_port()
+    with running([*THINAIR, "send", "--to", f"127.0.0.1:{media}", "--metrics", str(port), *MODE]) as send:
+        send.wait_for(f"metrics: http://127.0.0.1:{port}/metrics")
+        assert scraped(port)["thinair_sender_linked",] == 0
+        with running([*PLAY, "--headless", "--listen", str(media)]):
+            eventually(lambda: scraped(port)["thinair_sender_linked",] == 1)
+            sent = "thinair_sender_frames_total", "sent"
+            before = scraped(port)[sent]
+            eventually(lambda: scraped(port)[sent] > before + 20)
+        found = scraped(port)
+        assert found["thinair_sender_bitrate_bits_per_second",] == 2_000_000
+        assert found["thinair_sender_source", "live"] == 1
+        assert found["thinair_sender_packets_total", "packets"] > 50
+        assert send.stop() == 0
+
+
+def test_a_metrics_port_in_use_is_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = call("send", "--to", "127.0.0.1:9", "--metrics", str(port), *MODE)
+    assert done.returncode == 5
+    assert f"cannot serve metrics on 127.0.0.1:{port}" in done.stderr.splitlines()[-1]
