@@ -4,11 +4,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 from link.clock import ClockSync
 from link.feedback import ReportBuilder
 from link.policy import AirPolicy, Decision, Frame
-from link.rtcp import Bye, Hello, Message, Pli, Probe, ProbeEcho, Source, Target, Welcome, build, parse
+from link.rtcp import Bye, Hello, Message, ModeWish, Pli, Probe, ProbeEcho, Source, Target, Welcome, build, parse
 from link.session import MAX_EVENTS, MediaDescription
 from link.source import SourceState
 
@@ -16,6 +17,8 @@ SENDER_SILENCE_US = 500_000
 PLI_INTERVAL_US = 100_000
 FEEDBACK_INTERVAL_US = 50_000
 TARGET_AFTER_MEDIA_US = 1_000_000
+WISH_INTERVAL_US = 200_000
+WISH_PATIENCE_US = 4_000_000  # a camera that is asked by its EDID takes two seconds and more
 FEEDBACK_FRAMES = 4  # a report covers eight
 _USUAL_INTERVAL_US = 40_000.0  # until the sender says its rate
 ARRIVALS = 1024  # what a report needs of the newest arrivals: eight frames, within one datagram
@@ -62,7 +65,16 @@ class SourceChanged:
     state: SourceState
 
 
-ReceiverEvent = NewSender | SenderChanged | SenderLost | SenderBack | SourceChanged
+@dataclass(frozen=True, slots=True)
+class ModeKept:
+    """The sender was asked for this mode and keeps its own: its source has no other, or not this one."""
+
+    width: int
+    height: int
+    rate: Fraction
+
+
+ReceiverEvent = NewSender | SenderChanged | SenderLost | SenderBack | SourceChanged | ModeKept
 
 
 class ReceiverState(StrEnum):
@@ -115,6 +127,9 @@ class ReceiverSession:
         self._heard_us = 0
         self._media_us = 0
         self._report_us = 0
+        self._wish: tuple[int, int, Fraction] | None = None  # a mode that was asked for and has not come
+        self._wish_number = 0
+        self._wish_due_us = self._wish_until_us = 0
         self._pli_due_us: int | None = None  # None: no key frame is needed
         self._out: deque[tuple[bytes, str, int]] = deque(maxlen=32)
         self._events: deque[ReceiverEvent] = deque(maxlen=MAX_EVENTS)
@@ -191,6 +206,15 @@ class ReceiverSession:
         policy.min_bps = least or 0
         policy.set_limits(min(hello.bitrate_bps, most or hello.bitrate_bps), _interval_us(hello))
 
+    def ask_mode(self, width: int, height: int, rate: Fraction, now_us: int) -> bool:
+        """Asks the sender for pictures of this size and rate, again until its HELLO says so; a ModeKept after four
+        seconds without. False where nobody is there to ask."""
+        if self.state is not ReceiverState.SERVING:
+            return False
+        self._wish, self._wish_number = (width, height, rate), self._wish_number + 1 & 0xFFFFFFFF
+        self._wish_due_us, self._wish_until_us = now_us, now_us + WISH_PATIENCE_US
+        return True
+
     def key_frame_needed(self, now_us: int) -> bool:
         """PLI now and again every 100 ms until `key_frame_arrived`. Calling it again changes nothing. False where one
         was asked for already, or nobody is there to ask now."""
@@ -226,6 +250,8 @@ class ReceiverSession:
             due.append(self._pli_due_us)
         if self._media_us > self._report_us:
             due.append(self._report_us + FEEDBACK_INTERVAL_US)
+        if self._wish is not None:
+            due.append(self._wish_due_us)
         return max(now_us, min(due))
 
     def close(self, now_us: int) -> None:
@@ -310,6 +336,20 @@ class ReceiverSession:
         if self._pli_due_us is not None and now_us >= self._pli_due_us:
             self._pli_due_us = now_us + PLI_INTERVAL_US
             self._send(Pli(self.ssrc, self._peer.hello.media_ssrc))
+        if self._wish is not None and now_us >= self._wish_due_us:
+            self._say_wish(self._wish, self._peer.hello, now_us)
+
+    def _say_wish(self, wish: tuple[int, int, Fraction], hello: Hello, now_us: int) -> None:
+        width, height, rate = wish
+        if (hello.width, hello.height, hello.rate) == wish:
+            self._wish = None
+        elif now_us >= self._wish_until_us:
+            self._wish = None
+            self._events.append(ModeKept(*wish))
+        else:
+            self._wish_due_us = now_us + WISH_INTERVAL_US
+            asked = width, height, rate.numerator, rate.denominator
+            self._send(ModeWish(self.ssrc, hello.cookie, self._wish_number, *asked))
 
     def _send(self, message: Message) -> None:
         assert self._peer is not None
@@ -329,7 +369,7 @@ class ReceiverSession:
         self._peer = peer
         self._heard_us = now_us
         self._media_us = self._report_us = now_us
-        self.source = None
+        self.source = self._wish = None
         self.clock.reset(peer.hello.boot_id)
         self._reports = ReportBuilder(self.ssrc, peer.hello.media_ssrc)
         self.policy = AirPolicy(peer.hello.bitrate_bps, _interval_us(peer.hello))

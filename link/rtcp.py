@@ -35,6 +35,7 @@ _SOURCE = Struct(f"!QQBBHI{DETAIL_BYTES}s")
 _COOKIE = Struct("!Q")
 _REQUEST = Struct("!IBBBx")
 _TARGET = Struct("!QIIIHHBBH")
+_MODE = Struct("!QIHHII")
 _BLOCK = Struct("!IHH")
 _WORD = Struct("!I")
 _TAIR = b"TAIR"
@@ -159,6 +160,19 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class ModeWish:
+    """The receiver would like pictures of another size and rate. `number` counts wishes: said again, it is the same."""
+
+    ssrc: int
+    cookie: int
+    number: int
+    width: int
+    height: int
+    rate_numerator: int
+    rate_denominator: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pli:
     ssrc: int
     media_ssrc: int
@@ -176,7 +190,7 @@ class Feedback:
     report_time: int  # 1/65536 s, 32 bits
 
 
-Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Repair | Target | Pli | Feedback
+Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Repair | Target | ModeWish | Pli | Feedback
 
 
 def build(message: Message) -> bytes:
@@ -185,7 +199,7 @@ def build(message: Message) -> bytes:
         return _packet(_FMT_PLI, _PT_PSFB, message.ssrc, _WORD.pack(message.media_ssrc))
     if isinstance(message, Feedback):
         return _packet(_FMT_CCFB, _PT_RTPFB, message.ssrc, _feedback_body(message))
-    subtype, body = _air_body(message) if isinstance(message, Repair | Target) else _app_body(message)
+    subtype, body = _wish_body(message) if isinstance(message, Repair | Target | ModeWish) else _app_body(message)
     return _packet(subtype, _PT_APP, message.ssrc, _TAIR + body)
 
 
@@ -225,10 +239,13 @@ def is_control(datagram: bytes) -> bool:
     return len(datagram) >= 2 and 192 <= datagram[1] <= 223
 
 
-def _air_body(message: Repair | Target) -> tuple[int, bytes]:
+def _wish_body(message: Repair | Target | ModeWish) -> tuple[int, bytes]:
     if isinstance(message, Repair):
         asked = (_REQUEST.pack(r.frame_id, r.block, r.missing, r.round) for r in message.requests)
         return _SUBTYPE_REPAIR, _COOKIE.pack(message.cookie) + b"".join(asked)
+    if isinstance(message, ModeWish):
+        mode = message.width, message.height, message.rate_numerator, message.rate_denominator
+        return 9, _MODE.pack(message.cookie, message.number, *mode)
     m = message
     decided = m.pace_us, m.share, m.reason, 0
     return 8, _TARGET.pack(m.cookie, m.number, m.bitrate_bps, m.newest_id, m.outcomes, *decided)
@@ -314,6 +331,13 @@ def _read_source(ssrc: int, fields: tuple[Any, ...]) -> Source | ControlDrop:
     return Source(ssrc, boot_id, cookie, SourceCode(code), change, age_ms, _clean_text(detail))
 
 
+def _read_mode(ssrc: int, fields: tuple[Any, ...]) -> ModeWish | ControlDrop:
+    wish = ModeWish(ssrc, *fields)
+    sizes = all(16 <= size <= 8192 and size % 2 == 0 for size in (wish.width, wish.height))
+    top, bottom = wish.rate_numerator, wish.rate_denominator
+    return wish if sizes and bottom and bottom <= top <= 240 * bottom else ControlDrop.VALUE
+
+
 def _read_repair(ssrc: int, body: memoryview) -> list[Message] | ControlDrop:
     if len(body) < _COOKIE.size + _REQUEST.size:
         return ControlDrop.SHORT
@@ -330,6 +354,7 @@ _APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message |
     4: (_PROBE_ECHO, lambda ssrc, fields: ProbeEcho(ssrc, *fields)),
     5: (_BYE, lambda ssrc, fields: Bye(ssrc, *fields)),
     6: (_SOURCE, _read_source),
+    9: (_MODE, _read_mode),
     8: (_TARGET, lambda ssrc, fields: Target(ssrc, *fields[:-1])),
 }
 

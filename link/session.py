@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from link.feedback import FeedbackTally
-from link.rtcp import Bye, Feedback, Hello, Pli, Probe, Source, Target, Welcome, build, parse
+from link.rtcp import Bye, Feedback, Hello, ModeWish, Pli, Probe, Source, Target, Welcome, build, parse
 from link.source import SourceCode, SourceState
 from link.targets import MIN_BITRATE_BPS, Reason
 
@@ -72,7 +72,16 @@ class BitrateWanted:
     reason: int
 
 
-SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived | BitrateWanted
+@dataclass(frozen=True, slots=True)
+class ModeWanted:
+    """The receiver would like this mode; what the source cannot give stays as it is, and HELLO goes on saying so."""
+
+    width: int
+    height: int
+    rate: Fraction
+
+
+SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived | BitrateWanted | ModeWanted
 
 
 class SenderState(StrEnum):
@@ -108,6 +117,7 @@ class SenderSession:
         self._key_frame_wanted = False
         self._target: Target | None = None
         self._target_us: int | None = None  # when it came; None: there is none, or it is believed no more
+        self._wish_number: int | None = None  # of the receiver linked
         self._source: SourceState | None = None
         self._source_change = 0
         self._source_due_us: int | None = None
@@ -144,6 +154,8 @@ class SenderSession:
                     self._step(SenderInput.BYE, now_us)
                 case Target() if message.cookie == self.cookie and self.state is SenderState.LINKED:
                     self._hear_target(message, now_us)
+                case ModeWish() if message.cookie == self.cookie and self.state is SenderState.LINKED:
+                    self._hear_wish(message, now_us)
                 case Pli() if self._is_ours(message):
                     self._heard_us = now_us
                     self._key_frame_wanted = True
@@ -198,6 +210,13 @@ class SenderSession:
         bitrate_bps = min(max(target.bitrate_bps, MIN_BITRATE_BPS), self.description.bitrate_bps)
         self.dropped["control_clamped"] += bitrate_bps != target.bitrate_bps
         self._events.append(BitrateWanted(bitrate_bps, target.reason))
+
+    def _hear_wish(self, wish: ModeWish, now_us: int) -> None:
+        self._heard_us = now_us
+        if wish.number != self._wish_number:
+            self._wish_number = wish.number
+            rate = Fraction(wish.rate_numerator, wish.rate_denominator)
+            self._events.append(ModeWanted(wish.width, wish.height, rate))
 
     def _welcome(self, message: Welcome, now_us: int) -> None:
         if message.cookie != self.cookie or message.sender_boot_id != self.boot_id:
@@ -254,7 +273,7 @@ class SenderSession:
 
     def _link(self, event: SenderInput, now_us: int) -> None:
         assert self._receiver_boot_id is not None
-        self._target = self._target_us = None
+        self._target = self._target_us = self._wish_number = None
         self.key_frame_encoded(now_us)  # Linked asks for one itself
         self._tell_source(now_us)
         self._events.append(Linked(self._receiver_boot_id))

@@ -192,6 +192,8 @@ class Desk:
                 self.record(message["on"])
             case "limits":
                 player.set_limits(message["min_bps"], message["max_bps"])
+            case "mode":
+                player.ask_mode(message["mode"])
             case "latency":
                 player.set_latency(message["mode"])
             case "report" if self._dashboard is not None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from link.config import ReceiverConfig, split_plain_input
+from link.config import Mode, ReceiverConfig, split_plain_input
 from link.errors import Exit, NoPeerError
 from link.files import check_writable
 from link.native import AccessUnit, Rx, now_us, realtime
@@ -26,6 +26,7 @@ from link.policy import Decision
 from link.receiver_session import (
     ARRIVALS,
     SENDER_SILENCE_US,
+    ModeKept,
     NewSender,
     ReceiverSession,
     SenderBack,
@@ -283,6 +284,9 @@ class Player:
                 self._screen.state = "the sender has ended" if reason == "bye" else "network silent"
                 self._screen.state_since_us = now_us() - (SENDER_SILENCE_US if reason == "silent" else 0)
                 self.note_event("sender", f"{self._screen.state}; still listening")
+            case ModeKept(width=width, height=height, rate=rate):
+                kept = report.mode_words(self.description) if self.description else "its own"
+                self.note_event("mode", f"the sender keeps {kept}: its source has no {width}x{height}@{rate}")
             case SenderBack():
                 self._screen.state = ""
                 self.note_event("sender", "the sender is heard again")
@@ -341,6 +345,11 @@ class Player:
             snapshot.save(frame, self.desk.folder, name, lambda text: self._wish(f"say: {text}"))
         elif wish.startswith("say: "):
             self._post(partial(self.note_event, "player", wish.removeprefix("say: ")))
+
+    def ask_mode(self, text: str) -> None:
+        mode = Mode.parse(text)
+        if self.session.ask_mode(mode.width, mode.height, mode.rate, now_us()):
+            self.note_event("mode", f"the sender is asked for {mode}")
 
     def see_recording(self, status: dict[str, Any]) -> None:
         self._screen.recording = status

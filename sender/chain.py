@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from link.config import Mode, SenderConfig, split_plain_output
-from link.errors import DeviceError, FileError
+from link.errors import ConfigError, DeviceError, FileError
 from link.native import Chain, Tx, now_us
 from link.source import SourceCode, SourceState
 from sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware, key_interval_pictures
@@ -153,6 +153,12 @@ class ChainPipeline:
         with self._lock:
             if self._chain is not None:  # a new one begins with a key frame
                 self._chain.request_key_frame()
+
+    def ask_mode(self, mode: Mode) -> None:
+        try:
+            self._port.ask(mode)
+        except ConfigError as error:
+            self._hooks.say(f"{mode} was asked for, and is not to be had: {error}")
 
     def describe(self) -> str:
         mode = f", {self._mode}" if self._mode is not None else ", no mode yet"

@@ -90,6 +90,10 @@ class Port(Protocol):
     def failed(self, error: OSError) -> None:
         """The capture could not be opened after a Start, or broke down; it is closed. A retry comes by itself."""
 
+    def ask(self, mode: Mode) -> None:
+        """From any thread: the camera is told by an EDID that offers this mode alone; a grabber is opened again with
+        it. Raises ConfigError where the mode is not carried."""
+
     def close(self) -> None: ...
 
 
@@ -119,6 +123,18 @@ class HdmiPort:
         self._bt: dict[str, int] = {}  # of the mode found last
         self._fourcc = ""
         self._machine = HdmiMachine(now_us())
+        self._asked: Mode | None = None  # done by the thread that polls
+
+    def ask(self, mode: Mode) -> None:
+        from edid.build import mode as carried  # most senders are never asked
+        from edid.errors import EdidError
+
+        if self._found is None or self._found.timings:
+            try:
+                carried(mode.width, mode.height, mode.rate)
+            except EdidError as error:
+                raise ConfigError(str(error)) from error
+        self._asked = mode
 
     def open(self) -> None:
         self._found = self._find(self._device)
@@ -158,6 +174,8 @@ class HdmiPort:
 
     def _work(self) -> list[Start | Stop | NoPicture]:
         out: list[Start | Stop | NoPicture] = []
+        if self._asked is not None and self._control is not None:
+            self._ask_camera(self._asked)
         while (action := self._machine.next_action(now_us())) is not None:
             match action:
                 case Action.OPEN:
@@ -198,6 +216,19 @@ class HdmiPort:
             if found.timings:
                 self.notes.append(f"{found.control} has no events ({error.strerror}): it is asked in silence alone")
         self._machine.opened(now_us(), power)
+
+    def _ask_camera(self, mode: Mode) -> None:
+        self._asked = None
+        assert self._found is not None
+        if not self._found.timings:
+            self._wish = mode
+            self._machine.gone(now_us(), f"opened again for {mode}")
+            return
+        from edid.build import build
+        from edid.build import mode as carried
+
+        self._edid = build([carried(mode.width, mode.height, mode.rate)])
+        self._write_edid()
 
     def _write_edid(self) -> None:
         if self._control is not None and self._edid is not None:

@@ -52,6 +52,9 @@ class Pipeline(Protocol):
 
     def request_key_frame(self) -> None: ...
 
+    def ask_mode(self, mode: Mode) -> None:
+        """The receiver would like this mode. What the source cannot give is said, and stays."""
+
     def describe(self) -> str: ...
 
     def close(self) -> None: ...

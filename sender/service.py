@@ -28,6 +28,7 @@ from link.session import (
     KeyFrameRequested,
     Linked,
     MediaDescription,
+    ModeWanted,
     SenderSession,
     Unlinked,
 )
@@ -350,6 +351,11 @@ class Service:
                     self.say(f"no receiver ({reason}); still calling")
             case KeyFrameRequested():
                 self._pipeline.request_key_frame()
+            case ModeWanted(width=width, height=height, rate=rate):
+                mode = Mode(width, height, rate)
+                self.say(f"the receiver asks for {mode}")
+                self._record(asked=str(mode))
+                self._pipeline.ask_mode(mode)
             case BitrateWanted(bitrate_bps=wanted_bps, reason=reason):
                 if (bitrate_bps := self._follower.follow(wanted_bps, now_us())) is not None:
                     self._pipeline.set_bitrate(bitrate_bps)

@@ -35,6 +35,7 @@ class SoftwarePipeline:
         self._source: Source | None = None
         self._encoder: Encoder | None = None
         self._bitrate_bps = config.bitrate_bps
+        self._asked: Mode | None = None  # another mode, by the thread that pictures come in
         self._allowed = threading.Event()
         self._dark = True  # no picture since the last state that was told
         self._log = FrameLog(config.frames)
@@ -59,6 +60,8 @@ class SoftwarePipeline:
             if self._encoder is not None:
                 self._encoder.settle()  # opened by the thread that encodes, whose priority its own threads inherit
             while not stop.is_set():
+                if self._asked is not None:
+                    self._ask(source)
                 item = source.next()
                 if isinstance(item, Picture):
                     self._picture(item)
@@ -84,6 +87,9 @@ class SoftwarePipeline:
         if (encoder := self._encoder) is not None:  # a new one begins with a key frame
             encoder.request_key_frame()
 
+    def ask_mode(self, mode: Mode) -> None:
+        self._asked = mode
+
     def describe(self) -> str:
         return self._encoder.describe() if self._encoder is not None else f"{self._config.encoder}, no mode yet"
 
@@ -92,6 +98,17 @@ class SoftwarePipeline:
         if self._source is not None:
             self._source.close()
             self._source = None
+
+    def _ask(self, source: Source) -> None:
+        mode, self._asked = self._asked, None
+        assert mode is not None
+        try:
+            new = source.ask(mode)
+        except ConfigError as error:
+            self._hooks.say(f"{mode} was asked for, and is not to be had: {error}")
+        else:
+            if new is not None:
+                self._follow(new)
 
     # ---- what the source gives ------------------------------------------------------------------------------------
 

@@ -246,6 +246,8 @@ class Dashboard:
                 self._tell({"type": "record", "on": wish["on"]})
             case "limits":
                 self._tell({"type": "limits", "min_bps": wish["min_bps"], "max_bps": wish["max_bps"]})
+            case "mode":
+                self._tell({"type": "mode", "mode": wish["mode"]})
             case "latency":
                 self._tell({"type": "latency", "mode": wish["mode"]})
 

@@ -7,6 +7,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from link.config import Mode
+from link.errors import ConfigError
+
 _BITRATES = 50_000, 200_000_000
 _WHY = {
     "behind": "a browser fell behind",
@@ -42,6 +45,14 @@ def _bitrate(value: object) -> bool:
     return value is None or (type(value) is int and _BITRATES[0] <= value <= _BITRATES[1])
 
 
+def _is_mode(text: str) -> bool:
+    try:
+        Mode.parse(text)
+    except ConfigError:
+        return False
+    return True
+
+
 def _one_of(*values: str) -> Callable[[object], bool]:
     return lambda value: isinstance(value, str) and value in values
 
@@ -52,5 +63,6 @@ _KEYS: dict[str, dict[str, Callable[[object], bool]]] = {
     "key": {"why": _one_of(*_WHY)},
     "record": {"on": lambda value: isinstance(value, bool)},
     "limits": {"min_bps": _bitrate, "max_bps": _bitrate},
+    "mode": {"mode": lambda value: isinstance(value, str) and _is_mode(value)},
     "latency": {"mode": _one_of("lowest", "smooth")},
 }

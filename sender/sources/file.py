@@ -8,9 +8,9 @@ from fractions import Fraction
 import av
 import av.container
 
-from link.errors import FileError
+from link.errors import ConfigError, FileError
 from link.native import now_us, sleep_until_us
-from sender.sources.base import Mode, Picture
+from sender.sources.base import Mode, NewMode, Picture
 from sender.sources.fit import OUT, Fitter, colour_of
 
 _SPIN_US = 100
@@ -50,6 +50,9 @@ class File:
         as_it_is = first.format.name == "yuv420p" and (first.width, first.height) == (width, height)
         self._fitter = None if as_it_is else Fitter(width, height)
         self.colour = colour_of(first) if as_it_is else OUT
+
+    def ask(self, mode: Mode) -> NewMode:
+        raise ConfigError("a clip keeps its own")
 
     def next(self) -> Picture | None:
         """The picture after this one is decoded before the wait, so that decoding and the start of a new round cost no

@@ -110,6 +110,10 @@ class Hdmi:
                 return picture
         return self._pending.popleft()
 
+    def ask(self, mode: Mode) -> None:
+        """The camera follows in its own time, or does not."""
+        self._port.ask(mode)
+
     def close(self) -> None:
         self._let_go()
         self._port.close()

@@ -10,7 +10,7 @@ import av.container
 
 from link.errors import ConfigError, DeviceError
 from link.native import now_us, sleep_until_us
-from sender.sources.base import Colour, Mode, Pace, Picture
+from sender.sources.base import Colour, Mode, NewMode, Pace, Picture
 from sender.sources.fit import Fitter
 
 _SPEC = re.compile(r"(\w*:\d+(?:\.\d+)?)(?:\+(\d+),(\d+))?")
@@ -51,6 +51,17 @@ class Screen:
         self.mode = self._wanted or Mode(stream.width // 2 * 2, stream.height // 2 * 2, _RATE)
         self._fitter = Fitter(self.mode.width, self.mode.height)
         self._frames = self._container.decode(stream)
+
+    def ask(self, mode: Mode) -> NewMode:
+        self.close()
+        before, self._wanted, self._pace = self._wanted, mode, None
+        try:
+            self.open()
+        except DeviceError as error:
+            self._wanted = before
+            self.open()
+            raise ConfigError(str(error)) from error
+        return NewMode(self.mode, self.colour)
 
     def next(self) -> Picture | None:
         if self._pace is None:

@@ -6,7 +6,7 @@ import av
 
 from link.errors import ConfigError
 from link.native import now_us, sleep_until_us
-from sender.sources.base import Colour, Mode, Pace, Picture
+from sender.sources.base import Colour, Mode, NewMode, Pace, Picture
 from sender.sources.card import Canvas, Card
 from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter, Witness
 
@@ -24,8 +24,7 @@ class Testcard:
 
     def __init__(self, mode: Mode, *, visual_code: bool = True, witness: bool = False) -> None:
         """`witness`: cells all over the picture tell for each part of it of which picture it is."""
-        if mode.width < MIN_WIDTH or mode.height < MIN_HEIGHT:
-            raise ConfigError(f"mode {mode}: the test card needs at least {MIN_WIDTH}x{MIN_HEIGHT}")
+        _check(mode)
         self.mode = mode
         self._visual_code = visual_code
         self._witness = Witness(Geometry(mode.width, mode.height)) if witness else None
@@ -41,6 +40,15 @@ class Testcard:
             canvas = Canvas.of(frame)
             self._card.background(canvas)
             self._pool.append((frame, canvas))
+
+    def ask(self, mode: Mode) -> NewMode:
+        _check(mode)
+        self.close()
+        self.mode, self._pace = mode, None
+        if self._witness is not None:
+            self._witness = Witness(Geometry(mode.width, mode.height))
+        self.open()
+        return NewMode(mode, self.colour)
 
     def next(self) -> Picture | None:
         if self._pace is None:
@@ -74,3 +82,8 @@ class Testcard:
 
     def close(self) -> None:
         self._pool.clear()
+
+
+def _check(mode: Mode) -> None:
+    if mode.width < MIN_WIDTH or mode.height < MIN_HEIGHT:
+        raise ConfigError(f"mode {mode}: the test card needs at least {MIN_WIDTH}x{MIN_HEIGHT}")

@@ -22,7 +22,7 @@ from tests.desk import HEIGHT, WIDTH, Desk
 SHOTS = Path(os.environ.get("THINAIR_SHOTS", "build/shots"))  # to be looked at
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: while it lives no other test can run an event loop
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as one:
         yield one
@@ -35,7 +35,7 @@ def launched(playwright: Playwright, *words: str) -> Iterator[Browser]:
     one.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
     """With its own hostname resolved to this machine, so that the page can be opened as from another one."""
     with launched(playwright, f"--host-resolver-rules=MAP {socket.gethostname()} 127.0.0.1") as one:

@@ -80,10 +80,22 @@ def test_every_control_is_reached_by_the_keyboard_alone(live: Desk, open_page: O
     page = open_page(live.url)
     is_live(page)
     seen = []
-    for _ in range(14):
+    for _ in range(15):
         page.keyboard.press("Tab")
         seen.append(page.evaluate("() => document.activeElement.id"))
-    assert {"record", "key", "full", "theme", "latency", "min", "max", "report", "history", "events"} <= set(seen)
+    assert {
+        "record",
+        "key",
+        "full",
+        "theme",
+        "camera-mode",
+        "latency",
+        "min",
+        "max",
+        "report",
+        "history",
+        "events",
+    } <= set(seen)
     before = page.evaluate("() => getComputedStyle(document.documentElement).colorScheme")
     page.keyboard.press("t")
     assert page.evaluate("() => getComputedStyle(document.documentElement).colorScheme") != before
@@ -142,6 +154,9 @@ def test_limits_and_latency_mode_and_key_frame_reach_the_player(desk: Desk, open
     eventually(lambda: other.input_value("#max") == "2000000")
     page.select_option("#latency", "smooth")
     eventually(lambda: other.input_value("#latency") == "smooth")
+    page.select_option("#camera-mode", "1280x720@30")
+    eventually(lambda: "1280x720@30" in other.inner_text("#mode"))
+    is_live(page)
     page.click("#key")
     eventually(lambda: "key frame asked for: somebody at the page wants one" in events(other))
     page.select_option("#max", "")

@@ -6,12 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.rtcp import NAME_BYTES, Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
+from link.rtcp import (
+    NAME_BYTES,
+    Bye,
+    Feedback,
+    Hello,
+    Message,
+    ModeWish,
+    Pli,
+    Probe,
+    ProbeEcho,
+    Source,
+    Welcome,
+    build,
+    parse,
+)
 from link.source import DETAIL_BYTES, SourceCode
 
 pytestmark = pytest.mark.quick
 
 u8, u16, u32, u64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
+
+sizes = st.integers(8, 4096).map(lambda half: 2 * half)
 
 
 def texts(size: int) -> st.SearchStrategy[str]:
@@ -27,6 +43,15 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(ProbeEcho, u32, u32, u64, u64, u64, u64),
     st.builds(Bye, u32, u64, u64),
     st.builds(Source, u32, u64, u64, st.sampled_from(SourceCode), u16, u32, texts(DETAIL_BYTES)),
+    st.builds(
+        ModeWish,
+        u32,
+        u64,
+        u32,
+        *[st.integers(8, 4096).map(lambda half: 2 * half)] * 2,
+        st.integers(240, 480),
+        st.integers(2, 240),
+    ),
     st.builds(Pli, u32, u32),
     st.builds(Feedback, u32, u32, u16, st.lists(st.none() | st.integers(0, 0x1FFF), max_size=200).map(tuple), u32),
 )

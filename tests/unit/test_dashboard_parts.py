@@ -26,6 +26,7 @@ GOOD: list[dict[str, Any]] = [
     {"do": "limits", "min_bps": None, "max_bps": 2_000_000},
     {"do": "limits", "min_bps": 1_000_000, "max_bps": 1_000_000},
     {"do": "latency", "mode": "smooth"},
+    {"do": "mode", "mode": "1280x720@59.94"},
 ]
 BAD = [
     "", "{", "[]", "1", '"record"', "{}", '{"do": 1}', '{"do": "fly"}', '{"do": ["record"]}', '{"do": "record"}',
@@ -34,7 +35,7 @@ BAD = [
     '{"do": "watch", "as": "raw"}', '{"do": "watch", "as": ["h264"]}', '{"do": "key", "why": "no reason"}',
     '{"do": "limits", "min_bps": -1, "max_bps": null}', '{"do": "limits", "min_bps": 1e6, "max_bps": null}',
     '{"do": "limits", "min_bps": 3000000, "max_bps": 2000000}', '{"do": "limits", "min_bps": true, "max_bps": null}',
-    "[" * 2000,
+    '{"do": "mode", "mode": "4k"}', '{"do": "mode", "mode": null}', '{"do": "mode", "mode": "1281x720@50"}', "[" * 2000,
 ]  # fmt: skip
 
 

@@ -118,18 +118,19 @@ def test_a_grabber_without_timings_starts_in_the_mode_it_has_or_the_one_wished_f
 
 
 def test_the_genuine_bridge_driver_leads_through_every_state(vm: Machine, vivid: str, bridge: str) -> None:
-    told = play(vm, vivid, "edid", "bridge")
+    told = play(vm, vivid, "edid", "asked", "bridge")
     assert told["edid"] == [
         [[f"EDID written to {bridge}"], ["low-latency"]],
         [[f"{bridge} holds the EDID already"], ["low-latency"]],
         [[f"EDID written to {bridge}"], ["resolution"]],
         [[], ["resolution"]],
     ]
+    assert told["asked"] == [True, "1280x720@59 is no mode of CTA-861 or DMT that the capture chip takes"]
     assert told["bridge"] == {
         "plugged": ["NO_SIGNAL", False, ""],
         "720p60": ["start 1280x720@60.00", False, ""],
         "no sync": ["NO_SYNC", True, ""],
-        "1080p60": ["UNSUPPORTED", False, "1920x1080@60: needs 3 CSI-2 lanes of 972 Mb/s: there are 2"],
+        "1080p60": ["UNSUPPORTED", False, "1080p60: not carried, choose 1080p30"],
         "no signal": ["NO_SIGNAL", False, ""],
         "interlaced": ["UNSUPPORTED", False, "outside what the capture chip takes"],
         "unplugged": ["NO_CABLE", False, ""],

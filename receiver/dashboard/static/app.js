@@ -6,6 +6,7 @@ import { number, rate, duration } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const STAGE_INKS = ["#2f7ed8", "#8bbc21", "#c8452f", "#6b4fbb", "#1aadce", "#b8860b", "#d2527f", "#4f8f6b"];
+const MODES = ["1920x1080@24", "1920x1080@25", "1920x1080@30", "1280x720@25", "1280x720@30", "1280x720@50", "1280x720@60"]; // what the chain carries
 const BITRATES = [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 30];
 const ADVICE = {
   insecure: "This address is no secure context, so the browser hides its video decoder: pictures come as JPEG, a few a second. "
@@ -87,6 +88,7 @@ function showState(next) {
   $("late").textContent = p50 === null || state.bound_us === null ? "how late: the clocks do not agree yet"
     : `${number(p50, 1)} ms late, p95 ${number(p95, 1)}, ± ${number(state.bound_us / 1000, 2)}`;
   $("latency").value = state.latency_mode;
+  setMode(state.picture);
   setLimit($("min"), state.limits[0]);
   setLimit($("max"), state.limits[1]);
   const viewers = state.viewers;
@@ -198,6 +200,14 @@ function addEvent(event) {
 
 // ---- controls
 
+function setMode(mode) {
+  const select = $("camera-mode");
+  if (document.activeElement === select) return;
+  const known = [...select.options].some((option) => option.value === mode);
+  if (!known && /@/.test(mode)) select.append(new Option(mode, mode));
+  select.value = /@/.test(mode) ? mode : "";
+}
+
 function setLimit(select, bps) {
   if (document.activeElement === select) return;
   const value = bps === null ? "" : String(bps);
@@ -214,6 +224,11 @@ for (const [id, none] of [["min", "no limit"], ["max", "no limit"]]) {
     $(id).blur();
   };
 }
+$("camera-mode").append(new Option("mode", ""), ...MODES.map((mode) => new Option(mode, mode)));
+$("camera-mode").onchange = () => {
+  if ($("camera-mode").value) wish({ do: "mode", mode: $("camera-mode").value });
+  $("camera-mode").blur();
+};
 $("latency").onchange = () => wish({ do: "latency", mode: $("latency").value });
 $("record").onclick = () => wish({ do: "record", on: $("record").getAttribute("aria-pressed") !== "true" });
 $("key").onclick = () => wish({ do: "key", why: "person" });

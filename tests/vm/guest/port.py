@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
+from edid.build import build, mode
 from edid.presets import PRESETS
 from edid.timings import Chain
 from link.config import Mode
@@ -292,6 +293,20 @@ def edid() -> Any:
     return said
 
 
+def asked() -> Any:
+    """A mode that the receiver asks for is the one that the camera is offered."""
+    camera = Camera()
+    camera.plug()
+    with bridge_rig("low-latency") as rig:
+        rig.until("NO_SIGNAL")
+        rig.port.ask(Mode(1280, 720, Fraction(50)))
+        rig.port.poll(200_000)
+        offered = camera.edid == build([mode(1280, 720, Fraction(50))])
+        refused = outcome(lambda: rig.port.ask(Mode(1280, 720, Fraction(59))))
+    camera.unplug()
+    return [offered, refused]
+
+
 def bridge() -> Any:
     """From no cable to a picture and through every state."""
     camera, seen = Camera(), {}
@@ -323,7 +338,7 @@ def encoders() -> list[Path]:
 
 
 experiments: tuple[Callable[[], Any], ...] = (
-    states, modes, busy, refused_start, dropped, unwanted, disconnect, binding, grabber, edid, bridge, wrong,
+    states, modes, busy, refused_start, dropped, unwanted, disconnect, binding, grabber, edid, asked, bridge, wrong,
 )  # fmt: skip
 by_name = {function.__name__: function for function in experiments}
 for name in sys.argv[2:]:
