@@ -112,6 +112,7 @@ class ReceiverSession:
         self.state = ReceiverState.LISTENING
         self.clock = ClockSync()
         self.dropped: Counter[str] = Counter()
+        self.key_frames_asked = 0
         self.source: SourceState | None = None  # what the sender served said last, on our clock
         self.source_heard_us = 0
         self._source_change = 0
@@ -220,6 +221,7 @@ class ReceiverSession:
         was asked for already, or nobody is there to ask now."""
         if self._pli_due_us is not None:
             return False
+        self.key_frames_asked += 1
         self._pli_due_us = now_us
         return self.state is ReceiverState.SERVING
 

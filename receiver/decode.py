@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from link.errors import DeviceError
@@ -12,6 +13,22 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 4096 * 2304
 _SPS = 7
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What one access unit became; travels to the screen and from there to the books, which want no picture: it is let
+    go of before, so that a loop that is late holds no memory."""
+
+    unit: AccessUnit
+    frame: av.VideoFrame | None
+    decoded_us: int
+    superseded: bool = False
+    captured_us: int | None = None  # on the stream's clock; None: it tells none
+    good: bool = field(init=False)  # there was a picture
+
+    def __post_init__(self) -> None:
+        self.good = self.frame is not None
 
 
 class Decoder:

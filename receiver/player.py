@@ -11,10 +11,8 @@ import secrets
 import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,20 +36,21 @@ from link.session import MediaDescription
 from link.source import SourceCode, SourceState
 from link.trace import TraceBook
 from receiver import hud, report, snapshot
-from receiver.decode import Decoder
+from receiver.decode import Decoded, Decoder
 from receiver.desk import Desk
-from receiver.intake import open_rx
+from receiver.intake import open_rx, suspended_us
 from receiver.mailbox import Mailbox
 from receiver.report import Figures, FrameCsv, Rates, Recent, write_json
 from receiver.screen import Screen, Showing, Shown
 from receiver.table import LiveTable
 
 if TYPE_CHECKING:
-    import av
+    pass
 
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 _LOOK_S = 1 / 120
 _HUD_TICKS = 15
+_SECOND_TICKS = 120
 _WAIT_US = 100_000
 _STALE_US = 400_000
 _SLEPT_US = 500_000
@@ -75,27 +74,6 @@ def run(config: ReceiverConfig, conditions: Conditions) -> int:
         rx.close()
 
 
-def suspended_us() -> int:
-    """How long this machine has been suspended since its start (clock_gettime(2))."""
-    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)) // 1000
-
-
-@dataclass(slots=True)
-class Decoded:
-    """What one access unit became; travels to the screen and from there to the books, which want no picture: it is let
-    go of before, so that a loop that is late holds no memory."""
-
-    unit: AccessUnit
-    frame: av.VideoFrame | None
-    decoded_us: int
-    superseded: bool = False
-    captured_us: int | None = None  # on the stream's clock; None: it tells none
-    good: bool = field(init=False)  # there was a picture
-
-    def __post_init__(self) -> None:
-        self.good = self.frame is not None
-
-
 class Player:
     def __init__(self, config: ReceiverConfig, rx: Rx, mode: str, conditions: Conditions) -> None:
         self.config = config
@@ -116,6 +94,7 @@ class Player:
         self.events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
         self._began_us = now_us()
         self._asleep_us = suspended_us()
+        self._told = (0, 0, 0)  # of `_tell_frames`
         self._mailbox: Mailbox[Decoded] = Mailbox()
         self._screen = Screen(config, self._mailbox, self._post, self._book, self._wish)
         self._screen.state = f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}"
@@ -230,6 +209,8 @@ class Player:
                 continue
             self._see_sleep()
             age_us = self.figures.glass.tick(now_us())
+            if count % _SECOND_TICKS == 0:
+                self._tell_frames()
             if count % (2 * _HUD_TICKS) == 0:
                 self.rates.update(self.figures, now_us())
                 self.desk.state()
@@ -310,9 +291,23 @@ class Player:
         elif before is not None and before.code is not SourceCode.LIVE:
             self.note_event("source", "the camera's picture is back")
 
-    def note_event(self, kind: str, text: str) -> None:
+    def _tell_frames(self) -> None:
+        """What became of frames in the last second, for page and recording: too much for a terminal or a report."""
+        counts = self.figures.lost, self.figures.repaired, self.session.key_frames_asked
+        lost, repaired, asked = (now - before for now, before in zip(counts, self._told, strict=True))
+        self._told = counts
+        for kind, count, what in (("lost", lost, "lost"), ("repaired", repaired, "repaired")):
+            if count:
+                self.desk.event(self._event(kind, f"{count} frame{'s' * (count > 1)} {what}"))
+        if asked:
+            self.desk.event(self._event("key", "key frame asked for, since frames were lost"))
+
+    def _event(self, kind: str, text: str) -> dict[str, Any]:
         now = now_us()
-        event = {"at_s": round((now - self._began_us) / 1e6, 3), "now_us": now, "kind": kind, "text": text}
+        return {"at_s": round((now - self._began_us) / 1e6, 3), "now_us": now, "kind": kind, "text": text}
+
+    def note_event(self, kind: str, text: str) -> None:
+        event = self._event(kind, text)
         self.events.append(event)
         self.desk.event(event)
         self._table.say(f"{text} (at {event['at_s']:.1f} s)", kind, at_s=event["at_s"])
@@ -328,6 +323,7 @@ class Player:
 
     def ask_key_frame(self, why: str) -> None:
         if self.mode == "thinair" and self.session.key_frame_needed(now_us()):
+            self._told = (*self._told[:2], self._told[2] + 1)
             self.note_event("key", f"key frame asked for: {why}")
 
     def set_limits(self, min_bps: int | None, max_bps: int | None) -> None:

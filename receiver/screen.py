@@ -20,7 +20,7 @@ from receiver.present import NullPresenter, Presenter, open_presenter
 if TYPE_CHECKING:
     import av
 
-    from receiver.player import Decoded
+    from receiver.decode import Decoded
 
 _POLL_S = 0.02  # keys are seen after this long when no picture comes
 _WAITING_SIZE = (1280, 720)

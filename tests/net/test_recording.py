@@ -208,6 +208,19 @@ def test_a_full_disk_ends_the_recording_and_not_the_picture_and_room_begins_anot
     assert json.loads(report.read_text())["glass_age_ms"]["freezes"] == 0
 
 
+def test_a_read_only_folder_is_told_and_written_once_it_may_be(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 64) as disk:
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        with filmed(45806, "--record", "--record-to", str(disk / "set")) as (play, _):
+            told_s = play.wait_for("not recording: the folder is read-only")
+            play.run_on(1)
+            subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+            play.wait_for("recording to", after_s=told_s)
+            play.run_on(1.5)
+            assert play.stop() == 0, play.text()
+        assert packets(movie(disk / "set"))
+
+
 def test_a_player_that_is_killed_leaves_a_whole_recording(tmp_path: Path) -> None:
     with filmed(45804, "--record", "--record-to", str(tmp_path)) as (play, _):
         play.wait_for("recording to")

@@ -13,8 +13,8 @@ import pytest
 from link.config import ReceiverConfig
 from link.native import AccessUnit
 from link.source import SourceCode, SourceState
+from receiver.decode import Decoded
 from receiver.mailbox import Mailbox
-from receiver.player import Decoded
 from receiver.screen import Screen, Shown
 
 pytestmark = pytest.mark.quick

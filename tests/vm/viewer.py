@@ -17,7 +17,8 @@ import numpy as np
 
 import receiver.player
 from link.native import now_us
-from receiver.player import Decoded, Player
+from receiver.decode import Decoded
+from receiver.player import Player
 from receiver.screen import Screen
 from tests.vm import osd
 from thinair.cli import main
