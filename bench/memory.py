@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    words = ["demo", "--mode", arguments.mode, "--seconds", str(arguments.seconds)]
+    words = ["demo", "--dashboard", "off", "--mode", arguments.mode, "--seconds", str(arguments.seconds)]
     words += ["--headless"] if arguments.headless else []
     ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
     with subprocess.Popen([sys.executable, "-m", "thinair", *words], stdout=subprocess.DEVNULL) as demo:

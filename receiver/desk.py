@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from link.config import ReceiverConfig
@@ -59,6 +60,9 @@ class Desk:
             self._dashboard.on_end = lambda code: self._ended("dashboard", code)
 
     async def start(self) -> None:
+        if self._dashboard is not None and find_spec("aiohttp") is None:
+            self._dashboard = None
+            self._player.say("no dashboard: aiohttp is not installed: pip install 'thinair[pc]', or --dashboard off")
         if self._dashboard is not None:
             await self._dashboard.start()
         if self._record_wanted or self._config.pre_record_s:
