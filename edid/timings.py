@@ -334,12 +334,12 @@ def menu_name(timing: Timing) -> str:
 
 def carried_instead(timing: Timing, chain: Chain = DEFAULT_CHAIN) -> Timing | None:
     """What to choose where this is not carried: the same height at half the rate, as an interlaced picture has it, else
-    a lower one at the same rate, else the highest of the rate's family."""
+    the usual sizes at this rate, else at half of it."""
     rate = timing.rate
-    wishes = [(timing.height, rate / 2), (1080, rate / 2), (720, rate), (720, rate / 2)]
+    wishes = [(timing.height, rate / 2), (1080, rate), (720, rate), (1080, rate / 2), (720, rate / 2)]
     for height, wanted in wishes:
         for other in VICS.values():
-            fits = not other.interlaced and other.height == height and abs(other.rate - wanted) < Fraction(1, 20)
+            fits = not other.interlaced and other.height == height and abs(other.rate - wanted) < Fraction(1, 10)
             if fits and not refusal(other, chain):
                 return other
     return None

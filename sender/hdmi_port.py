@@ -398,8 +398,8 @@ def _said(timing: Timing, chain: Chain) -> str:
 def _fitting(said: str, why: str) -> str:
     """With as much of the reason as fits a report."""
     for reason in (why, why.partition(":")[0]):
-        if len(said) + len(reason) + 3 <= DETAIL_BYTES:
-            return f"{said} ({reason})"
+        if len(said) + len(reason) + 2 <= DETAIL_BYTES:
+            return f"{said}; {reason}"
     return said
 
 

@@ -79,7 +79,10 @@ def check_dropped(seen: Any, _vivid: str) -> None:
 
 
 def check_unwanted(seen: Any, _vivid: str) -> None:
-    assert seen == {"log": ["UNSUPPORTED"], "detail": "640x480@59.94: too small for the encoder"}
+    assert seen == {
+        "log": ["UNSUPPORTED"],
+        "detail": "480p59.94: not carried, choose 720p60; too small for the encoder",
+    }
 
 
 def check_disconnect(seen: Any, vivid: str) -> None:
