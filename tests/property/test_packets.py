@@ -5,7 +5,6 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
-import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +12,6 @@ from link.native import AccessUnit, Packetizer, Reassembler, split_nals
 from tests.oracle import annexb
 from tests.oracle.rtp import FrameReassembler, Meta, packetize
 
-pytestmark = pytest.mark.quick
 THRICE = 3 * settings().max_examples  # of the profile, which is smaller where a processor is emulated
 
 nal_types = st.sampled_from([1, 1, 1, 5, 6, 7, 8, 9, 12])

@@ -17,8 +17,6 @@ from bench.sim.peers import PEERS
 from bench.sim.world import INTERVAL_US, World
 from link.errors import ConfigError
 
-pytestmark = pytest.mark.quick
-
 
 def line(*complete: float | None, keys: tuple[int, ...] = (0,)) -> Timeline:
     """Frames each 100 ms from 1 s on, sent at once; `complete` in ms after."""

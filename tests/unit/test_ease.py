@@ -16,10 +16,10 @@ from tests.processes import call
 from thinair import reference
 from thinair.cli import main
 
-pytestmark = pytest.mark.quick
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.quick
 def test_the_configuration_page_is_what_the_parser_says() -> None:
     assert (ROOT / "docs" / "configuration.md").read_text() == reference.markdown()
 

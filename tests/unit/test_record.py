@@ -29,7 +29,6 @@ from receiver.report import COLUMNS
 from tests import seeds
 from tests.pictures import unit
 
-pytestmark = pytest.mark.quick
 STEP_US = 33_333
 WHEN = datetime(2026, 5, 1, 14, 3, 22)
 
