@@ -18,7 +18,7 @@ from typing import Any
 from bench.desk import back
 from bench.desk.cast import KINDS
 from bench.glass import realtime
-from bench.glass.browser import chromium
+from bench.glass.browser import QUIET, answers, chromium, free_tcp_port
 from bench.glass.peers import Peer, Place
 from bench.glass.row import Row, Settings, free_port, measure, merged, process, sender_command
 from link.config import Mode, parse_bitrate
@@ -117,11 +117,8 @@ def _joins(settings: Settings, count: int) -> list[int]:
     """From the navigation to the first picture, by the page's own clock, each time in a new window."""
     from playwright.sync_api import sync_playwright
 
-    from bench.desk.cast import _answers, _free_port
-    from bench.glass.browser import QUIET
-
     found: list[int] = []
-    media, page_port = free_port(), _free_port()
+    media, page_port = free_port(), free_tcp_port()
     words = [sys.executable, "-m", "thinair", "play", "--headless", "--listen", f"127.0.0.1:{media}"]
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
@@ -130,7 +127,7 @@ def _joins(settings: Settings, count: int) -> list[int]:
             process(sender_command("thinair", media, settings, folder / "s.csv"), folder / "send.log", {}),
             sync_playwright() as playwright,
         ):
-            while not _answers(page_port):
+            while not answers(page_port):
                 subprocess.run(["sleep", "0.1"], check=True)
             browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])
             for index in range(count + 1):

@@ -9,7 +9,6 @@ import ctypes
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.glass.browser import QUIET, chromium
+from bench.glass.browser import QUIET, answers, chromium, free_tcp_port
 
 KINDS = {
     "off": "no recorder, no dashboard",
@@ -35,7 +34,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 def main() -> int:
     kind, port, display, home = sys.argv[1:]
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    page = _free_port() if kind not in {"off", "record"} else 0
+    page = free_tcp_port() if kind not in {"off", "record"} else 0
     folder = Path(home)
     words = ["--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", display, "--fullscreen"]
     words += ["--priority", "0", "--frames", str(folder / "receiver.csv"), "--record-to", str(folder / "set")]
@@ -77,7 +76,7 @@ class _Beside:
         self._scraped = 0.0
 
     def look(self) -> None:
-        if not self._page or not _answers(self._page):
+        if not self._page or not answers(self._page):
             return
         if not self._processes and self._kind in {"reader", "browser", "ten"}:
             words = [sys.executable, "-c", f"from bench.desk.cast import read; read({self._page}, {self._count()})"]
@@ -135,20 +134,6 @@ def _ours(pid: int) -> bool:
     while pid > 1 and pid != os.getpid():
         pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     return pid == os.getpid()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 0.2).close()
-    except OSError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     program = chromium()
     assert program is not None, "peers.py has looked"
-    page = _free_tcp_port()
+    page = free_tcp_port()
     player = subprocess.Popen(
         [
             *(sys.executable, "-m", "thinair", "play", "--headless", "--listen", f"127.0.0.1:{port}"),
@@ -43,7 +43,7 @@ def main() -> int:
     browser = None
     try:
         until = time.monotonic() + _PATIENCE_S
-        while not _answers(page) and time.monotonic() < until:
+        while not answers(page) and time.monotonic() < until:
             time.sleep(0.05)
         browser = subprocess.Popen(
             [
@@ -69,13 +69,13 @@ def main() -> int:
     return 0
 
 
-def _free_tcp_port() -> int:
+def free_tcp_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 0.2).close()
     except OSError:
