@@ -97,7 +97,7 @@ class Player:
         self._told = (0, 0, 0)  # of `_tell_frames`
         self._mailbox: Mailbox[Decoded] = Mailbox()
         self._screen = Screen(config, self._mailbox, self._post, self._book, self._wish)
-        self._screen.state = f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}"
+        self._screen.say_state(f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}")
         self._posted: deque[Callable[[], None]] = deque()
         self._woken: asyncio.Event
         self._done: asyncio.Event
@@ -262,20 +262,22 @@ class Player:
             case SourceChanged(state=state):
                 self._see_source(state)
             case SenderLost(reason=reason) if reason != "closed":  # that was us
-                self._screen.state = "the sender has ended" if reason == "bye" else "network silent"
-                self._screen.state_since_us = now_us() - (SENDER_SILENCE_US if reason == "silent" else 0)
-                self.note_event("sender", f"{self._screen.state}; still listening")
+                words, heard_us = (
+                    ("network silent", SENDER_SILENCE_US) if reason == "silent" else ("the sender has ended", 0)
+                )
+                self._screen.say_state(words, now_us() - heard_us)
+                self.note_event("sender", f"{words}; still listening")
             case ModeKept(width=width, height=height, rate=rate):
                 kept = report.mode_words(self.description) if self.description else "its own"
                 self.note_event("mode", f"the sender keeps {kept}: its source has no {width}x{height}@{rate}")
             case SenderBack():
-                self._screen.state = ""
+                self._screen.say_state("")
                 self.note_event("sender", "the sender is heard again")
 
     def _describe(self) -> None:
         media = self.description
         assert media is not None
-        self._screen.state = ""
+        self._screen.say_state("")
         self.desk.camera(media.name)
         if media.rate is not None:
             self.figures.set_interval(float(1_000_000 / media.rate))
@@ -352,6 +354,7 @@ class Player:
 
     def set_latency(self, mode: str) -> None:
         self._screen.latency = mode
+        self.note_event("player", f"latency mode: {mode}")
 
     # ---- threads --------------------------------------------------------------------------------------------------
 
@@ -421,8 +424,9 @@ class Player:
         return unit.rtp_time * 100 // 9 if self.mode == "rtp" else None
 
     def _refuse(self, why: str) -> None:
-        self._screen.state = f"this stream cannot be shown: {why}"
-        self._table.say(self._screen.state)
+        words = f"this stream cannot be shown: {why}"
+        self._screen.say_state(words)
+        self._table.say(words)
 
     # ---- books ------------------------------------------------------------------------------------------------------
 
@@ -491,7 +495,7 @@ class Player:
     def absence(self) -> str:
         """What the camera lacks, with its age; "" where it lacks nothing or its sender is not there to say it."""
         state = self._screen.absence()
-        return "" if state is None or self._screen.state else state.words(now_us())
+        return "" if state is None or self._screen.stated else state.words(now_us())
 
     def report(self) -> dict[str, Any]:
         return report.full(self, self._conditions())

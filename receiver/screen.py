@@ -71,8 +71,7 @@ class Screen:
         wish: Callable[[str], None] = lambda _wish: None,
     ) -> None:
         self.showing = Showing()
-        self.state = ""  # in words; set by the loop; "" while all is well
-        self.state_since_us = 0  # 0: how long does not matter
+        self._state = ("", 0)  # in words, "" while all is well; since when, 0 where that does not matter
         self.source: tuple[SourceState, int] | None = None  # and when it was heard last; replaced whole by the loop
         self.interval_us = 40_000.0
         self.recording: dict[str, Any] = {"state": "off"}  # as the recorder says it; replaced whole by the loop
@@ -83,6 +82,9 @@ class Screen:
         self._monitor = config.monitor
         self._cadence = Cadence()
         self._awake = Awake()
+        self._kind = ""  # of the presenter that was opened first: another is never silently taken
+        self._hung = False  # the display does not answer: the decode thread stays away from it
+        self._hung_told = False
         self._lost: OSError | None = None  # the display went away; seen by the screen's thread
         self._look_us = 0  # when a display is looked for again
         self._config = config
@@ -111,16 +113,28 @@ class Screen:
             return False
         try:
             slow = self._presented_us > self.interval_us / 2  # then newer pictures shall supersede it while it is shown
-            other = self._waiting_window or self.showing.size != (frame.width, frame.height) or self._lost is not None
-            if slow or other or self.latency != "lowest":
+            other = self._waiting_window or self.showing.size != (frame.width, frame.height)
+            if slow or other or self._hung or self._lost is not None or self.latency != "lowest":
                 return False
             self._show(decoded)
+        except TimeoutError:
+            self._hung = True
+            return False
         except OSError as error:
             self._lost = error
             return False
         finally:
             self._window.release()
         return True
+
+    def say_state(self, words: str, since_us: int = 0) -> None:
+        """By the loop: why no picture comes, "" while one does."""
+        self._state = words, since_us
+
+    @property
+    def stated(self) -> bool:
+        """Something other than the camera keeps pictures away."""
+        return bool(self._state[0])
 
     def absence(self) -> SourceState | None:
         """What the camera lacks, by the sender's newest word; None where the picture shown came after it."""
@@ -151,20 +165,31 @@ class Screen:
                 if decoded is not None and self.latency == "smooth":
                     self._await_due(decoded)
                 with self._window:
-                    try:
-                        self._turn(decoded, now_us() - began_us)
-                    except DeviceError:
-                        raise
-                    except OSError as error:
-                        self._lost = error
-                    if self._lost is not None:
-                        self._lose(decoded)
+                    self._guarded_turn(decoded, now_us() - began_us)
         finally:
             with self._window:
                 if self._presenter is not None:
                     self._presenter.close()
                 self._presenter = None
                 self._awake.end()
+
+    def _guarded_turn(self, decoded: Decoded | None, running_us: int) -> None:
+        try:
+            self._turn(decoded, running_us)
+        except DeviceError:
+            raise
+        except TimeoutError:  # the window is still there; a later call may succeed
+            self._hung = True
+            self._let_go(decoded)
+        except OSError as error:
+            self._lost = error
+        else:
+            self._hung = False
+        if self._hung != self._hung_told:
+            self._hung_told = self._hung
+            self._wish(f"say: the display {'does not answer' if self._hung else 'answers again'}")
+        if self._lost is not None:
+            self._lose(decoded)
 
     def _turn(self, decoded: Decoded | None, running_us: int) -> None:
         if self._look_us:
@@ -192,7 +217,7 @@ class Screen:
         if presenter is None or not presenter.comes_back:
             raise DeviceError(f"the display is gone: {error}") from error
         presenter.close()
-        self._presenter, self._monitor = None, -1
+        self._presenter, self._monitor, self._hung = None, -1, False
         self.showing = replace(self.showing, presenter="none", why=f"the display is gone: {error}")
         self._look_us = now_us() + _LOOK_AGAIN_US
         self._wish(f"say: the display is gone ({error}); looking for it again")
@@ -246,15 +271,16 @@ class Screen:
         config = self._config
         if self._presenter is not None:
             self._presenter.close()
+            self._presenter = None
         presenter = open_presenter(
-            "null" if config.headless else config.presenter,
+            "null" if config.headless else self._kind or config.presenter,
             width=size[0],
             height=size[1],
             fullscreen=self._fullscreen,
             display=config.display,
             monitor=self._monitor,
         )
-        self._presenter, self._waiting_window = presenter, waiting
+        self._presenter, self._waiting_window, self._kind = presenter, waiting, presenter.name
         if not isinstance(presenter, NullPresenter):
             threading.Thread(target=self._awake.begin, daemon=True).start()
         self.showing = Showing(presenter.name, presenter.reason, presenter.stamp_quality, presenter.refresh_hz)
@@ -272,8 +298,9 @@ class Screen:
                 redraw = self._on_key(presenter, value) or redraw
             else:
                 redraw = True  # resized, uncovered
-        if isinstance(presenter, NullPresenter):
+        if self._presenter is None or isinstance(self._presenter, NullPresenter):
             return
+        presenter = self._presenter  # a key may have opened another
         now = now_us()
         age_us = now - self._shown_us
         dark = self.last is None or age_us > 3 * self.interval_us or self.absence() is not None
@@ -310,30 +337,29 @@ class Screen:
         return True
 
     def _notice(self, now: int, age_us: int) -> str:
-        absence = self.absence()
-        if absence is not None and not self.state:
+        absence, (state, since_us) = self.absence(), self._state
+        if absence is not None and not state:
             return absence.words(now)
         if self.last is None:
-            return self.state
-        return f"{self._state_words(now) or 'no new picture'}, last picture {age_us / 1e6:.1f} s old"
-
-    def _state_words(self, now: int) -> str:
-        since_us = self.state_since_us
-        return f"{self.state} for {(now - since_us) / 1e6:.0f} s" if self.state and since_us else self.state
+            return state
+        if state and since_us:
+            state = f"{state} for {(now - since_us) / 1e6:.0f} s"
+        return f"{state or 'no new picture'}, last picture {age_us / 1e6:.1f} s old"
 
     def _next_monitor(self) -> None:
         """Opens the window on the next display; where there is none after the last, on the first."""
-        presenter = self._presenter
-        if presenter is None or isinstance(presenter, NullPresenter):
+        if isinstance(self._presenter, NullPresenter):
             return
-        for monitor in (max(self._monitor, 0) + 1, 0):
+        size, waiting = self.showing.size or _WAITING_SIZE, self._waiting_window
+        for monitor in (max(self._monitor, 0) + 1, 0, -1):
             self._monitor = monitor
             try:
-                self._open(self.showing.size or _WAITING_SIZE, waiting=self._waiting_window)
+                self._open(size, waiting=waiting)
             except DeviceError:
                 continue
-            self._wish(f"say: display {monitor}")
+            self._wish(f"say: display {max(0, monitor)}")
             return
+        self._look_us = now_us()  # none at all: it is looked for like one that went away
 
 
 def _look(*, dark: bool) -> _Look:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -36,7 +37,7 @@ def shown(folder: Path, *words: str, env: dict[str, str] | None = None) -> Itera
     import socket
 
     port = str(free_port(socket.SOCK_DGRAM))
-    play_words = [*PLAY, "--listen", port, "--presenter", "x11", "--record-to", str(folder), *words]
+    play_words = [*PLAY, "--listen", port, "--record-to", str(folder), *words]
     with (
         running(play_words, env=env) as play,
         running([*THINAIR, "send", "--to", f"127.0.0.1:{port}", *MODE]) as send,
@@ -64,6 +65,13 @@ def age_ms(code: Code) -> float:
 def live(glass: Glass, left: int = (1280 - WIDTH) // 2, top: int = (800 - HEIGHT) // 2) -> Code:
     code: Code = eventually(lambda: (one := code_on(glass, left, top)) is not None and age_ms(one) < 500 and one)
     return code
+
+
+def longest_gap_s(movie: Path) -> float:
+    """Between two pictures of a recording."""
+    probe = ("ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0", str(movie))
+    times = [float(line.strip(",")) for line in subprocess.check_output(probe, text=True).split()]
+    return max(b - a for a, b in pairwise(times))
 
 
 def test_record_and_snapshot_by_key_and_the_window_says_so(tmp_path: Path, glass: Glass) -> None:
@@ -167,6 +175,27 @@ def test_a_player_that_was_stopped_shows_no_old_picture_when_it_goes_on(tmp_path
         assert play.stop() == 0
 
 
+def test_a_display_that_stands_still_costs_the_recording_nothing_and_shows_a_live_picture_after(
+    tmp_path: Path, glass: Glass
+) -> None:
+    report = tmp_path / "report.json"
+    with shown(tmp_path / "set", "--record", "--report", str(report)) as (play, _):
+        play.wait_for("recording to")
+        live(glass)
+        glass.signal(signal.SIGSTOP)
+        try:
+            play.wait_for("the display does not answer")
+            play.run_on(2)
+        finally:
+            glass.signal(signal.SIGCONT)
+        play.wait_for("the display answers again")
+        live(glass)
+        assert play.stop() == 0, play.text()
+    (movie,) = (tmp_path / "set").glob("*.mp4")
+    assert longest_gap_s(movie) < 0.2
+    assert json.loads(report.read_text())["frames"]["lost"] == 0
+
+
 def test_recording_outlives_the_display_and_the_window_comes_back_with_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
         first = stack.enter_context(xvfb(1280, 800))
@@ -190,22 +219,46 @@ def test_recording_outlives_the_display_and_the_window_comes_back_with_it(tmp_pa
         live(screen)
         assert play.stop() == 0, play.text()
     (movie,) = tmp_path.glob("*.mp4")
-    probe = ("ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0", str(movie))
-    times = [float(line.strip(",")) for line in subprocess.check_output(probe, text=True).split()]
-    assert max(b - a for a, b in pairwise(times)) < 0.2  # nothing is missing
+    assert longest_gap_s(movie) < 0.2
+
+
+def xrandr(*words: str) -> None:
+    subprocess.run(["xrandr", *words], check=True, capture_output=True)
+
+
+def two_monitors() -> None:
+    """The screen's left half and its right half."""
+    xrandr("--setmonitor", "LEFT", "640/160x800/200+0+0", "screen")
+    xrandr("--setmonitor", "RIGHT", "640/160x800/200+640+0", "none")
 
 
 def test_a_monitor_that_goes_takes_the_full_screen_to_another(tmp_path: Path, glass: Glass) -> None:
-    def monitor(*words: str) -> None:
-        subprocess.run(["xrandr", *words], check=True, capture_output=True)
-
-    monitor("--setmonitor", "LEFT", "640/160x800/200+0+0", "screen")
-    monitor("--setmonitor", "RIGHT", "640/160x800/200+640+0", "none")
+    two_monitors()
     with shown(tmp_path, "--fullscreen", "--monitor", "1") as (play, _):
         live(glass, 640, (800 - HEIGHT) // 2)
-        monitor("--delmonitor", "RIGHT")
+        xrandr("--delmonitor", "RIGHT")
         live(glass, 0, (800 - HEIGHT) // 2)
         assert play.stop() == 0
+
+
+def test_a_key_moves_the_picture_from_display_to_display(tmp_path: Path, glass: Glass) -> None:
+    two_monitors()
+    with shown(tmp_path, "--fullscreen") as (play, _):
+        live(glass, 0, (800 - HEIGHT) // 2)
+        for left in (640, 0, 640):
+            press("d")
+            live(glass, left, (800 - HEIGHT) // 2)
+        assert play.stop() == 0, play.text()
+
+
+def test_with_one_display_the_key_leaves_the_picture_where_it_is(tmp_path: Path, glass: Glass) -> None:
+    with shown(tmp_path) as (play, _):
+        live(glass)
+        press("d")
+        play.wait_for("display 0")
+        live(glass)
+        press("h", "m")
+        assert play.stop() == 0, play.text()
 
 
 SAVER = """

@@ -48,8 +48,7 @@ void ta_x11_close(ta_x11 **x) { (void)x; }
 #endif
 
 enum {
-    ANSWER_US = 2000000, /* how long the server may take for a put */
-    LOOK_US = 1000000,   /* the monitors are looked at this often */
+    ANSWER_US = 250000, /* how long the server may take for a put: access units wait meanwhile, in 16 slots */
     AWAKE_US = 30000000, /* the screen saver's idle time is reset this often */
     SYM_ESCAPE = 0xff1b,
     SYM_F1 = 0xffbe,
@@ -183,7 +182,7 @@ ta_status ta_x11_await(ta_x11 *x, const bool *flag, uint32_t puts, uint64_t time
 
 ta_status ta_x11_next_event(ta_x11 *x, ta_x11_event *event) {
     const ta_status status = take_events(x);
-    if (status == TA_OK && ta_now_us() - x->looked_us > LOOK_US) /* servers do not tell of every change */
+    if (status == TA_OK)
         ta_x11_follow_monitors(x);
     *event = (ta_x11_event){.width = x->now.width, .height = x->now.height};
     if (x->key_count) {

@@ -5,6 +5,7 @@
 #include <xcb/randr.h>
 #include <xcb/shm.h>
 #include <xcb/xcb.h>
+#include <xcb/xcbext.h>
 
 #include "thinair/io.h"
 #include "thinair/x11.h"
@@ -20,7 +21,7 @@ enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
     X(get_property_value_length) X(get_selection_owner) X(get_selection_owner_reply) X(get_keyboard_mapping)           \
     X(get_keyboard_mapping_reply) X(get_keyboard_mapping_keysyms) X(get_keyboard_mapping_keysyms_length)               \
     X(poll_for_event) X(flush) X(request_check) X(set_input_focus) X(force_screen_saver) X(get_geometry)                \
-    X(get_geometry_reply)
+    X(get_geometry_reply) X(poll_for_reply)
 #define SHM_CALLS(X) X(shm_attach_checked) X(shm_detach) X(shm_put_image)
 #define RANDR_CALLS(X)                                                                                                 \
     X(randr_get_monitors) X(randr_get_monitors_reply) X(randr_get_monitors_monitors_iterator)                          \
@@ -66,6 +67,7 @@ struct ta_x11 {
 
     int wanted_monitor; /* as configured */
     uint64_t looked_us; /* at the monitors */
+    uint32_t asked;     /* sequence number of a question for them that is not answered yet; 0: none */
     rectangle monitor, now, before; /* now: the window; before: what it was before full screen */
     bool fullscreen, managed, composited, mapped;
     double refresh_hz;
@@ -84,7 +86,7 @@ struct ta_x11 {
     bool resized, exposed, closed;
 };
 
-/* x11_window.c: where monitors have come, gone or moved, the window follows. */
+/* x11_window.c: where monitors have come, gone or moved, the window follows. Never waits for a server that does not answer. */
 void ta_x11_follow_monitors(ta_x11 *x);
 /* x11_presenter.c */
 void ta_x11_load_keyboard(ta_x11 *x);

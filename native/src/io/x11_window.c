@@ -8,7 +8,10 @@
 
 #include "x11_private.h"
 
-enum { MAP_US = 500000 }; /* how long open() waits for the window to be shown */
+enum {
+    MAP_US = 500000,   /* how long open() waits for the window to be shown */
+    LOOK_US = 1000000, /* the monitors are looked at this often */
+};
 
 ta_xcb xcb;
 
@@ -218,11 +221,41 @@ static bool overlaps(const rectangle *a, const rectangle *b) {
            b->y < a->y + (int32_t)a->height;
 }
 
+static bool same(const rectangle *a, const xcb_randr_monitor_info_t *b) {
+    return a->x == b->x && a->y == b->y && a->width == b->width && a->height == b->height;
+}
+
+/* Whether monitors have changed under the window: asked once a second, since servers do not tell of every change. */
+static bool monitors_changed(ta_x11 *x) {
+    if (!x->asked) {
+        if (xcb.randr && ta_now_us() - x->looked_us > LOOK_US) {
+            x->looked_us = ta_now_us();
+            x->asked = xcb.randr_get_monitors(x->c, x->screen->root, 1).sequence;
+            xcb.flush(x->c);
+        }
+        return false;
+    }
+    void *answer = NULL;
+    xcb_generic_error_t *refusal = NULL;
+    if (!xcb.poll_for_reply(x->c, x->asked, &answer, &refusal))
+        return false;
+    x->asked = 0;
+    bool found = !answer;
+    if (answer) {
+        xcb_randr_monitor_info_iterator_t i = xcb.randr_get_monitors_monitors_iterator(answer);
+        for (; i.rem; xcb.randr_monitor_info_next(&i))
+            found |= same(&x->monitor, i.data);
+    }
+    free(answer);
+    free(refusal);
+    return !found;
+}
+
 /* Where a window manager is, moving windows is its work. */
 void ta_x11_follow_monitors(ta_x11 *x) {
     char why[TA_X11_WHY_MAX];
-    const rectangle before = x->monitor;
-    x->looked_us = ta_now_us();
+    if (!monitors_changed(x))
+        return;
     xcb_get_geometry_reply_t *root = xcb.get_geometry_reply(x->c, xcb.get_geometry(x->c, x->screen->root), NULL);
     if (root) { /* the screen's size as it was at the start is out of date */
         x->screen->width_in_pixels = root->width;
@@ -231,8 +264,6 @@ void ta_x11_follow_monitors(ta_x11 *x) {
     free(root);
     if (choose_monitor(x, x->wanted_monitor, why) != TA_OK)
         choose_monitor(x, -1, why);
-    if (memcmp(&before, &x->monitor, sizeof before) == 0)
-        return;
     if (!x->managed && (x->fullscreen || !overlaps(&x->now, &x->monitor)))
         move_window(x, &x->monitor);
     x->resized = true;
