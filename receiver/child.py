@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from receiver.feed import Splitter, Unit, pack_json
@@ -26,11 +26,19 @@ class Child(asyncio.Protocol):
     most; units beyond are refused (`offer` returns False) and counted."""
 
     def __init__(
-        self, module: str, words: Sequence[str], hear: Callable[[dict[str, Any]], None], limit: int, niceness: int = 0
+        self,
+        module: str,
+        words: Sequence[str],
+        hear: Callable[[dict[str, Any]], None],
+        limit: int,
+        *,
+        niceness: int = 0,
+        secrets: Mapping[str, str] | None = None,
     ) -> None:
+        """`secrets` go into its environment: arguments are for everybody on the machine to read."""
         self.refused = 0
-        self.starts = 0
         self.wanted = False
+        self._secrets = dict(secrets or {})
         self._module, self._words, self._hear, self._limit = module, list(words), hear, limit
         self._niceness = niceness
         self._transport: asyncio.Transport | None = None
@@ -64,10 +72,9 @@ class Child(asyncio.Protocol):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         words = [sys.executable, "-m", self._module, "--fd", str(theirs.fileno()), *self._words]
         self._began_s = loop.time()
-        self.starts += 1
         self._splitter = Splitter()
         try:
-            self._process = await asyncio.to_thread(_start, words, theirs.fileno(), self._niceness)
+            self._process = await asyncio.to_thread(_start, words, theirs.fileno(), self._niceness, self._secrets)
         finally:
             theirs.close()
         await loop.create_unix_connection(lambda: self, sock=ours)
@@ -145,10 +152,11 @@ class Child(asyncio.Protocol):
             return None
 
 
-def _start(words: Sequence[str], fd: int, niceness: int) -> subprocess.Popen[bytes]:
+def _start(words: Sequence[str], fd: int, niceness: int, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """In a session of its own: Ctrl-C is the player's, and the process ends, in good order, with the socket. Never at
     the player's real-time priority."""
-    process = subprocess.Popen(words, pass_fds=[fd], stdin=subprocess.DEVNULL, start_new_session=True)
+    env = {**os.environ, **secrets}
+    process = subprocess.Popen(words, pass_fds=[fd], stdin=subprocess.DEVNULL, start_new_session=True, env=env)
     with contextlib.suppress(OSError):
         os.sched_setscheduler(process.pid, os.SCHED_OTHER, os.sched_param(0))
         os.setpriority(os.PRIO_PROCESS, process.pid, niceness)

@@ -10,9 +10,28 @@ from link.native import AccessUnit, BitstreamError, parse_sps, split_nals
 
 if TYPE_CHECKING:
     import av
+    from _typeshed import ReadableBuffer as Buffer
 
 MAX_PIXELS = 4096 * 2304
 _SPS = 7
+
+
+def refusal(unit: Buffer) -> str | None:
+    """Why what an access unit's parameter sets describe is not decoded, in words: sizes and formats are judged before
+    anybody allocates for them. None where there is nothing against it."""
+    data = memoryview(unit)
+    for offset, size in split_nals(data):
+        if data[offset] & 0x1F != _SPS:
+            continue
+        try:
+            sps = parse_sps(data[offset : offset + size])
+        except BitstreamError:
+            return "the stream's headers cannot be read"
+        if sps["width"] * sps["height"] > MAX_PIXELS:
+            return f"{sps['width']}x{sps['height']} is more than can be shown"
+        if max(sps["bit_depth_luma"], sps["bit_depth_chroma"]) > 8:
+            return "only 8 bits a sample can be shown"
+    return None
 
 
 @dataclass(slots=True)
@@ -58,9 +77,12 @@ class Decoder:
         """The picture, or None with a reason counted. A damaged picture is returned, counted as corrupt."""
         import av
 
-        if unit.sps and not self._carried(unit):
+        if unit.sps and (why := refusal(unit)) is not None:
+            self.refusal = why
             self.counters["refused"] += 1
             return None
+        if unit.sps:
+            self.refusal = None
         packet = av.Packet(cast(Any, unit))  # any buffer will do; the stubs know bytes only
         packet.pts = unit.frame_id
         try:
@@ -77,23 +99,3 @@ class Decoder:
         if frame.is_corrupt:
             self.counters["corrupt"] += 1
         return frame
-
-    def _carried(self, unit: AccessUnit) -> bool:
-        """Refuses sizes and formats before the decoder allocates for them."""
-        data = memoryview(unit)
-        for offset, size in split_nals(data):
-            if data[offset] & 0x1F != _SPS:
-                continue
-            try:
-                sps = parse_sps(data[offset : offset + size])
-            except BitstreamError:
-                self.refusal = "the stream's headers cannot be read"
-                return False
-            if sps["width"] * sps["height"] > MAX_PIXELS:
-                self.refusal = f"{sps['width']}x{sps['height']} is more than can be shown"
-                return False
-            if max(sps["bit_depth_luma"], sps["bit_depth_chroma"]) > 8:
-                self.refusal = "only 8 bits a sample can be shown"
-                return False
-        self.refusal = None
-        return True

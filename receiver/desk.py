@@ -13,7 +13,9 @@ from link.config import ReceiverConfig
 from link.native import AccessUnit, now_us
 from link.trace import FrameTrace
 from receiver.child import Child
-from receiver.feed import Unit, pack_unit
+from receiver.dashboard import SECRET_NAME
+from receiver.feed import Unit
+from receiver.outlet import Outlet
 from receiver.record.names import default_folder
 from receiver.report import frame_row, live_state
 
@@ -32,30 +34,26 @@ class Desk:
 
     def __init__(self, player: Player, config: ReceiverConfig) -> None:
         self.recording: dict[str, Any] = {"state": "off"}
-        self.dashboard_url = ""
         self._player, self._config = player, config
         self._tapped: deque[AccessUnit] = deque()
         self._rows: deque[list[int | str]] = deque(maxlen=_ROWS)
         self._watched = False  # somebody wants the picture in a browser
-        self._cut = False  # the dashboard missed a unit: wait for a key frame
         self._record_wanted = config.record
         self._rtp: tuple[int, int] | None = None  # newest (raw, unwrapped) timestamp of plain RTP
         self.folder = config.record_to or default_folder()  # of recordings and snapshots
-        words = [
-            "--folder",
-            str(self.folder),
-            "--format",
-            config.record_format,
-            "--pre-record",
-            str(config.pre_record_s),
-        ]
+        words = ["--folder", str(self.folder), "--format", config.record_format]
+        words += ["--pre-record", str(config.pre_record_s)]
         self._recorder = Child("receiver.record", words, self._hear, _RECORDER_BACKLOG)
+        self._to_recorder = Outlet(self._recorder)
         self._recorder.on_start = self._recorder_is_there
         self._recorder.on_end = lambda code: self._ended("recorder", code)
         self._dashboard: Child | None = None
         if config.dashboard is not None:
-            where = ["--listen", str(config.dashboard), "--token", config.dashboard_token or ""]
-            self._dashboard = Child("receiver.dashboard", where, self._hear, _DASHBOARD_BACKLOG, niceness=5)
+            where, token = ["--listen", str(config.dashboard)], {SECRET_NAME: config.dashboard_token or ""}
+            self._dashboard = Child(
+                "receiver.dashboard", where, self._hear, _DASHBOARD_BACKLOG, niceness=5, secrets=token
+            )
+            self._to_dashboard = Outlet(self._dashboard)
             self._dashboard.on_start = self._dashboard_is_there
             self._dashboard.on_end = lambda code: self._ended("dashboard", code)
 
@@ -83,18 +81,21 @@ class Desk:
 
     def tap(self, unit: AccessUnit) -> None:
         """By the decode thread, before the decoder: a reference, nothing else."""
-        if self._recorder.alive or self._watched:
+        if self._records or self._watched:
             self._tapped.append(unit)
+
+    @property
+    def _records(self) -> bool:
+        """The recorder wants units, for a file or for its ring, or will once it is there."""
+        return self._recorder.wanted and (self._record_wanted or self._config.pre_record_s > 0)
 
     def forward(self) -> None:
         while self._tapped:
-            access_unit = self._tapped.popleft()
-            unit = self._unit(access_unit)
-            packed = pack_unit(unit)
-            if self._recorder.alive:
-                self._recorder.offer(packed)
-            if self._watched and self._dashboard is not None and (unit.key or not self._cut):
-                self._cut = not self._dashboard.offer(packed)
+            unit = self._unit(self._tapped.popleft())
+            if self._records:
+                self._to_recorder.send(unit)
+            if self._watched:
+                self._to_dashboard.send(unit)
 
     def frames(self, traces: Iterable[FrameTrace]) -> None:
         if self._recorder.alive or self._dashboard is not None:
@@ -112,7 +113,8 @@ class Desk:
         """A few times a second."""
         self._send_rows()
         if self._dashboard is not None and self._dashboard.alive:
-            self._dashboard.tell({"type": "state", **live_state(self._player), "recording": self.recording})
+            recording = {**self.recording, "left_out": self._to_recorder.left_out}
+            self._dashboard.tell({"type": "state", **live_state(self._player), "recording": recording})
 
     def _send_rows(self) -> None:
         if not self._rows:
@@ -149,7 +151,10 @@ class Desk:
 
     def record(self, on: bool | None = None) -> None:
         """None: the other way round."""
+        before = self._records
         self._record_wanted = not self._record_wanted if on is None else on
+        if not before:
+            self._to_recorder.forget()
         if self._recorder.alive:
             self._recorder.tell({"type": "record", "on": self._record_wanted})
         elif self._record_wanted:
@@ -162,34 +167,39 @@ class Desk:
         self.camera(media.name if media is not None else "")
         if self._record_wanted:
             self._recorder.tell({"type": "record", "on": True})
+        self._to_recorder.started()
 
     def _dashboard_is_there(self) -> None:
         assert self._dashboard is not None
         self._watched = False
+        self._to_dashboard.forget()
         for event in self._player.events:
             self._dashboard.tell({"type": "event", **event})
         self.state()
 
     def _ended(self, what: str, code: int | None) -> None:
         if what == "recorder":
-            self.recording = (
-                {"state": "failed", "why": "the recorder has ended"} if self._record_wanted else {"state": "off"}
-            )
+            failed = {"state": "failed", "why": "the recorder has ended"}
+            self._see_recording(failed if self._record_wanted else {"state": "off"})
+            self._to_recorder.forget()
+            if self._record_wanted:
+                self._player.ask_key_frame("the recorder starts again")
         self._player.note_event(what, f"the {what} ended by itself ({code}); starting it again")
+
+    def _see_recording(self, status: dict[str, Any]) -> None:
+        self.recording = status
+        self._player.see_recording(status)
 
     def _hear(self, message: dict[str, Any]) -> None:
         player = self._player
         match message["type"]:
             case "recording":
-                self.recording = message
-                player.see_recording(message)
+                self._see_recording(message)
             case "say":
                 player.note_event(message["kind"], message["text"])
-            case "url":
-                self.dashboard_url = message["url"]
-                player.note_event("dashboard", message["text"])
             case "watch":
-                self._watched, self._cut = message["on"], True
+                self._watched = message["on"]
+                self._to_dashboard.forget()
             case "key":
                 player.ask_key_frame(message["why"])
             case "record":

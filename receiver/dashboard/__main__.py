@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import secrets
 import signal
 import socket
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from link.config import Endpoint
 from link.network import own_address
+from receiver.dashboard import SECRET_NAME
 from receiver.dashboard.guard import Guard, is_loopback
 from receiver.dashboard.server import Dashboard
 from receiver.feed import Splitter, pack_json
@@ -26,10 +28,10 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--listen", type=Endpoint.parse, required=True)
-    parser.add_argument("--token", default="")
     given = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    asyncio.run(_main(given.fd, given.listen, given.token))
+    for number in (signal.SIGINT, signal.SIGTERM):  # the player's socket ends this process, in good order
+        signal.signal(number, signal.SIG_IGN)
+    asyncio.run(_main(given.fd, given.listen, os.environ.pop(SECRET_NAME, "")))
     return 0
 
 
@@ -73,7 +75,7 @@ async def _serve(runner: web.AppRunner, listen: Endpoint, token: str, tell: Any)
             await asyncio.sleep(_RETRY_S)
             continue
         url = f"http://{Endpoint(_reachable(listen.host), listen.port)}/" + (f"?token={token}" if token else "")
-        tell({"type": "url", "url": url, "text": f"dashboard: {url}"})
+        tell({"type": "say", "kind": "dashboard", "text": f"dashboard: {url}"})
         return
 
 

@@ -69,7 +69,8 @@ class ReceiverMetrics:
         if recording.get("free_bytes") is not None:
             yield _gauge("recording_free_bytes", "Room on the recording's disk", recording["free_bytes"])
             yield _gauge("recording_pending_bytes", "Recorded, not yet taken by the disk", recording["pending_bytes"])
-        yield _counter("recording_dropped", "Access units the disk was too slow for", recording.get("dropped", 0))
+        dropped = recording.get("dropped", 0) + recording.get("left_out", 0)
+        yield _counter("recording_dropped", "Access units that disk or recorder were too slow for", dropped)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -24,7 +24,8 @@ def main() -> int:
     parser.add_argument("--format", default="mp4")
     parser.add_argument("--pre-record", type=float, default=0.0)
     given = parser.parse_args()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the player's socket ends this process, in good order
+        signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=given.fd) as player:
         player.settimeout(_TICK_S)
         return _Desk(player, Settings(given.folder, given.format, given.pre_record)).run()

@@ -49,8 +49,17 @@ class Disk:
     def idle(self) -> bool:
         return not self._jobs
 
-    def close(self) -> None:
-        """After all that was asked for is done the thread ends; see `wait`."""
+    def close(self, keep: Callable[[], bool] = lambda: True) -> None:
+        """After all that was asked for is done the files are closed and the thread ends; see `wait`. `keep` is asked
+        then: whether they stay."""
+
+        def end() -> None:
+            for file in reversed(self._files):  # the first last: its name is free once all are
+                if not keep():
+                    file.path.unlink(missing_ok=True)
+                file.end()
+
+        self.do(end)
         with self._news:
             self._closing = True
             self._news.notify()
@@ -89,8 +98,8 @@ class Disk:
             self._looked_s = now
             found = os.statvfs(self.folder)
             self.free_bytes = found.f_bavail * found.f_frsize
-            for file in self._files:  # a folder that was removed or mounted over takes what is written with it
-                file.path.stat()
+            for file in () if self._closing else self._files:
+                file.path.stat()  # a folder that was removed or mounted over takes what is written with it
 
 
 class DiskFile:
@@ -121,7 +130,8 @@ class DiskFile:
         self._disk.do(self._sync)
 
     def close(self) -> None:
-        self._disk.do(self._close)
+        """Nothing more is written to it."""
+        self._disk.do(self.end)
 
     def _write(self, data: bytes, at: int) -> None:
         view = memoryview(data)
@@ -134,8 +144,12 @@ class DiskFile:
         if self._disk.error is None:
             os.fdatasync(self._fd)
 
-    def _close(self) -> None:
+    def end(self) -> None:
+        """By the disk's thread. May be called twice."""
+        fd, self._fd = self._fd, -1
+        if fd < 0:
+            return
         try:
-            os.fsync(self._fd)
+            os.fsync(fd)
         finally:
-            os.close(self._fd)
+            os.close(fd)

@@ -6,12 +6,14 @@ ordinary file with one index (mov muxer, movflags hybrid_fragmented). Matroska i
 
 from __future__ import annotations
 
+import contextlib
 import io
 from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
 from link.native import split_nals
+from receiver.decode import refusal
 from receiver.record.disk import DiskFile
 
 TIME_BASE = Fraction(1, 90_000)
@@ -36,14 +38,16 @@ def parameter_sets(unit: bytes) -> bytes:
 
 
 class Movie:
-    """Begins with the key frame `first`, whose parameter sets hold for all of it. Raises ValueError where libavformat
-    cannot read them."""
+    """Begins with the key frame `first`, whose parameter sets hold for all of it. Raises ValueError where they say what
+    nobody decodes, or libavformat does not take what it is given."""
 
     def __init__(self, file: DiskFile, kind: str, first: bytes, began: datetime) -> None:
         import av
 
+        if why := refusal(first):
+            raise ValueError(why)
         self.file = file
-        self._packet = av.Packet
+        self._packet, self._error = av.Packet, av.FFmpegError
         self._last = -1
         try:
             self._container: Any = av.open(file, "w", format=_MUXERS[kind], options=_OPTIONS[kind], buffer_size=1 << 18)
@@ -65,10 +69,14 @@ class Movie:
         packet.duration = max(1, round(usual_us * 9 / 100))
         packet.is_keyframe = key
         size = self.file.size
-        self._container.mux_one(packet)
+        try:
+            self._container.mux_one(packet)
+        except self._error as error:
+            raise ValueError(f"the muxer refuses a picture: {error}") from error
         if self.file.size != size:  # a fragment has left the muxer
             self.file.sync()
 
     def close(self) -> None:
-        self._container.close()
+        with contextlib.suppress(self._error):  # then what was written stays as it is, as after a crash
+            self._container.close()
         self.file.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.feed import Unit
+from receiver.record.movie import parameter_sets
 from receiver.record.names import stem
 from receiver.record.recording import Recording
 
@@ -61,11 +64,12 @@ class Recorder:
         self._last: Recording | None = None
         self._told = ""  # the failure that was told, until a recording stands
         self._announced = False
+        self._room = 0  # bytes that must be free before another recording begins: the disk was full
 
     # ---- wishes -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self.wanted, self.failure, self._told, self._retry_us = True, "", "", 0
+        self.wanted, self.failure, self._told, self._retry_us, self._room = True, "", "", 0, 0
 
     def stop(self, now_us: int) -> None:
         self.wanted, self.failure = False, ""
@@ -93,7 +97,7 @@ class Recorder:
             self._finish(now_us)
             self.unit(unit, now_us)
             return
-        self._add(unit)
+        self._add(unit, now_us)
 
     def rows(self, rows: Sequence[Sequence[Any]]) -> None:
         for recording in self._open():
@@ -148,9 +152,11 @@ class Recorder:
     # ---- within -------------------------------------------------------------------------------------------------
 
     def _keep(self, unit: Unit) -> None:
-        """The ring holds pre_record_s and what belongs before, or a key frame that has just come where that is 0."""
+        """The ring holds pre_record_s and what belongs before, or a key frame that has just come where that is 0. All
+        of it is of one set of parameters."""
         ring, span_us = self._ring, self.settings.pre_record_s * 1e6
-        if span_us == 0:
+        other = unit.key and ring and parameter_sets(unit.data) not in {b"", parameter_sets(ring[0][0].data)}
+        if span_us == 0 or other:
             ring.clear()
         if unit.key:
             ring.append([unit])
@@ -165,6 +171,8 @@ class Recorder:
             return
         first, when = ring[0][0], self._wall().astimezone()
         try:
+            if self._room and shutil.disk_usage(self.settings.folder).free < self._room:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self._now = Recording(self.settings.folder, stem(self.camera, when), self.settings.kind, first, when)
         except OSError as error:
             self._fail(error, now_us)
@@ -176,10 +184,10 @@ class Recorder:
         self._announced = self._behind = self._warned = False
         self._looked_us = now_us
         for one in chain.from_iterable(ring):
-            if self._now.fits(one):
-                self._add(one)
+            if self._now is not None:
+                self._add(one, now_us)
 
-    def _add(self, unit: Unit) -> None:
+    def _add(self, unit: Unit, now_us: int) -> None:
         """A disk that is too far behind costs pictures, up to a key frame; the gap stands in the file's timing."""
         assert self._now is not None
         behind = self._now.disk.pending_bytes > _MAX_PENDING
@@ -189,7 +197,10 @@ class Recorder:
         if self._behind:
             self.dropped += 1
             return
-        self._now.add(unit)
+        try:
+            self._now.add(unit)
+        except ValueError as error:
+            self._refuse(str(error), now_us)
 
     def _finish(self, now_us: int) -> None:
         assert self._now is not None
@@ -199,6 +210,8 @@ class Recorder:
         self._say(f"recorded {recording.frames} pictures, {recording.last_us / 1e6:.1f} s, to {recording.path}")
 
     def _fail(self, error: OSError, now_us: int) -> None:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT} and self._last is not None:
+            self._room = max(self._room, self._reserve(self._last) * 3 // 2)
         reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
         self._refuse(f"{reason} ({self.settings.folder})", now_us)
 
@@ -222,7 +235,7 @@ class Recorder:
             return
         if left_s <= 0:
             self._finish(now_us)
-            self._refuse(f"the disk is full: {free >> 20} MB left ({self.settings.folder})", now_us)
+            self._fail(OSError(errno.ENOSPC, ""), now_us)
         elif left_s < _WARN_S and not self._warned:
             self._warned = True
             self._say(f"the disk has room for {left_s // 60:.0f} min {left_s % 60:.0f} s more of this recording")
@@ -233,7 +246,10 @@ class Recorder:
         if free is None or seconds < 1:
             return None
         rate = max(1.0, recording.bytes / seconds)
-        return max(0.0, round((free - min(_RESERVE, _RESERVE_S * rate)) / rate, 1))
+        return max(0.0, round((free - self._reserve(recording)) / rate, 1))
+
+    def _reserve(self, recording: Recording) -> int:
+        return round(min(_RESERVE, _RESERVE_S * recording.bytes / max(1.0, recording.last_us / 1e6)))
 
     def _ring_s(self) -> float:
         ring = self._ring

@@ -43,7 +43,7 @@ class Recording:
             _write(self._events, [EVENT_COLUMNS])
             self._movie = Movie(movie, kind, first.data, began)
         except (OSError, ValueError):
-            self.disk.close()
+            self.disk.close(keep=lambda: False)
             raise
         self.path = movie.path
         self._stream = first.stream
@@ -111,13 +111,7 @@ class Recording:
         """A recording of which the disk took nothing leaves nothing."""
         self._rows.close()
         self._events.close()
-        self.disk.do(self._tidy)
-        self.disk.close()
-
-    def _tidy(self) -> None:
-        if not self._movie.file.written:
-            for file in (self._movie.file, self._rows, self._events):
-                file.path.unlink(missing_ok=True)
+        self.disk.close(keep=lambda: self._movie.file.written > 0)
 
     def each_second(self) -> None:
         self._rows.sync()

@@ -192,19 +192,23 @@ def test_the_picture_goes_on_while_the_disk_stalls_for_five_seconds_and_nothing_
 
 def test_a_full_disk_ends_the_recording_and_not_the_picture_and_room_begins_another(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    with small_disk(tmp_path, 8) as disk:
+    with small_disk(tmp_path, 40) as disk:
         ballast = disk / "ballast"
-        ballast.write_bytes(bytes(5 << 20))
+        ballast.write_bytes(bytes(36 << 20))
         with filmed(45803, "--record", "--record-to", str(disk / "set"), "--report", str(report)) as (play, _):
             play.wait_for("not recording: the disk is full")
             assert play.text().count("not recording") == 1
+            files = set((disk / "set").iterdir())
+            play.run_on(5)  # two tries and more
+            assert set((disk / "set").iterdir()) == files
+            assert play.text().count("not recording") == play.text().count("recording to") == 1
             shown_s = time.monotonic()
-            play.run_on(1.5)
             ballast.unlink()
             play.wait_for("recording to", after_s=shown_s)
             assert play.stop() == 0, play.text()
-        files = sorted((disk / "set").glob("*.mp4"), key=lambda path: path.stat().st_mtime_ns)
-        assert all(packets(path) for path in files)
+        movies = sorted((disk / "set").glob("*.mp4"), key=lambda path: path.stat().st_mtime_ns)
+        assert len(movies) == 2
+        assert all(packets(path) for path in movies)
     assert json.loads(report.read_text())["glass_age_ms"]["freezes"] == 0
 
 

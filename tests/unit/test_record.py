@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from receiver.decode import refusal
 from receiver.feed import Unit
 from receiver.record import disk as disk_module
 from receiver.record import recorder as recorder_module
@@ -463,6 +465,59 @@ def feed_until(desk: Desk, first: int, done: Callable[[], bool]) -> None:
         if done():
             return
     raise AssertionError(desk.said)
+
+
+def test_a_recording_whose_second_file_cannot_be_made_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, real = [], disk_module.Disk.open
+
+    def open_one(disk: disk_module.Disk, name: str) -> disk_module.DiskFile:
+        opened.append(name)
+        if name.endswith(".csv"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(disk, name)
+
+    monkeypatch.setattr(disk_module.Disk, "open", open_one)
+    desk = Desk(tmp_path)
+    desk.recorder.start()
+    desk.feed(units(40))
+    desk.close()
+    assert "the disk is full" in desk.recorder._told
+    deadline = time.monotonic() + 10
+    while list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert list(tmp_path.iterdir()) == []
+    assert opened
+
+
+def test_a_picture_too_large_for_anybody_is_not_given_to_a_decoder(tmp_path: Path) -> None:
+    """A bit error in an SPS may say anything; here 16384 macroblocks a line (H.264, 7.3.2.1.1: after level, ue(v)s)."""
+    first = units(1)[0]
+    at = first.data.index(b"\0\0\1\x67") + 7
+    vast = b"\xf8\x00\x02\x00\x02\x00\x02\x00"
+    broken = replace(first, data=first.data[:at] + vast + first.data[at + len(vast) :])
+    assert refusal(broken.data) is not None
+    desk = Desk(tmp_path)
+    desk.recorder.start()
+    desk.feed([broken])
+    assert desk.recorder.failure
+    desk.feed(units(90))
+    desk.now_us += RETRY_US
+    desk.feed(units(60, 90))
+    assert desk.settle() == "on"
+    desk.close()
+
+
+def test_a_ring_holds_one_picture_size_only(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, pre_record_s=10.0)
+    desk.feed(units(60))
+    desk.feed(units(60, 60, width=480, height=272))
+    desk.recorder.start()
+    desk.feed(units(10, 120, width=480, height=272))
+    desk.close()
+    (path,) = movies(tmp_path)
+    assert len(packets(path)) == 70
 
 
 def test_names_are_safe_for_every_file_system() -> None:
