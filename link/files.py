@@ -1,4 +1,4 @@
-"""Files that a person named for what a run leaves behind."""
+"""Files that a person named, checked before a run starts."""
 
 from pathlib import Path
 
@@ -18,3 +18,12 @@ def check_writable(*paths: Path | None) -> None:
                 path.unlink()
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def check_readable(path: str) -> None:
+    """Raises FileError at the start of a run for a file that it could not play."""
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise FileError(f"cannot play {path}: {error.strerror}") from error

@@ -15,16 +15,19 @@ from typing import Any
 
 from link.config import ReceiverConfig, SenderConfig, load, options
 from link.errors import Exit, FileError
-from link.files import check_writable
+from link.files import check_readable, check_writable
 from thinair.conditions import ConditionsWatch
 
 _STOP_S = 5.0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    load(SenderConfig, arguments), load(ReceiverConfig, arguments)  # a wrong word ends here, before anything starts
+    sender, _ = load(SenderConfig, arguments), load(ReceiverConfig, arguments)
+    kind, _, clip = sender.source.partition(":")
+    if kind == "file":
+        check_readable(clip)
     report: Path | None = getattr(arguments, "report", None)
-    check_writable(report, getattr(arguments, "frames", None))
+    check_writable(report, getattr(arguments, "frames", None))  # a wrong word ends here, before anything starts
     watch = ConditionsWatch()  # of both processes; each of them would take the other for a stranger
     watch.start()
     port = _free_port()

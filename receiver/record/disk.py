@@ -6,6 +6,7 @@ What is to be written lies in memory until the disk has taken it. Errors end a f
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -55,8 +56,8 @@ class Disk:
 
         def end() -> None:
             for file in reversed(self._files):  # the first last: its name is free once all are
-                if not keep():
-                    file.path.unlink(missing_ok=True)
+                if not keep() and file.is_there():
+                    file.path.unlink()
                 file.end()
 
         self.do(end)
@@ -98,8 +99,9 @@ class Disk:
             self._looked_s = now
             found = os.statvfs(self.folder)
             self.free_bytes = found.f_bavail * found.f_frsize
-            for file in () if self._closing else self._files:
-                file.path.stat()  # a folder that was removed or mounted over takes what is written with it
+            # A folder that was removed or mounted over takes what is written with it.
+            if not self._closing and not all(file.is_there() for file in self._files):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 
 
 class DiskFile:
@@ -143,6 +145,13 @@ class DiskFile:
     def _sync(self) -> None:
         if self._disk.error is None:
             os.fdatasync(self._fd)
+
+    def is_there(self) -> bool:
+        """Whether its name still leads to it, and not to nothing or to another's file."""
+        try:
+            return self._fd >= 0 and os.path.samestat(os.fstat(self._fd), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def end(self) -> None:
         """By the disk's thread. May be called twice."""

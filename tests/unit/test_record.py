@@ -432,6 +432,19 @@ def test_a_file_that_vanishes_is_noticed_and_another_begun(tmp_path: Path) -> No
     assert len(packets(movies(folder)[0])) >= 10
 
 
+def test_a_recording_that_leaves_nothing_takes_nobody_else_s_file_of_its_name(tmp_path: Path) -> None:
+    first = disk_module.Disk(tmp_path)
+    file = first.open("A.mp4")
+    file.path.unlink()
+    second = disk_module.Disk(tmp_path)
+    second.open("A.mp4").write(b"x")
+    first.close(keep=lambda: False)
+    second.close()
+    assert first.wait(10)
+    assert second.wait(10)
+    assert (tmp_path / "A.mp4").read_bytes() == b"x"
+
+
 def test_room_is_warned_of_ahead_and_the_end_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = [10_000_000_000]
     found = os.statvfs(tmp_path)
