@@ -23,7 +23,7 @@ def check_writable(*paths: Path | None) -> None:
 def check_readable(path: str) -> None:
     """Raises FileError at the start of a run for a file that it could not play."""
     try:
-        with open(path, "rb"):
+        with Path(path).open("rb"):
             pass
     except OSError as error:
         raise FileError(f"cannot play {path}: {error.strerror}") from error

@@ -90,6 +90,7 @@ class AirPolicy:
         self.interval_us = interval_us
         self.rtt_us = rtt_us
         self.min_bps = 0  # what the user wants at least, whatever the air does
+        self.limited = False  # max_bps is the user's, below what the sender would give
         self.answer_us = 0.0  # how long an answer to a request takes, as a rule; 0: unknown
         self.target_bps = float(max_bps)
         self.reason = Reason.STEADY
@@ -157,7 +158,8 @@ class AirPolicy:
 
     def decision(self) -> Decision:
         bitrate = round(min(max(self.target_bps, self.min_bps), self.max_bps))
-        return Decision(bitrate, self._share, self._pace_us(), self.reason)
+        reason = Reason.LIMIT if self.limited and self.reason is Reason.STEADY else self.reason
+        return Decision(bitrate, self._share, self._pace_us(), reason)
 
     # ---- what is seen -----------------------------------------------------------------------------------------------
 

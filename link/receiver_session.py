@@ -205,6 +205,7 @@ class ReceiverSession:
     def _limit(self, policy: AirPolicy, hello: Hello) -> None:
         least, most = self.limits
         policy.min_bps = least or 0
+        policy.limited = most is not None and most < hello.bitrate_bps
         policy.set_limits(min(hello.bitrate_bps, most or hello.bitrate_bps), _interval_us(hello))
 
     def ask_mode(self, width: int, height: int, rate: Fraction, now_us: int) -> bool:

@@ -7,7 +7,18 @@ from typing import Protocol
 
 from link.clock import ClockSync
 
-STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "present")
+_PEER_STAMPS = {"capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us"}
+STAGE_STAMPS = {  # where each begins and ends
+    "capture": ("capture_us", "dequeue_us"),
+    "wait": ("dequeue_us", "encode_in_us"),
+    "encode": ("encode_in_us", "encode_out_us"),
+    "pace": ("encode_out_us", "last_send_us"),
+    "air": ("last_send_us", "last_packet_us"),
+    "repair": ("last_packet_us", "repaired_us"),
+    "decode": ("repaired_us", "decoded_us"),
+    "present": ("decoded_us", "presented_us"),
+}
+STAGES = tuple(STAGE_STAMPS)
 
 
 class Outcome(StrEnum):
@@ -65,22 +76,13 @@ class FrameTrace:
     def stages(self) -> dict[str, float | None]:
         """Stage → µs, None where a stamp or the clock is unknown. Where all are known they add up to
         capture_to_present_us."""
-        return dict(
-            zip(
-                STAGES,
-                (
-                    _between(self.capture_us, self.dequeue_us),
-                    _between(self.dequeue_us, self.encode_in_us),
-                    _between(self.encode_in_us, self.encode_out_us),
-                    _between(self.encode_out_us, self.last_send_us),
-                    _between(self.local(self.last_send_us), self.last_packet_us),
-                    _between(self.last_packet_us, self.repaired_us),
-                    _between(self.repaired_us, self.decoded_us),
-                    _between(self.decoded_us, self.presented_us),
-                ),
-                strict=True,
-            )
-        )
+        return {name: self._stage(start, end) for name, (start, end) in STAGE_STAMPS.items()}
+
+    def _stage(self, start: str, end: str) -> float | None:
+        from_us: float | None = getattr(self, start)
+        if start in _PEER_STAMPS and end not in _PEER_STAMPS:
+            from_us = self.local(getattr(self, start))
+        return _between(from_us, getattr(self, end))
 
     @property
     def capture_to_present_us(self) -> float | None:

@@ -3,6 +3,7 @@ it), for as long as the connection to the session's bus stands. X11's own saver 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -12,16 +13,12 @@ _NAME = "org.freedesktop.ScreenSaver"
 class Awake:
     def __init__(self) -> None:
         self._bus: Any = None
-        self.told = ""  # why nobody could be asked
 
-    def begin(self) -> bool:
-        """False where no desktop could be asked."""
-        if self._bus is not None:
-            return True
-        if not os.environ.get("DBUS_SESSION_BUS_ADDRESS"):
-            self.told = "no session bus"
-            return False
-        try:
+    def begin(self) -> None:
+        """Does nothing where there is no desktop to ask."""
+        if self._bus is not None or not os.environ.get("DBUS_SESSION_BUS_ADDRESS"):
+            return
+        with contextlib.suppress(ImportError, OSError, ValueError, TimeoutError):
             from jeepney import DBusAddress, MessageType, new_method_call
             from jeepney.io.blocking import open_dbus_connection
 
@@ -31,13 +28,8 @@ class Awake:
             answer = bus.send_and_get_reply(new_method_call(saver, "Inhibit", "ss", words), timeout=2)
             if answer.header.message_type is MessageType.error:
                 bus.close()
-                self.told = str(answer.body[0] if answer.body else "refused")
-                return False
-        except (ImportError, OSError, ValueError, TimeoutError) as error:
-            self.told = str(error) or type(error).__name__
-            return False
-        self._bus = bus
-        return True
+            else:
+                self._bus = bus
 
     def end(self) -> None:
         if self._bus is not None:

@@ -20,7 +20,6 @@ class Cadence:
     def __init__(self) -> None:
         self._delays: deque[float] = deque(maxlen=_WINDOW)
         self._delay_us: float | None = None
-        self._phase_us = 0.0
 
     def due(self, capture_us: int, ready_us: int, interval_us: float, refresh_hz: float = 0.0) -> int:
         """When the picture captured then and ready now is to be shown: `ready_us` at the earliest."""
@@ -37,10 +36,5 @@ class Cadence:
         self._delay_us = min(longest, held - _DECAY * (held - wanted))
         due = capture_us + self._delay_us
         if period_us:
-            due = self._on_grid(due, period_us)
+            due = -(-due // period_us) * period_us  # the phase is this clock's own: nobody tells the display's
         return max(ready_us, round(due))
-
-    def _on_grid(self, due_us: float, period_us: float) -> float:
-        """The first refresh not before it; the phase is this clock's own, for nobody tells the display's."""
-        steps = -(-(due_us - self._phase_us) // period_us)
-        return self._phase_us + steps * period_us

@@ -23,7 +23,7 @@ class Child(asyncio.Protocol):
     """`python -m module words --fd N`. All methods belong to the loop's thread.
 
     Nothing here waits for the process: what its socket does not take lies in memory, `limit` bytes of access units at
-    most; units beyond are refused (`offer` returns False) and counted."""
+    most; units beyond are refused: `offer` returns False."""
 
     def __init__(
         self,
@@ -36,7 +36,6 @@ class Child(asyncio.Protocol):
         secrets: Mapping[str, str] | None = None,
     ) -> None:
         """`secrets` go into its environment: arguments are for everybody on the machine to read."""
-        self.refused = 0
         self.wanted = False
         self._secrets = dict(secrets or {})
         self._module, self._words, self._hear, self._limit = module, list(words), hear, limit
@@ -120,7 +119,6 @@ class Child(asyncio.Protocol):
         if self._transport is None or not self.wanted:
             return False
         if self._transport.get_write_buffer_size() > self._limit:
-            self.refused += 1
             return False
         self._transport.write(packed)
         return True

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import av
     from _typeshed import ReadableBuffer as Buffer
 
+THREADS = 2
 MAX_PIXELS = 4096 * 2304
 _SPS = 7
 
@@ -50,10 +51,24 @@ class Decoded:
         self.good = self.frame is not None
 
 
+def open_context(threads: int) -> Any:
+    """A decoder that holds no picture back. Raises DeviceError."""
+    import av
+
+    try:
+        context: Any = av.CodecContext.create("h264", "r")
+    except (av.FFmpegError, ValueError) as error:
+        raise DeviceError("this PyAV has no H.264 decoder: reinstall it with pip") from error
+    context.thread_type = "SLICE"
+    context.thread_count = threads
+    context.flags |= 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
+    return context
+
+
 class Decoder:
     """Slice threads add no delay, frame threads one picture each. `counters` tells what was not decoded and why."""
 
-    def __init__(self, threads: int = 2) -> None:
+    def __init__(self, threads: int = THREADS) -> None:
         self._threads = threads
         self._context: Any = None
         self.counters = {"error": 0, "corrupt": 0, "refused": 0, "late": 0}
@@ -62,16 +77,7 @@ class Decoder:
 
     def reset(self) -> None:
         """A fresh decoder: another sender, or one that choked."""
-        import av
-
-        try:
-            context: Any = av.CodecContext.create("h264", "r")
-        except (av.FFmpegError, ValueError) as error:
-            raise DeviceError("this PyAV has no H.264 decoder: reinstall it with pip") from error
-        context.thread_type = "SLICE"
-        context.thread_count = self._threads
-        context.flags |= 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
-        self._context = context
+        self._context = open_context(self._threads)
 
     def decode(self, unit: AccessUnit) -> av.VideoFrame | None:
         """The picture, or None with a reason counted. A damaged picture is returned, counted as corrupt."""

@@ -43,11 +43,11 @@ def decoder(pictures: list[av.VideoFrame]) -> Finding:
     try:
         import av
 
-        from receiver.decode import Decoder
+        from receiver.decode import THREADS, open_context
     except ImportError as error:
         mend = "pip install 'thinair[pc]'"
         return Finding("decoder", Verdict.BAD, f"PyAV is not installed ({error.name})", mend)
-    context = Decoder()._context
+    context = open_context(THREADS)
     took: list[float] = []
     for unit in _units():
         began = time.perf_counter()

@@ -338,9 +338,12 @@ class Player:
         """By the screen's thread: what a key asks for."""
         if wish == "record":
             self._post(self.desk.record)
-        elif wish == "snapshot" and (frame := self._screen.last) is not None:
-            name = self.description.name if self.description else self.mode
-            snapshot.save(frame, self.desk.folder, name, lambda text: self._wish(f"say: {text}"))
+        elif wish == "snapshot":
+            frame, name = self._screen.last, self.description.name if self.description else self.mode
+            if frame is None:
+                self._wish("say: no snapshot: there has been no picture yet")
+            else:
+                snapshot.save(frame, self.desk.folder, name, lambda text: self._wish(f"say: {text}"))
         elif wish.startswith("say: "):
             self._post(partial(self.note_event, "player", wish.removeprefix("say: ")))
 

@@ -35,7 +35,7 @@ def save(frame: av.VideoFrame, folder: Path, camera: str, say: Callable[[str], N
 
 def write(frame: av.VideoFrame, folder: Path, base: str) -> Path:
     """The path of the new file. Raises OSError."""
-    image = frame.to_image()  # type: ignore[no-untyped-call]
+    image = frame.to_image()  # type: ignore[no-untyped-call]  # PyAV names no type
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(1, _NAMES):
         path = folder / f"{numbered(base, number)}.png"

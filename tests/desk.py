@@ -36,15 +36,15 @@ class Desk:
     def play(self) -> Running:
         words = ("--listen", str(self.media), "--record-to", str(self.folder), "--headless")
         where = () if "--dashboard" in self.words else ("--dashboard", str(self.port))
-        one = self._start("play", *words, *where, *self.words)
+        one = self.start("play", *words, *where, *self.words)
         one.wait_for("dashboard: http")
         return one
 
     def send(self, *words: str) -> Running:
         mode = ("--mode", f"{WIDTH}x{HEIGHT}@{RATE}", "--bitrate", "3M", "--name", "A-CAM")
-        return self._start("send", "--to", f"127.0.0.1:{self.media}", *mode, *words)
+        return self.start("send", "--to", f"127.0.0.1:{self.media}", *mode, *words)
 
-    def _start(self, name: str, *words: str) -> Running:
+    def start(self, name: str, *words: str) -> Running:
         self.end(name)
         stack = self._stacks[name] = ExitStack()
         self.running[name] = stack.enter_context(running([*THINAIR, name, *words]))

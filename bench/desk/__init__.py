@@ -9,9 +9,10 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise ConfigError(f"row {unknown[0]!r} is not known: use some of {', '.join(KINDS)}")
     if ("browser" in kinds or args.joins) and chromium() is None:
-        raise DeviceError("Chromium is not installed: make bench-setup, or leave out the browser row and --joins")
+        raise DeviceError("Chromium is not installed: make bench-setup, or leave out the browser row and --joins 0")
+    if args.joins and find_spec("playwright") is None:
+        raise DeviceError("playwright is not installed: pip install 'thinair[bench]', or --joins 0")
     refused = realtime()
     settings = Settings(
         str(mode), mode.width, mode.height, parse_bitrate(args.bitrate), args.seconds / args.rounds,
@@ -128,7 +131,7 @@ def _joins(settings: Settings, count: int) -> list[int]:
             sync_playwright() as playwright,
         ):
             while not answers(page_port):
-                subprocess.run(["sleep", "0.1"], check=True)
+                time.sleep(0.1)
             browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])
             for index in range(count + 1):
                 print(f"\r\x1b[Kjoin {index} of {count}", end="", file=sys.stderr, flush=True)

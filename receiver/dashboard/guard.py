@@ -20,6 +20,14 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _netloc(origin: str) -> str:
+    """ "" where it cannot be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
 class Guard:
     """`token` is asked for where it is not "". A name that is not this machine's in Host is a rebound one (DNS
     rebinding); an address in it cannot be rebound. A foreign Origin is another site's page."""
@@ -35,7 +43,7 @@ class Guard:
         if not self._is_ours(request.headers.get("Host", "")):
             return "host"
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != request.headers["Host"].lower():
+        if origin is not None and _netloc(origin) != request.headers["Host"].lower():
             return "origin"
         if request.headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"} and request.path != "/":
             return "origin"
@@ -44,7 +52,7 @@ class Guard:
     def has_token(self, request: web.Request) -> bool:
         _, _, bearer = request.headers.get("Authorization", "").partition("Bearer ")
         given = (request.cookies.get(COOKIE, ""), request.query.get("token", ""), bearer)
-        return any(hmac.compare_digest(one.encode(), self._token.encode()) for one in given)
+        return any(hmac.compare_digest(one.encode(errors="surrogateescape"), self._token.encode()) for one in given)
 
     def cookie(self, response: web.StreamResponse) -> None:
         response.set_cookie(COOKIE, self._token, httponly=True, samesite="Strict", path="/")

@@ -7,17 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from link.stats import nearest_rank
-from link.trace import STAGES
+from link.trace import STAGE_STAMPS
 from receiver.report import COLUMNS
 
 KEPT_S = 900
 _AT = {name: index for index, name in enumerate(COLUMNS)}
-# Each stage's stamps: link.trace.FrameTrace.stages() says the same of traces.
-_STAGE_STAMPS = (
-    ("capture_us", "dequeue_us"), ("dequeue_us", "encode_in_us"), ("encode_in_us", "encode_out_us"),
-    ("encode_out_us", "last_send_us"), ("last_send_us", "last_packet_us"), ("last_packet_us", "repaired_us"),
-    ("repaired_us", "decoded_us"), ("decoded_us", "presented_us"),
-)  # fmt: skip
 
 
 class History:
@@ -54,7 +48,7 @@ def _summary(
     late = sorted(row[_AT["capture_to_present_us"]] for row in shown if row[_AT["capture_to_present_us"]] != "")
     stages = {
         name: _median([row[_AT[end]] - row[_AT[start]] for row in shown if row[_AT[start]] != "" != row[_AT[end]]])
-        for name, (start, end) in zip(STAGES, _STAGE_STAMPS, strict=True)
+        for name, (start, end) in STAGE_STAMPS.items()
     }
 
     seconds = max(1e-3, (state["now_us"] - before["now_us"]) / 1e6)

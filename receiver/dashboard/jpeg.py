@@ -7,7 +7,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
+from receiver.decode import open_context, refusal
 from receiver.feed import Unit
 
 MAX_WIDTH = 960
@@ -26,6 +28,11 @@ class JpegMaker:
         self._need_key = True
         threading.Thread(target=self._run, name="thinair-jpeg", daemon=True).start()
 
+    def pause(self) -> None:
+        """Nobody watches for now: what comes next does not follow what came."""
+        self._units.clear()
+        self._need_key = True
+
     def unit(self, unit: Unit) -> None:
         if len(self._units) > _BEHIND:
             self._units.clear()
@@ -39,15 +46,20 @@ class JpegMaker:
     def _run(self) -> None:
         import av
 
-        decoder, due_s = None, 0.0
+        decoder: Any = None
+        due_s = 0.0
         while True:
             self._news.wait()
             self._news.clear()
-            while self._units:
-                unit = self._units.popleft()
-                if decoder is None:
-                    decoder = av.CodecContext.create("h264", "r")
-                    decoder.flags |= 1 << 19  # AV_CODEC_FLAG_LOW_DELAY
+            while True:
+                try:
+                    unit = self._units.popleft()
+                except IndexError:  # also where they were cleared between
+                    break
+                if unit.key and refusal(unit.data) is not None:
+                    decoder, self._need_key = None, True  # the player says why
+                    continue
+                decoder = decoder or open_context(1)
                 try:
                     frames = decoder.decode(av.Packet(unit.data))
                 except av.FFmpegError:

@@ -62,7 +62,7 @@ class Dashboard:
         self._watched = False
         self._asked_us = -_KEY_INTERVAL_US
         self._need_key = False  # frames are missing in the stream itself
-        self._reports: list[asyncio.Future[str]] = []
+        self._reports: set[asyncio.Future[str]] = set()
         self._loop = asyncio.get_running_loop()
         self._jpeg: JpegMaker | None = None
         self.app = web.Application(middlewares=[self._check], client_max_size=MAX_WISH)
@@ -95,7 +95,6 @@ class Dashboard:
                 for waiting in self._reports:
                     if not waiting.done():
                         waiting.set_result(message["text"])
-                self._reports.clear()
 
     def _see_state(self, state: dict[str, Any]) -> None:
         self._state = state
@@ -119,6 +118,8 @@ class Dashboard:
                     self._ask_key("a browser fell behind")
         if self._jpeg is not None and any(viewer.watches == "jpeg" for viewer in self.viewers):
             self._jpeg.unit(unit)
+        elif self._jpeg is not None:
+            self._jpeg.pause()
 
     def _jpeg_done(self, unit: Unit, data: bytes) -> None:
         """In the JPEG maker's thread."""
@@ -170,13 +171,15 @@ class Dashboard:
 
     async def _serve_report(self, _request: web.Request) -> web.StreamResponse:
         waiting: asyncio.Future[str] = self._loop.create_future()
-        self._reports.append(waiting)
+        self._reports.add(waiting)
         self._tell({"type": "report"})
         try:
             async with asyncio.timeout(_REPORT_S):
                 text = await waiting
         except TimeoutError:
             return web.Response(status=504, text="the player does not answer\n", headers=_HEADERS)
+        finally:
+            self._reports.discard(waiting)
         save = {"Content-Disposition": 'attachment; filename="thinair-report.json"'}
         return web.Response(text=text, content_type="application/json", headers=_HEADERS | save)
 

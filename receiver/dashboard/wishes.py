@@ -45,6 +45,10 @@ def _bitrate(value: object) -> bool:
     return value is None or (type(value) is int and _BITRATES[0] <= value <= _BITRATES[1])
 
 
+def _is_number(value: object) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
+
+
 def _is_mode(text: str) -> bool:
     try:
         Mode.parse(text)
@@ -58,7 +62,7 @@ def _one_of(*values: str) -> Callable[[object], bool]:
 
 
 _KEYS: dict[str, dict[str, Callable[[object], bool]]] = {
-    "ping": {"t": lambda value: type(value) in {int, float} and math.isfinite(float(value))},  # type: ignore[arg-type]
+    "ping": {"t": _is_number},
     "watch": {"as": _one_of("h264", "jpeg", "")},
     "key": {"why": _one_of(*_WHY)},
     "record": {"on": lambda value: isinstance(value, bool)},

@@ -46,7 +46,7 @@ class Canvas:
     def of(cls, frame: av.VideoFrame) -> Canvas:
         def plane(index: int) -> Samples:
             p = frame.planes[index]
-            return np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width]  # type: ignore[call-overload, no-any-return]
+            return np.frombuffer(p, np.uint8).reshape(p.height, p.line_size)[:, : p.width]  # type: ignore[call-overload, no-any-return]  # numpy's stubs know no av.VideoPlane
 
         return cls(plane(0), plane(1), plane(2))
 

@@ -151,7 +151,7 @@ def test_a_port_in_use_is_told_once_and_taken_when_it_is_free(tmp_path: Path) ->
             taken.bind(("127.0.0.1", one.port))
             taken.listen()
             words = ("--listen", str(one.media), "--headless", "--dashboard", str(one.port))
-            player = one._start("play", *words)
+            player = one.start("play", *words)
             player.wait_for(f"no dashboard on 127.0.0.1:{one.port}: ")
             time.sleep(2)
             assert player.text().count("no dashboard") == 1
@@ -185,6 +185,10 @@ def test_a_made_up_token_guards_every_address_but_loopback(tmp_path: Path) -> No
         assert run(status(one.url)) == 401
         assert run(status(one.url + "metrics", Authorization=f"Bearer {token}")) == 200
         assert run(status(f"{one.url}?token={token[:-1]}")) == 401
+        for strange in (b"Authorization: Bearer \xff\xfe", b"Cookie: thinair=\xff"):
+            with socket.create_connection(("127.0.0.1", one.port), timeout=10) as raw:
+                raw.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + strange + b"\r\n\r\n")
+                assert raw.recv(64).split()[1] == b"401"
 
 
 def test_a_token_that_cannot_stand_in_an_address_is_refused_at_the_start() -> None:

@@ -78,6 +78,7 @@ LOCAL, OPEN = Guard("127.0.0.1", ""), Guard("0.0.0.0", "secret-token")  # noqa: 
         (LOCAL, {"Host": "localhost:5080", "Origin": "http://localhost:5081"}, "origin"),
         (LOCAL, {"Host": "localhost:5080", "Origin": "http://evil.example"}, "origin"),
         (LOCAL, {"Host": "localhost:5080", "Origin": "null"}, "origin"),
+        (LOCAL, {"Host": "localhost:5080", "Origin": "http://[::1"}, "origin"),
         (LOCAL, {"Host": "localhost:5080", "Sec_Fetch_Site": "cross-site"}, "origin"),
         (OPEN, {"Host": "192.168.1.5:5080"}, "token"),
         (OPEN, {"Host": "192.168.1.5:5080", "Cookie": "thinair=secret-token"}, None),

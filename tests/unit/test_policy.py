@@ -55,6 +55,15 @@ def test_on_clean_air_nothing_is_added_and_nothing_taken() -> None:
     assert decision.reason is Reason.STEADY
 
 
+def test_a_bitrate_that_the_user_holds_down_says_so() -> None:
+    policy = AirPolicy(MAX_BPS // 2, INTERVAL_US)
+    policy.limited = True
+    play(policy, [Frame(number, 200) for number in range(100)])
+    assert policy.decision().reason is Reason.LIMIT
+    play(policy, [Frame(100, 1.0)])
+    assert policy.decision().reason is Reason.SLOW_LINK, "the air's word comes first"
+
+
 def test_a_link_that_carries_less_is_followed_with_the_first_frame_that_shows_it() -> None:
     policy = AirPolicy(MAX_BPS, INTERVAL_US)
     play(policy, [Frame(number) for number in range(20)])

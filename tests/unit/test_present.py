@@ -143,6 +143,26 @@ def test_keys_arrive_by_name(glass: Glass, kind: str) -> None:
 
 @display
 @both
+def test_overlays_of_two_slots_stand_together_and_go_one_by_one(glass: Glass, kind: str) -> None:
+    x, y = MIDDLE
+    with window(kind) as presenter:
+        for slot, across in ((0, 20), (3, 120)):
+            presenter.overlay(Overlay(bytes([255]) * 100, 10, 10, x=across, y=30), slot)
+
+        def lit() -> list[bool]:
+            presenter.present(grey(WIDTH, HEIGHT, 16))
+            row = glass.pixels()[y + 35, x : x + WIDTH, 0]
+            return [bool(row[across + 5] > 128) for across in (20, 120)]
+
+        assert lit() == [True, True]
+        presenter.overlay(None)
+        assert lit() == [False, True]
+        presenter.overlay(None, 3)
+        assert lit() == [False, False]
+
+
+@display
+@both
 def test_text_and_border_lie_over_the_picture_and_go_again(glass: Glass, kind: str) -> None:
     x, y = MIDDLE
     with window(kind) as presenter:

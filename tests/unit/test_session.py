@@ -5,8 +5,6 @@ from fractions import Fraction
 import pytest
 
 from link.receiver_session import (
-    WISH_PATIENCE_US,
-    ModeKept,
     NewSender,
     ReceiverEvent,
     ReceiverSession,
@@ -15,13 +13,12 @@ from link.receiver_session import (
     SenderLost,
     SourceChanged,
 )
-from link.rtcp import Bye, Feedback, Hello, Message, ModeWish, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
+from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
 from link.session import (
     FeedbackReceived,
     KeyFrameRequested,
     Linked,
     MediaDescription,
-    ModeWanted,
     SenderEvent,
     SenderSession,
     Unlinked,
@@ -472,70 +469,3 @@ def test_a_new_sender_begins_without_a_state() -> None:
     assert session.source is None
     session.receive_datagram(build(Source(SSRC, 77, 78, SourceCode.NO_SYNC, 1, 0)), 3 * MS, *CAMERA)
     assert session.source is not None
-
-
-WISHED = (1280, 720, Fraction(50))
-
-
-def wishes(messages: list[Message]) -> list[ModeWish]:
-    return [message for message in messages if isinstance(message, ModeWish)]
-
-
-def test_a_wish_for_a_mode_is_said_until_the_sender_has_it() -> None:
-    session = serving_receiver()
-    assert session.ask_mode(*WISHED, 0)
-    said = 0
-    for now in range(0, SECOND, 50 * MS):
-        session.receive_datagram(build(HELLO), now, *CAMERA)
-        said += len(wishes(drain_receiver(session, now)[0]))
-    assert said == 5
-    changed = Hello(SSRC, BOOT, COOKIE, SSRC, 1280, 720, 50, 1, 8_000_000, "camera 1")
-    for now in range(SECOND, 6 * SECOND, 50 * MS):
-        session.receive_datagram(build(changed), now, *CAMERA)
-        messages, events = drain_receiver(session, now)
-        assert not wishes(messages)
-        assert not any(isinstance(event, ModeKept) for event in events)
-
-
-def test_a_wish_that_is_not_granted_ends_in_words_after_four_seconds() -> None:
-    session = serving_receiver()
-    session.ask_mode(*WISHED, 0)
-    kept = []
-    for now in range(0, 6 * SECOND, 100 * MS):
-        session.receive_datagram(build(HELLO), now, *CAMERA)
-        kept += [(now, event) for event in drain_receiver(session, now)[1] if isinstance(event, ModeKept)]
-    assert kept == [(WISH_PATIENCE_US, ModeKept(*WISHED))]
-
-
-def test_nobody_is_asked_for_a_mode_while_nobody_is_there() -> None:
-    assert not ReceiverSession(PEER_BOOT).ask_mode(*WISHED, 0)
-
-
-def test_a_sender_hears_a_wish_once_however_often_it_is_said() -> None:
-    session = linked_sender()
-    one, other = (build(ModeWish(PEER_SSRC, COOKIE, number, 1280, 720, 50, 1)) for number in (1, 2))
-    heard = []
-    for now, data in enumerate((one, one, one, other, other)):
-        session.receive_datagram(data, now)
-        heard += [event for event in drain_sender(session, now)[1] if isinstance(event, ModeWanted)]
-    assert heard == [ModeWanted(*WISHED)] * 2
-
-
-def test_a_wish_of_a_stranger_or_before_the_link_is_not_heard() -> None:
-    stranger = build(ModeWish(PEER_SSRC, COOKIE + 1, 1, 1280, 720, 50, 1))
-    for session, data in (
-        (linked_sender(), stranger),
-        (new_sender(), build(ModeWish(PEER_SSRC, COOKIE, 1, 1280, 720, 50, 1))),
-    ):
-        session.receive_datagram(data, 1)
-        assert not any(isinstance(event, ModeWanted) for event in drain_sender(session, 1)[1])
-        assert session.dropped["control_unexpected"] == 1
-
-
-@pytest.mark.parametrize(
-    "mode", [(1281, 720, 50, 1), (8, 720, 50, 1), (1280, 720, 50, 0), (1280, 720, 0, 1), (1280, 720, 500, 1)]
-)
-def test_a_mode_that_cannot_be_is_dropped_and_counted(mode: tuple[int, int, int, int]) -> None:
-    session = linked_sender()
-    session.receive_datagram(build(ModeWish(PEER_SSRC, COOKIE, 1, *mode)), 1)
-    assert session.dropped["control_value"] == 1

@@ -121,7 +121,7 @@ function picture(buffer) {
   const capture = head.getFloat64(8, true), time = head.getFloat64(16, true);
   const data = new Uint8Array(buffer, HEAD);
   if (kind !== H264) {
-    createImageBitmap(new Blob([data], { type: "image/jpeg" })).then((image) => canvas && show(image, image.width, image.height, capture));
+    createImageBitmap(new Blob([data], { type: "image/jpeg" })).then((image) => canvas && show(image, image.width, image.height, capture), () => wish({ do: "key", why: "error" }));
     return;
   }
   if (mode !== "h264" || (waitKey && !key)) return;
