@@ -119,7 +119,7 @@ class TraceBook:
         return len(self._open)
 
     def received(self, unit: Unit) -> FrameTrace:
-        """An access unit has been handed over: opens its trace, joins the send stamps it brings of an earlier one."""
+        """An access unit has been handed over: opens its trace."""
         trace = FrameTrace(
             frame_id=unit.frame_id,
             size=unit.size,
@@ -136,10 +136,14 @@ class TraceBook:
             taken_us=unit.taken_us or None,
         )
         self._open[trace.frame_id] = trace
-        if unit.sent is not None:
-            self._join(*unit.sent)
+        self.heard(unit)
         self._settle()
         return trace
+
+    def heard(self, unit: Unit) -> None:
+        """Joins the send stamps that a unit brings, whatever becomes of itself."""
+        if unit.sent is not None:
+            self._join(*unit.sent)
 
     def lost(self, frame_id: int) -> None:
         """A frame that was given up: it finishes with what is known, which is nothing but its number."""

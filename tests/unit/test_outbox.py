@@ -244,6 +244,33 @@ def test_the_send_stamps_of_two_frames_that_end_between_two_units_are_both_told(
     assert told == [1, 2, 3, 4]
 
 
+def test_send_stamps_that_a_stale_frame_was_to_tell_are_told_by_the_next_that_leaves() -> None:
+    box = outbox()
+    push(box, 1, 500, 900)
+    box.push(
+        unit(500, 2), now_us=1000, frame_id=2, rtp_time=0, capture_us=2
+    )  # tells of 1, and is stale when it could go
+    assert box.next(500_000) == []
+    assert told_by(push(box, 3, 500, 600_000, key=True)) == 1
+
+
+def told_by(packets: list[bytes]) -> int:
+    """Whose send stamps the first packet tells."""
+    at = packets[0].index(b"\x47", 16)
+    return int.from_bytes(packets[0][at + 1 : at + 3], "big")
+
+
+def test_send_stamps_that_a_lost_frame_told_are_told_again_and_its_own_are_not() -> None:
+    box = outbox()
+    for frame_id in (1, 2, 3):
+        sent = push(box, frame_id, 500, 1000 * frame_id)
+    assert told_by(sent) == 2
+    target(box, 1, 3500, newest_id=3, outcomes=0b101011)  # 3 was given up
+    assert told_by(push(box, 4, 500, 4000)) == 2
+    target(box, 2, 4500, newest_id=4, outcomes=0b10101110)  # says it again
+    assert [told_by(push(box, frame_id, 500, 1000 * frame_id)) for frame_id in (5, 6)] == [4, 5]
+
+
 def test_a_key_frame_that_the_receiver_gave_up_is_followed_by_another_at_once_but_once() -> None:
     box = outbox()
     push(box, 1, 2_000, 0, key=True)

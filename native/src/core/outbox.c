@@ -56,7 +56,7 @@ void ta_outbox_reset(ta_outbox *o) {
     o->share = 0;
     o->pace_us = o->config.pace_us;
     o->targeted = o->target_pace = o->key_wanted = false;
-    o->sent_tail = o->told = o->key_end = 0;
+    o->sent_tail = o->key_end = 0;
     o->report_delay_us = 0;
     o->next_group_us = 0;
     o->interval_us = o->config.interval_us;
@@ -67,7 +67,7 @@ void ta_outbox_reset(ta_outbox *o) {
 const ta_outbox_stats *ta_outbox_stats_get(const ta_outbox *o) { return &o->stats; }
 
 bool ta_outbox_last_sent(const ta_outbox *o, ta_sent *out) {
-    *out = o->sent[(o->sent_tail - 1) % TA_OUTBOX_TOLD];
+    *out = o->sent[(o->sent_tail - 1) % TA_OUTBOX_TOLD].sent;
     return o->sent_tail > 0;
 }
 
@@ -80,6 +80,16 @@ uint64_t ta_outbox_find(ta_outbox *o, uint32_t frame_id) {
     return UINT64_MAX;
 }
 
+void ta_outbox_lost(ta_outbox *o, uint32_t frame_id) {
+    for (uint64_t back = 1; back <= TA_OUTBOX_TOLD && back <= o->sent_tail; back++) {
+        ta_out_told *t = &o->sent[(o->sent_tail - back) % TA_OUTBOX_TOLD];
+        if (t->sent.frame_id == frame_id)
+            *t = (ta_out_told){.sent = t->sent, .told = true, .carrier = frame_id};
+        else if (t->told && t->carrier == frame_id)
+            t->told = false;
+    }
+}
+
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
 
 static ta_status plan(ta_outbox *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *count) {
@@ -88,15 +98,14 @@ static ta_status plan(ta_outbox *o, const uint8_t *au, size_t size, const ta_fra
         return TA_OK;
     }
     ta_frame_meta told = *meta;
-    /* Each frame's stamps once, oldest first: two may end between two units. The newest again where there is nothing new. */
-    uint64_t tell = o->told + TA_OUTBOX_TOLD < o->sent_tail ? o->sent_tail - TA_OUTBOX_TOLD : o->told;
-    if (tell == o->sent_tail && tell)
-        tell--;
+    /* Oldest first: two may end between two units. The newest again where there is nothing new. */
+    uint64_t tell = o->sent_tail > TA_OUTBOX_TOLD ? o->sent_tail - TA_OUTBOX_TOLD : 0;
+    while (tell + 1 < o->sent_tail && o->sent[tell % TA_OUTBOX_TOLD].told)
+        tell++;
     if (o->sent_tail)
-        told.sent = o->sent[tell % TA_OUTBOX_TOLD];
+        told.sent = o->sent[tell % TA_OUTBOX_TOLD].sent;
+    o->telling = tell;
     const ta_status status = ta_packetizer_push(o->packetizer, au, size, &told);
-    if (status == TA_OK && o->sent_tail)
-        o->told = tell + 1;
     *count = ta_packetizer_count(o->packetizer);
     return status;
 }
@@ -168,6 +177,10 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
         o->stats.queue_full++;
         o->key_wanted = true;
         return TA_ETOOBIG;
+    }
+    if (o->sent_tail) {
+        o->sent[o->telling % TA_OUTBOX_TOLD].told = true;
+        o->sent[o->telling % TA_OUTBOX_TOLD].carrier = meta->frame_id;
     }
     if (meta->key)
         o->key_wanted = false;
@@ -252,6 +265,7 @@ static void drop_stale(ta_outbox *o, uint64_t now_us) {
         for (size_t i = 0; i < f->count; i++)
             o->waiting -= ta_out_packet_at(o, f->first + i)->size;
         f->dropped = o->key_wanted = true;
+        ta_outbox_lost(o, f->frame_id);
         o->stats.stale_frames++;
     }
 }
@@ -373,7 +387,8 @@ static void media_left(ta_outbox *o, ta_out_frame *f, uint64_t before_us, uint64
     if (f->out == f->count) {
         f->last_send_us = after_us;
         o->stats.frames++;
-        o->sent[o->sent_tail++ % TA_OUTBOX_TOLD] = (ta_sent){f->frame_id, f->capture_us, f->first_send_us, after_us};
+        o->sent[o->sent_tail++ % TA_OUTBOX_TOLD] = (ta_out_told){
+            .sent = {f->frame_id, f->capture_us, f->first_send_us, after_us}};
     }
 }
 

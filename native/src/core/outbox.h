@@ -7,7 +7,7 @@
 
 enum {
     TA_OUTBOX_BATCH = 64,      /* datagrams of one due() */
-    TA_OUTBOX_TOLD = 4,        /* frames whose send stamps wait for a unit to be told in */
+    TA_OUTBOX_TOLD = 8,        /* frames whose send stamps wait for a unit to be told in, or for that unit's fate */
     TA_OUTBOX_BLOCKS = TA_MAX_FRAME_PACKETS / TA_BLOCK_SOURCES,
     TA_OUTBOX_LINE = TA_LINE_SIZE(TA_MAX_PACKET),
 };
@@ -39,6 +39,12 @@ typedef struct ta_out_request { /* symbols of a block, or one packet again */
 } ta_out_request;
 
 typedef enum ta_out_kind { TA_OUT_MEDIA, TA_OUT_SYMBOL, TA_OUT_ANSWER, TA_OUT_RESEND } ta_out_kind;
+
+typedef struct ta_out_told { /* the send stamps of a frame */
+    ta_sent sent;
+    bool told;
+    uint32_t carrier;          /* told: by this frame */
+} ta_out_told;
 
 struct ta_outbox {
     ta_outbox_config config;
@@ -72,8 +78,8 @@ struct ta_outbox {
     unsigned blind;            /* pictures let through since the last report that mentioned what had left */
     bool key_wanted;
     uint64_t key_end;          /* number after the newest key frame's; 0: none, or it is known to be lost */
-    ta_sent sent[TA_OUTBOX_TOLD];
-    uint64_t sent_tail, told; /* counted from the first frame */
+    ta_out_told sent[TA_OUTBOX_TOLD];
+    uint64_t sent_tail, telling; /* counted from the first frame; the one that the unit pushed last tells */
     ta_outbox_stats stats;
 };
 
@@ -85,6 +91,8 @@ static inline ta_out_frame *ta_out_frame_at(ta_outbox *o, uint64_t number) { ret
 static inline bool ta_out_kept(const ta_outbox *o, const ta_out_frame *f) {
     return f->count && f->first + TA_OUTBOX_PACKETS >= o->packet_tail;
 }
+/* A frame that never came: what it told is told again, and its own stamps are of no use. */
+void ta_outbox_lost(ta_outbox *o, uint32_t frame_id);
 uint64_t ta_outbox_find(ta_outbox *o, uint32_t frame_id); /* its number; UINT64_MAX: not kept */
 
 #endif

@@ -53,10 +53,13 @@ static void take_repair(ta_outbox *o, const uint8_t *p, size_t size) {
     }
 }
 
-/* A key frame that was given up leaves nothing to decode until the next: no PLI need say so. Once for each. */
-static void see_lost_key(ta_outbox *o, uint32_t newest, unsigned outcomes, uint64_t now_us) {
+/* Frames that were given up. A key frame leaves nothing to decode until the next: no PLI need say so. Once for each. */
+static void see_lost(ta_outbox *o, uint32_t newest, unsigned outcomes, uint64_t now_us) {
     for (unsigned back = 0; back < OUTCOMES; back++) {
-        const uint64_t number = (outcomes >> 2 * back & 3) == GIVEN_UP ? ta_outbox_find(o, newest - back) : UINT64_MAX;
+        const bool given_up = (outcomes >> 2 * back & 3) == GIVEN_UP;
+        const uint64_t number = given_up ? ta_outbox_find(o, newest - back) : UINT64_MAX;
+        if (given_up)
+            ta_outbox_lost(o, newest - back);
         if (number == UINT64_MAX || number + 1 != o->key_end || now_us - ta_out_frame_at(o, number)->pushed_us < MIN_KEY_US)
             continue;
         o->key_end = 0;
@@ -88,7 +91,7 @@ static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
         o->reported_id = newest;
         o->reported_whole = (p[33] & 3) != INCOMPLETE;
     }
-    see_lost_key(o, newest, (unsigned)ta_get_be(p + 32, 2), now_us);
+    see_lost(o, newest, (unsigned)ta_get_be(p + 32, 2), now_us);
     o->blind = 0;
     o->target_bps = (uint32_t)ta_get_be(p + 24, 4);
     o->congested = p[37] >= DELAY && p[37] <= LOSS_WITH_DELAY;
