@@ -9,7 +9,21 @@ from fractions import Fraction
 from link.clock import ClockSync
 from link.feedback import ReportBuilder
 from link.policy import AirPolicy, Decision, Frame
-from link.rtcp import Bye, Hello, Message, ModeWish, Pli, Probe, ProbeEcho, Source, Target, Welcome, build, parse
+from link.rtcp import (
+    FLAG_PATH,
+    Bye,
+    Hello,
+    Message,
+    ModeWish,
+    Pli,
+    Probe,
+    ProbeEcho,
+    Source,
+    Target,
+    Welcome,
+    build,
+    parse,
+)
 from link.session import MAX_EVENTS, MediaDescription
 from link.source import SourceState
 
@@ -104,10 +118,12 @@ class _Peer:
 
 
 class ReceiverSession:
-    """The player's side. `boot_id` is 64 random bits from the caller."""
+    """The player's side. `boot_id` is 64 random bits from the caller. `sealed`: all that is received is one sender's,
+    for it was opened with its keys; so addresses tell nothing, and another boot id is its next session."""
 
-    def __init__(self, boot_id: int) -> None:
+    def __init__(self, boot_id: int, *, sealed: bool = False) -> None:
         self.boot_id = boot_id
+        self.sealed = sealed
         self.ssrc = boot_id & 0xFFFFFFFF
         self.state = ReceiverState.LISTENING
         self.clock = ClockSync()
@@ -272,7 +288,13 @@ class ReceiverSession:
 
     def _hello(self, caller: _Peer, now_us: int) -> None:
         peer = self._peer
-        if peer is None or self.state is ReceiverState.CLOSED:
+        if caller.hello.flags & FLAG_PATH:
+            self._answer_path(caller)
+        elif peer is None or self.state is ReceiverState.CLOSED:
+            self._adopt(ReceiverInput.HELLO_NEW, caller, now_us)
+        elif self.sealed and peer.hello.boot_id == caller.hello.boot_id:  # wherever it is now
+            self._heard_again(peer, caller, now_us)
+        elif self.sealed:
             self._adopt(ReceiverInput.HELLO_NEW, caller, now_us)
         elif (peer.host, peer.port, peer.hello.boot_id) == (caller.host, caller.port, caller.hello.boot_id):
             self._heard_again(peer, caller, now_us)
@@ -280,6 +302,15 @@ class ReceiverSession:
             self._adopt(ReceiverInput.HELLO_NEW, caller, now_us)
         else:
             self._adopt(ReceiverInput.HELLO_OTHER, caller, now_us)
+
+    def _answer_path(self, caller: _Peer) -> None:
+        hello = caller.hello
+        if not self.sealed or self._peer is None or self._peer.hello.boot_id != hello.boot_id:
+            self.dropped["control_unexpected"] += 1
+            return
+        self._out.append(
+            (build(Welcome(self.ssrc, self.boot_id, hello.cookie, hello.boot_id)), caller.host, caller.port)
+        )
 
     def _adopt(self, event: ReceiverInput, caller: _Peer, now_us: int) -> None:
         self._caller = (caller, now_us)
@@ -299,7 +330,7 @@ class ReceiverSession:
 
     def _from_peer(self, message: Message, now_us: int, host: str, port: int) -> None:
         peer = self._peer
-        if peer is None or not peer.is_at(host, port):
+        if peer is None or not (self.sealed or peer.is_at(host, port)):
             self.dropped["control_address"] += 1
             return
         match message:

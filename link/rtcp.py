@@ -19,6 +19,7 @@ MAX_REPORTS = 16384  # RFC 8888 3.1: a report block never covers more sequence n
 OFFSET_FAR = 0x1FFE  # RFC 8888 3.1: longer before the report than 8189/1024 s
 OFFSET_UNKNOWN = 0x1FFF
 MAX_REQUESTS = 16
+FLAG_PATH = 1  # of HELLO: only whether its address can be reached is asked
 WHOLE = 255  # in a request
 PACE_OWN = 0xFFFF  # in a target: as the sender has it
 
@@ -36,6 +37,7 @@ _COOKIE = Struct("!Q")
 _REQUEST = Struct("!IBBBx")
 _TARGET = Struct("!QIIIHHBBH")
 _MODE = Struct("!QIHHII")
+_CALL = Struct("!BBHQ32s16s")
 _BLOCK = Struct("!IHH")
 _WORD = Struct("!I")
 _TAIR = b"TAIR"
@@ -173,6 +175,18 @@ class ModeWish:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """In the clear: a sender would like to be called back at its door, TCP `port`. A hint, never believed: the
+    connection there shows whether it is the one with this fingerprint (SHA-256 of its certificate)."""
+
+    ssrc: int
+    port: int
+    boot_id: int
+    fingerprint: bytes
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Pli:
     ssrc: int
     media_ssrc: int
@@ -190,7 +204,7 @@ class Feedback:
     report_time: int  # 1/65536 s, 32 bits
 
 
-Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Repair | Target | ModeWish | Pli | Feedback
+Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Repair | Target | ModeWish | Call | Pli | Feedback
 
 
 def build(message: Message) -> bytes:
@@ -199,7 +213,9 @@ def build(message: Message) -> bytes:
         return _packet(_FMT_PLI, _PT_PSFB, message.ssrc, _WORD.pack(message.media_ssrc))
     if isinstance(message, Feedback):
         return _packet(_FMT_CCFB, _PT_RTPFB, message.ssrc, _feedback_body(message))
-    subtype, body = _wish_body(message) if isinstance(message, Repair | Target | ModeWish) else _app_body(message)
+    subtype, body = (
+        _wish_body(message) if isinstance(message, Repair | Target | ModeWish | Call) else _app_body(message)
+    )
     return _packet(subtype, _PT_APP, message.ssrc, _TAIR + body)
 
 
@@ -239,10 +255,13 @@ def is_control(datagram: bytes) -> bool:
     return len(datagram) >= 2 and 192 <= datagram[1] <= 223
 
 
-def _wish_body(message: Repair | Target | ModeWish) -> tuple[int, bytes]:
+def _wish_body(message: Repair | Target | ModeWish | Call) -> tuple[int, bytes]:
     if isinstance(message, Repair):
         asked = (_REQUEST.pack(r.frame_id, r.block, r.missing, r.round) for r in message.requests)
         return _SUBTYPE_REPAIR, _COOKIE.pack(message.cookie) + b"".join(asked)
+    if isinstance(message, Call):
+        name = _cut_utf8(message.name, NAME_BYTES)
+        return 10, _CALL.pack(VERSION, 0, message.port, message.boot_id, message.fingerprint, name)
     if isinstance(message, ModeWish):
         mode = message.width, message.height, message.rate_numerator, message.rate_denominator
         return 9, _MODE.pack(message.cookie, message.number, *mode)
@@ -324,6 +343,11 @@ def _read_welcome(ssrc: int, fields: tuple[Any, ...]) -> Welcome | ControlDrop:
     return Welcome(*values) if version == VERSION else ControlDrop.PROTOCOL
 
 
+def _read_call(ssrc: int, fields: tuple[Any, ...]) -> Call | ControlDrop:
+    version, _, port, boot_id, fingerprint, name = fields
+    return Call(ssrc, port, boot_id, fingerprint, _clean_text(name)) if version == VERSION else ControlDrop.PROTOCOL
+
+
 def _read_source(ssrc: int, fields: tuple[Any, ...]) -> Source | ControlDrop:
     boot_id, cookie, code, _, change, age_ms, detail = fields
     if code not in _SOURCE_CODES:
@@ -355,6 +379,7 @@ _APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message |
     5: (_BYE, lambda ssrc, fields: Bye(ssrc, *fields)),
     6: (_SOURCE, _read_source),
     9: (_MODE, _read_mode),
+    10: (_CALL, _read_call),
     8: (_TARGET, lambda ssrc, fields: Target(ssrc, *fields[:-1])),
 }
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from link.feedback import FeedbackTally
-from link.rtcp import Bye, Feedback, Hello, ModeWish, Pli, Probe, Source, Target, Welcome, build, parse
+from link.rtcp import FLAG_PATH, Bye, Feedback, Hello, ModeWish, Pli, Probe, Source, Target, Welcome, build, parse
 from link.source import SourceCode, SourceState
 from link.targets import MIN_BITRATE_BPS, Reason
 
@@ -23,6 +23,7 @@ SOURCE_INTERVAL_US = 500_000  # while there is no picture
 SOURCE_AGAIN_US = 40_000  # after a change: the first message may be lost
 SAFE_BITRATE_BPS = 1_000_000  # while the receiver does not say what the air carries
 TARGET_SILENCE_US = 300_000
+PATH_INTERVAL_US = 200_000  # between questions whether another address is the receiver's
 MAX_EVENTS = 256  # events nobody drained: the oldest goes first
 
 
@@ -81,7 +82,15 @@ class ModeWanted:
     rate: Fraction
 
 
-SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived | BitrateWanted | ModeWanted
+@dataclass(frozen=True, slots=True)
+class PathConfirmed:
+    """The receiver has echoed from there what was sent there: the media may go there from now on."""
+
+    host: str
+    port: int
+
+
+SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived | BitrateWanted | ModeWanted | PathConfirmed
 
 
 class SenderState(StrEnum):
@@ -122,6 +131,9 @@ class SenderSession:
         self._source_change = 0
         self._source_due_us: int | None = None
         self._source_again = False
+        self._path: tuple[str, int] | None = None  # to be confirmed by an echo of
+        self._path_cookie = 0
+        self._path_us = -PATH_INTERVAL_US
         self._out: deque[bytes] = deque(maxlen=16)
         self._events: deque[SenderEvent] = deque(maxlen=MAX_EVENTS)
 
@@ -141,6 +153,14 @@ class SenderSession:
             self._source = state
             self._source_change = self._source_change + 1 & 0xFFFF
             self._tell_source(now_us)
+
+    def heard_elsewhere(self, host: str, port: int, cookie: int, now_us: int) -> bytes | None:
+        """The receiver's sealed packets come from another address: what to send there, and nothing else before the
+        answer. `cookie` is 64 random bits."""
+        if self.state is not SenderState.LINKED or now_us - self._path_us < PATH_INTERVAL_US:
+            return None
+        self._path, self._path_cookie, self._path_us = (host, port), cookie, now_us
+        return build(self._hello(cookie, FLAG_PATH))
 
     def receive_datagram(self, data: bytes, now_us: int) -> None:
         self._check_silence(now_us)
@@ -218,7 +238,17 @@ class SenderSession:
             rate = Fraction(wish.rate_numerator, wish.rate_denominator)
             self._events.append(ModeWanted(wish.width, wish.height, rate))
 
+    def _hello(self, cookie: int, flags: int = 0) -> Hello:
+        d = self.description
+        top, bottom = (d.rate.numerator, d.rate.denominator) if d.rate else (0, 0)
+        mode = d.width, d.height, top, bottom, d.bitrate_bps
+        return Hello(self.ssrc, self.boot_id, cookie, self.ssrc, *mode, d.name, flags)
+
     def _welcome(self, message: Welcome, now_us: int) -> None:
+        if self._path is not None and message.cookie == self._path_cookie:
+            self._events.append(PathConfirmed(*self._path))
+            self._path = None
+            return
         if message.cookie != self.cookie or message.sender_boot_id != self.boot_id:
             self.dropped["control_cookie"] += 1
             return
@@ -243,10 +273,7 @@ class SenderSession:
             self._events.append(BitrateWanted(min(SAFE_BITRATE_BPS, self.description.bitrate_bps), Reason.NO_REPORT))
         if now_us >= self._hello_due_us:
             self._hello_due_us = now_us + HELLO_INTERVAL_US
-            d = self.description
-            top, bottom = (d.rate.numerator, d.rate.denominator) if d.rate else (0, 0)
-            mode = d.width, d.height, top, bottom, d.bitrate_bps
-            self._out.append(build(Hello(self.ssrc, self.boot_id, self.cookie, self.ssrc, *mode, d.name)))
+            self._out.append(build(self._hello(self.cookie)))
         if self.state is SenderState.LINKED and self._source_due_us is not None and now_us >= self._source_due_us:
             self._say_source(now_us)
 

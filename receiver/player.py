@@ -1,5 +1,7 @@
 """`thinair play`: the C pump completes access units, a thread decodes, a thread presents, this asyncio loop keeps the
-session and the books. What it does for a frame waits until that frame is on the screen."""
+session and the books. What it does for a frame waits until that frame is on the screen.
+
+A little over 500 lines: threads, session and books meet here and nowhere else."""
 
 from __future__ import annotations
 
@@ -42,6 +44,7 @@ from receiver.intake import open_rx, suspended_us
 from receiver.mailbox import Mailbox
 from receiver.report import Figures, FrameCsv, Rates, Recent, write_json
 from receiver.screen import Screen, Showing, Shown
+from receiver.sealed import SealedLink
 from receiver.table import LiveTable
 
 if TYPE_CHECKING:
@@ -80,7 +83,8 @@ class Player:
         self._conditions = conditions
         self.mode = mode
         self.rx = rx
-        self.session = ReceiverSession(secrets.randbits(63) + 1)
+        self.sealed = config.sealed and mode == "thinair"
+        self.session = ReceiverSession(secrets.randbits(63) + 1, sealed=self.sealed)
         self.clock = self.session.clock
         self.book = TraceBook(self.clock)
         self.figures = Figures()
@@ -110,6 +114,10 @@ class Player:
         self._csv = FrameCsv(config.frames)
         self._table = LiveTable(self)
         self.desk = Desk(self, config)
+        self._link: SealedLink | None = None
+        if self.sealed:
+            note = partial(self.note_event, "sender")
+            self._link = SealedLink(config, rx, self.session, waiting=self._screen.say_state, note=note)
         self._last_media_us = 0
         self.decision: Decision | None = None  # of the policy, newest
 
@@ -144,7 +152,8 @@ class Player:
             thread.start()
         self._table.hello()
         await self.desk.start()
-        tasks = [asyncio.create_task(work) for work in (self._talk(), self._tick(), self._table.run())]
+        works = [self._talk(), self._tick(), self._table.run(), *([self._link.run()] if self._link else [])]
+        tasks = [asyncio.create_task(work) for work in works]
         for task in tasks:
             task.add_done_callback(self._on_task_end)
         with contextlib.suppress(TimeoutError):
@@ -174,6 +183,8 @@ class Player:
             self.desk.forward()
             for datagram, arrival_us, host, port in self.rx.control():
                 self.session.receive_datagram(datagram, arrival_us, host, port)
+            if self._link is not None:
+                self._link.hear_calls()
             if self.session.source is not None:
                 self._screen.source = (self.session.source, self.session.source_heard_us)
             now = now_us()
@@ -450,6 +461,7 @@ class Player:
 
     def _book_skipped(self, unit: AccessUnit) -> None:
         self._book_completed(unit)
+        self.book.heard(unit)
         self.figures.skipped += 1
 
     def _book(self, decoded: Decoded, shown: Shown | None) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import sys
 import threading
@@ -14,9 +13,10 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from link.config import Endpoint, Mode, SenderConfig, split_plain_output
+from link.entropy import random_bits
 from link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from link.files import check_writable
 from link.log import Log
@@ -29,6 +29,7 @@ from link.session import (
     Linked,
     MediaDescription,
     ModeWanted,
+    PathConfirmed,
     SenderSession,
     Unlinked,
 )
@@ -40,6 +41,9 @@ from sender.notify import Notifier
 from sender.panel import Panel, network_up
 from sender.pipeline import Hooks, Pipeline, open_pipeline
 from sender.report import write_report
+
+if TYPE_CHECKING:
+    from sender.sealed import SealedLink
 
 _USUAL_RATE = Fraction(25)  # pacing hardly depends on it
 _EVENTS = 256  # of the source, kept for the report
@@ -60,7 +64,7 @@ def run(config: SenderConfig) -> int:
     check_writable(config.report, config.frames, config.sdp)
     rate = config.mode.rate if config.mode is not None else _USUAL_RATE
     pace_us = pacing.pace_us(config.pace, endpoint.host, rate, config.bitrate_bps, config.max_packet)
-    ssrc = _random_bits(32)
+    ssrc = random_bits(32)
     tx = _open_tx(config, transport, endpoint, ssrc, pace_us)
     try:
         service = Service(config, tx, ssrc, pace_us, transport)
@@ -75,12 +79,9 @@ def run(config: SenderConfig) -> int:
         tx.close()
 
 
-def _random_bits(count: int) -> int:
-    """`secrets` has the same, and loads for ten million instructions what else it has."""
-    return int.from_bytes(os.urandom(8), "big") >> (64 - count)
-
-
 def _destination(config: SenderConfig) -> tuple[str, Endpoint]:
+    if config.sealed and config.plain is None:
+        return "thinair", config.to or Endpoint("", 0)
     if (config.to is None) == (config.plain is None):
         raise ConfigError("say where to send: --to HOST:PORT, or --plain rtp://HOST:PORT for other players")
     if config.to is not None:
@@ -100,6 +101,7 @@ def _open_tx(config: SenderConfig, transport: str, endpoint: Endpoint, ssrc: int
             pace_us=pace_us,
             own_pace=config.pace != "auto",
             priority=config.priority,
+            sealed=config.sealed and transport == "thinair",
         )
     except ValueError as error:
         raise NetworkError(f"cannot send to {endpoint}: no such host") from error
@@ -133,6 +135,9 @@ class Service:
     _news: deque[Mode | SourceState] = field(default_factory=deque)  # for the session, from the pipeline's thread
     _wake: Callable[[], object] = lambda: None
     _key_us: int = 0  # when the encoder gave its newest key frame
+    _session: SenderSession | None = None
+    _sealed: SealedLink | None = None
+    _dropped: Counter[str] = field(default_factory=Counter)
     _follower: BitrateFollower = field(init=False)
     _log: Log = field(init=False)
 
@@ -223,7 +228,7 @@ class Service:
         lamp = Lamp(find() if self.config.light == "auto" else None)
         panel = asyncio.create_task(Panel(lamp, notifier, self._facts, self._progress).run())
         notifier.ready(f"sending {self.config.source}")
-        session = asyncio.create_task(self._session()) if self.transport == "thinair" else None
+        session = asyncio.create_task(self._converse()) if self.transport == "thinair" else None
         ending = [panel]
         if session is None:
             self._pipeline.allow(True)
@@ -271,29 +276,65 @@ class Service:
         finally:
             ended()
 
-    async def _session(self) -> None:
-        session = SenderSession(_random_bits(63) + 1, _random_bits(63) + 1, self.ssrc, self._media(self.mode))
-        self.tx.set_cookie(session.cookie, session.boot_id)
+    async def _converse(self) -> None:
         arrived = asyncio.Event()
         loop = asyncio.get_running_loop()
         loop.add_reader(self.tx.eventfd, arrived.set)
         self._wake = lambda: loop.call_soon_threadsafe(arrived.set)
-        try:
-            while (due_us := session.next_timeout(now_us())) is not None:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.callback(self._end_session)
+            stack.callback(loop.remove_reader, self.tx.eventfd)
+            if self.config.sealed:
+                from sender.sealed import SealedLink  # loads TLS
+
+                self._sealed = SealedLink(
+                    self.config,
+                    self.tx,
+                    self.ssrc,
+                    media=lambda: self._media(self.mode),
+                    adopt=self._new_session,
+                    end=self._end_session,
+                    say=self.say,
+                )
+                await stack.enter_async_context(self._sealed.open())
+            else:
+                session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, self.ssrc, self._media(self.mode))
+                self.tx.set_cookie(session.cookie, session.boot_id)
+                self._new_session(session)
+            while (due_us := self._next_due(now_us())) is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout((due_us - now_us()) / 1e6):
                         await arrived.wait()
                 arrived.clear()
-                self._talk(session)
-        finally:
-            loop.remove_reader(self.tx.eventfd)
-            session.close(now_us())
-            self._talk(session)
-            self.control = {
-                "lost_packets": session.tally.lost,
-                "reported_packets": session.tally.judged,
-                **session.dropped,
-            }
+                self._talk()
+
+    def _next_due(self, now: int) -> int | None:
+        due_us = None if self._session is None else self._session.next_timeout(now)
+        if self._sealed is None:
+            return due_us
+        call_us = self._sealed.call(now)
+        return call_us if due_us is None else min(due_us, call_us)
+
+    def _new_session(self, session: SenderSession) -> None:
+        if self.source is not None:
+            session.source_state(self.source, now_us())
+        self._session = session
+        self._wake()
+
+    def _end_session(self) -> None:
+        if self._session is None:
+            return
+        self._session.close(now_us())
+        self._talk()
+        self._dropped += self._session.dropped
+        tally = self._session.tally
+        self.control = {
+            "lost_packets": self.control.get("lost_packets", 0) + tally.lost,
+            "reported_packets": self.control.get("reported_packets", 0) + tally.judged,
+            **self._dropped,
+            **(self._sealed.door.refused if self._sealed is not None else {}),
+        }
+        self._session = None
 
     async def _hear_peer(self) -> None:
         """On plain outputs: a player's PLI brings a key frame. Its generic NACKs are answered by the packet thread."""
@@ -319,7 +360,10 @@ class Service:
         width, height, rate = (mode.width, mode.height, mode.rate) if mode is not None else (0, 0, None)
         return MediaDescription(width, height, rate, self.config.bitrate_bps, name=self.config.name)
 
-    def _talk(self, session: SenderSession) -> None:
+    def _talk(self) -> None:
+        session = self._session
+        if session is None:
+            return
         if self._key_us:
             session.key_frame_encoded(self._key_us)
         while self._news:
@@ -332,23 +376,36 @@ class Service:
             session.receive_datagram(datagram, arrival_us)
         while (out := session.next_datagram(now_us())) is not None:
             self.tx.send_control(out)
+        if (place := self.tx.elsewhere()) is not None:
+            question = session.heard_elsewhere(*place, random_bits(63) + 1, now_us())
+            if question is not None:
+                self.tx.send_control(question, *place)
         while (event := session.next_event()) is not None:
             self._on_event(event)
+
+    def _set_linked(self, linked: bool) -> None:
+        self._linked = linked
+        self._linked_ever = self._linked_ever or linked
+        if self._sealed is not None:
+            self._sealed.linked = linked
 
     def _on_event(self, event: object) -> None:
         match event:
             case Linked():
-                self._linked = self._linked_ever = True
+                self._set_linked(True)
                 self._pipeline.request_key_frame()
                 self.tx.allow_media(True)
                 self._pipeline.allow(True)
                 self.say("linked: a receiver is there")
             case Unlinked(reason=reason):
-                self._linked = False
+                self._set_linked(False)
                 self.tx.allow_media(False)
                 self._pipeline.allow(False)
                 if reason != "closed":  # by ourselves
                     self.say(f"no receiver ({reason}); still calling")
+            case PathConfirmed(host=host, port=port):
+                self.tx.set_peer(host, port)
+                self.say(f"the receiver is at {host}:{port} now")
             case KeyFrameRequested():
                 self._pipeline.request_key_frame()
             case ModeWanted(width=width, height=height, rate=rate):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from link.config import ReceiverConfig, SenderConfig, add_arguments, load
-from link.errors import EXIT_HELP, Exit, LinkError
+from link.config import Endpoint, ReceiverConfig, SenderConfig, add_arguments, load
+from link.errors import EXIT_HELP, ConfigError, Exit, LinkError
 from link.log import Log
 from thinair import __version__
 
@@ -73,6 +74,21 @@ class _Parser(argparse.ArgumentParser):
         self.exit(int(Exit.USAGE), f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+def _add_actions(
+    commands: Any, name: str, what: str, actions: dict[str, str], run: Callable[[argparse.Namespace], int]
+) -> None:
+    """A command that has actions with arguments of their own."""
+    command = commands.add_parser(
+        name,
+        help=what,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Actions:\n" + "\n".join(f"  {action:9}{text}" for action, text in actions.items()),
+    )
+    command.add_argument("action", choices=actions, metavar="ACTION")
+    command.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    command.set_defaults(run=run)
+
+
 def _parser() -> _Parser:
     parser = _Parser(
         prog="thinair", description="A camera's picture on a producer's screen, and how late it is.", epilog=_EPILOG
@@ -120,6 +136,18 @@ def _parser() -> _Parser:
         ("play --dashboard 0.0.0.0:5080", "the page for other machines too, opened by a token"),
     )
     play.set_defaults(run=_play)
+
+    pair = commands.add_parser(
+        "pair",
+        help="let this player in at a sender, by the sender's code",
+        description="Pairs this player with a sender. The code stands in the sender's terminal, or comes of `thinair "
+        "pairings code` there; without CODE it is asked for.",
+    )
+    pair.add_argument("place", type=_place, metavar="ADDRESS", help="of the sender: HOST or HOST:PORT")
+    pair.add_argument("code", nargs="?", metavar="CODE", help="12 letters and digits")
+    pair.set_defaults(run=_pair)
+
+    _add_actions(commands, "pairings", "whom this machine is paired with", _PAIRING_ACTIONS, _pairings)
 
     bench = commands.add_parser(
         "bench",
@@ -170,25 +198,9 @@ def _parser() -> _Parser:
     doctor.add_argument("--fix", action="store_true", help="first mend what is safe to mend from here; needs sudo")
     doctor.set_defaults(run=_doctor)
 
-    service = commands.add_parser(
-        "service",
-        help="the sender as a systemd service",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Actions:\n" + "\n".join(f"  {name:9}{text}" for name, text in _SERVICE_ACTIONS.items()),
-    )
-    service.add_argument("action", choices=_SERVICE_ACTIONS, metavar="ACTION")
-    service.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
-    service.set_defaults(run=_service)
-
-    wifi = commands.add_parser(
-        "wifi",
-        help="the sender as access point, joining it, and what hurts",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Actions:\n" + "\n".join(f"  {name:9}{text}" for name, text in _WIFI_ACTIONS.items()),
-    )
-    wifi.add_argument("action", choices=_WIFI_ACTIONS, metavar="ACTION")
-    wifi.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
-    wifi.set_defaults(run=_wifi)
+    _add_actions(commands, "service", "the sender as a systemd service", _SERVICE_ACTIONS, _service)
+    what = "the sender as access point, joining it, and what hurts"
+    _add_actions(commands, "wifi", what, _WIFI_ACTIONS, _wifi)
 
     edid = commands.add_parser(
         "edid",
@@ -225,6 +237,13 @@ _SERVICE_ACTIONS = {
     "release": "give the light back, as root; after the service ended",
 }
 
+_PAIRING_ACTIONS = {
+    "list": "who may come in here, and where this machine may",
+    "forget": "end a pairing, and its session",
+    "code": "print this sender's pairing code",
+    "renew": "make another code; opens a sender that was closed by wrong ones",
+}
+
 _WIFI_ACTIONS = {
     "ap": "this machine becomes the access point, on the channel with the least of others; needs root",
     "join": "this machine joins a sender's network; needs root",
@@ -241,10 +260,13 @@ _EDID_ACTIONS = {
 
 
 def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
-    own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format"}
+    own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format", "door", "sealed"}
+    own |= {"sender", "take_over"}
     add_arguments(parser, SenderConfig, skip=frozenset(own))
     add_arguments(
-        parser, ReceiverConfig, skip=frozenset(own - {"report", "frames", "seconds", "priority", "log_format"})
+        parser,
+        ReceiverConfig,
+        skip=frozenset(own - {"report", "frames", "seconds", "priority", "log_format", "sealed"}),
     )
 
 
@@ -268,6 +290,30 @@ def _play(arguments: argparse.Namespace) -> int:
     watch = ConditionsWatch()
     watch.start()
     return run(config, lambda: collect() | watch.stop())
+
+
+def _place(text: str) -> Endpoint:
+    from link.tls import PORT
+
+    try:
+        return Endpoint.parse(text if re.search(r":\d+$", text) else f"{text}:{PORT}")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _pair(arguments: argparse.Namespace) -> int:
+    from receiver.pair import run
+
+    return run(arguments.place, arguments.code)
+
+
+def _pairings(arguments: argparse.Namespace) -> int:
+    from thinair import pairings
+
+    text = _PAIRING_ACTIONS[arguments.action]
+    parser = _Parser(prog=f"thinair pairings {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    pairings.add_arguments(parser, arguments.action)
+    return pairings.run(arguments.action, parser.parse_args(arguments.rest))
 
 
 def _config(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -40,10 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
         signal.signal(
             signal.SIGTERM, signal.default_int_handler
         )  # as Ctrl-C: both processes end, the report is written
+        env = dict(os.environ)
+        if sender.sealed:
+            sender_words += ["--door", "0"]
+            env["THINAIR_STATE"] = introduce(Path(folder) / "state")
         started: list[subprocess.Popen[bytes]] = []
         try:
-            started.append(_start(player_words))
-            started.append(_start(sender_words, stdout=subprocess.DEVNULL))
+            started.append(_start(player_words, env))
+            started.append(_start(sender_words, env, stdout=subprocess.DEVNULL))
             code = _wait(*started)
         finally:
             for process in started:
@@ -80,8 +85,23 @@ def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[Re
     return words
 
 
-def _start(words: Sequence[str], stdout: int | None = None) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "thinair", *words], stdout=stdout)
+def introduce(state: Path) -> str:
+    """A sender and a receiver that are paired, for `state` as THINAIR_STATE, which it returns. Raises DeviceError."""
+    from link import identity
+    from link.pairing import Peer
+    from link.pairings import Pairings
+
+    homes = {end: state / end for end in ("sender", "receiver")}
+    for home in homes.values():
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for end, home in homes.items():
+        (other,) = (one for one in homes if one != end)
+        Pairings(home).add(Peer(f"this machine's {other}", identity.load(homes[other]).pem))
+    return str(state)
+
+
+def _start(words: Sequence[str], env: dict[str, str], stdout: int | None = None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "thinair", *words], stdout=stdout, env=env)
 
 
 def _wait(player: subprocess.Popen[bytes], sender: subprocess.Popen[bytes]) -> int:

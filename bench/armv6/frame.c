@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -9,9 +10,12 @@
 #include "thinair/io.h"
 
 enum { MAGIC = 59999, BEGIN = 1, END = 2, FRAMES = 32 };
-enum { EMPTY, SCAN, PACKETIZE, PUSH, REPAIR }; /* bench/armv6/__init__.py knows these numbers */
+enum { EMPTY, SCAN, PACKETIZE, PUSH, REPAIR, SEALED, SEAL }; /* bench/armv6/__init__.py knows these numbers */
 
-static uint8_t unit[1 << 20], packet[TA_MAX_PACKET];
+enum { SEALED_BYTES = 1200 }; /* of the packet whose sealing is counted alone */
+
+static uint8_t unit[1 << 20], packet[TA_MAX_PACKET], cover[TA_MAX_PACKET + TA_SEAL_TAG];
+static uint8_t keys[2][TA_SEAL_KEYS];
 
 static void check(bool good, const char *what) {
     if (good)
@@ -44,10 +48,17 @@ static int listener(uint16_t *port) {
 }
 
 /* The receiver's word that a quarter as many symbols are to follow each frame: docs/wire-protocol.md, TARGET. */
-static void ask_for_repair(ta_tx *tx, int fd) {
-    uint8_t target[40] = {0x88, 204, 0, 9, [8] = 'T', 'A', 'I', 'R', [19] = 7, [23] = 1, [34] = 0xff, 0xff, 64};
+static void ask_for_repair(ta_tx *tx, int fd, ta_seal *seal) {
+    uint8_t target[40 + TA_SEAL_CONTROL], covered[sizeof target];
+    size_t size = 40;
+    static const uint8_t said[40] = {0x88, 204, 0, 9, [8] = 'T', 'A', 'I', 'R', [19] = 7, [23] = 1, [34] = 0xff, 0xff, 64};
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ta_tx_port(tx)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    check(sendto(fd, target, sizeof target, 0, (struct sockaddr *)&to, sizeof to) == sizeof target, "target");
+    memcpy(target, said, sizeof said);
+    if (seal) {
+        check(ta_seal_rtcp(seal, target, sizeof said, covered, &size) == TA_OK, "seal");
+        memcpy(target, covered, size);
+    }
+    check(sendto(fd, target, size, 0, (struct sockaddr *)&to, sizeof to) == (ssize_t)size, "target");
     nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
     ta_tx_stats stats;
     ta_tx_stats_get(tx, &stats);
@@ -59,20 +70,31 @@ int main(int argc, char **argv) {
     uint16_t max_packet = argc == 3 ? (uint16_t)strtoul(argv[2], NULL, 10) : 0, port = 0;
     check(size >= 16 && size <= sizeof unit && max_packet > 0, "usage: frame BYTES MAX_PACKET;");
     fill(size);
-    uint16_t repair_port;
-    int fd = listener(&port), repair_fd = listener(&repair_port);
+    uint16_t repair_port, sealed_port;
+    int fd = listener(&port), repair_fd = listener(&repair_port), sealed_fd = listener(&sealed_port);
     ta_packetizer_config packets = {.ssrc = 1, .payload_type = 96, .max_packet = max_packet, .elements = true};
     ta_tx_config config = {.host = "127.0.0.1", .port = port, .mode = TA_MODE_THINAIR, .packets = packets, .pace_group = 1};
     ta_packetizer *packetizer = NULL;
-    ta_tx *tx = NULL, *repairing = NULL;
-    ta_tx_config repair = config;
+    ta_tx *tx = NULL, *repairing = NULL, *sealing = NULL;
+    ta_seal *peer = NULL, *alone = NULL;
+    ta_tx_config repair = config, sealed = config;
     repair.port = repair_port;
+    sealed.port = sealed_port;
+    sealed.sealed = true;
+    memset(keys[1], 1, sizeof keys[1]);
+    const ta_seal_config down = {.own = keys[0], .peer = keys[1], .media_ssrc = 1}, up = {.own = keys[1], .peer = keys[0], .media_ssrc = 1};
     check(ta_packetizer_open(&packetizer, &packets) == TA_OK && ta_tx_open(&tx, &config) == TA_OK &&
-              ta_tx_open(&repairing, &repair) == TA_OK, "open");
+              ta_tx_open(&repairing, &repair) == TA_OK && ta_tx_open(&sealing, &sealed) == TA_OK &&
+              ta_seal_open(&peer) == TA_OK && ta_seal_open(&alone) == TA_OK, "open");
+    check(ta_tx_install(sealing, &down) == TA_OK && ta_seal_install(peer, &up) == TA_OK &&
+              ta_seal_install(alone, &down) == TA_OK, "keys");
     ta_tx_allow_media(tx, true);
     ta_tx_set_cookie(repairing, 7, 1);
     ta_tx_allow_media(repairing, true);
-    ask_for_repair(repairing, repair_fd);
+    ask_for_repair(repairing, repair_fd, NULL);
+    ta_tx_set_cookie(sealing, 7, 1);
+    ta_tx_allow_media(sealing, true);
+    ask_for_repair(sealing, sealed_fd, peer);
     nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the pump's thread has gone to sleep */
 
     size_t count = 0;
@@ -109,12 +131,29 @@ int main(int argc, char **argv) {
         check(status == TA_OK && count > 0, "push with repair");
         for (size_t n = 0; n < count + (count + 3) / 4; n++)
             check(recv(repair_fd, packet, sizeof packet, 0) > 0, "receive");
+
+        syscall(MAGIC, BEGIN, SEALED);
+        status = ta_tx_push(sealing, unit, size, &meta, &count);
+        syscall(MAGIC, END, SEALED);
+        check(status == TA_OK && count > 0, "push sealed");
+        for (size_t n = 0; n < count + (count + 3) / 4; n++)
+            check(recv(sealed_fd, packet, sizeof packet, 0) > 0, "receive");
+
+        uint8_t media[SEALED_BYTES] = {0x80, 96, (uint8_t)(i >> 8), (uint8_t)i, [11] = 1};
+        syscall(MAGIC, BEGIN, SEAL);
+        status = ta_seal_rtp(alone, media, sizeof media, cover, &length);
+        syscall(MAGIC, END, SEAL);
+        check(status == TA_OK && length == sizeof media + TA_SEAL_TAG, "seal");
     }
     printf("%zu\n", count);
     ta_tx_close(&tx);
     ta_tx_close(&repairing);
+    ta_tx_close(&sealing);
+    ta_seal_close(&peer);
+    ta_seal_close(&alone);
     ta_packetizer_close(&packetizer);
     close(fd);
     close(repair_fd);
+    close(sealed_fd);
     return 0;
 }

@@ -136,6 +136,25 @@ def recoveries() -> list[bytes]:
     return [*out, forged]
 
 
+def seals() -> list[bytes]:
+    """For fuzz_seal.c: RTP, RTCP, changed, repeated; keys renewed between."""
+    out = []
+    for seed in range(6):
+        noise = random.Random(seed)
+        steps = []
+        for index in range(20):
+            control = noise.choice([0, 8])
+            head = bytes([0x80, 200 if control else 96, 0, index]) + bytes(4) + bytes([0, 0, 0, 7])
+            body = noise.randbytes(noise.randrange(40))
+            kind = noise.choice([0, 5, 16, 32]) | control
+            after = noise.randbytes(2 if kind & 32 else 1 if kind & 16 else 0)
+            steps.append(bytes([kind, len(body)]) + head + body + after + bytes([noise.randrange(3)]))
+            if noise.random() < 0.15:
+                steps.append(bytes([7, noise.randrange(256), noise.choice([0, 255])]))
+        out.append(bytes([seed]) + b"".join(steps))
+    return out
+
+
 def main() -> None:
     seeds = {
         "headers": headers(),
@@ -149,6 +168,7 @@ def main() -> None:
         "repair": repairs(),
         "outbox": outboxes(),
         "recovery": recoveries(),
+        "seal": seals(),
     }
     for target, inputs in seeds.items():
         folder = Path(sys.argv[1]) / target

@@ -197,6 +197,22 @@ class Outbox:
     def stats(self) -> dict[str, int]: ...
 
 @final
+class Seal:
+    """A session's packets sealed and opened at one end (native/include/thinair/seal.h). Without keys it refuses all."""
+
+    ready: bool
+    spent: int  # packets of the kind used most, sealed with the present key
+    def install(self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False) -> None:
+        """88 bytes of keys for each direction. Raises ValueError."""
+    def forget(self) -> None: ...
+    def seal_rtp(self, packet: Buffer, /) -> bytes:
+        """Raises ValueError for what is no RTP of the session, BitstreamError where no key is left to seal it with."""
+    def seal_rtcp(self, packet: Buffer, /) -> bytes: ...
+    def unseal_rtp(self, packet: Buffer, arrival_us: int, /) -> tuple[bytes, bool] | str:
+        """The packet, and whether none after it has come before; or why it was refused, a drop reason."""
+    def unseal_rtcp(self, packet: Buffer, arrival_us: int, /) -> tuple[bytes, bool] | str: ...
+
+@final
 class RepairEncoder:
     """One block of sources after the other, and repair symbols of it (native/include/thinair/repair.h). Raises
     ValueError for sizes no block has."""
@@ -256,8 +272,10 @@ class Tx:
         priority: int = 0,
         bind_port: int = 0,
         own_pace: bool = False,
+        sealed: bool = False,
     ) -> None:
-        """`own_pace`: pace_us holds whatever the receiver says."""
+        """`own_pace`: pace_us holds whatever the receiver says. `sealed`: nothing leaves or is believed that is not
+        sealed with installed keys. Host "": nobody yet."""
     eventfd: int  # readable when control() has something
     local_port: int
     notes: list[str]  # what the system refused (priority, DSCP, buffer), in words
@@ -281,7 +299,17 @@ class Tx:
     def allow_media(self, allowed: bool) -> None: ...
     def set_cookie(self, cookie: int, boot_id: int) -> None:
         """Probes that carry the cookie are answered with the boot id."""
-    def send_control(self, datagram: Buffer) -> bool: ...
+    def send_control(self, datagram: Buffer, host: str = ..., port: int = ..., plain: bool = ..., /) -> bool:
+        """To the peer, or to another address; `plain`: not sealed."""
+    def install_keys(
+        self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False
+    ) -> None:
+        """As Seal.install."""
+    def forget_keys(self) -> None: ...
+    def set_peer(self, host: str, port: int, /) -> None:
+        """What leaves from now on goes there."""
+    def elsewhere(self) -> tuple[str, int] | None:
+        """Where the newest sealed packet came from, if that is not the peer and was not told before."""
     def control(self) -> list[tuple[bytes, int]]:
         """(datagram, arrival µs), oldest first; empties the eventfd."""
     def sent(self) -> tuple[int, int, int] | None:
@@ -309,8 +337,9 @@ class Rx:
         priority: int = 0,
         receive_buffer: int = 4194304,
         patience_us: int = 0,
+        sealed: bool = False,
     ) -> None:
-        """`patience_us` as Reassembler's."""
+        """`patience_us` as Reassembler's, `sealed` as Tx's."""
     eventfd: int  # readable when control() has something, or a frame was given up
     local_port: int
     notes: list[str]
@@ -319,6 +348,13 @@ class Rx:
     def control(self) -> list[tuple[bytes, int, str, int]]:
         """(datagram, arrival µs, host, port), oldest first; empties the eventfd."""
     def send_control(self, datagram: Buffer, host: str, port: int) -> bool: ...
+    def install_keys(
+        self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False
+    ) -> None:
+        """As Seal.install."""
+    def forget_keys(self) -> None: ...
+    def calls(self) -> list[tuple[bytes, int, str, int]]:
+        """Where all is to be sealed: senders that call in the clear. As control(), which empties the eventfd."""
     def accept(self, host: str, port: int, ssrc: int, own_ssrc: int = 0, cookie: int = 0) -> None:
         """From now on media only from this address and SSRC; frames of the peer before are forgotten. Repair requests
         go there with `own_ssrc` and `cookie`; cookie 0: none."""
@@ -334,7 +370,7 @@ class Rx:
         """(arrival µs of the newest media packet or 0, access units completed)."""
     def drops(self) -> dict[str, int]: ...
     def stats(self) -> dict[str, int]:
-        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops."""
+        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops, moved, spent."""
     def close(self) -> None: ...
 
 # ---- capture ----------------------------------------------------------------------------------------------

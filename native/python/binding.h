@@ -7,10 +7,12 @@
 
 #include "thinair/outbox.h"
 #include "thinair/recovery.h"
+#include "thinair/seal.h"
 
 int ta_py_add_core(PyObject *module);    /* core_types.c */
 int ta_py_add_core_functions(PyObject *module);
-int ta_py_add_io(PyObject *module);      /* io_types.c */
+int ta_py_add_tx(PyObject *module);      /* tx_types.c */
+int ta_py_add_rx(PyObject *module);      /* rx_types.c */
 int ta_py_add_io_functions(PyObject *module);
 int ta_py_add_present(PyObject *module); /* present_types.c */
 int ta_py_add_watch(PyObject *module);   /* watch_types.c */
@@ -21,6 +23,7 @@ int ta_py_add_chain(PyObject *module);   /* chain_types.c */
 int ta_py_add_repair(PyObject *module);  /* repair_types.c */
 int ta_py_add_outbox(PyObject *module);   /* outbox_types.c */
 int ta_py_add_recovery(PyObject *module); /* recovery_types.c */
+int ta_py_add_seal(PyObject *module);    /* seal_types.c */
 
 /* The pump of a _thinair.Tx, which lives as long as the object; NULL and TypeError for others. */
 struct ta_tx *ta_py_tx(PyObject *object);
@@ -31,6 +34,8 @@ PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_
 PyObject *ta_py_frames(const ta_frame_report *decided, size_t count, const ta_frame_report *newest, uint32_t newest_id,
                        uint16_t outcomes, uint32_t answer_us);
 PyObject *ta_py_recovery(const ta_recovery_stats *stats); /* a dict */
+/* (own, peer, media_ssrc, *, limit=0, after_peer=False); the views are the caller's to release. -1: an exception. */
+int ta_py_seal_config(PyObject *args, PyObject *kwargs, ta_seal_config *config, Py_buffer views[2]);
 PyObject *ta_py_outbox_stats(const ta_outbox_stats *stats);
 PyObject *ta_py_with(PyObject *dict, PyObject *more); /* dict with the other's items; takes over both */
 /* {reason name: count} from TA_DROP_COUNT counters. */

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from link.rtcp import (
     NAME_BYTES,
     Bye,
+    Call,
     Feedback,
     Hello,
     Message,
@@ -52,6 +53,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
         st.integers(240, 480),
         st.integers(2, 240),
     ),
+    st.builds(Call, u32, u16, u64, st.binary(min_size=32, max_size=32), texts(NAME_BYTES)),
     st.builds(Pli, u32, u32),
     st.builds(Feedback, u32, u32, u16, st.lists(st.none() | st.integers(0, 0x1FFF), max_size=200).map(tuple), u32),
 )

@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.armv6 import FRAME_CEILING, REPAIR_CEILING, START_CEILING, FrameCost, StartCost, as_json, faults, lines
+from bench.armv6 import (
+    FRAME_CEILING,
+    REPAIR_CEILING,
+    SEAL_CEILING,
+    SEALED_CEILING,
+    START_CEILING,
+    FrameCost,
+    StartCost,
+    as_json,
+    faults,
+    lines,
+)
 from tools.armv6 import check_code
 from tools.armv6.check_code import NotArmError, a32_fault, thumb_faults
 
@@ -283,16 +294,21 @@ def test_what_is_no_arm_library_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_part_of_a_frame_is_what_it_adds() -> None:
-    cost = FrameCost.of({0: 10, 1: 110, 2: 160, 3: 180, 4: 910}, 25)
+    cost = FrameCost.of({0: 10, 1: 110, 2: 160, 3: 180, 4: 910, 5: 2010, 6: 60}, 25)
     assert (cost.scan, cost.packetize, cost.send, cost.total) == (100, 50, 20, 170)
-    assert cost.with_repair == 900
+    assert (cost.with_repair, cost.sealed, cost.seal) == (900, 2000, 50)
 
 
-def test_either_ceiling_passed_is_a_fault_with_its_figures() -> None:
-    good, start = FrameCost(25, FRAME_CEILING - 3, 2, 1, REPAIR_CEILING), StartCost(1, 2, START_CEILING)
+def test_each_ceiling_passed_is_a_fault_with_its_figures() -> None:
+    good, start = (
+        FrameCost(25, FRAME_CEILING - 3, 2, 1, REPAIR_CEILING, SEALED_CEILING, SEAL_CEILING),
+        StartCost(1, 2, START_CEILING),
+    )
     assert faults(good, start) == []
-    assert "150,001" in faults(FrameCost(25, FRAME_CEILING, 1, 0, 1), start)[0]
-    assert "1,300,001" in faults(FrameCost(25, 1, 1, 1, REPAIR_CEILING + 1), start)[0]
+    assert "150,001" in faults(FrameCost(25, FRAME_CEILING, 1, 0, 1, 1, 1), start)[0]
+    assert "1,300,001" in faults(FrameCost(25, 1, 1, 1, REPAIR_CEILING + 1, 1, 1), start)[0]
+    assert "2,500,001" in faults(FrameCost(25, 1, 1, 1, 1, SEALED_CEILING + 1, 1), start)[0]
+    assert "36,001" in faults(FrameCost(25, 1, 1, 1, 1, 1, SEAL_CEILING + 1), start)[0]
     assert "500,000,001" in faults(good, StartCost(1, 2, START_CEILING + 1))[0]
     assert as_json(good, start, 33_333, 30)["frame"]["core_share"] == round(FRAME_CEILING * 30 / 0.7e9, 5)
     assert "0.64%" in "\n".join(lines(good, start, 33_333, 30))

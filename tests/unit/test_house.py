@@ -37,7 +37,8 @@ PC_MODULES = {
 }
 EXTENSION_DOOR = "link.native"
 # What both ends share but is not sans-IO; the other modules of link/ may not use it.
-LINK_EDGES = {EXTENSION_DOOR, "link.priority", "link.files", "link.log", "link.network"}
+LINK_EDGES = {EXTENSION_DOOR, "link.files", "link.log", "link.network"}
+LINK_EDGES |= {"link.entropy", "link.identity", "link.pairings", "link.state", "link.tls"}
 
 
 def modules(package: str) -> Iterator[Path]:

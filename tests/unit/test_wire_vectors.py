@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from link.native import Outbox, Packetizer, Reassembler
+from link.native import Outbox, Packetizer, Reassembler, Seal
 from link.rtcp import PACE_OWN, Target, build
 from tests.oracle.annexb import canonical
 
@@ -77,3 +77,24 @@ def test_the_outbox_writes_the_repair_vectors_and_the_reassembler_restores_from_
     assert got is not None
     assert bytes(got) == unit
     assert got.repaired
+
+
+def test_seal_writes_and_reads_the_vectors_of_sealed_packets() -> None:
+    section = DOCUMENT.read_text().split("## Test vectors of sealed packets")[1].split("\n## ")[0]
+    rows = re.findall(r"\| (RTP|RTCP) \| (\d+) \| `([0-9a-f]+)` \| `([0-9a-f]+)` \|", section)
+    assert len(rows) == 4
+    for kind, index, plain, sealed in rows:
+        sender, receiver = Seal(), Seal()
+        sender.install(bytes(range(88)), bytes(88), 0x11223344)
+        receiver.install(bytes(88), bytes(range(88)), 0x11223344)
+        packet = bytes.fromhex(plain)
+        if kind == "RTCP":
+            for _ in range(int(index)):
+                sender.seal_rtcp(packet)
+            assert sender.seal_rtcp(packet).hex() == sealed
+            assert receiver.unseal_rtcp(bytes.fromhex(sealed), 1) == (packet, True)
+            continue
+        for earlier in range(0, int(index), 0x4000):  # the way to its wrap
+            sender.seal_rtp(packet[:2] + (earlier & 0xFFFF).to_bytes(2) + packet[4:])
+        assert sender.seal_rtp(packet).hex() == sealed
+        assert receiver.unseal_rtp(bytes.fromhex(sealed), 1) == (packet, True)

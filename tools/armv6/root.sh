@@ -6,7 +6,7 @@ set -euo pipefail
 arch=$1 root=$2
 shift 2
 suite=bookworm # Python 3.11, as on Raspberry Pi OS 12, and the last Debian with armel packages of it
-wanted="$suite $arch $*"
+wanted="$suite $arch $* usr"
 [ "$(cat "$root/.unpacked" 2>/dev/null)" != "$wanted" ] || exit 0
 
 with=() alone=()
@@ -38,4 +38,12 @@ apt-get update -qq
 apt-get install -y -qq --download-only "${with[@]}" >/dev/null
 [ ${#alone[@]} -lt 2 ] || (cd "$state/archives" && apt-get download -qq "${alone[@]:1}")
 for package in "$state"/archives/*.deb; do dpkg-deb -x "$package" "$root"; done
+# One /usr, as an installed Debian has it: the loader drops a folder for good in which its first library is not.
+for folder in lib bin sbin; do
+  [ -d "$root/$folder" ] || continue
+  mkdir -p "$root/usr/$folder"
+  cp -a "$root/$folder/." "$root/usr/$folder/"
+  rm -r "${root:?}/$folder"
+  ln -s "usr/$folder" "$root/$folder"
+done
 echo "$wanted" >"$root/.unpacked"

@@ -22,9 +22,9 @@ pip_into() {
 }
 
 pip_into zig --no-deps "ziglang==$zig"
-tools/armv6/root.sh armhf $here/armhf python3.11 + libpython3.11-dev
+tools/armv6/root.sh armhf $here/armhf python3.11 + libpython3.11-dev libssl-dev
 [ "$want" = test ] || exit 0
-tools/armv6/root.sh armel $here/armel python3.11 + libpython3.11-dev
+tools/armv6/root.sh armel $here/armel python3.11 + libpython3.11-dev libssl-dev
 # Wheels without machine code; pip itself is there to install the sender's wheel as an operator does.
 pip_into site --platform any --python-version 3.11 --only-binary :all: "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100" \
   "pip>=24"

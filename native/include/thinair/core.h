@@ -39,6 +39,8 @@ typedef enum ta_drop {
     TA_DROP_QUEUE_FULL, /* frames: completed, but nobody took them in time */
     TA_DROP_CONTROL,    /* control message refused: malformed or queue full */
     TA_DROP_REPAIR,     /* repair packet that is impossible, or does not fit what is known of its frame */
+    TA_DROP_AUTH,       /* not sealed with the session's keys */
+    TA_DROP_REPLAY,     /* sealed, but it has come before, or is too old to tell */
     TA_DROP_COUNT
 } ta_drop;
 

@@ -7,6 +7,7 @@
 
 #include "thinair/outbox.h"
 #include "thinair/recovery.h"
+#include "thinair/seal.h"
 
 enum {
     TA_CONTROL_CAPACITY = 64, /* control datagrams waiting for Python; newer ones are dropped and counted */
@@ -65,9 +66,10 @@ void ta_code_watch(ta_code_watcher *watcher, uint64_t until_us);
 /* ---- sending ---- */
 
 typedef struct ta_tx_config {
-    const char *host;
+    const char *host;    /* "": nobody yet; ta_tx_set_peer() */
     uint16_t port, bind_port;
     ta_mode mode;
+    bool sealed;         /* nothing leaves or is believed that is not sealed with installed keys */
     ta_packetizer_config packets;
     uint32_t pace_group; /* packets sent together */
     uint32_t pace_us;    /* between groups; 0: all at once */
@@ -77,6 +79,7 @@ typedef struct ta_tx_config {
 
 typedef struct ta_tx_stats {
     uint64_t send_errors, control_drops, probes, media_refused;
+    uint64_t auth, replay, spent; /* sealed: refused by those names; packets sealed with the present key */
     ta_outbox_stats out;
 } ta_tx_stats;
 
@@ -88,7 +91,15 @@ ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_m
 ta_ready ta_tx_ready(ta_tx *tx); /* as ta_outbox_ready, knowing what lies with the kernel */
 void ta_tx_allow_media(ta_tx *tx, bool allowed);
 void ta_tx_set_cookie(ta_tx *tx, uint64_t cookie, uint64_t boot_id);
+/* Sealed sessions: keys, as ta_seal_install; none at all. */
+ta_status ta_tx_install(ta_tx *tx, const ta_seal_config *keys);
+void ta_tx_forget_keys(ta_tx *tx);
+ta_status ta_tx_set_peer(ta_tx *tx, const char *host, uint16_t port); /* what leaves from now on goes there */
+/* Where the newest sealed packet came from, if that is not the peer and was not told before. */
+bool ta_tx_elsewhere(ta_tx *tx, ta_address *out);
 bool ta_tx_send_control(ta_tx *tx, const uint8_t *data, size_t size);
+/* To another address; `plain`: not sealed, for what a sealed session begins with. */
+bool ta_tx_send_control_to(ta_tx *tx, const uint8_t *data, size_t size, const char *host, uint16_t port, bool plain);
 bool ta_tx_take_control(ta_tx *tx, ta_control *out);
 bool ta_tx_sent(ta_tx *tx, ta_sent *out);
 void ta_tx_stats_get(ta_tx *tx, ta_tx_stats *out);
@@ -104,6 +115,7 @@ typedef struct ta_rx_config {
     const char *host; /* "" any */
     uint16_t port;
     ta_mode mode;
+    bool sealed;      /* as ta_tx_config's */
     ta_reassembler_config frames;
     ta_austream_config stream;
     uint32_t slots;          /* access units held for Python, 2..64 */
@@ -113,6 +125,8 @@ typedef struct ta_rx_config {
 
 typedef struct ta_rx_stats {
     uint64_t packets, bytes, frames, lost_frames, kernel_drops;
+    uint64_t moved;     /* times that the sender's address has changed */
+    uint64_t spent;     /* packets sealed with the present key */
     int receive_buffer; /* bytes granted */
 } ta_rx_stats;
 
@@ -130,6 +144,10 @@ ta_status ta_rx_wait(ta_rx *rx, uint64_t timeout_us, ta_slot **slot, const ta_au
 void ta_rx_release(ta_slot *slot); /* from any thread, also after ta_rx_close */
 /* Media only from there. `own_ssrc` and `cookie` are for repair requests; cookie 0: none are made. */
 ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc, uint32_t own_ssrc, uint64_t cookie);
+ta_status ta_rx_install(ta_rx *rx, const ta_seal_config *keys);
+void ta_rx_forget_keys(ta_rx *rx);
+/* Control that is not sealed, where all is to be: what a sender calls with. Few are kept, and few a second. */
+bool ta_rx_take_call(ta_rx *rx, ta_control *out);
 void ta_rx_timing(ta_rx *rx, uint32_t interval_us, uint32_t rtt_us, uint32_t queue_us); /* as ta_reassembler_timing */
 /* What became of frames since the last call, the newest one as it stands, and what TARGET tells of the last eight. */
 size_t ta_rx_frames(ta_rx *rx, ta_frame_report *decided, size_t limit, ta_frame_report *newest, bool *any,

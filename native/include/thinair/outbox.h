@@ -5,6 +5,7 @@
 #define THINAIR_OUTBOX_H
 
 #include "thinair/repair.h"
+#include "thinair/seal.h"
 
 enum {
     TA_OUTBOX_PACKETS = 2048,  /* kept at once, sent or not; a power of two */
@@ -14,7 +15,8 @@ enum {
     TA_REPAIR_PAYLOAD_TYPE = 97,
     TA_REPAIR_HEADER = 12,
     TA_REPAIR_OVERHEAD = TA_RTP_HEADER + TA_REPAIR_HEADER + TA_REPAIR_SIZE,
-    TA_MAX_LINK_PACKET = TA_MAX_PACKET - TA_REPAIR_OVERHEAD, /* so that a symbol of the largest packet is a packet too */
+    /* So that a symbol of the largest packet is a packet too, sealed or not. */
+    TA_MAX_LINK_PACKET = TA_MAX_PACKET - TA_REPAIR_OVERHEAD - TA_SEAL_TAG,
     TA_MAX_UNASKED = 127,      /* repair symbols of a block sent without a request */
     TA_WHOLE = 255,            /* in a request: every block; nothing of it has come */
     TA_PACE_OWN = 65535,       /* in a TARGET: as configured */

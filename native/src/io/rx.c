@@ -12,52 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "sys.h"
+#include "rx_private.h"
 
-enum { BATCH = 64, MAX_SLOTS = 65, ARRIVALS = 1024, DATAGRAM = 65536, SILENT_PEER_US = 500000 };
-
-typedef enum slot_state { SLOT_FREE, SLOT_READY, SLOT_TAKEN } slot_state;
-
-struct ta_slot {
-    ta_rx *rx;
-    slot_state state;
-    ta_au_info info;
-    uint8_t *data;
-};
-
-struct ta_rx {
-    ta_mode mode;
-    int fd, family, wake_fd;
-    uint16_t port;
-    size_t max_au;
-    pthread_t thread;
-    bool thread_started;
-    atomic_bool stop;
-    ta_notes notes;
-    uint8_t *datagrams; /* BATCH buffers of DATAGRAM bytes; the raw stream may come in large ones */
-
-    pthread_mutex_t lock; /* all below */
-    pthread_cond_t ready;
-    ta_reassembler *frames;
-    ta_austream *stream;
-    ta_slot slots[MAX_SLOTS]; /* as many as configured and a spare one, into which the newest unit always fits */
-    uint32_t slot_count;
-    ta_slot *queue[MAX_SLOTS]; /* ready, oldest first */
-    size_t queue_head, queue_count;
-    uint32_t owed_lost; /* frames thrown away after completion, told with the next unit */
-    bool owed_gap;      /* the next unit follows on nothing that was handed over */
-    int references;     /* the pump itself and each taken slot */
-    bool have_peer;
-    ta_address peer;
-    uint32_t ssrc;
-    bool repair; /* our own link, with symbols and requests */
-    uint64_t last_media_us;
-    ta_arrival arrivals[ARRIVALS];
-    uint64_t arrival_count;
-    uint64_t drops[TA_DROP_COUNT];
-    ta_rx_stats stats;
-    ta_control_ring control;
-};
+enum { BATCH = 64, DATAGRAM = 65536, SILENT_PEER_US = 500000 };
 
 static void forget_frames(ta_rx *rx) {
     if (rx->frames)
@@ -88,7 +45,7 @@ static bool latch_peer(ta_rx *rx, const ta_address *from, uint32_t ssrc, uint64_
     return true;
 }
 
-static void take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
+void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
     rx->stats.packets++;
     rx->stats.bytes += size;
     if (rx->mode == TA_MODE_ANNEXB) {
@@ -105,7 +62,7 @@ static void take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arr
         return;
     }
     uint32_t ssrc = (uint32_t)data[8] << 24 | (uint32_t)data[9] << 16 | (uint32_t)data[10] << 8 | data[11];
-    bool known = rx->mode == TA_MODE_THINAIR ? rx->have_peer && ta_address_equal(&rx->peer, from)
+    bool known = rx->mode == TA_MODE_THINAIR ? rx->have_peer && (rx->sealed || ta_address_equal(&rx->peer, from))
                                              : latch_peer(rx, from, ssrc, arrival_us);
     if (!known) {
         rx->drops[TA_DROP_ADDRESS]++;
@@ -158,7 +115,7 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
     size_t size;
     const uint64_t given_up = rx->repair ? ta_reassembler_drops(rx->frames)[TA_DROP_INCOMPLETE] : 0;
     while (rx->repair && ta_reassembler_request(rx->frames, now_us, request, &size) == TA_OK)
-        sendto(rx->fd, request, size, MSG_DONTWAIT, (struct sockaddr *)&rx->peer.storage, rx->peer.size);
+        ta_rx_send_one(rx, request, size, &rx->peer);
     while ((slot = free_slot(rx)) && next_unit(rx, now_us, slot) == TA_OK) {
         rx->stats.frames++;
         rx->stats.lost_frames += slot->info.lost_before;
@@ -197,10 +154,12 @@ static void take_message(ta_rx *rx, struct msghdr *message, size_t size, uint64_
     }
     for (size_t at = 0; at < size; at += segment) {
         const size_t part = size - at < segment ? size - at : segment;
-        if (rx->mode == TA_MODE_ANNEXB || !ta_is_rtcp(data + at, part))
-            take_media(rx, data + at, part, arrival_us, from);
-        else if (!ta_control_ring_put(&rx->control, data + at, part, arrival_us, from))
-            rx->drops[TA_DROP_CONTROL]++;
+        if (rx->sealed)
+            ta_rx_take_sealed(rx, data + at, part, arrival_us, from);
+        else if (rx->mode == TA_MODE_ANNEXB || !ta_is_rtcp(data + at, part))
+            ta_rx_take_media(rx, data + at, part, arrival_us, from);
+        else
+            ta_rx_put_control(rx, data + at, part, arrival_us, from);
     }
 }
 
@@ -288,7 +247,11 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
         if (!(rx->slots[i].data = malloc(rx->max_au)))
             return TA_ENOMEM;
     }
-    status = ta_control_ring_open(&rx->control);
+    if (rx->sealed && !(rx->calls = calloc(CALLS, sizeof *rx->calls)))
+        return TA_ENOMEM;
+    status = rx->sealed ? ta_seal_open(&rx->seal) : TA_OK;
+    if (status == TA_OK)
+        status = ta_control_ring_open(&rx->control);
     if (status == TA_OK)
         status = config->mode == TA_MODE_ANNEXB ? ta_austream_open(&rx->stream, &config->stream)
                                                 : ta_reassembler_open(&rx->frames, &config->frames);
@@ -297,12 +260,13 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
 
 ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config) {
     *out = NULL;
-    if (config->slots < 2 || config->slots >= MAX_SLOTS)
+    if (config->slots < 2 || config->slots >= MAX_SLOTS || (config->sealed && config->mode != TA_MODE_THINAIR))
         return TA_EINVAL;
     ta_rx *rx = calloc(1, sizeof *rx);
     if (!rx)
         return TA_ENOMEM;
     rx->mode = config->mode;
+    rx->sealed = config->sealed;
     rx->repair = config->mode == TA_MODE_THINAIR && config->frames.patience_us > 0;
     rx->fd = rx->wake_fd = -1;
     rx->references = 1;
@@ -381,16 +345,9 @@ bool ta_rx_send_control(ta_rx *rx, const uint8_t *data, size_t size, const char 
     if (ta_resolve(&to, rx->family, host, port) != TA_OK)
         return false;
     pthread_mutex_lock(&rx->lock);
-    ssize_t done = sendto(rx->fd, data, size, MSG_DONTWAIT, (struct sockaddr *)&to.storage, to.size);
+    const bool done = ta_rx_send_one(rx, data, size, &to);
     pthread_mutex_unlock(&rx->lock);
-    return done == (ssize_t)size;
-}
-
-bool ta_rx_take_control(ta_rx *rx, ta_control *out) {
-    pthread_mutex_lock(&rx->lock);
-    bool got = ta_control_ring_take(&rx->control, out);
-    pthread_mutex_unlock(&rx->lock);
-    return got;
+    return done;
 }
 
 size_t ta_rx_arrivals(ta_rx *rx, ta_arrival *out, size_t limit) {
@@ -453,6 +410,7 @@ void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]) {
 void ta_rx_stats_get(ta_rx *rx, ta_rx_stats *out) {
     pthread_mutex_lock(&rx->lock);
     *out = rx->stats;
+    out->spent = rx->seal ? ta_seal_spent(rx->seal) : 0;
     pthread_mutex_unlock(&rx->lock);
 }
 
@@ -488,6 +446,8 @@ void ta_rx_close(ta_rx **handle) {
     ta_control_ring_close(&rx->control);
     ta_reassembler_close(&rx->frames);
     ta_austream_close(&rx->stream);
+    ta_seal_close(&rx->seal);
+    free(rx->calls);
     free(rx->datagrams);
     pthread_mutex_lock(&rx->lock);
     bool last = --rx->references == 0;

@@ -17,6 +17,7 @@
 #include "sys.h"
 
 enum { BATCH = 64, MAX_SEGMENTS = 44, MAX_MESSAGE = 65000, CONTROL_SPACE = CMSG_SPACE(sizeof(uint16_t)) };
+enum { COVER = TA_MAX_PACKET + 64 }; /* a sealed packet, on a line of its own */
 enum { PROBE_SIZE = 32, ECHO_SIZE = 48, DEVICE_FULL_US = 500 };
 /* What a stalled radio may be left with: a few frames, so that EAGAIN says soon that it stands still. */
 enum { SEND_BUFFER = 192 * 1024 };
@@ -37,6 +38,11 @@ struct ta_tx {
     bool segments; /* the kernel cuts one message into packets */
     bool blocked; /* the socket's buffer is full: wait for POLLOUT */
     bool media;
+    bool sealed;
+    ta_seal *seal;
+    uint8_t *covers; /* BATCH datagrams, sealed */
+    bool away;       /* `elsewhere` is news */
+    ta_address elsewhere;
     uint64_t cookie, boot_id;
     ta_tx_stats stats; /* without the outbox's */
     ta_control_ring control;
@@ -70,12 +76,28 @@ static size_t fill_message(ta_tx *tx, const ta_datagram *datagrams, size_t limit
     return n;
 }
 
+/* Seals them in place of the plain ones. False: there is no key left. */
+static bool seal_batch(ta_tx *tx, ta_datagram *due, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *cover = tx->covers + i * COVER;
+        if (ta_seal_rtp(tx->seal, due[i].data, due[i].size, cover, &due[i].size) != TA_OK)
+            return false;
+        due[i].data = cover;
+    }
+    return true;
+}
+
 /* Sends `count` datagrams and tells the outbox. False: no more for now. */
-static bool send_batch(ta_tx *tx, const ta_datagram *due, size_t count) {
+static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
     _Alignas(struct cmsghdr) char control[BATCH][CONTROL_SPACE];
     size_t held[BATCH], filled = 0, n = 0;
+    if (tx->sealed && !seal_batch(tx, due, count)) {
+        tx->stats.media_refused += count;
+        ta_outbox_reset(tx->outbox);
+        return false;
+    }
     for (; filled < count; filled += held[n++])
         held[n] = fill_message(tx, due + filled, count - filled, &messages[n].msg_hdr, vectors + filled, control[n]);
     const uint64_t before_us = ta_now_us();
@@ -117,6 +139,19 @@ static uint64_t deadline(const ta_tx *tx) {
     return due_us < tx->full_us ? tx->full_us : due_us;
 }
 
+/* One control datagram. */
+static bool send_one(ta_tx *tx, const uint8_t *data, size_t size, const ta_address *to, bool plain) {
+    uint8_t cover[TA_CONTROL_MAX + TA_SEAL_CONTROL];
+    if (to->size == 0 || size > TA_CONTROL_MAX)
+        return false;
+    if (tx->sealed && !plain) {
+        if (ta_seal_rtcp(tx->seal, data, size, cover, &size) != TA_OK)
+            return false;
+        data = cover;
+    }
+    return sendto(tx->fd, data, size, MSG_DONTWAIT, (const struct sockaddr *)&to->storage, to->size) == (ssize_t)size;
+}
+
 /* docs/wire-protocol.md, subtypes 3 and 4. Answers only who knows the cookie; the answer goes to the peer alone. */
 static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t arrival_us) {
     if (size < PROBE_SIZE || data[1] != 204 || (data[0] & 0x1f) != 3 || memcmp(data + 8, "TAIR", 4) != 0)
@@ -135,8 +170,28 @@ static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t a
     for (int w = 0; w < 3; w++)
         for (int i = 0; i < 8; i++)
             echo[24 + 8 * w + i] = (uint8_t)(words[w] >> (56 - 8 * i));
-    sendto(tx->fd, echo, sizeof echo, MSG_DONTWAIT, (struct sockaddr *)&tx->peer.storage, tx->peer.size);
+    send_one(tx, echo, sizeof echo, &tx->peer, false);
     tx->stats.probes++;
+    return true;
+}
+
+/* Whether the peer said it: by its address, or by its keys, wherever it is. Opens what is sealed. */
+static bool is_peers(ta_tx *tx, uint8_t *data, size_t *size, uint64_t arrival_us, const ta_address *from) {
+    uint8_t open[TA_CONTROL_MAX];
+    bool newest;
+    ta_drop why;
+    if (!tx->sealed)
+        return ta_address_equal(from, &tx->peer);
+    if (ta_unseal_rtcp(tx->seal, data, *size, arrival_us, open, size, &newest, &why) != TA_OK) {
+        tx->stats.auth += why == TA_DROP_AUTH;
+        tx->stats.replay += why == TA_DROP_REPLAY;
+        return false;
+    }
+    memcpy(data, open, *size);
+    if (newest && !ta_address_equal(from, &tx->peer) && !(tx->away && ta_address_equal(from, &tx->elsewhere))) {
+        tx->elsewhere = *from;
+        tx->away = true;
+    }
     return true;
 }
 
@@ -152,17 +207,18 @@ static void receive_control(ta_tx *tx) {
                                  .msg_iovlen = 1,
                                  .msg_control = control,
                                  .msg_controllen = sizeof control};
-        ssize_t size = recvmsg(tx->fd, &message, MSG_DONTWAIT);
-        if (size < 0)
+        const ssize_t got = recvmsg(tx->fd, &message, MSG_DONTWAIT);
+        if (got < 0)
             return;
+        size_t size = (size_t)got;
         from.size = message.msg_namelen;
         uint64_t arrival_us = ta_arrival_us(&message, ta_now_us(), ta_realtime_ns());
         pthread_mutex_lock(&tx->lock);
-        bool known = ta_address_equal(&from, &tx->peer) && ta_is_rtcp(data, (size_t)size) &&
-                     !(message.msg_flags & MSG_TRUNC);
-        if (!known || (!answer_probe(tx, data, (size_t)size, arrival_us) &&
-                       !ta_outbox_control(tx->outbox, data, (size_t)size, arrival_us) &&
-                       !ta_control_ring_put(&tx->control, data, (size_t)size, arrival_us, &from)))
+        bool known = ta_is_rtcp(data, size) && !(message.msg_flags & MSG_TRUNC) &&
+                     is_peers(tx, data, &size, arrival_us, &from);
+        if (!known || (!answer_probe(tx, data, size, arrival_us) &&
+                       !ta_outbox_control(tx->outbox, data, size, arrival_us) &&
+                       !ta_control_ring_put(&tx->control, data, size, arrival_us, &from)))
             tx->stats.control_drops++;
         send_due(tx, ta_now_us()); /* answers do not wait */
         pthread_mutex_unlock(&tx->lock);
@@ -204,7 +260,7 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
     ta_status status = ta_udp_open(&tx->fd, &tx->family, "", config->bind_port, &tx->port);
     if (status != TA_OK)
         return status;
-    status = ta_resolve(&tx->peer, tx->family, config->host, config->port);
+    status = config->host[0] ? ta_resolve(&tx->peer, tx->family, config->host, config->port) : TA_OK;
     if (status != TA_OK)
         return status;
     /* CS5, then priority 5: IP_TOS sets the socket's priority by a table of its own that puts CS5 elsewhere than WMM's video
@@ -231,10 +287,15 @@ ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config) {
     pthread_mutex_init(&tx->lock, NULL);
     tx->mode = config->mode;
     tx->media = config->mode != TA_MODE_THINAIR;
+    tx->sealed = config->sealed;
     ta_outbox_config outbox = {.packets = config->packets, .raw = config->mode == TA_MODE_ANNEXB, .own_pace = config->own_pace,
                                .pace_group = config->pace_group, .pace_us = config->pace_us};
     outbox.packets.elements = config->mode == TA_MODE_THINAIR;
     ta_status status = ta_outbox_open(&tx->outbox, &outbox);
+    if (status == TA_OK && config->sealed)
+        status = config->mode == TA_MODE_THINAIR ? ta_seal_open(&tx->seal) : TA_EINVAL;
+    if (status == TA_OK && config->sealed && !(tx->covers = malloc((size_t)BATCH * COVER)))
+        status = TA_ENOMEM;
     if (status == TA_OK)
         status = open_socket(tx, config);
     if (status == TA_OK)
@@ -303,9 +364,57 @@ void ta_tx_set_cookie(ta_tx *tx, uint64_t cookie, uint64_t boot_id) {
 
 bool ta_tx_send_control(ta_tx *tx, const uint8_t *data, size_t size) {
     pthread_mutex_lock(&tx->lock);
-    ssize_t done = sendto(tx->fd, data, size, MSG_DONTWAIT, (struct sockaddr *)&tx->peer.storage, tx->peer.size);
+    const bool done = send_one(tx, data, size, &tx->peer, false);
     pthread_mutex_unlock(&tx->lock);
-    return done == (ssize_t)size;
+    return done;
+}
+
+bool ta_tx_send_control_to(ta_tx *tx, const uint8_t *data, size_t size, const char *host, uint16_t port, bool plain) {
+    ta_address to;
+    if (ta_resolve(&to, tx->family, host, port) != TA_OK)
+        return false;
+    pthread_mutex_lock(&tx->lock);
+    const bool done = send_one(tx, data, size, &to, plain);
+    pthread_mutex_unlock(&tx->lock);
+    return done;
+}
+
+ta_status ta_tx_install(ta_tx *tx, const ta_seal_config *keys) {
+    if (!tx->sealed)
+        return TA_EINVAL;
+    pthread_mutex_lock(&tx->lock);
+    const ta_status status = ta_seal_install(tx->seal, keys);
+    pthread_mutex_unlock(&tx->lock);
+    return status;
+}
+
+void ta_tx_forget_keys(ta_tx *tx) {
+    if (!tx->sealed)
+        return;
+    pthread_mutex_lock(&tx->lock);
+    ta_seal_forget(tx->seal);
+    pthread_mutex_unlock(&tx->lock);
+}
+
+ta_status ta_tx_set_peer(ta_tx *tx, const char *host, uint16_t port) {
+    ta_address peer;
+    const ta_status status = ta_resolve(&peer, tx->family, host, port);
+    if (status != TA_OK)
+        return status;
+    pthread_mutex_lock(&tx->lock);
+    tx->peer = peer;
+    tx->away = false;
+    pthread_mutex_unlock(&tx->lock);
+    return TA_OK;
+}
+
+bool ta_tx_elsewhere(ta_tx *tx, ta_address *out) {
+    pthread_mutex_lock(&tx->lock);
+    const bool news = tx->away;
+    tx->away = false;
+    *out = tx->elsewhere;
+    pthread_mutex_unlock(&tx->lock);
+    return news;
 }
 
 bool ta_tx_take_control(ta_tx *tx, ta_control *out) {
@@ -325,6 +434,7 @@ bool ta_tx_sent(ta_tx *tx, ta_sent *out) {
 void ta_tx_stats_get(ta_tx *tx, ta_tx_stats *out) {
     pthread_mutex_lock(&tx->lock);
     *out = tx->stats;
+    out->spent = tx->seal ? ta_seal_spent(tx->seal) : 0;
     out->out = *ta_outbox_stats_get(tx->outbox);
     pthread_mutex_unlock(&tx->lock);
 }
@@ -359,6 +469,8 @@ void ta_tx_close(ta_tx **handle) {
         close(tx->wake_fd);
     ta_control_ring_close(&tx->control);
     ta_outbox_close(&tx->outbox);
+    ta_seal_close(&tx->seal);
+    free(tx->covers);
     pthread_mutex_destroy(&tx->lock);
     free(tx);
 }

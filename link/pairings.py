@@ -1,0 +1,68 @@
+"""Whom an end is paired with: certificates by fingerprint, in a file that is read again for each question."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from link import state
+from link.errors import FileError
+from link.identity import fingerprint
+from link.pairing import Peer
+
+MOST = 64  # an operator who pairs more has lost count
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    fingerprint: str
+    name: str
+    certificate: str  # PEM
+    address: str = ""  # where it was last, HOST:PORT of a sender's door
+
+
+class Pairings:
+    def __init__(self, home: Path) -> None:
+        self.path = home / "pairings.json"
+
+    def all(self) -> list[Pairing]:
+        """The newest last. Raises FileError."""
+        found: list[Pairing] = []
+        for item in state.read(self.path).get("pairings", []):
+            try:
+                found.append(Pairing(**item))
+            except TypeError as error:
+                raise FileError(f"{self.path} is not what thinair wrote: move it away to begin anew") from error
+        return found
+
+    def get(self, print_: str) -> Pairing | None:
+        return next((one for one in self.all() if one.fingerprint == print_), None)
+
+    def add(self, peer: Peer, address: str = "") -> Pairing:
+        """In place of an older one with the same certificate."""
+        new = Pairing(fingerprint(ssl.PEM_cert_to_DER_cert(peer.pem)), peer.name, peer.pem, address)
+        self._write([*(one for one in self.all() if one.fingerprint != new.fingerprint), new][-MOST:])
+        return new
+
+    def moved(self, print_: str, address: str) -> None:
+        """It answered there."""
+        all_ = self.all()
+        if any(one.fingerprint == print_ and one.address != address for one in all_):
+            self._write([replace(one, address=address) if one.fingerprint == print_ else one for one in all_])
+
+    def forget(self, which: str) -> list[Pairing]:
+        """By name, or the beginning of a fingerprint; those that were forgotten."""
+        gone = [one for one in self.all() if matches(one, which)]
+        if gone:
+            self._write([one for one in self.all() if one not in gone])
+        return gone
+
+    def _write(self, pairings: list[Pairing]) -> None:
+        content: dict[str, Any] = {"pairings": [asdict(one) for one in pairings]}
+        state.write(self.path, content)
+
+
+def matches(pairing: Pairing, which: str) -> bool:
+    return pairing.name == which or (len(which) >= 6 and pairing.fingerprint.startswith(which.lower()))

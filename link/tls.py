@@ -1,0 +1,79 @@
+"""The control connection: TLS 1.3 between certificates that pairing has pinned. Nothing is resumed: each connection has
+a fresh exchange of keys (forward secrecy), and nothing recorded of one opens another."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from asyncio import StreamReader, StreamWriter, timeout
+from collections.abc import Iterable
+from typing import Any
+
+from link.errors import AuthenticationError
+from link.identity import Identity
+from link.pairing import MAX_MESSAGE
+
+PORT = 5010  # of the sender's door
+# openssl/x509_vfy.h. Boards without a clock do not know what day it is; a pinned certificate is its own authority.
+_NO_CHECK_TIME, _PARTIAL_CHAIN = 0x200000, 0x80000
+
+
+def sender_context(identity: Identity, pinned: Iterable[str]) -> ssl.SSLContext:
+    """A client without a certificate is let in to pair; one with a certificate must be pinned."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER, identity)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.num_tickets = 0
+    for pem in pinned:
+        context.load_verify_locations(cadata=pem)
+    return context
+
+
+def receiver_context(identity: Identity | None, pinned: str | None) -> ssl.SSLContext:
+    """`identity` and the sender's certificate for a session; neither for pairing, where the code vouches."""
+    context = _context(ssl.PROTOCOL_TLS_CLIENT, identity)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE if pinned is None else ssl.CERT_REQUIRED
+    if pinned is not None:
+        context.load_verify_locations(cadata=pinned)
+    return context
+
+
+def _context(side: ssl._SSLMethod, identity: Identity | None) -> ssl.SSLContext:
+    context = ssl.SSLContext(side)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags = ssl.VerifyFlags(context.verify_flags | _NO_CHECK_TIME | _PARTIAL_CHAIN)
+    if identity is not None:
+        context.load_cert_chain(identity.certificate, identity.key)
+    return context
+
+
+def peer_der(writer: StreamWriter) -> bytes | None:
+    """What the other end of an open connection showed; None: nothing."""
+    found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    return found
+
+
+def say(writer: StreamWriter, message: dict[str, Any]) -> None:
+    writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+
+
+async def hear(reader: StreamReader, patience_s: float | None) -> dict[str, Any] | None:
+    """One line; None: the other end is gone. Raises AuthenticationError for what is no message, TimeoutError,
+    OSError."""
+    try:
+        async with timeout(patience_s):
+            line = await reader.readline()
+    except ValueError as error:  # over the reader's limit
+        raise AuthenticationError("too long a message") from error
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise AuthenticationError("no message") from error
+    if not isinstance(message, dict):
+        raise AuthenticationError("no message")
+    return message
+
+
+READER_LIMIT = MAX_MESSAGE

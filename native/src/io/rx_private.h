@@ -1,0 +1,65 @@
+/* The receiving pump's insides: rx.c (datagrams to units), rx_sealed.c (what a sealed session adds). */
+#ifndef THINAIR_IO_RX_PRIVATE_H
+#define THINAIR_IO_RX_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "sys.h"
+
+enum { MAX_SLOTS = 65, ARRIVALS = 1024, CALLS = 8 };
+
+typedef enum slot_state { SLOT_FREE, SLOT_READY, SLOT_TAKEN } slot_state;
+
+struct ta_slot {
+    ta_rx *rx;
+    slot_state state;
+    ta_au_info info;
+    uint8_t *data;
+};
+
+struct ta_rx {
+    ta_mode mode;
+    int fd, family, wake_fd;
+    uint16_t port;
+    size_t max_au;
+    pthread_t thread;
+    bool thread_started;
+    atomic_bool stop;
+    ta_notes notes;
+    uint8_t *datagrams; /* BATCH buffers of DATAGRAM bytes; the raw stream may come in large ones */
+
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t ready;
+    ta_reassembler *frames;
+    ta_austream *stream;
+    ta_slot slots[MAX_SLOTS]; /* as many as configured and a spare one, into which the newest unit always fits */
+    uint32_t slot_count;
+    ta_slot *queue[MAX_SLOTS]; /* ready, oldest first */
+    size_t queue_head, queue_count;
+    uint32_t owed_lost; /* frames thrown away after completion, told with the next unit */
+    bool owed_gap;      /* the next unit follows on nothing that was handed over */
+    int references;     /* the pump itself and each taken slot */
+    bool have_peer;
+    ta_address peer;
+    uint32_t ssrc;
+    bool repair; /* our own link, with symbols and requests */
+    bool sealed;
+    ta_seal *seal;
+    ta_control *calls; /* CALLS of senders in the clear, drop-new */
+    size_t call_head, call_count;
+    uint64_t called_us;
+    uint64_t last_media_us;
+    ta_arrival arrivals[ARRIVALS];
+    uint64_t arrival_count;
+    uint64_t drops[TA_DROP_COUNT];
+    ta_rx_stats stats;
+    ta_control_ring control;
+};
+
+/* With the lock held. */
+bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_address *to);
+void ta_rx_put_control(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
+void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
+void ta_rx_take_sealed(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
+
+#endif

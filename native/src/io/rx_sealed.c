@@ -1,0 +1,102 @@
+/* What a sealed session adds to the receiving pump: keys, and the calls of senders that have none with us yet. */
+#include "rx_private.h"
+
+#include <string.h>
+
+enum { CALL_SUBTYPE = 10, CALL_SIZE = 72 };
+enum { CALL_INTERVAL_US = 20000 }; /* one may come in that time */
+
+bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_address *to) {
+    uint8_t cover[TA_CONTROL_MAX + TA_SEAL_CONTROL];
+    if (size > TA_CONTROL_MAX)
+        return false;
+    if (rx->sealed) {
+        if (ta_seal_rtcp(rx->seal, data, size, cover, &size) != TA_OK)
+            return false;
+        data = cover;
+    }
+    return sendto(rx->fd, data, size, MSG_DONTWAIT, (const struct sockaddr *)&to->storage, to->size) == (ssize_t)size;
+}
+
+void ta_rx_put_control(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
+    if (!ta_control_ring_put(&rx->control, data, size, arrival_us, from))
+        rx->drops[TA_DROP_CONTROL]++;
+}
+
+/* A sender in the clear that would like to be called back: docs/wire-protocol.md, CALL. */
+static bool take_call(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
+    if (size != CALL_SIZE || data[1] != 204 || (data[0] & 0x1f) != CALL_SUBTYPE || memcmp(data + 8, "TAIR", 4) != 0)
+        return false;
+    if (rx->call_count == CALLS || arrival_us < rx->called_us + CALL_INTERVAL_US) {
+        rx->drops[TA_DROP_CONTROL]++;
+        return true;
+    }
+    ta_control *call = &rx->calls[(rx->call_head + rx->call_count++) % CALLS];
+    memcpy(call->data, data, size);
+    call->size = size;
+    call->arrival_us = arrival_us;
+    call->from = *from;
+    rx->called_us = arrival_us;
+    ta_wake(rx->control.eventfd);
+    return true;
+}
+
+/* What is genuine goes on as in an open session, wherever it came from; the peer is where the newest came from. */
+void ta_rx_take_sealed(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
+    uint8_t open[TA_MAX_PACKET + TA_SEAL_CONTROL];
+    const bool control = ta_is_rtcp(data, size);
+    bool newest;
+    ta_drop why = TA_DROP_OVERSIZE;
+    const ta_status status = size > sizeof open ? TA_EBITSTREAM
+                             : control          ? ta_unseal_rtcp(rx->seal, data, size, arrival_us, open, &size, &newest, &why)
+                                                : ta_unseal_rtp(rx->seal, data, size, arrival_us, open, &size, &newest, &why);
+    if (status != TA_OK) {
+        if (!control || !take_call(rx, data, size, arrival_us, from))
+            rx->drops[why]++;
+        return;
+    }
+    if (newest && rx->have_peer && !ta_address_equal(&rx->peer, from)) {
+        rx->peer = *from;
+        rx->stats.moved++;
+    }
+    if (control)
+        ta_rx_put_control(rx, open, size, arrival_us, from);
+    else
+        ta_rx_take_media(rx, open, size, arrival_us, from);
+}
+
+ta_status ta_rx_install(ta_rx *rx, const ta_seal_config *keys) {
+    if (!rx->sealed)
+        return TA_EINVAL;
+    pthread_mutex_lock(&rx->lock);
+    const ta_status status = ta_seal_install(rx->seal, keys);
+    pthread_mutex_unlock(&rx->lock);
+    return status;
+}
+
+void ta_rx_forget_keys(ta_rx *rx) {
+    if (!rx->sealed)
+        return;
+    pthread_mutex_lock(&rx->lock);
+    ta_seal_forget(rx->seal);
+    pthread_mutex_unlock(&rx->lock);
+}
+
+bool ta_rx_take_call(ta_rx *rx, ta_control *out) {
+    pthread_mutex_lock(&rx->lock);
+    const bool got = rx->call_count > 0;
+    if (got) {
+        *out = rx->calls[rx->call_head];
+        rx->call_head = (rx->call_head + 1) % CALLS;
+        rx->call_count--;
+    }
+    pthread_mutex_unlock(&rx->lock);
+    return got;
+}
+
+bool ta_rx_take_control(ta_rx *rx, ta_control *out) {
+    pthread_mutex_lock(&rx->lock);
+    bool got = ta_control_ring_take(&rx->control, out);
+    pthread_mutex_unlock(&rx->lock);
+    return got;
+}

@@ -1,0 +1,244 @@
+"""Calls a paired sender at its door until it gives a session, and again when that is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from link import tls
+from link.errors import AuthenticationError, FileError
+from link.identity import Identity, fingerprint
+from link.keys import SECRET, VERSION, MediaKeys, media_keys
+from link.pairing import clean_name, read_random
+from link.pairings import Pairing, Pairings, matches
+from link.rtcp import Call, parse
+
+_CONNECT_S = 1.5
+_ANSWER_S = 3.0
+_AGAIN_S = 0.2
+_REFUSED_S = 2.0  # a sender that said no is not asked again sooner
+_CALL_S = 2.0  # an address that somebody called from is tried for so long
+_LOOK_S = 0.25
+_GRACE_S = 1.5  # from a session's begin until its first packet must have come
+_RESUME_S = 2.0
+_RENEW_PACKETS = 1 << 29  # a quarter of what a key may seal
+_STRANGERS = 16  # remembered, so that each is told of once
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a sender gave."""
+
+    pairing: Pairing
+    ssrc: int
+    boot_id: int
+    keys: MediaKeys = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    alive: Callable[[], bool]  # whether the present session's packets come
+    begin: Callable[[Session], None]
+    renew: Callable[[Session], None]  # the same session, new keys
+    spent: Callable[[], int]  # packets with the present keys, either way
+    waiting: Callable[[str], None]  # why there is no picture, in words
+    say: Callable[[str], None]
+
+
+class Caller:
+    """`which` is a name or the beginning of a fingerprint; "" for the only one paired, or the first that calls."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        pairings: Pairings,
+        port: int,
+        hooks: Hooks,
+        *,
+        which: str = "",
+        take_over: bool = False,
+    ) -> None:
+        self.refused: Counter[str] = Counter()
+        self._identity, self._pairings, self._port, self._hooks = identity, pairings, port, hooks
+        self._which, self._take_over = which, take_over
+        self._heard = asyncio.Event()
+        self._calls: dict[str, tuple[str, float]] = {}  # fingerprint → where its door is, and when it called
+        self._session: Session | None = None
+        self._place = ""  # of the present session's door
+        self._resume_at = 0.0
+        self._strangers: set[str] = set()
+        self._not_before: dict[str, float] = {}
+
+    def hear(self, datagram: bytes, host: str) -> None:
+        """A call in the clear: a hint only."""
+        for message in parse(datagram, self.refused):
+            if not isinstance(message, Call):
+                self.refused["call"] += 1
+                continue
+            print_ = message.fingerprint.hex()
+            known = self._pairings.get(print_)
+            if known is None:
+                self._meet_stranger(print_, message.name, f"{host}:{message.port}")
+                continue
+            place = f"[{host}]:{message.port}" if ":" in host else f"{host}:{message.port}"
+            self._calls[print_] = place, _now()
+            if self._session is None or self._session.boot_id != message.boot_id:
+                self._heard.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._heard.clear()
+            if self._session is not None and self._hooks.alive():
+                if _now() >= self._resume_at:
+                    await self._call(self._session.pairing, self._place, resume=self._session)
+                    self._resume_at = _now() + _RESUME_S
+            else:
+                for pairing, place in self._candidates():
+                    if await self._call(pairing, place):
+                        break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_AGAIN_S):
+                    await self._heard.wait()
+
+    # ---- whom to call ----------------------------------------------------------------------------------------------
+
+    def _candidates(self) -> list[tuple[Pairing, str]]:
+        """Those that called lately first."""
+        try:
+            paired = [one for one in self._pairings.all() if not self._which or matches(one, self._which)]
+        except FileError as error:
+            self._hooks.waiting(str(error))
+            return []
+        now = _now()
+        if not paired:
+            self._hooks.waiting(
+                f"no sender {self._which} is paired: thinair pair ADDRESS" if self._which
+                else "no sender is paired yet: thinair pair ADDRESS, which the sender tells"
+            )  # fmt: skip
+            return []
+        found = []
+        for one in paired:
+            place, called = self._calls.get(one.fingerprint, ("", 0.0))
+            if place and now - called < _CALL_S:
+                found.append((one, place))
+        if self._which or len(paired) == 1:
+            found += [(one, one.address) for one in paired if one.address and (one, one.address) not in found]
+        return [(one, place) for one, place in found if now >= self._not_before.get(one.fingerprint, 0.0)]
+
+    def _meet_stranger(self, print_: str, name: str, place: str) -> None:
+        self.refused["unpaired"] += 1
+        if print_ not in self._strangers and len(self._strangers) < _STRANGERS:
+            self._strangers.add(print_)
+            self._hooks.say(f"{name or 'a sender'} at {place} is not paired: thinair pair {place}")
+
+    # ---- one call --------------------------------------------------------------------------------------------------
+
+    async def _call(self, pairing: Pairing, place: str, resume: Session | None = None) -> bool:
+        """Whether a session came of it; returns when its connection is over. `resume`: it lives, and lacks its
+        connection only."""
+        host, _, port = place.rpartition(":")
+        context = tls.receiver_context(self._identity, pairing.certificate)
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                reader, writer = await asyncio.open_connection(
+                    host.strip("[]"), int(port), ssl=context, limit=tls.READER_LIMIT
+                )
+        except (OSError, ValueError, TimeoutError) as error:
+            self.refused["tls" if isinstance(error, ssl.SSLError) else "unreachable"] += 1
+            return False
+        try:
+            der = tls.peer_der(writer)
+            if der is None or fingerprint(der) != pairing.fingerprint:
+                self.refused["fingerprint"] += 1
+                return False
+            session = resume
+            if resume is None:
+                session = await self._ask(pairing, place, reader, writer)
+            elif not await self._attach(resume, reader, writer):
+                return False
+            if session is not None:
+                await self._hold(session, reader, writer)
+            return session is not None
+        except (AuthenticationError, TimeoutError, OSError) as error:
+            # The sender's word that it does not know us comes as an alert of TLS.
+            self.refused["tls" if isinstance(error, ssl.SSLError) else "malformed"] += 1
+            if isinstance(error, ssl.SSLError):
+                self._wait(pairing, f"{pairing.name} does not know this receiver: thinair pair {place}")
+            return False
+        finally:
+            writer.close()
+
+    async def _attach(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        tls.say(writer, {"do": "resume", "version": VERSION, "boot_id": session.boot_id})
+        answer = await tls.hear(reader, _ANSWER_S)
+        return answer is not None and "refusal" not in answer
+
+    async def _ask(
+        self, pairing: Pairing, place: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> Session | None:
+        own = os.urandom(SECRET)
+        words = {"port": self._port, "secret": own.hex(), "take_over": self._take_over}
+        tls.say(writer, {"do": "session", "version": VERSION, **words})
+        answer = await tls.hear(reader, _ANSWER_S)
+        if answer is None:
+            raise AuthenticationError("no answer")
+        if "refusal" in answer:
+            self.refused["refused"] += 1
+            self._wait(pairing, f"{pairing.name}: {clean_name(str(answer['refusal']), 120)}")
+            return None
+        ssrc, boot_id = answer.get("ssrc"), answer.get("boot_id")
+        if type(ssrc) is not int or not 0 <= ssrc < 1 << 32 or type(boot_id) is not int:
+            raise AuthenticationError("no session")
+        self._session = Session(pairing, ssrc, boot_id, self._keys(pairing, own, answer))
+        self._place = place
+        self._hooks.begin(self._session)
+        self._take_over = False  # once: two that both insist would take turns for ever
+        with contextlib.suppress(FileError):
+            self._pairings.moved(pairing.fingerprint, place)
+        return self._session
+
+    async def _hold(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Renews keys ahead of their end; hears why the session is over; ends with the session's packets."""
+        asked: bytes | None = None
+        grace_until = _now() + _GRACE_S
+        while not self._heard.is_set():
+            try:
+                message = await tls.hear(reader, _LOOK_S)
+            except TimeoutError:
+                if not self._hooks.alive() and _now() > grace_until:
+                    return
+                if asked is None and self._hooks.spent() >= _RENEW_PACKETS:
+                    asked = os.urandom(SECRET)
+                    tls.say(writer, {"do": "renew", "secret": asked.hex()})
+                continue
+            except OSError:
+                return
+            if message is None:
+                return
+            if "over" in message:
+                self._not_before[session.pairing.fingerprint] = _now() + _REFUSED_S
+                self._hooks.say(f"{session.pairing.name}: {clean_name(str(message['over']), 120)}")
+                return
+            if asked is None:
+                raise AuthenticationError("nothing that was asked for")
+            keys = self._keys(session.pairing, asked, message)
+            asked = None
+            self._hooks.renew(Session(session.pairing, session.ssrc, session.boot_id, keys))
+
+    def _keys(self, pairing: Pairing, own: bytes, answer: dict[str, Any]) -> MediaKeys:
+        return media_keys(read_random(answer.get("secret")), own, pairing.fingerprint, self._identity.fingerprint)
+
+    def _wait(self, pairing: Pairing, words: str) -> None:
+        self._not_before[pairing.fingerprint] = _now() + _REFUSED_S
+        self._hooks.waiting(words)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,66 @@
+"""`thinair pair`: this receiver and a sender come to know each other by the sender's code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl
+import sys
+
+from link import identity, state, tls
+from link.config import Endpoint
+from link.errors import AuthenticationError, NetworkError
+from link.identity import Identity
+from link.pairing import NONCE, Own, PairingReceiver, Peer, read_code, stretch
+from link.pairings import Pairing, Pairings
+
+_CONNECT_S, _ANSWER_S = 5.0, 15.0  # a Pi takes two seconds for its first scrypt
+
+
+def run(place: Endpoint, code: str | None) -> int:
+    """Raises ConfigError, NetworkError, AuthenticationError, FileError, DeviceError."""
+    home = state.folder("receiver")
+    own, pairings = identity.load(home), Pairings(home)
+    code = read_code(code if code is not None else _ask())
+    pairing = asyncio.run(pair(place, code, own, pairings))
+    print(f"paired with {pairing.name} ({pairing.fingerprint[:12]}): thinair play --sealed --sender '{pairing.name}'")
+    return 0
+
+
+def _ask() -> str:
+    if sys.stdin.isatty():
+        print("the code that the sender shows: ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline()
+
+
+async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) -> Pairing:
+    context = tls.receiver_context(None, None)
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            reader, writer = await asyncio.open_connection(place.host, place.port, ssl=context, limit=tls.READER_LIMIT)
+    except ssl.SSLError as error:
+        raise NetworkError(f"what answers at {place} is no sender of thinair") from error
+    except TimeoutError as error:
+        raise NetworkError(f"no answer at {place}: is the sender on, and on this network?") from error
+    except OSError as error:
+        raise NetworkError(
+            f"cannot reach {place}: {error.strerror or error}: is the sender on, with --sealed?"
+        ) from error
+    try:
+        sender_der = tls.peer_der(writer)
+        assert sender_der is not None  # a server always shows one
+        key = await asyncio.to_thread(stretch, code, sender_der)
+        one = PairingReceiver(key, sender_der, Own(socket.gethostname(), own.pem, own.der), os.urandom(NONCE))
+        message: dict[str, object] | None = one.begin()
+        while message is not None:
+            tls.say(writer, message)
+            answer = await tls.hear(reader, _ANSWER_S)
+            if answer is None:
+                raise AuthenticationError("the sender hung up")
+            message = one.hear(answer)
+    except (OSError, TimeoutError) as error:
+        raise NetworkError(f"the sender at {place} does not answer any more") from error
+    finally:
+        writer.close()
+    return pairings.add(Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der)), str(place))

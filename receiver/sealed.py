@@ -1,0 +1,68 @@
+"""The player's sealed link: a paired sender is called, its keys go to the packet thread, and what stands between is
+said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from link import identity, state
+from link.pairings import Pairings
+from link.receiver_session import ReceiverState
+from receiver.caller import Caller, Hooks, Session
+
+if TYPE_CHECKING:
+    from link.config import ReceiverConfig
+    from link.native import Rx
+    from link.receiver_session import ReceiverSession
+
+
+class SealedLink:
+    """`waiting` shows why there is no picture; `note` is an event. Belongs to the player's loop."""
+
+    def __init__(
+        self,
+        config: ReceiverConfig,
+        rx: Rx,
+        session: ReceiverSession,
+        *,
+        waiting: Callable[[str], None],
+        note: Callable[[str], None],
+    ) -> None:
+        home = state.folder("receiver")
+        self._rx, self._session, self._show, self._note = rx, session, waiting, note
+        self._packets = 0  # received before the present keys
+        self._words = ""
+        hooks = Hooks(self._alive, self._begin, self._renew, self._spent, self._wait, note)
+        which, over = config.sender or "", config.take_over
+        self.caller = Caller(identity.load(home), Pairings(home), rx.local_port, hooks, which=which, take_over=over)
+
+    async def run(self) -> None:
+        await self.caller.run()
+
+    def hear_calls(self) -> None:
+        for datagram, _, host, _ in self._rx.calls():
+            self.caller.hear(datagram, host)
+
+    def _alive(self) -> bool:
+        return self._session.state is ReceiverState.SERVING
+
+    def _begin(self, session: Session) -> None:
+        self._rx.forget_keys()
+        self._renew(session)
+        self._words = ""
+        self._note(f"{session.pairing.name} lets us in")
+
+    def _renew(self, session: Session) -> None:
+        self._rx.install_keys(session.keys.up, session.keys.down, session.ssrc)
+        self._packets = self._rx.stats()["packets"]
+
+    def _spent(self) -> int:
+        stats = self._rx.stats()
+        return max(stats["spent"], stats["packets"] - self._packets)
+
+    def _wait(self, words: str) -> None:
+        if not self._alive() and words != self._words:
+            self._words = words
+            self._show(words)
+            self._note(words)

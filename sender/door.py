@@ -1,0 +1,262 @@
+"""Where receivers come in: a TLS server for pairing, and for the session whose media keys it hands out.
+
+A connection says one thing first: `pair`, without a certificate, or `session`, with a pinned one. Whoever comes before
+that is known gets little: few connections at once, little time, short lines, and each refusal counts its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from link import tls
+from link.errors import AuthenticationError, FileError, NetworkError
+from link.identity import Identity, fingerprint
+from link.keys import SECRET, VERSION, MediaKeys, media_keys
+from link.pairing import NONCE, PairingSender, clean_name, read_random, stretch
+from link.pairings import Pairing, Pairings
+from sender.code import Code
+
+_MOST = 16  # connections at once, of which from one address
+_MOST_OF_ONE = 4
+_HANDSHAKE_S = 5.0
+_PATIENCE_S = 10.0  # for a message of somebody who has begun
+_LOOK_S = 1.0  # for pairings that were forgotten by another program
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A paired receiver that wants the picture."""
+
+    fingerprint: str
+    name: str
+    host: str
+    port: int  # UDP
+    keys: MediaKeys = field(repr=False)
+
+
+class RefusedError(Exception):
+    """A session that is not given; the text is for the person at the receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the door asks of those behind it. `open` gives what the guest has to know, or raises RefusedError."""
+
+    open: Callable[[Guest, bool], dict[str, Any]]  # bool: take over from another
+    renew: Callable[[MediaKeys], None]
+    left: Callable[[str], None]  # the session is over, and why
+    say: Callable[[str], None]
+
+
+class Door:
+    def __init__(self, home: Path, identity: Identity, name: str, house: House) -> None:
+        self.pairings = Pairings(home)
+        self.code = Code(home)
+        self.refused: Counter[str] = Counter()
+        self.port = 0
+        self._identity, self._name, self._house = identity, name, house
+        self._context = tls.sender_context(identity, (one.certificate for one in self.pairings.all()))
+        self._key: tuple[str, bytes] | None = None  # of this code, stretched
+        self._pairing = asyncio.Lock()  # one try after the other: each is counted before the next
+        self._open: Counter[str] = Counter()  # connections by address
+        self._guest: Guest | None = None
+        self._boot_id = 0  # of its session
+        self._line: asyncio.StreamWriter | None = None  # its connection, which it may lose
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self, port: int) -> None:
+        """Raises NetworkError."""
+        try:
+            self._server = await asyncio.start_server(self._come_in, port=port, limit=tls.READER_LIMIT)
+        except OSError as error:
+            raise NetworkError(f"cannot listen on TCP port {port}: {error.strerror}") from error
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def watch(self) -> None:
+        """Ends the session of a receiver that is no longer paired."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            with contextlib.suppress(FileError):
+                if self._guest is not None and self.pairings.get(self._guest.fingerprint) is None:
+                    self._turn_out("forgotten", "this sender has forgotten the pairing")
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- one connection --------------------------------------------------------------------------------------------
+
+    async def _come_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        host = str(writer.get_extra_info("peername")[0])
+        self._open[host] += 1
+        try:
+            if self._open.total() > _MOST or self._open[host] > _MOST_OF_ONE:
+                self.refused["too_many"] += 1
+            else:
+                await self._serve(reader, writer, host.removeprefix("::ffff:"))
+        except ssl.SSLError:
+            self.refused["tls"] += 1
+        except AuthenticationError:
+            self.refused["malformed"] += 1
+        except TimeoutError:
+            self.refused["slow"] += 1
+        except OSError:
+            self.refused["gone"] += 1
+        finally:
+            self._tasks.discard(task)
+            self._open[host] -= 1
+            self._open += Counter()  # drops zeros
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        # Nothing is awaited before this: bytes that came already would be taken from the handshake.
+        await writer.start_tls(self._context, ssl_handshake_timeout=_HANDSHAKE_S)
+        der = tls.peer_der(writer)
+        message = await tls.hear(reader, _PATIENCE_S)
+        if message is None:
+            self.refused["gone"] += 1
+        elif message.get("do") == "pair" and der is None:
+            await self._pair(reader, writer, message)
+        elif message.get("do") in {"session", "resume"} and der is not None:
+            await self._receive(reader, writer, message, host, fingerprint(der))
+        else:
+            raise AuthenticationError("neither pairing nor session")
+
+    async def _refuse(self, writer: asyncio.StreamWriter, reason: str, words: str) -> None:
+        self.refused[reason] += 1
+        tls.say(writer, {"refusal": words})
+        await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+
+    # ---- pairing ---------------------------------------------------------------------------------------------------
+
+    async def _pair(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+        if self._pairing.locked():
+            await self._refuse(writer, "busy", "another receiver is pairing: try again")
+            return
+        async with self._pairing:
+            code = self.code.current()
+            if code is None:
+                words = "too many wrong codes: make a new one at the sender with thinair pairings renew"
+                await self._refuse(writer, "closed", words)
+                return
+            if self._key is None or self._key[0] != code:
+                self._key = code, await asyncio.to_thread(stretch, code, self._identity.der)
+            one = PairingSender(
+                self._key[1], self._identity.der, self._name, os.urandom(NONCE), ssl.PEM_cert_to_DER_cert
+            )
+            answer = one.hear(message)
+            tls.say(writer, answer)
+            if "nonce" not in answer:
+                self.refused["version"] += 1
+                return
+            proof = await tls.hear(reader, _PATIENCE_S)
+            if proof is None:
+                return
+            answer = one.hear(proof)
+            if one.wrong:
+                left = self.code.wrong()
+                self._house.say(f"a wrong pairing code was tried; {left} tries are left")
+                await self._refuse(writer, "wrong_code", f"wrong code; {left} tries are left")
+                return
+            if one.peer is None:
+                return
+            self.code.right()
+            self._context.load_verify_locations(cadata=one.peer.pem)
+            pairing = self.pairings.add(one.peer)
+            self._house.say(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
+            tls.say(writer, answer)
+            await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+
+    # ---- session ---------------------------------------------------------------------------------------------------
+
+    async def _receive(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        message: dict[str, Any],
+        host: str,
+        print_: str,
+    ) -> None:
+        pairing = self.pairings.get(print_)
+        if pairing is None:
+            await self._refuse(writer, "unpaired", "this sender does not know you any more: pair again")
+        elif message.get("version") != VERSION:
+            words = f"this sender speaks version {VERSION}, the receiver {message.get('version')!r:.20}: update one"
+            await self._refuse(writer, "version", words)
+        elif message["do"] == "session":
+            await self._begin(reader, writer, message, host, pairing)
+        elif self._guest is None or (print_, message.get("boot_id")) != (self._guest.fingerprint, self._boot_id):
+            await self._refuse(writer, "no_session", "there is no such session any more")
+        else:
+            self._hang_up("")
+            self._line = writer
+            tls.say(writer, {"version": VERSION})
+            await self._listen(reader, writer, print_)
+
+    async def _begin(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        message: dict[str, Any],
+        host: str,
+        pairing: Pairing,
+    ) -> None:
+        port, print_ = message.get("port"), pairing.fingerprint
+        if type(port) is not int or not 0 < port < 65536:
+            raise AuthenticationError("no port")
+        own, keys = self._keys(message, print_)
+        guest = Guest(print_, clean_name(pairing.name), host, port, keys)
+        try:
+            answer = self._house.open(guest, message.get("take_over") is True)
+        except RefusedError as error:
+            await self._refuse(writer, "taken", str(error))
+            return
+        other = self._guest is not None and self._guest.fingerprint != print_
+        self._hang_up(f"{guest.name} has taken over" if other else "")
+        self._guest, self._boot_id, self._line = guest, answer["boot_id"], writer
+        tls.say(writer, {"version": VERSION, "secret": own.hex(), **answer})
+        await self._listen(reader, writer, print_)
+
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
+        """The session's own connection: new keys, until it is closed. The media does not hang on it."""
+        while (message := await tls.hear(reader, None)) is not None and self._line is writer:
+            if message.get("do") != "renew":
+                raise AuthenticationError("nothing that is known")
+            own, keys = self._keys(message, print_)
+            self._house.renew(keys)
+            tls.say(writer, {"secret": own.hex()})
+            await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+
+    def _hang_up(self, why: str) -> None:
+        """The present connection; `why` for the person at its other end."""
+        line, self._line = self._line, None
+        if line is not None:
+            with contextlib.suppress(OSError, RuntimeError):
+                if why:
+                    tls.say(line, {"over": why})
+                line.close()
+
+    def _keys(self, message: dict[str, Any], print_: str) -> tuple[bytes, MediaKeys]:
+        own = os.urandom(SECRET)
+        return own, media_keys(own, read_random(message.get("secret")), self._identity.fingerprint, print_)
+
+    def _turn_out(self, reason: str, words: str) -> None:
+        self._guest = None
+        self.refused[reason] += 1
+        self._hang_up(words)
+        self._house.left(words)

@@ -1,0 +1,106 @@
+"""The sender's sealed link: a door for receivers, a call to the one that is waited for, one guest at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+from link import identity, state
+from link.entropy import random_bits
+from link.keys import MediaKeys
+from link.network import own_address
+from link.rtcp import Call, build
+from link.session import MediaDescription, SenderSession
+from sender.door import Door, Guest, House, RefusedError
+
+if TYPE_CHECKING:
+    from link.config import SenderConfig
+    from link.native import Tx
+
+CALL_INTERVAL_US = 200_000
+
+
+class SealedLink:
+    """`adopt` gets each new session, after `end` was called for the one before. Belongs to the service's loop."""
+
+    def __init__(
+        self,
+        config: SenderConfig,
+        tx: Tx,
+        ssrc: int,
+        *,
+        media: Callable[[], MediaDescription],
+        adopt: Callable[[SenderSession], None],
+        end: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        home = state.folder("sender")
+        self._config, self._tx, self._ssrc, self._say = config, tx, ssrc, say
+        self._media, self._adopt, self._end = media, adopt, end
+        self._identity = identity.load(home)
+        self.door = Door(home, self._identity, config.name, House(self._open, self._renew, self._turn_out, say))
+        self.linked = False  # the guest's packets come
+        self._guest: Guest | None = None
+        self._boot_id = random_bits(63)  # of this start
+        self._call_due_us = 0
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Raises NetworkError."""
+        await self.door.start(self._config.door)
+        self._greet()
+        watching = asyncio.create_task(self.door.watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await self.door.close()
+
+    def call(self, now_us: int) -> int:
+        """Calls the receiver that the user named, while nobody is here; when that is due again."""
+        to = self._config.to
+        if now_us >= self._call_due_us:
+            self._call_due_us = now_us + CALL_INTERVAL_US
+            if to is not None and not self.linked:
+                print_ = bytes.fromhex(self._identity.fingerprint)
+                call = Call(self._ssrc, self.door.port, self._boot_id, print_, self._config.name)
+                self._tx.send_control(build(call), to.host, to.port, True)
+        return self._call_due_us
+
+    def _greet(self) -> None:
+        place = f"{own_address()}:{self.door.port}"
+        paired = self.door.pairings.all()
+        self._say(f"receivers come in at {place}; paired with {', '.join(one.name for one in paired) or 'none yet'}")
+        code = self.door.code.current()
+        if sys.stderr.isatty():  # in no log
+            self._say(f"to pair one: thinair pair {place}, with the code {code or '(closed: thinair pairings renew)'}")
+        elif not paired:
+            self._say("the pairing code: thinair pairings code")
+
+    def _open(self, guest: Guest, take_over: bool) -> dict[str, Any]:
+        present = self._guest
+        if present is not None and self.linked and present.fingerprint != guest.fingerprint and not take_over:
+            raise RefusedError(f"{present.name} has the picture: --take-over takes it")
+        self._end()
+        self._guest = guest
+        self._tx.forget_keys()
+        self._tx.install_keys(guest.keys.down, guest.keys.up, self._ssrc)
+        self._tx.set_peer(guest.host, guest.port)
+        session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, self._ssrc, self._media())
+        self._boot_id = session.boot_id
+        self._tx.set_cookie(session.cookie, session.boot_id)
+        self._say(f"{guest.name} has come from {guest.host}")
+        self._adopt(session)
+        return {"ssrc": self._ssrc, "boot_id": session.boot_id}
+
+    def _renew(self, keys: MediaKeys) -> None:
+        self._tx.install_keys(keys.down, keys.up, self._ssrc, after_peer=True)
+
+    def _turn_out(self, why: str) -> None:
+        self._say(f"the session is over: {why}")
+        self._guest = None
+        self._end()
+        self._tx.forget_keys()

@@ -1,0 +1,261 @@
+"""Paired and sealed, as processes: coming to know each other, and what strangers, restarts and new addresses change."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from link import identity, tls
+from link.config import Endpoint
+from link.errors import AuthenticationError
+from link.pairings import Pairings
+from receiver.pair import pair
+from tests.desk import eventually, free_port
+from tests.processes import PLAY, THINAIR, Running, environment, running
+from thinair.demo import introduce
+
+HOST = "127.0.0.1"
+MODE = ("--mode", "640x360@30", "--bitrate", "1M", "--name", "A-CAM")
+
+
+class Set:
+    """A sender with its door, and receivers with homes of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.door = free_port()
+        self.stack = ExitStack()
+
+    def env(self, name: str = "desk") -> dict[str, str]:
+        return environment(THINAIR_STATE=str(self.folder / name))
+
+    def thinair(self, *words: str, name: str = "desk", said: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*THINAIR, *words], env=self.env(name), input=said, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    def send(self, *words: str) -> Running:
+        line = [*THINAIR, "send", "--sealed", "--door", str(self.door), *MODE, *words]
+        one = self.stack.enter_context(running(line, env=self.env("camera")))
+        one.wait_for("receivers come in")
+        return one
+
+    def play(self, *words: str, name: str = "desk", port: int | None = None) -> Running:
+        listen = str(port or free_port(socket.SOCK_DGRAM))
+        line = [*PLAY, "--sealed", "--headless", "--listen", listen, *words]
+        return self.stack.enter_context(running(line, env=self.env(name)))
+
+    def code(self) -> str:
+        return self.thinair("pairings", "code", name="camera").stdout.strip()
+
+    def pair(self, name: str = "desk") -> None:
+        done = self.thinair("pair", f"{HOST}:{self.door}", name=name, said=self.code() + "\n")
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Set]:
+    one = Set(tmp_path)
+    with one.stack:
+        yield one
+
+
+def shown(player: Running) -> int:
+    found = re.findall(r"presented (\d+)", player.text())
+    return int(found[-1]) if found else 0
+
+
+def test_a_new_user_pairs_by_the_code_and_sees_the_picture(place: Set) -> None:
+    sender = place.send()
+    code = place.code()
+    assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}", code)
+    assert code not in sender.text(), "a log is no place for it"
+    player = place.play()
+    player.wait_for("no sender is paired yet: thinair pair ADDRESS")
+    done = place.thinair("pair", f"{HOST}:{place.door}", said=code.lower().replace("-", " ") + "\n")
+    assert done.returncode == 0, done.stderr
+    assert "paired with A-CAM" in done.stdout
+    player.wait_for("A-CAM lets us in")
+    eventually(lambda: shown(player) > 30)
+    listed = place.thinair("pairings", "list").stdout
+    assert re.search(rf"sender +[0-9a-f]{{12}} +A-CAM +{HOST}:{place.door}", listed)
+    for path in (place.folder / "desk" / "receiver").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_opens_it(
+    place: Set,
+) -> None:
+    place.send()
+    right = place.code()
+
+    async def try_all() -> list[str]:
+        own, pairings = identity.load(place.folder), Pairings(place.folder)
+        said = []
+        for number in range(12):
+            with pytest.raises(AuthenticationError) as caught:
+                await pair(Endpoint(HOST, place.door), f"0000-0000-00{number:02}", own, pairings)
+            said.append(str(caught.value))
+        return said
+
+    said = asyncio.run(try_all())
+    assert said[0] == "wrong code; 9 tries are left"
+    assert said[9] == "wrong code; 0 tries are left"
+    assert all("too many wrong codes" in one for one in said[10:])
+    done = place.thinair("pair", f"{HOST}:{place.door}", said=right + "\n")
+    assert done.returncode == 2
+    assert "thinair pairings renew" in done.stderr
+    assert place.thinair("pairings", "code", name="camera").returncode == 2
+    assert place.thinair("pairings", "renew", name="camera").stdout.strip() != right
+    place.pair()
+
+
+def test_a_restarted_player_and_a_restarted_sender_are_back_at_once(place: Set) -> None:
+    sender = place.send()
+    place.pair()
+    port = free_port(socket.SOCK_DGRAM)
+    player = place.play(port=port)
+    eventually(lambda: shown(player) > 10)
+    player.process.kill()
+    player.process.wait()
+    began_s = time.monotonic()
+    player = place.play("--frames", str(place.folder / "frames.csv"), port=port)
+    listening_s = player.wait_for("listening on port")
+    assert player.wait_for("sender A-CAM") - listening_s < 1.0
+    sender.process.kill()
+    sender.process.wait()
+    began_s = time.monotonic()
+    place.send()
+    player.wait_for("A-CAM lets us in", after_s=began_s)
+    before = shown(player)
+    eventually(lambda: shown(player) > before + 30)
+
+
+def test_a_second_receiver_is_refused_by_name_or_takes_over_and_both_are_told(place: Set) -> None:
+    place.send()
+    place.pair("one")
+    place.pair("two")
+    first = place.play(name="one")
+    eventually(lambda: shown(first) > 10)
+    second = place.play(name="two")
+    second.wait_for("has the picture: --take-over takes it")
+    assert shown(second) == 0
+    second.stop()
+    taker = place.play("--take-over", name="two")
+    eventually(lambda: shown(taker) > 10)
+    first.wait_for("has taken over")
+
+
+def test_a_receiver_that_is_forgotten_loses_the_picture_and_is_told_to_pair_again(place: Set) -> None:
+    place.send()
+    place.pair()
+    player = place.play()
+    eventually(lambda: shown(player) > 10)
+    name = socket.gethostname()
+    assert place.thinair("pairings", "forget", name, name="camera").returncode == 0
+    player.wait_for("this sender has forgotten the pairing")
+    player.wait_for("pair again")
+    assert place.thinair("pairings", "forget", name, name="camera").returncode == 2
+
+
+def test_a_sender_that_calls_a_receiver_it_is_not_paired_with_is_named_once(place: Set) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    player = place.play(port=port)
+    player.wait_for("listening on port")
+    place.send("--to", f"{HOST}:{port}")
+    player.wait_for(f"A-CAM at {HOST}:{place.door} is not paired: thinair pair {HOST}:{place.door}")
+    time.sleep(1.0)
+    assert player.text().count("is not paired") == 1
+    place.pair()
+    eventually(lambda: shown(player) > 10)
+
+
+def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -> None:
+    """The datagrams that a receiver is sent, caught at its port by one that is let in as it is."""
+    state = Path(introduce(tmp_path / "state"))
+    door, port = free_port(), free_port(socket.SOCK_DGRAM)
+    env = environment(THINAIR_STATE=str(state))
+    caught: list[bytes] = []
+    with ExitStack() as stack:
+        tap = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        tap.bind((HOST, port))
+        tap.settimeout(5)
+        line = [*THINAIR, "send", "--sealed", "--door", str(door), *MODE]
+        stack.enter_context(running(line, env=env)).wait_for("receivers come in")
+        answer = asyncio.run(let_in(state, door, port))
+        for _ in range(10):  # HELLO, sealed; without the echo of its cookie nothing else comes
+            caught.append(tap.recv(65536))
+    assert answer["ssrc"]
+    assert {data[1] for data in caught} == {204}
+    assert all(len(data) <= 84 + 20 for data in caught)
+    for data in caught:
+        assert b"A-CAM" not in data
+        assert b"TAIR" not in data[8:]
+
+
+async def let_in(state: Path, door: int, port: int) -> dict[str, Any]:
+    home = state / "receiver"
+    (pairing,) = Pairings(home).all()
+    context = tls.receiver_context(identity.load(home), pairing.certificate)
+    reader, writer = await asyncio.open_connection(HOST, door, ssl=context)
+    words = {"do": "session", "version": 1, "port": port, "secret": "ab" * 32, "take_over": False}
+    tls.say(writer, words)
+    answer = await tls.hear(reader, 5)
+    assert answer is not None
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"", b"\n", b"{}\n", b"[]\n", b"nonsense\n", b"{" * 5000 + b"\n", b"x" * 100_000, b'{"do":"pair"}\n',
+        b'{"do":"pair","version":2}\n', b'{"do":"session","version":1,"port":5,"secret":"00"}\n',
+        b'{"do":"pair","version":1,"name":"x","certificate":"y","nonce":"z"}\n',
+        b'{"do":"pair","version":1,"name":1,"certificate":[],"nonce":{}}\n', bytes(range(256)),
+    ],
+)  # fmt: skip
+def test_a_door_survives_whatever_is_said_there(place: Set, said: bytes) -> None:
+    sender = place.send()
+    context = tls.receiver_context(None, None)
+    for plain in (True, False):
+        for _ in range(3):
+            with contextlib.suppress(OSError):
+                raw = socket.create_connection((HOST, place.door), timeout=10)
+                with contextlib.closing(raw if plain else context.wrap_socket(raw)) as line:
+                    line.sendall(said)
+                    line.settimeout(5 if said.endswith(b"\n") and not plain else 0.3)
+                    line.recv(4096)
+    place.pair()
+    assert sender.process.poll() is None
+
+
+def test_a_stranger_with_a_certificate_of_his_own_gets_no_session(place: Set, tmp_path: Path) -> None:
+    place.send()
+    place.pair()
+    (tmp_path / "stranger").mkdir()
+    stranger = identity.load(tmp_path / "stranger")
+
+    async def ask(own: identity.Identity | None) -> object:
+        context = tls.receiver_context(own, None)
+        reader, writer = await asyncio.open_connection(HOST, place.door, ssl=context)
+        tls.say(writer, {"do": "session", "version": 1, "port": 9, "secret": "ab" * 32})
+        try:
+            return await tls.hear(reader, 5)
+        except OSError:  # an alert, or a reset
+            return None
+        finally:
+            writer.close()
+
+    assert asyncio.run(ask(stranger)) is None
+    assert asyncio.run(ask(None)) is None, "without a certificate there is only pairing"

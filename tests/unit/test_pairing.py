@@ -1,0 +1,263 @@
+"""Pairing and session keys without sockets: who knows the code, and who is between."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from link import identity, state
+from link.errors import AuthenticationError, ConfigError, FileError
+from link.keys import hkdf, media_keys
+from link.pairing import Own, PairingReceiver, PairingSender, Peer, make_code, read_code, stretch
+from link.pairings import Pairings
+from link.receiver_session import ReceiverSession
+from link.rtcp import FLAG_PATH, Hello, Welcome, build, parse
+from link.session import PATH_INTERVAL_US, PathConfirmed
+from sender.code import Code
+from tests.unit.test_session import BOOT, CAMERA, HELLO, PEER_BOOT, PEER_SSRC, drain_sender, linked_sender
+
+pytestmark = pytest.mark.quick
+
+SENDER, RECEIVER, OTHER = b"sender's certificate", b"receiver's certificate", b"another's certificate"
+CODE = "7K2M-9QXD-41TV"
+KEY = stretch(CODE, SENDER)
+
+
+def sender(key: bytes = KEY, der: bytes = SENDER) -> PairingSender:
+    return PairingSender(key, der, "A-CAM", os.urandom(32), str.encode)
+
+
+def receiver(key: bytes = KEY, saw: bytes = SENDER) -> PairingReceiver:
+    return PairingReceiver(key, saw, Own("desk", RECEIVER.decode(), RECEIVER), os.urandom(32))
+
+
+def meet(one: PairingSender, other: PairingReceiver) -> None:
+    said: dict[str, Any] | None = other.begin()
+    while said is not None:
+        said = other.hear(one.hear(said))
+
+
+def test_both_ends_that_know_the_code_know_each_other_then() -> None:
+    one, other = sender(), receiver()
+    meet(one, other)
+    assert one.peer == Peer("desk", RECEIVER.decode())
+    assert other.sender_name == "A-CAM"
+
+
+def test_a_wrong_code_is_told_by_the_first_proof_and_nothing_is_shown_for_it() -> None:
+    one, other = sender(), receiver(stretch("0000-0000-0000", SENDER))
+    with pytest.raises(AuthenticationError, match="wrong code"):
+        meet(one, other)
+    assert one.wrong
+    assert one.peer is None
+
+
+def test_who_sits_between_with_a_certificate_of_his_own_gets_proofs_that_fit_nowhere() -> None:
+    """The receiver sees his certificate, the sender gets his; he passes on all that is said."""
+    one, other = sender(), receiver(stretch(CODE, OTHER), OTHER)
+    with pytest.raises(AuthenticationError, match="wrong code"):
+        meet(one, other)
+    swapped = receiver()
+    begun = swapped.begin() | {"certificate": OTHER.decode()}
+    one = sender()
+    proof = swapped.hear(one.hear(begun))
+    assert proof is not None
+    assert "refusal" in one.hear(proof)
+    assert one.wrong
+
+
+def test_a_sender_that_does_not_know_the_code_cannot_mirror_the_proof() -> None:
+    other = receiver()
+    other.begin()
+    proof = other.hear({"nonce": "00" * 32})
+    assert proof is not None
+    with pytest.raises(AuthenticationError, match="not your sender"):
+        other.hear(proof)
+
+
+def test_a_proof_of_another_time_is_worth_nothing() -> None:
+    one, other = sender(), receiver()
+    begun = other.begin()
+    proof = other.hear(one.hear(begun))
+    assert proof is not None
+    again = sender()
+    again.hear(begun)
+    assert "refusal" in again.hear(proof)
+
+
+JUNK = st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["do", "version", "name", "certificate", "nonce", "proof"]), JUNK)))
+def test_whatever_is_said_a_sender_answers_or_says_that_it_is_no_pairing(messages: list[dict[str, Any]]) -> None:
+    one = sender()
+    for message in messages:
+        try:
+            answer = one.hear(message)
+        except AuthenticationError:
+            return
+        assert "proof" not in answer
+    assert one.peer is None
+
+
+@given(st.integers(0, 2**60 - 1))
+def test_a_code_has_sixty_bits_and_is_read_back_as_people_type_it(bits: int) -> None:
+    code = make_code(bits)
+    assert len(set(code) - set("0123456789ABCDEFGHJKMNPQRSTVWXYZ-")) == 0
+    assert read_code(code) == code
+    typed = code.lower().replace("-", " ").replace("0", "o").replace("1", "l")
+    assert read_code(f" {typed}\n") == code
+    assert make_code(bits ^ 1) != code
+
+
+@pytest.mark.parametrize("typed", ["", "7K2M", "7K2M-9QXD-41TU", "7K2M-9QXD-41TV-1", "7K2M-9QXD-41T!", "é" * 12])
+def test_what_is_no_code_is_told_from_one(typed: str) -> None:
+    with pytest.raises(ConfigError, match="12 letters and digits"):
+        read_code(typed)
+
+
+def test_wrong_tries_are_counted_over_restarts_and_renewed_with_the_code(tmp_path: Path) -> None:
+    code = Code(tmp_path)
+    first = code.current()
+    assert [Code(tmp_path).wrong() for _ in range(10)] == list(range(9, -1, -1))
+    assert Code(tmp_path).current() is None
+    renewed = Code(tmp_path).renew()
+    assert renewed == code.current() != first
+    code.wrong()
+    code.right()
+    assert code.wrong() == 9
+
+
+# ---- keys
+
+
+@pytest.mark.parametrize(
+    ("secret", "salt", "info", "size", "made"),
+    [  # RFC 5869, A.1, A.2 (its beginning), A.3
+        ("0b" * 22, "000102030405060708090a0b0c", "f0f1f2f3f4f5f6f7f8f9", 42,
+         "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"),
+        ("0b" * 22, "", "", 42,
+         "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8"),
+    ],
+)  # fmt: skip
+def test_hkdf_makes_what_its_rfc_says(secret: str, salt: str, info: str, size: int, made: str) -> None:
+    assert hkdf(bytes.fromhex(secret), bytes.fromhex(salt), bytes.fromhex(info), size).hex() == made
+
+
+def test_each_of_the_four_inputs_changes_both_directions_and_keys_are_not_shown() -> None:
+    inputs: list[Any] = [b"s" * 32, b"r" * 32, "aa" * 32, "bb" * 32]
+    first = media_keys(*inputs)
+    assert {len(first.down), len(first.up)} == {88}
+    assert first.down != first.up
+    for at, other in enumerate((b"t" * 32, b"t" * 32, "cc" * 32, "cc" * 32)):
+        changed = media_keys(*[*inputs[:at], other, *inputs[at + 1 :]])
+        assert changed.down != first.down
+        assert changed.up != first.up
+    assert first.down.hex()[:8] not in repr(first)
+    assert "\\x" not in repr(first)
+
+
+# ---- what is kept
+
+
+def test_an_identity_is_made_once_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+    one, again = identity.load(tmp_path), identity.load(tmp_path)
+    assert one == again
+    assert len(one.fingerprint) == 64
+    assert identity.load(state_folder(tmp_path / "other")).fingerprint != one.fingerprint
+    for path in tmp_path.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0 or path == tmp_path / "other", path
+
+
+def state_folder(path: Path) -> Path:
+    path.mkdir(mode=0o700)
+    return path
+
+
+def test_a_state_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.json"
+    assert state.read(path) == {}
+    state.write(path, {"one": 1})
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(FileError, match="No space left"):
+        state.write(path, {"one": 2})
+    assert state.read(path) == {"one": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "\0", '{"pairings": [{"no": 1}]}'])
+def test_a_state_that_is_none_of_ours_is_told_and_left(tmp_path: Path, content: str) -> None:
+    (tmp_path / "pairings.json").write_text(content)
+    with pytest.raises(FileError, match="move it away"):
+        Pairings(tmp_path).all()
+    assert (tmp_path / "pairings.json").read_text() == content
+
+
+def test_pairings_are_found_moved_and_forgotten_by_name_or_fingerprint(tmp_path: Path) -> None:
+    own = [identity.load(state_folder(tmp_path / name)) for name in ("a", "b")]
+    book = Pairings(tmp_path)
+    one, two = (book.add(Peer(name, each.pem)) for name, each in zip(("A-CAM", "B-CAM"), own, strict=True))
+    book.moved(one.fingerprint, "192.0.2.1:5010")
+    assert [(each.name, each.address) for each in book.all()] == [("A-CAM", "192.0.2.1:5010"), ("B-CAM", "")]
+    assert book.get(two.fingerprint) == two
+    book.add(Peer("A-CAM-2", own[0].pem))
+    assert [each.name for each in book.all()] == ["B-CAM", "A-CAM-2"]
+    assert book.forget("nobody") == []
+    assert book.forget(two.fingerprint[:12]) == [two]
+    assert [each.name for each in book.forget("A-CAM-2")] == ["A-CAM-2"]
+    assert book.all() == []
+
+
+# ---- another address
+
+
+def test_a_receiver_at_another_address_is_followed_once_it_has_echoed_from_there() -> None:
+    session = linked_sender()
+    asked = session.heard_elsewhere("192.0.2.9", 7000, 99, 1000)
+    assert asked is not None
+    (hello,) = parse(asked)
+    assert isinstance(hello, Hello)
+    assert (hello.cookie, hello.flags) == (99, FLAG_PATH)
+    assert session.heard_elsewhere("192.0.2.66", 1, 98, 2000) is None, "not asked too often"
+    session.receive_datagram(build(Welcome(PEER_SSRC, PEER_BOOT, 98, BOOT)), 2000)
+    assert not any(isinstance(event, PathConfirmed) for event in drain_sender(session, 2000)[1])
+    session.receive_datagram(build(Welcome(PEER_SSRC, PEER_BOOT, 99, BOOT)), 3000)
+    assert drain_sender(session, 3000)[1] == [PathConfirmed("192.0.2.9", 7000)]
+    assert session.heard_elsewhere("192.0.2.66", 1, 97, 1000 + PATH_INTERVAL_US) is not None
+
+
+def test_a_receiver_answers_a_question_of_the_path_and_changes_nothing() -> None:
+    session = ReceiverSession(PEER_BOOT, sealed=True)
+    session.receive_datagram(build(HELLO), 0, *CAMERA)
+    while session.next_datagram(0):
+        pass
+    question = Hello(HELLO.ssrc, HELLO.boot_id, 99, HELLO.media_ssrc, 0, 0, 0, 0, 0, "", FLAG_PATH)
+    session.receive_datagram(build(question), 1, "192.0.2.50", 9)
+    found = session.next_datagram(1)
+    assert found is not None
+    assert found[1:] == ("192.0.2.50", 9)
+    assert parse(found[0]) == [Welcome(PEER_SSRC, PEER_BOOT, 99, HELLO.boot_id)]
+    plain = ReceiverSession(PEER_BOOT)
+    plain.receive_datagram(build(question), 1, *CAMERA)
+    assert plain.next_datagram(1) is None
+
+
+def test_a_sealed_sender_is_the_same_wherever_it_is_and_another_boot_is_another_session() -> None:
+    session = ReceiverSession(PEER_BOOT, sealed=True)
+    session.receive_datagram(build(HELLO), 0, *CAMERA)
+    session.receive_datagram(build(HELLO), 1, "192.0.2.50", 9)
+    targets = set()
+    while (found := session.next_datagram(1)) is not None:
+        targets.add(found[1:])
+    assert ("192.0.2.50", 9) in targets
+    events = []
+    session.receive_datagram(build(Hello(HELLO.ssrc, 12, 34, HELLO.media_ssrc, 16, 16, 25, 1, 1, "")), 2, *CAMERA)
+    while (event := session.next_event()) is not None:
+        events.append(type(event).__name__)
+    assert events.count("NewSender") == 2

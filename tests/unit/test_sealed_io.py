@@ -1,0 +1,242 @@
+"""The pumps with keys, over loopback: what strangers send, see and send again."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+from link.native import Rx, Seal, Tx, now_us
+from link.rtcp import Message, Pli, Probe, ProbeEcho, Repair, RepairRequest, Target, build, parse
+from tests.unit.test_io import BOOT_ID, COOKIE, HOST, SSRC, push, raw_socket, take, unit, until
+
+pytestmark = pytest.mark.quick
+
+OWN_SSRC = 0x55667788
+DOWN, UP, NEW = (random.Random(seed).randbytes(88) for seed in (1, 2, 3))
+CALL = struct.pack("!BBHI4s", 0x8A, 204, 17, SSRC, b"TAIR") + bytes(60)
+
+
+@contextmanager
+def sealed(relay: bool = False) -> Iterator[tuple[Tx, Rx]]:
+    """A sender and a receiver with the keys of one session; with `relay` the sender sends to nobody yet."""
+    with (
+        closing(Rx(port=0, sealed=True, patience_us=60_000)) as rx,
+        closing(Tx(host="" if relay else HOST, port=0 if relay else rx.local_port, ssrc=SSRC, sealed=True)) as tx,
+    ):
+        tx.install_keys(DOWN, UP, SSRC)
+        rx.install_keys(UP, DOWN, SSRC)
+        rx.accept(HOST, tx.local_port, SSRC, OWN_SSRC, COOKIE)
+        tx.set_cookie(COOKIE, BOOT_ID)
+        tx.allow_media(True)
+        yield tx, rx
+
+
+def captured(tx: Tx, number: int = 1) -> list[bytes]:
+    """The datagrams of one unit, caught on their way."""
+    with raw_socket() as tap:
+        tx.set_peer(HOST, tap.getsockname()[1])
+        count = push(tx, unit(5000, number), number, key=True)
+        return [tap.recv(2000) for _ in range(count)]
+
+
+def test_units_cross_sealed_and_nothing_of_them_stands_in_the_clear() -> None:
+    with sealed() as (tx, rx):
+        for number in range(20):
+            push(tx, unit(9000, number), number, key=True)
+            assert bytes(take(rx))[-9000:] == unit(9000, number)[-9000:]
+        data = unit(5000, 99)
+        caught = b"".join(captured(tx, 99))
+        assert not any(data[at : at + 8] in caught for at in range(0, len(data) - 8, 3))
+        assert rx.stats()["spent"] == 0
+        assert tx.stats()["spent"] > 20
+
+
+def test_control_crosses_both_ways_and_probes_are_answered_sealed() -> None:
+    with sealed() as (tx, rx):
+        rx.send_control(build(Pli(OWN_SSRC, SSRC)), HOST, tx.local_port)
+        until(lambda: [parse(one[0]) for one in tx.control()] == [[Pli(OWN_SSRC, SSRC)]], "the request did not come")
+        rx.send_control(build(Probe(OWN_SSRC, 3, now_us(), COOKIE)), HOST, tx.local_port)
+        found: list[ProbeEcho] = []
+
+        def answered() -> bool:
+            found.extend(one for data, *_ in rx.control() for one in parse(data) if isinstance(one, ProbeEcho))
+            return bool(found)
+
+        until(answered, "the probe was not answered")
+        assert found[0].probe_id == 3
+
+
+def test_what_is_lost_is_asked_for_and_mended_sealed() -> None:
+    with sealed(relay=True) as (tx, rx), raw_socket() as relay:
+        tx.set_peer(HOST, relay.getsockname()[1])
+        rx.accept(HOST, relay.getsockname()[1], SSRC, OWN_SSRC, COOKIE)
+        count = push(tx, unit(9000, 1), 1, key=True)
+        for index in range(count):
+            datagram = relay.recv(2000)
+            if index not in {2, 3}:
+                relay.sendto(datagram, (HOST, rx.local_port))
+        relay.settimeout(2)
+        for _ in range(50):
+            datagram, (_, port) = relay.recvfrom(2000)
+            relay.sendto(datagram, (HOST, tx.local_port if port == rx.local_port else rx.local_port))
+            if (got := rx.wait(0)) is not None:
+                break
+        assert got is not None
+        assert got.repaired
+        assert tx.stats()["repair_asked"] >= 2
+
+
+def test_forged_and_replayed_media_changes_nothing_and_is_counted() -> None:
+    with sealed() as (tx, rx), raw_socket() as stranger:
+        caught = captured(tx)
+        for datagram in caught:
+            forged = bytearray(datagram)
+            forged[-1] ^= 1
+            stranger.sendto(bytes(forged), (HOST, rx.local_port))
+            stranger.sendto(datagram[:-16], (HOST, rx.local_port))
+
+        def refused() -> int:
+            return rx.drops()["auth"] + rx.drops()["extension"]  # one is shorter than it says now
+
+        until(lambda: refused() == 2 * len(caught), "forged packets were not counted")
+        assert rx.progress() == (0, 0)
+        for _ in range(2):
+            for datagram in caught:
+                stranger.sendto(datagram, (HOST, rx.local_port))
+        assert bytes(take(rx))[-5000:] == unit(5000, 1)[-5000:]
+        until(lambda: rx.drops()["replay"] == len(caught), "replays were not counted")
+        assert rx.wait(50_000) is None
+
+
+def test_the_same_session_opened_again_plays_nothing_of_what_was_recorded() -> None:
+    with sealed() as (tx, _):
+        recorded = captured(tx)
+    with closing(Rx(port=0, sealed=True)) as rx, raw_socket() as stranger:
+        rx.install_keys(UP, NEW, SSRC)  # another session's keys
+        rx.accept(HOST, 9, SSRC)
+        for datagram in recorded:
+            stranger.sendto(datagram, (HOST, rx.local_port))
+        until(lambda: rx.drops()["auth"] == len(recorded), "the recording was not refused")
+
+
+def test_forged_control_moves_nothing_at_the_sender() -> None:
+    with sealed() as (tx, _rx), raw_socket() as stranger:
+        stranger.sendto(build(Pli(OWN_SSRC, SSRC)), (HOST, tx.local_port))
+        forger = Seal()
+        forger.install(NEW, NEW, SSRC)
+        messages: list[Message] = [
+            Target(OWN_SSRC, COOKIE, 1, 500_000, 1, 0, 0, 128),
+            Repair(OWN_SSRC, COOKIE, (RepairRequest(1, 255, 255, 1),)),
+            Probe(OWN_SSRC, 1, 1, COOKIE),
+        ]
+        for message in messages:
+            stranger.sendto(build(message), (HOST, tx.local_port))
+            stranger.sendto(forger.seal_rtcp(build(message)), (HOST, tx.local_port))
+        until(lambda: tx.stats()["control_drops"] == 7, "forged control was not counted")
+        stats = tx.stats()
+        assert stats["auth"] >= 3
+        assert (stats["targets"], stats["requests"], stats["probes"]) == (0, 0, 0)
+        assert tx.control() == []
+        stranger.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            stranger.recv(2000)
+
+
+def test_a_receiver_that_moved_is_noticed_by_its_newest_packet_only() -> None:
+    with sealed() as (tx, rx), raw_socket() as elsewhere:
+        peer = Seal()
+        peer.install(UP, DOWN, SSRC)
+        old, new = (peer.seal_rtcp(build(Pli(OWN_SSRC, SSRC))) for _ in range(2))
+        assert tx.elsewhere() is None
+        elsewhere.sendto(new, (HOST, tx.local_port))
+        until(lambda: len(tx.control()) == 1, "it was not heard")
+        assert tx.elsewhere() == (HOST, elsewhere.getsockname()[1])
+        assert tx.elsewhere() is None, "told once"
+        elsewhere.sendto(old, (HOST, tx.local_port))
+        until(lambda: len(tx.control()) == 1, "an older one is heard, too")
+        assert tx.elsewhere() is None
+        elsewhere.sendto(new, (HOST, tx.local_port))
+        until(lambda: tx.stats()["replay"] == 1, "a replay was not counted")
+        push(tx, unit(500, 1), 1, key=True)
+        assert bytes(take(rx)), "until it is told otherwise the media goes where it went"
+        tx.set_peer(*elsewhere.getsockname())
+        push(tx, unit(500, 2), 2, key=True)
+        assert elsewhere.recv(2000)[:1] == b"\x90"
+
+
+def test_a_sender_that_moved_is_followed_at_once() -> None:
+    with sealed() as (tx, rx), raw_socket() as moved:
+        caught = captured(tx)
+        for datagram in caught:
+            moved.sendto(datagram, (HOST, rx.local_port))
+        take(rx)
+        assert rx.stats()["moved"] == 1
+        moved.settimeout(10)
+        later = captured(tx, 2)
+        for datagram in later[1:]:
+            moved.sendto(datagram, (HOST, rx.local_port))
+        assert len(moved.recv(2000)) > 20, "what it lacks, it asks for there"
+
+
+def test_senders_that_call_in_the_clear_are_few_a_second_and_nothing_else_is_let_in() -> None:
+    with sealed() as (_tx, rx), raw_socket() as stranger:
+        stranger.sendto(CALL, (HOST, rx.local_port))
+        until(lambda: [one[0] for one in rx.calls()] == [CALL], "the call was not heard")
+        for _ in range(200):
+            stranger.sendto(CALL, (HOST, rx.local_port))
+            stranger.sendto(CALL + bytes(4), (HOST, rx.local_port))
+        until(lambda: rx.drops()["auth"] == 200, "what is no call was not refused")
+        assert len(rx.calls()) <= 8
+        assert rx.drops()["control"] >= 150
+        assert rx.control() == []
+
+
+def test_without_keys_nothing_leaves() -> None:
+    with raw_socket() as tap, closing(Tx(host=HOST, port=tap.getsockname()[1], ssrc=SSRC, sealed=True)) as tx:
+        tx.allow_media(True)
+        push(tx, unit(500, 1), 1, key=True)
+        assert not tx.send_control(build(Pli(1, 2)))
+        assert tx.stats()["media_refused"] > 0
+        assert tx.send_control(CALL, HOST, tap.getsockname()[1], True)
+        assert tap.recv(2000) == CALL
+        tap.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            tap.recv(2000)
+
+
+def test_only_our_own_link_is_sealed() -> None:
+    with pytest.raises(ValueError, match="cannot use"):
+        Tx(host=HOST, port=9, mode="rtp", sealed=True)
+    with pytest.raises(ValueError, match="cannot use"):
+        Rx(port=0, mode="rtp", sealed=True)
+    with closing(Rx(port=0)) as rx, pytest.raises(ValueError, match="keys"):
+        rx.install_keys(UP, DOWN, SSRC)
+
+
+def test_new_keys_are_taken_up_in_the_middle_of_a_stream() -> None:
+    with sealed() as (tx, rx):
+        for number in range(30):
+            if number == 10:
+                tx.install_keys(NEW, UP[::-1], SSRC, after_peer=True)
+            if number == 15:
+                rx.install_keys(UP[::-1], NEW, SSRC)
+                rx.send_control(build(Pli(OWN_SSRC, SSRC)), HOST, tx.local_port)
+                until(lambda: len(tx.control()) == 1, "the receiver was not heard with its new keys")
+            push(tx, unit(3000, number), number, key=True)
+            assert bytes(take(rx))[-3000:] == unit(3000, number)[-3000:]
+        assert rx.drops()["auth"] == 0
+        assert 0 < tx.stats()["spent"] < 20 * 4
+
+
+def test_a_link_packet_leaves_room_for_its_symbol_and_the_seal() -> None:
+    with raw_socket() as tap:
+        port = tap.getsockname()[1]
+        with closing(Tx(host=HOST, port=port, ssrc=SSRC, sealed=True, max_packet=1430)) as tx:
+            tx.install_keys(DOWN, UP, SSRC)
+            tx.allow_media(True)
+            count = push(tx, unit(20_000, 1), 1, key=True)
+            assert max(len(tap.recv(65536)) for _ in range(count)) <= 1446

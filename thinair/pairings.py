@@ -1,0 +1,40 @@
+"""`thinair pairings`: whom this machine is paired with, as a sender and as a receiver."""
+
+from __future__ import annotations
+
+import argparse
+
+from link import state
+from link.errors import ConfigError, Exit
+from link.pairings import Pairings
+
+_ENDS = {"sender": "receiver", "receiver": "sender"}  # whom each is paired with
+
+
+def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
+    if action == "forget":
+        parser.add_argument("which", metavar="NAME", help="name, or the first six digits of the fingerprint and more")
+
+
+def run(action: str, arguments: argparse.Namespace) -> int:
+    """Raises ConfigError, FileError."""
+    if action in {"code", "renew"}:
+        from sender.code import Code
+
+        code = Code(state.folder("sender"))
+        shown = code.renew() if action == "renew" else code.current()
+        if shown is None:
+            raise ConfigError("too many wrong codes were tried: thinair pairings renew makes a new one")
+        print(shown)
+        return int(Exit.OK)
+    known = {end: Pairings(state.folder(end)) for end in _ENDS}
+    if action == "list":
+        for end, pairings in known.items():
+            for one in pairings.all():
+                print(f"{_ENDS[end]:9}{one.fingerprint[:12]}  {one.name}  {one.address}".rstrip())
+        return int(Exit.OK)
+    gone = [one for pairings in known.values() for one in pairings.forget(arguments.which)]
+    if not gone:
+        raise ConfigError(f"nothing is paired that is called {arguments.which}: see thinair pairings list")
+    print("\n".join(f"forgotten: {one.name} ({one.fingerprint[:12]})" for one in gone))
+    return int(Exit.OK)
