@@ -18,6 +18,7 @@ from link.keys import SECRET, VERSION, MediaKeys, media_keys
 from link.pairing import clean_name, read_random
 from link.pairings import Pairing, Pairings, matches
 from link.rtcp import Call, parse
+from link.service import Sighting
 
 _CONNECT_S = 1.5
 _ANSWER_S = 3.0
@@ -69,6 +70,7 @@ class Caller:
         self._which, self._take_over = which, take_over
         self._heard = asyncio.Event()
         self._calls: dict[str, tuple[str, float]] = {}  # fingerprint → where its door is, and when it called
+        self._seen: dict[str, str] = {}  # fingerprint → where it said that its door is
         self._session: Session | None = None
         self._place = ""  # of the present session's door
         self._resume_at = 0.0
@@ -90,6 +92,14 @@ class Caller:
             self._calls[print_] = place, _now()
             if self._session is None or self._session.boot_id != message.boot_id:
                 self._heard.set()
+
+    def see(self, found: Sighting) -> None:
+        """A sender said by multicast that it is there: a hint too."""
+        if self._pairings.get(found.fingerprint) is None:
+            self._meet_stranger(found.fingerprint, found.name, found.place)
+        else:
+            self._seen[found.fingerprint] = found.place
+            self._heard.set()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -120,7 +130,7 @@ class Caller:
         if not paired:
             self._hooks.waiting(
                 f"no sender {self._which} is paired: thinair pair ADDRESS" if self._which
-                else "no sender is paired yet: thinair pair ADDRESS, which the sender tells"
+                else "no sender is paired yet: thinair pair"
             )  # fmt: skip
             return []
         found = []
@@ -129,7 +139,9 @@ class Caller:
             if place and now - called < _CALL_S:
                 found.append((one, place))
         if self._which or len(paired) == 1:
-            found += [(one, one.address) for one in paired if one.address and (one, one.address) not in found]
+            for one in paired:
+                places = (self._seen.get(one.fingerprint, ""), one.address)
+                found += [(one, place) for place in places if place and (one, place) not in found]
         return [(one, place) for one, place in found if now >= self._not_before.get(one.fingerprint, 0.0)]
 
     def _meet_stranger(self, print_: str, name: str, place: str) -> None:

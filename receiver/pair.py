@@ -10,22 +10,37 @@ import sys
 
 from link import identity, state, tls
 from link.config import Endpoint
-from link.errors import AuthenticationError, NetworkError
+from link.errors import AuthenticationError, ConfigError, NetworkError
 from link.identity import Identity
 from link.pairing import NONCE, Own, PairingReceiver, Peer, read_code, stretch
 from link.pairings import Pairing, Pairings
+from link.service import Sighting
+from receiver.discover import look
 
+_LOOK_S = 3.0
 _CONNECT_S, _ANSWER_S = 5.0, 15.0  # a Pi takes two seconds for its first scrypt
 
 
-def run(place: Endpoint, code: str | None) -> int:
+def run(place: Endpoint | None, code: str | None) -> int:
     """Raises ConfigError, NetworkError, AuthenticationError, FileError, DeviceError."""
     home = state.folder("receiver")
     own, pairings = identity.load(home), Pairings(home)
+    if place is None:
+        place = _only_stranger(asyncio.run(look(_LOOK_S)), pairings)
     code = read_code(code if code is not None else _ask())
     pairing = asyncio.run(pair(place, code, own, pairings))
     print(f"paired with {pairing.name} ({pairing.fingerprint[:12]}): thinair play --sealed --sender '{pairing.name}'")
     return 0
+
+
+def _only_stranger(found: list[Sighting], pairings: Pairings) -> Endpoint:
+    paired = {one.fingerprint for one in pairings.all()}
+    strangers = [one for one in found if one.fingerprint not in paired]
+    if len(strangers) != 1:
+        names = ", ".join(f"{one.name} at {one.place}" for one in strangers) or "none that is not paired already"
+        raise ConfigError(f"which sender? found: {names}; say thinair pair ADDRESS")
+    print(f"{strangers[0].name} at {strangers[0].place}", file=sys.stderr)
+    return Endpoint.parse(strangers[0].place)
 
 
 def _ask() -> str:

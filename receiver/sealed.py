@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from link import identity, state
+from link.errors import NetworkError
 from link.pairings import Pairings
 from link.receiver_session import ReceiverState
 from receiver.caller import Caller, Hooks, Session
@@ -38,7 +39,14 @@ class SealedLink:
         self.caller = Caller(identity.load(home), Pairings(home), rx.local_port, hooks, which=which, take_over=over)
 
     async def run(self) -> None:
-        await self.caller.run()
+        try:
+            from receiver.discover import watching
+
+            async with watching(self.caller.see):
+                await self.caller.run()
+        except (ImportError, NetworkError) as error:  # where it was last, and calls, are enough
+            self._note(f"senders are not looked for by multicast: {error}")
+            await self.caller.run()
 
     def hear_calls(self) -> None:
         for datagram, _, host, _ in self._rx.calls():

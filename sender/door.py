@@ -24,7 +24,7 @@ from link.pairing import NONCE, PairingSender, clean_name, read_random, stretch
 from link.pairings import Pairing, Pairings
 from sender.code import Code
 
-_MOST = 16  # connections at once, of which from one address
+_MOST = 16  # connections at once of whom is not known yet, of which from one address; the oldest give way
 _MOST_OF_ONE = 4
 _HANDSHAKE_S = 5.0
 _PATIENCE_S = 10.0  # for a message of somebody who has begun
@@ -66,7 +66,7 @@ class Door:
         self._context = tls.sender_context(identity, (one.certificate for one in self.pairings.all()))
         self._key: tuple[str, bytes] | None = None  # of this code, stretched
         self._pairing = asyncio.Lock()  # one try after the other: each is counted before the next
-        self._open: Counter[str] = Counter()  # connections by address
+        self._strangers: dict[asyncio.Task[None], str] = {}  # their addresses, the oldest first
         self._guest: Guest | None = None
         self._boot_id = 0  # of its session
         self._line: asyncio.StreamWriter | None = None  # its connection, which it may lose
@@ -78,7 +78,8 @@ class Door:
         try:
             self._server = await asyncio.start_server(self._come_in, port=port, limit=tls.READER_LIMIT)
         except OSError as error:
-            raise NetworkError(f"cannot listen on TCP port {port}: {error.strerror}") from error
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --door with another") from error
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def watch(self) -> None:
@@ -102,13 +103,11 @@ class Door:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        host = str(writer.get_extra_info("peername")[0])
-        self._open[host] += 1
+        host = str(writer.get_extra_info("peername")[0]).removeprefix("::ffff:")
+        self._make_room(host)
+        self._strangers[task] = host
         try:
-            if self._open.total() > _MOST or self._open[host] > _MOST_OF_ONE:
-                self.refused["too_many"] += 1
-            else:
-                await self._serve(reader, writer, host.removeprefix("::ffff:"))
+            await self._serve(reader, writer, host)
         except ssl.SSLError:
             self.refused["tls"] += 1
         except AuthenticationError:
@@ -117,11 +116,20 @@ class Door:
             self.refused["slow"] += 1
         except OSError:
             self.refused["gone"] += 1
+        except asyncio.CancelledError:  # by us: room was needed, or the door closes; asyncio would print it
+            pass
         finally:
             self._tasks.discard(task)
-            self._open[host] -= 1
-            self._open += Counter()  # drops zeros
+            self._strangers.pop(task, None)
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    def _make_room(self, host: str) -> None:
+        same = [task for task, other in self._strangers.items() if other == host]
+        oldest = same if len(same) >= _MOST_OF_ONE else list(self._strangers) if len(self._strangers) >= _MOST else []
+        for task in oldest[:1]:
+            self.refused["too_many"] += 1
+            del self._strangers[task]
+            task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
         # Nothing is awaited before this: bytes that came already would be taken from the handshake.
@@ -193,6 +201,8 @@ class Door:
         print_: str,
     ) -> None:
         pairing = self.pairings.get(print_)
+        if pairing is not None and (task := asyncio.current_task()) is not None:
+            self._strangers.pop(task, None)
         if pairing is None:
             await self._refuse(writer, "unpaired", "this sender does not know you any more: pair again")
         elif message.get("version") != VERSION:

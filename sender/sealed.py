@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import platform
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from link import identity, state
@@ -13,7 +15,9 @@ from link.entropy import random_bits
 from link.keys import MediaKeys
 from link.network import own_address
 from link.rtcp import Call, build
+from link.service import properties
 from link.session import MediaDescription, SenderSession
+from sender.announce import announce
 from sender.door import Door, Guest, House, RefusedError
 
 if TYPE_CHECKING:
@@ -36,10 +40,11 @@ class SealedLink:
         adopt: Callable[[SenderSession], None],
         end: Callable[[], None],
         say: Callable[[str], None],
+        state_words: Callable[[], str],
     ) -> None:
         home = state.folder("sender")
         self._config, self._tx, self._ssrc, self._say = config, tx, ssrc, say
-        self._media, self._adopt, self._end = media, adopt, end
+        self._media, self._adopt, self._end, self._state_words = media, adopt, end, state_words
         self._identity = identity.load(home)
         self.door = Door(home, self._identity, config.name, House(self._open, self._renew, self._turn_out, say))
         self.linked = False  # the guest's packets come
@@ -52,11 +57,14 @@ class SealedLink:
         """Raises NetworkError."""
         await self.door.start(self._config.door)
         self._greet()
-        watching = asyncio.create_task(self.door.watch())
+        announcing = announce(self._config.name, self._tx.local_port, self._announced, self._say)
+        tasks = [asyncio.create_task(work) for work in (self.door.watch(), announcing)]
         try:
             yield
         finally:
-            watching.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self.door.close()
 
     def call(self, now_us: int) -> int:
@@ -69,6 +77,11 @@ class SealedLink:
                 call = Call(self._ssrc, self.door.port, self._boot_id, print_, self._config.name)
                 self._tx.send_control(build(call), to.host, to.port, True)
         return self._call_due_us
+
+    def _announced(self) -> dict[str, str]:
+        media = self._media()
+        mode = f"{media.width}x{media.height}@{float(media.rate):.4g}" if media.rate else ""
+        return properties(self._identity.fingerprint, self.door.port, model(), self._state_words(), mode)
 
     def _greet(self) -> None:
         place = f"{own_address()}:{self.door.port}"
@@ -104,3 +117,11 @@ class SealedLink:
         self._guest = None
         self._end()
         self._tx.forget_keys()
+
+
+def model() -> str:
+    """Of the board, as its device tree says it; else the kernel's machine name."""
+    try:
+        return Path("/proc/device-tree/model").read_text().strip("\0 \n")
+    except OSError:
+        return platform.machine()

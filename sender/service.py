@@ -295,6 +295,7 @@ class Service:
                     adopt=self._new_session,
                     end=self._end_session,
                     say=self.say,
+                    state_words=self._state_words,
                 )
                 await stack.enter_async_context(self._sealed.open())
             else:
@@ -307,6 +308,11 @@ class Service:
                         await arrived.wait()
                 arrived.clear()
                 self._talk()
+
+    def _state_words(self) -> str:
+        if self.source is not None and self.source.code is not SourceCode.LIVE:
+            return self.source.code.name.lower().replace("_", " ")
+        return "sending" if self._linked else "waiting"
 
     def _next_due(self, now: int) -> int | None:
         due_us = None if self._session is None else self._session.next_timeout(now)

@@ -127,7 +127,7 @@ def _parser() -> _Parser:
         help="show a picture",
         description="Shows what a sender sends: pictures, no audio. Keys: q quit, f full screen, h figures, ? help.",
     )
-    play.fill = lambda parser: add_arguments(parser, ReceiverConfig)
+    play.fill = _add_play_arguments
     _examples(
         play,
         ("play", "wait on port 5004, show the picture, serve the page on http://127.0.0.1:5080/"),
@@ -143,9 +143,21 @@ def _parser() -> _Parser:
         description="Pairs this player with a sender. The code stands in the sender's terminal, or comes of `thinair "
         "pairings code` there; without CODE it is asked for.",
     )
-    pair.add_argument("place", type=_place, metavar="ADDRESS", help="of the sender: HOST or HOST:PORT")
+    pair.add_argument(
+        "place",
+        type=_place,
+        nargs="?",
+        metavar="ADDRESS",
+        help="of the sender: HOST or HOST:PORT; else it is looked for",
+    )
     pair.add_argument("code", nargs="?", metavar="CODE", help="12 letters and digits")
     pair.set_defaults(run=_pair)
+
+    ls = commands.add_parser(
+        "ls", help="list the senders on this network", description="Lists senders that say that they are there."
+    )
+    ls.add_argument("--seconds", type=float, default=2.0, help="how long to look; default %(default)g")
+    ls.set_defaults(run=_ls)
 
     _add_actions(commands, "pairings", "whom this machine is paired with", _PAIRING_ACTIONS, _pairings)
 
@@ -270,6 +282,12 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_play_arguments(parser: argparse.ArgumentParser) -> None:
+    name = "which paired sender; needed where there are several"
+    parser.add_argument("sender", nargs="?", metavar="NAME", default=argparse.SUPPRESS, help=name)
+    add_arguments(parser, ReceiverConfig, skip=frozenset({"sender"}))
+
+
 def _demo(arguments: argparse.Namespace) -> int:
     from thinair.demo import run
 
@@ -286,6 +304,8 @@ def _play(arguments: argparse.Namespace) -> int:
     from receiver.player import run
     from thinair.conditions import ConditionsWatch, collect
 
+    if "sender" in arguments:
+        vars(arguments).setdefault("sealed", True)  # open ones have no names
     config = load(ReceiverConfig, arguments)
     watch = ConditionsWatch()
     watch.start()
@@ -305,6 +325,12 @@ def _pair(arguments: argparse.Namespace) -> int:
     from receiver.pair import run
 
     return run(arguments.place, arguments.code)
+
+
+def _ls(arguments: argparse.Namespace) -> int:
+    from receiver.ls import run
+
+    return run(arguments.seconds)
 
 
 def _pairings(arguments: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ def test_throughput_counts_only_whole_access_units(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("shutil.which", lambda _: None)
     found = receive.throughput(MODE, 2_000_000, frames=60)
     assert found.pop("gstreamer rtph264depay") == "not installed; make bench-setup"
-    assert len(found) == 2
+    assert len(found) == 3
     assert all(isinstance(speed, float) and speed > 0 for speed in found.values())
     packets = receive.packetize(access_units(MODE, 2_000_000, 10), 10, elements=True)
     with pytest.raises(RuntimeError, match="9 of 10"):

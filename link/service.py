@@ -1,0 +1,39 @@
+"""What a sender says of itself by multicast DNS (RFC 6762, RFC 6763): a hint for finding it, never believed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from link.pairing import clean_name
+
+SERVICE = "_thinair._udp.local."
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """`place` is HOST:PORT of its door."""
+
+    name: str
+    place: str
+    fingerprint: str
+    model: str = ""
+    state: str = ""
+    mode: str = ""
+
+
+def properties(fingerprint: str, door: int, model: str, state: str, mode: str) -> dict[str, str]:
+    """TXT keys."""
+    return {"v": "1", "fp": fingerprint, "door": str(door), "model": model, "state": state, "mode": mode}
+
+
+def read_sighting(instance: str, host: str, txt: Mapping[str, str | None]) -> Sighting | None:
+    """None for what no sender of this version says."""
+    fingerprint, door = (txt.get("fp") or "").lower(), txt.get("door") or ""
+    hexadecimal = len(fingerprint) == 64 and set(fingerprint) <= set("0123456789abcdef")
+    if txt.get("v") != "1" or not hexadecimal or not (door.isascii() and door.isdigit() and 0 < int(door) < 65536):
+        return None
+    name = clean_name(instance.removesuffix(f".{SERVICE}"))
+    place = f"[{host}]:{door}" if ":" in host else f"{host}:{door}"
+    words = (clean_name(txt.get(key) or "", 40) for key in ("model", "state", "mode"))
+    return Sighting(name, place, fingerprint, *words)

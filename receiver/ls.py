@@ -1,0 +1,35 @@
+"""`thinair ls`: the senders on this network, and which of them let this player in."""
+
+from __future__ import annotations
+
+import asyncio
+
+from link import state
+from link.errors import Exit
+from link.pairings import Pairings
+from link.service import Sighting
+from receiver.discover import look
+
+_COLUMNS = ("NAME", "ADDRESS", "PAIRED", "STATE", "MODE", "MODEL")
+
+
+def run(seconds: float) -> int:
+    """1 where none is found. Raises NetworkError, FileError."""
+    paired = {one.fingerprint for one in Pairings(state.folder("receiver")).all()}
+    found = asyncio.run(look(seconds))
+    print("\n".join(table(found, paired)) if found else "no sender is found on this network")
+    return int(Exit.OK if found else Exit.FAULTS)
+
+
+def table(found: list[Sighting], paired: set[str]) -> list[str]:
+    """What a stranger says of himself is not to be believed: only PAIRED is ours, and it speaks of a key that he still
+    has to show."""
+    rows = [
+        (one.name, one.place, "yes" if one.fingerprint in paired else "no", one.state, one.mode, one.model)
+        for one in found
+    ]
+    widths = [max(len(row[at]) for row in (_COLUMNS, *rows)) for at in range(len(_COLUMNS))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (_COLUMNS, *rows)
+    ]
