@@ -54,7 +54,9 @@ def peer_der(writer: StreamWriter) -> bytes | None:
 
 
 def say(writer: StreamWriter, message: dict[str, Any]) -> None:
-    writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+    """Nothing where the connection is over: asyncio's TLS transport raises AttributeError then (Python 3.11)."""
+    if not writer.is_closing():
+        writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
 async def hear(reader: StreamReader, patience_s: float | None) -> dict[str, Any] | None:

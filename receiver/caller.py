@@ -99,7 +99,8 @@ class Caller:
             self._meet_stranger(found.fingerprint, found.name, found.place)
         else:
             self._seen[found.fingerprint] = found.place
-            self._heard.set()
+            if not self._hooks.alive():
+                self._heard.set()
 
     async def run(self) -> None:
         """Until cancelled."""

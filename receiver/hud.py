@@ -67,6 +67,7 @@ class Figures:
     presenter: str = ""
     stamp_quality: str = ""
     latency_mode: str = "lowest"
+    sealed: bool = True
     graph: Graph = ()  # latency over the last GRAPH_S
 
 
@@ -78,7 +79,7 @@ def figure_rows(figures: Figures) -> tuple[Row, ...]:
         latency = " / ".join("?" if value is None else f"{value:.1f}" for value in figures.latency_ms) + " ms"
         bound = f"p50 / p95 / p99, ± {figures.bound_ms:.1f} ms"
     return (
-        ("", " · ".join(part for part in (figures.name or "thinair", figures.mode) if part)),
+        ("", " · ".join(part for part in (figures.name or "thinair", figures.mode, _open(figures)) if part)),
         ("rate", f"{fps}, {figures.bitrate_bps / 1e6:.1f} Mbit/s"),
         ("latency", latency),
         (" ", bound),
@@ -95,7 +96,12 @@ def figure_line(figures: Figures) -> str:
         late = f"{figures.latency_ms[0]:.0f} ms ± {figures.bound_ms:.1f}"
     age = "age unknown" if figures.glass_age_ms is None else f"age {figures.glass_age_ms:.0f} ms"
     fps = "? fps" if figures.fps is None else f"{figures.fps:.1f} fps"
-    return f"{late} · {age} · {fps} · {figures.bitrate_bps / 1e6:.1f} Mbit/s · lost {figures.lost}"
+    parts = late, age, fps, f"{figures.bitrate_bps / 1e6:.1f} Mbit/s", f"lost {figures.lost}", _open(figures)
+    return " · ".join(part for part in parts if part)
+
+
+def _open(figures: Figures) -> str:
+    return "" if figures.sealed else "unsealed"
 
 
 class Hud:

@@ -220,6 +220,7 @@ def full(player: Player, conditions: dict[str, Any]) -> dict[str, Any]:
         "role": "play",
         "mode": mode,
         "transport": player.mode,
+        "sealed": player.sealed,
         "conditions": conditions | {"refresh_hz": showing.refresh_hz or None},
         "presenter": {"name": showing.presenter, "why": showing.why},
         "stamp_quality": showing.stamp_quality,
@@ -256,6 +257,7 @@ def hud_figures(player: Player, age_us: float | None) -> hud.Figures:
         presenter=showing.presenter,
         stamp_quality=showing.stamp_quality,
         latency_mode=player.latency,
+        sealed=player.sealed,
         graph=player.recent.graph(now) if player.hud_size == "full" else (),
     )
 

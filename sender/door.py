@@ -244,6 +244,13 @@ class Door:
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
         """The session's own connection: new keys, until it is closed. The media does not hang on it."""
+        try:
+            await self._hear_wishes(reader, writer, print_)
+        finally:
+            if self._line is writer:
+                self._line = None
+
+    async def _hear_wishes(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
         while (message := await tls.hear(reader, None)) is not None and self._line is writer:
             if message.get("do") != "renew":
                 raise AuthenticationError("nothing that is known")

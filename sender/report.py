@@ -80,6 +80,7 @@ def write_report(path: Path, service: Service, pipeline: Pipeline) -> None:
     content = {
         "schema": "thinair.report/1",
         "role": "send",
+        "sealed": service.sealed,
         "source": service.config.source,
         "source_state": {
             "state": None if source is None else source.code.name.lower(),

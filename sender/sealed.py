@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from link import identity, state
 from link.entropy import random_bits
+from link.errors import NetworkError
 from link.keys import MediaKeys
 from link.network import own_address
 from link.rtcp import Call, build
 from link.service import properties
 from link.session import MediaDescription, SenderSession
+from link.tls import PORT
 from sender.announce import announce
 from sender.door import Door, Guest, House, RefusedError
 
@@ -51,24 +53,33 @@ class SealedLink:
         self._guest: Guest | None = None
         self._boot_id = random_bits(63)  # of this start
         self._call_due_us = 0
+        self._tasks: list[asyncio.Task[None]] = []
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Raises NetworkError."""
-        await self.door.start(self._config.door)
+        try:
+            await self.door.start(self._config.door)
+        except NetworkError:
+            if self._config.door != PORT:
+                raise
+            await self.door.start(0)  # two senders on one machine: calls and multicast tell where it is
         self._greet()
         announcing = announce(self._config.name, self._tx.local_port, self._announced, self._say)
-        tasks = [asyncio.create_task(work) for work in (self.door.watch(), announcing)]
+        self._tasks = [asyncio.create_task(work) for work in (self.door.watch(), announcing)]
         try:
             yield
         finally:
-            for task in tasks:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.door.close()
 
     def call(self, now_us: int) -> int:
         """Calls the receiver that the user named, while nobody is here; when that is due again."""
+        for task in self._tasks:
+            if task.done():
+                task.result()  # raises what ended it
         to = self._config.to
         if now_us >= self._call_due_us:
             self._call_due_us = now_us + CALL_INTERVAL_US

@@ -71,7 +71,9 @@ def run(config: SenderConfig) -> int:
         pipeline = open_pipeline(config, tx, service.hooks())
         try:
             what = " ".join(str(part) for part in (config.source, service.mode) if part)
-            service.say(f"sending {what} to {endpoint} as {transport}, {pipeline.describe()}")
+            where = str(endpoint) if endpoint.port else "whom it lets in"
+            how = transport if service.sealed else f"{transport}, unsealed"
+            service.say(f"sending {what} to {where} as {how}, {pipeline.describe()}")
             return service.run(pipeline)
         finally:
             pipeline.close()
@@ -168,6 +170,10 @@ class Service:
 
     def say(self, text: str) -> None:
         self._log.say(text)
+
+    @property
+    def sealed(self) -> bool:
+        return self.config.sealed and self.transport == "thinair"
 
     @property
     def linked(self) -> bool:
@@ -284,7 +290,7 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._end_session)
             stack.callback(loop.remove_reader, self.tx.eventfd)
-            if self.config.sealed:
+            if self.sealed:
                 from sender.sealed import SealedLink  # loads TLS
 
                 self._sealed = SealedLink(

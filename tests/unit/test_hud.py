@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from link.source import SourceCode, SourceState
-from receiver.hud import HELP, Figures, Hud, figure_rows, render, text_size
+from receiver.hud import HELP, Figures, Hud, figure_line, figure_rows, render, text_size
 from receiver.present import NullPresenter, Overlay
 
 pytestmark = pytest.mark.quick
@@ -49,6 +49,13 @@ def test_the_figures_name_every_number_with_its_unit() -> None:
         ("screen", "x11, swap done, lowest"),
         ("audio", "none"),
     )
+
+
+def test_a_link_that_is_not_sealed_says_so_in_either_size() -> None:
+    assert "unsealed" not in figure_rows(FIGURES)[0][1] + figure_line(FIGURES)
+    unsealed = replace(FIGURES, sealed=False)
+    assert figure_rows(unsealed)[0][1].endswith(" · unsealed")
+    assert figure_line(unsealed).endswith(" · unsealed")
 
 
 def test_a_latency_without_a_clock_is_unknown_and_never_a_number() -> None:
