@@ -1,5 +1,4 @@
-"""Tells the network by multicast DNS that this sender is here. With python-zeroconf where it is installed; on a Pi the
-avahi daemon does it from a file (`thinair service prepare`)."""
+"""Tells the network by multicast DNS that this sender is here, where python-zeroconf is installed."""
 
 from __future__ import annotations
 
