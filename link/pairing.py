@@ -39,6 +39,20 @@ def read_code(text: str) -> str:
     return "-".join((plain[:4], plain[4:8], plain[8:]))
 
 
+def scan_text(place: str, code: str) -> str:
+    """For a QR code: where the sender's door is, and its code. read_scan() reads it."""
+    return f"THINAIR://{place}/{code}".upper()
+
+
+def read_scan(text: str) -> tuple[str | None, str]:
+    """(address of the door or None, code), of what somebody typed, pasted or scanned. Raises ConfigError."""
+    scheme, found, rest = text.strip().partition("://")
+    if not found or scheme.upper() != "THINAIR":
+        return None, read_code(text)
+    place, _, code = rest.rpartition("/")
+    return place.lower(), read_code(code)
+
+
 def stretch(code: str, sender_der: bytes) -> bytes:
     """The code's key at this sender (RFC 7914): slow on purpose."""
     salt = hashlib.sha256(b"thinair pairing 1" + sender_der).digest()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from asyncio import StreamReader, StreamWriter, timeout
+from asyncio import StreamReader, StreamWriter, sleep, timeout
 from collections.abc import Iterable
 from typing import Any
 
@@ -76,6 +76,12 @@ async def hear(reader: StreamReader, patience_s: float | None) -> dict[str, Any]
     if not isinstance(message, dict):
         raise AuthenticationError("no message")
     return message
+
+
+async def hang_up(writer: StreamWriter) -> None:
+    """At once: nothing that was not drained leaves, and no word of the other end is waited for."""
+    writer.transport.abort()
+    await sleep(0)
 
 
 READER_LIMIT = MAX_MESSAGE

@@ -186,7 +186,7 @@ class Caller:
                 self._wait(pairing, f"{pairing.name} does not know this receiver: thinair pair {place}")
             return False
         finally:
-            writer.close()
+            await tls.hang_up(writer)
 
     async def _attach(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         tls.say(writer, {"do": "resume", "version": VERSION, "boot_id": session.boot_id})

@@ -12,7 +12,7 @@ from link import identity, state, tls
 from link.config import Endpoint
 from link.errors import AuthenticationError, ConfigError, NetworkError
 from link.identity import Identity
-from link.pairing import NONCE, Own, PairingReceiver, Peer, read_code, stretch
+from link.pairing import NONCE, Own, PairingReceiver, Peer, read_scan, stretch
 from link.pairings import Pairing, Pairings
 from link.service import Sighting
 from receiver.discover import look
@@ -25,9 +25,12 @@ def run(place: Endpoint | None, code: str | None) -> int:
     """Raises ConfigError, NetworkError, AuthenticationError, FileError, DeviceError."""
     home = state.folder("receiver")
     own, pairings = identity.load(home), Pairings(home)
+    if place is None and code is None and not sys.stdin.isatty():
+        code = _ask()
+    scanned, plain = read_scan(code) if code is not None else (None, None)
     if place is None:
-        place = _only_stranger(asyncio.run(look(_LOOK_S)), pairings)
-    code = read_code(code if code is not None else _ask())
+        place = Endpoint.parse(scanned) if scanned else _only_stranger(asyncio.run(look(_LOOK_S)), pairings)
+    code = plain or read_scan(_ask())[1]
     pairing = asyncio.run(pair(place, code, own, pairings))
     print(f"paired with {pairing.name} ({pairing.fingerprint[:12]}): thinair play --sealed --sender '{pairing.name}'")
     return 0
@@ -77,5 +80,5 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
     except (OSError, TimeoutError) as error:
         raise NetworkError(f"the sender at {place} does not answer any more") from error
     finally:
-        writer.close()
+        await tls.hang_up(writer)
     return pairings.add(Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der)), str(place))

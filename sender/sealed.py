@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from link import identity, state
+from link import identity, qr, state
 from link.entropy import random_bits
 from link.errors import NetworkError
 from link.keys import MediaKeys
 from link.network import own_address
+from link.pairing import scan_text
 from link.rtcp import Call, build
 from link.service import properties
 from link.session import MediaDescription, SenderSession
@@ -99,8 +100,11 @@ class SealedLink:
         paired = self.door.pairings.all()
         self._say(f"receivers come in at {place}; paired with {', '.join(one.name for one in paired) or 'none yet'}")
         code = self.door.code.current()
-        if sys.stderr.isatty():  # in no log
-            self._say(f"to pair one: thinair pair {place}, with the code {code or '(closed: thinair pairings renew)'}")
+        if sys.stderr.isatty() and code is None:  # in no log
+            self._say("closed to new receivers after too many wrong codes: thinair pairings renew")
+        elif sys.stderr.isatty() and code is not None:
+            self._say(f"to let one in: thinair pair {place}, and the code {code}")
+            print("\n".join(qr.lines(qr.encode(scan_text(place, code)))), file=sys.stderr)
         elif not paired:
             self._say("the pairing code: thinair pairings code")
 

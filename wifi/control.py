@@ -122,14 +122,35 @@ def by_network_manager(interface: str, network: Network, *, access_point: bool) 
     power_save_off(interface)
 
 
+class _Asked:
+    """Whether a signal has asked for the end. An Event would not do: its lock may be the interrupted thread's own."""
+
+    _STEP_S = 0.1
+
+    def __init__(self) -> None:
+        self._is = False
+
+    def ask(self, *_: object) -> None:
+        self._is = True
+
+    def is_set(self) -> bool:
+        return self._is
+
+    def wait(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not self._is and (left := until - time.monotonic()) > 0:
+            time.sleep(min(self._STEP_S, left))
+        return self._is
+
+
 class Foreground:
     """Programs that make the network, kept alive until a signal. `say` gets a line for each change."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
-        self.stop = threading.Event()
+        self.stop = _Asked()
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self.stop.set())
+            signal.signal(number, self.stop.ask)
 
     def access_point(self, interface: str, network: Network) -> None:
         """hostapd and dnsmasq; whichever ends, for whatever reason, is started again."""

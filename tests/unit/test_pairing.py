@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from link import identity, state
 from link.errors import AuthenticationError, ConfigError, FileError
 from link.keys import hkdf, media_keys
-from link.pairing import Own, PairingReceiver, PairingSender, Peer, make_code, read_code, stretch
+from link.pairing import Own, PairingReceiver, PairingSender, Peer, make_code, read_code, read_scan, scan_text, stretch
 from link.pairings import Pairings
 from link.receiver_session import ReceiverSession
 from link.rtcp import FLAG_PATH, Hello, Welcome, build, parse
@@ -120,6 +120,15 @@ def test_a_code_has_sixty_bits_and_is_read_back_as_people_type_it(bits: int) -> 
 def test_what_is_no_code_is_told_from_one(typed: str) -> None:
     with pytest.raises(ConfigError, match="12 letters and digits"):
         read_code(typed)
+
+
+def test_what_is_scanned_tells_where_the_sender_is() -> None:
+    text = scan_text("192.168.1.7:5010", CODE)
+    assert read_scan(f" {text}\n") == ("192.168.1.7:5010", CODE)
+    assert read_scan(text.lower()) == ("192.168.1.7:5010", CODE)
+    assert read_scan(CODE) == (None, CODE)
+    with pytest.raises(ConfigError, match="12 letters"):
+        read_scan("https://192.168.1.7/7K2M")
 
 
 def test_wrong_tries_are_counted_over_restarts_and_renewed_with_the_code(tmp_path: Path) -> None:

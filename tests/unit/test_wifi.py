@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from link.errors import ConfigError
 from wifi import air, profiles
 from wifi.air import Channel, Interface, Neighbour, Peer, Report, choose_channel, what_hurts
+from wifi.control import Foreground
 from wifi.profiles import KEY_CHARACTERS, Network, new_key, own_key
 
 pytestmark = pytest.mark.quick
@@ -118,3 +122,18 @@ def test_the_access_points_files_say_what_was_chosen(tmp_path: Path, wpa3: str, 
     assert "never-default=true" in keyfile
     assert "powersave=2" in keyfile
     assert "dhcp-option=option:router\n" in profiles.dnsmasq("wlan0"), "no way further"
+
+
+def test_a_signal_ends_the_wait_wherever_it_comes() -> None:
+    """An Event's own lock would be waited for by the thread that holds it."""
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        for step in range(100):
+            front = Foreground(lambda _: None)
+            threading.Timer(1e-5 * step, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            assert front.stop.wait(10)
+        assert front.stop.is_set()
+        assert not Foreground(lambda _: None).stop.wait(0.01)
+    finally:
+        for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
+            signal.signal(number, handler)
