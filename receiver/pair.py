@@ -32,7 +32,7 @@ def run(place: Endpoint | None, code: str | None) -> int:
         place = Endpoint.parse(scanned) if scanned else _only_stranger(asyncio.run(look(_LOOK_S)), pairings)
     code = plain or read_scan(_ask())[1]
     pairing = asyncio.run(pair(place, code, own, pairings))
-    print(f"paired with {pairing.name} ({pairing.fingerprint[:12]}): thinair play --sealed --sender '{pairing.name}'")
+    print(f"paired with {pairing.name} ({pairing.fingerprint[:12]}): thinair play '{pairing.name}'")
     return 0
 
 
