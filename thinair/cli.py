@@ -7,6 +7,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -285,7 +286,7 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_play_arguments(parser: argparse.ArgumentParser) -> None:
     name = "which paired sender; needed where there are several"
     parser.add_argument("sender", nargs="?", metavar="NAME", default=argparse.SUPPRESS, help=name)
-    add_arguments(parser, ReceiverConfig, skip=frozenset({"sender"}))
+    add_arguments(parser, ReceiverConfig)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -304,9 +305,9 @@ def _play(arguments: argparse.Namespace) -> int:
     from receiver.player import run
     from thinair.conditions import ConditionsWatch, collect
 
-    if "sender" in arguments:
-        vars(arguments).setdefault("sealed", True)  # open ones have no names
     config = load(ReceiverConfig, arguments)
+    if config.sender is not None:  # open ones have no names
+        config = replace(config, sealed=True)
     watch = ConditionsWatch()
     watch.start()
     return run(config, lambda: collect() | watch.stop())

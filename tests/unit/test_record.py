@@ -1,4 +1,6 @@
-"""The recorder: what stands in its files, and what it does when the disk does not do its part."""
+"""The recorder: what stands in its files, and what it does when the disk does not do its part.
+
+A little over 500 lines: every case needs the same streams and the same readers of files."""
 
 from __future__ import annotations
 
