@@ -84,8 +84,7 @@ class Caller:
                 self.refused["call"] += 1
                 continue
             print_ = message.fingerprint.hex()
-            known = self._pairings.get(print_)
-            if known is None:
+            if not self._is_paired(print_):
                 self._meet_stranger(print_, message.name, f"{host}:{message.port}")
                 continue
             place = f"[{host}]:{message.port}" if ":" in host else f"{host}:{message.port}"
@@ -95,7 +94,7 @@ class Caller:
 
     def see(self, found: Sighting) -> None:
         """A sender said by multicast that it is there: a hint too."""
-        if self._pairings.get(found.fingerprint) is None:
+        if not self._is_paired(found.fingerprint):
             self._meet_stranger(found.fingerprint, found.name, found.place)
         else:
             self._seen[found.fingerprint] = found.place
@@ -144,6 +143,11 @@ class Caller:
                 places = (self._seen.get(one.fingerprint, ""), one.address)
                 found += [(one, place) for place in places if place and (one, place) not in found]
         return [(one, place) for one, place in found if now >= self._not_before.get(one.fingerprint, 0.0)]
+
+    def _is_paired(self, print_: str) -> bool:
+        with contextlib.suppress(FileError):  # run() says what is wrong with the file
+            return self._pairings.get(print_) is not None
+        return False
 
     def _meet_stranger(self, print_: str, name: str, place: str) -> None:
         self.refused["unpaired"] += 1

@@ -114,6 +114,9 @@ class Door:
             self.refused["malformed"] += 1
         except TimeoutError:
             self.refused["slow"] += 1
+        except FileError as error:
+            self.refused["state"] += 1
+            self._house.say(str(error))
         except OSError:
             self.refused["gone"] += 1
         except asyncio.CancelledError:  # by us: room was needed, or the door closes; asyncio would print it

@@ -165,7 +165,8 @@ class Service:
         if self._failure is not None:
             raise self._failure
         if self._in_vain:
-            raise NoPeerError(f"no receiver answered at {self.config.to} in {self.config.seconds:g} s")
+            where = f"answered at {self.config.to}" if self.config.to is not None else "came in"
+            raise NoPeerError(f"no receiver {where} in {self.config.seconds:g} s")
         return int(Exit.OK)
 
     def say(self, text: str) -> None:
@@ -374,7 +375,9 @@ class Service:
 
     def _talk(self) -> None:
         session = self._session
-        if session is None:
+        if session is None:  # what is still on its way is for the one that has ended; the next is told all anew
+            self.tx.control()
+            self._news.clear()
             return
         if self._key_us:
             session.key_frame_encoded(self._key_us)

@@ -56,9 +56,11 @@ class Disk:
 
         def end() -> None:
             for file in reversed(self._files):  # the first last: its name is free once all are
-                if not keep() and file.is_there():
-                    file.path.unlink()
-                file.end()
+                try:
+                    if not keep() and file.is_there():
+                        file.path.unlink()
+                finally:
+                    file.end()
 
         self.do(end)
         with self._news:

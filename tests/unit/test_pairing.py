@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -17,8 +18,10 @@ from link.keys import hkdf, media_keys
 from link.pairing import Own, PairingReceiver, PairingSender, Peer, make_code, read_code, read_scan, scan_text, stretch
 from link.pairings import Pairings
 from link.receiver_session import ReceiverSession
-from link.rtcp import FLAG_PATH, Hello, Welcome, build, parse
+from link.rtcp import FLAG_PATH, Call, Hello, Welcome, build, parse
+from link.service import Sighting
 from link.session import PATH_INTERVAL_US, PathConfirmed
+from receiver.caller import Caller, Hooks
 from sender.code import Code
 from tests.unit.test_session import BOOT, CAMERA, HELLO, PEER_BOOT, PEER_SSRC, drain_sender, linked_sender
 
@@ -221,6 +224,23 @@ def test_pairings_are_found_moved_and_forgotten_by_name_or_fingerprint(tmp_path:
     assert book.forget(two.fingerprint[:12]) == [two]
     assert [each.name for each in book.forget("A-CAM-2")] == ["A-CAM-2"]
     assert book.all() == []
+
+
+def test_a_call_is_no_reason_to_fall_over_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "pairings.json").write_text("{")
+    said: list[str] = []
+    hooks = Hooks(lambda: False, lambda _: None, lambda _: None, lambda: 0, said.append, said.append)
+
+    async def hear() -> None:
+        caller = Caller(identity.load(tmp_path), Pairings(tmp_path), 5004, hooks)
+        caller.hear(build(Call(1, 5010, 2, bytes(32), "A-CAM")), "192.0.2.1")
+        caller.see(Sighting("B-CAM", "192.0.2.2:5010", "ab" * 32))
+        task = asyncio.create_task(caller.run())
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(hear())
+    assert any("move it away" in words for words in said)
 
 
 # ---- another address
