@@ -65,6 +65,18 @@ static void ask_for_repair(ta_tx *tx, int fd, ta_seal *seal) {
     check(stats.out.targets == 1, "target applied");
 }
 
+/* Counts a unit's push and takes its packets, with one symbol for each `share` of them, off the socket. */
+static size_t push(int region, ta_tx *tx, int fd, size_t size, const ta_frame_meta *meta, size_t share) {
+    size_t count = 0;
+    syscall(MAGIC, BEGIN, region);
+    const ta_status status = ta_tx_push(tx, unit, size, meta, &count);
+    syscall(MAGIC, END, region);
+    check(status == TA_OK && count > 0, "push");
+    for (size_t n = 0; n < count + (share ? (count + share - 1) / share : 0); n++)
+        check(recv(fd, packet, sizeof packet, 0) > 0, "receive");
+    return count;
+}
+
 int main(int argc, char **argv) {
     size_t size = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
     uint16_t max_packet = argc == 3 ? (uint16_t)strtoul(argv[2], NULL, 10) : 0, port = 0;
@@ -118,26 +130,9 @@ int main(int argc, char **argv) {
         syscall(MAGIC, END, PACKETIZE);
         check(status == TA_AGAIN, "packetize");
 
-        syscall(MAGIC, BEGIN, PUSH);
-        status = ta_tx_push(tx, unit, size, &meta, &count);
-        syscall(MAGIC, END, PUSH);
-        check(status == TA_OK && count > 0, "push");
-        for (size_t n = 0; n < count; n++)
-            check(recv(fd, packet, sizeof packet, 0) > 0, "receive");
-
-        syscall(MAGIC, BEGIN, REPAIR);
-        status = ta_tx_push(repairing, unit, size, &meta, &count);
-        syscall(MAGIC, END, REPAIR);
-        check(status == TA_OK && count > 0, "push with repair");
-        for (size_t n = 0; n < count + (count + 3) / 4; n++)
-            check(recv(repair_fd, packet, sizeof packet, 0) > 0, "receive");
-
-        syscall(MAGIC, BEGIN, SEALED);
-        status = ta_tx_push(sealing, unit, size, &meta, &count);
-        syscall(MAGIC, END, SEALED);
-        check(status == TA_OK && count > 0, "push sealed");
-        for (size_t n = 0; n < count + (count + 3) / 4; n++)
-            check(recv(sealed_fd, packet, sizeof packet, 0) > 0, "receive");
+        count = push(PUSH, tx, fd, size, &meta, 0);
+        push(REPAIR, repairing, repair_fd, size, &meta, 4);
+        push(SEALED, sealing, sealed_fd, size, &meta, 4);
 
         uint8_t media[SEALED_BYTES] = {0x80, 96, (uint8_t)(i >> 8), (uint8_t)i, [11] = 1};
         syscall(MAGIC, BEGIN, SEAL);
