@@ -204,7 +204,7 @@ _SECONDS = Option("end after this time; 0 runs for ever", _number(float, 0, 1e7)
 _PRIORITY = _whole("real-time priority of the packet thread, where the system grants it; 0: none", 0, 50)
 _PORT_5004 = Endpoint("", 5004)
 _DASHBOARD = Endpoint("127.0.0.1", 5080)
-_SEALED = _switch("only between paired ends, encrypted and authenticated")
+_SEALED = _switch("encrypted, authenticated, and between paired ends only; both ends alike (default: on)")
 _LOG_FORMAT = _choice("of what is said on standard error: lines for people, or JSON", "text", "json")
 
 
@@ -213,7 +213,7 @@ class SenderConfig:
     SECTION: ClassVar[str] = "send"
 
     to: Annotated[Endpoint | None, Option("the receiver", Endpoint.parse, "HOST:PORT")] = None
-    sealed: Annotated[bool, _SEALED] = False
+    sealed: Annotated[bool, _SEALED] = True
     door: Annotated[int, _whole("TCP port where receivers pair and come in; 0: any", 0, 65535, "PORT")] = 5010
     plain: Annotated[str | None, Option("plain stream without a link: rtp:// or annexb://", _plain_output, "URL")] = (
         None
@@ -268,7 +268,7 @@ class ReceiverConfig:
     plain: Annotated[str | None, Option("plain stream without a link: rtp: or annexb:", _plain_input, "KIND:PORT")] = (
         None
     )
-    sealed: Annotated[bool, _SEALED] = False
+    sealed: Annotated[bool, _SEALED] = True
     sender: Annotated[str | None, Option("which paired sender: its name or fingerprint", str, "NAME")] = None
     take_over: Annotated[bool, _switch("take the picture from another receiver")] = False
     presenter: Annotated[str, _choice("what shows the picture", "auto", "x11", "sdl", "null")] = "auto"

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from link import state
+from link import identity, state
 from link.errors import FileError
 from link.identity import fingerprint
 from link.pairing import Peer
@@ -62,6 +62,18 @@ class Pairings:
     def _write(self, pairings: list[Pairing]) -> None:
         content: dict[str, Any] = {"pairings": [asdict(one) for one in pairings]}
         state.write(self.path, content)
+
+
+def introduce(home: Path) -> str:
+    """A sender and a receiver of one machine that are paired, for `home` as THINAIR_STATE, which it returns. Raises
+    DeviceError, FileError."""
+    homes = {end: home / end for end in ("sender", "receiver")}
+    for one in homes.values():
+        one.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for end, one in homes.items():
+        (other,) = (name for name in homes if name != end)
+        Pairings(one).add(Peer(f"this machine's {other}", identity.load(homes[other]).pem))
+    return str(home)
 
 
 def matches(pairing: Pairing, which: str) -> bool:

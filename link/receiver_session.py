@@ -12,6 +12,7 @@ from link.policy import AirPolicy, Decision, Frame
 from link.rtcp import (
     FLAG_PATH,
     Bye,
+    Call,
     Hello,
     Message,
     ModeWish,
@@ -88,9 +89,6 @@ class ModeKept:
     rate: Fraction
 
 
-ReceiverEvent = NewSender | SenderChanged | SenderLost | SenderBack | SourceChanged | ModeKept
-
-
 class ReceiverState(StrEnum):
     LISTENING = "listening"
     SERVING = "serving"
@@ -105,6 +103,16 @@ class ReceiverInput(StrEnum):
     BYE = "bye"
     SILENCE = "silence"
     CLOSE = "close"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSender:
+    """A sender called that seals, and this session does not."""
+
+    name: str
+
+
+ReceiverEvent = NewSender | SenderChanged | SenderLost | SenderBack | SourceChanged | ModeKept | SealedSender
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,8 @@ class ReceiverSession:
         for message in parse(data, self.dropped):
             if isinstance(message, Hello):
                 self._hello(_Peer(host, port, message), now_us)
+            elif isinstance(message, Call):
+                self._turn_down(message)
             else:
                 self._from_peer(message, now_us, host, port)
 
@@ -302,6 +312,12 @@ class ReceiverSession:
             self._adopt(ReceiverInput.HELLO_NEW, caller, now_us)
         else:
             self._adopt(ReceiverInput.HELLO_OTHER, caller, now_us)
+
+    def _turn_down(self, call: Call) -> None:
+        """A sender of sealed links; said once."""
+        self.dropped["sealed_sender"] += 1
+        if self.dropped["sealed_sender"] == 1:
+            self._events.append(SealedSender(call.name))
 
     def _answer_path(self, caller: _Peer) -> None:
         hello = caller.hello

@@ -4,6 +4,7 @@ a fresh exchange of keys (forward secrecy), and nothing recorded of one opens an
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from asyncio import StreamReader, StreamWriter, sleep, timeout
 from collections.abc import Iterable
@@ -16,6 +17,13 @@ from link.pairing import MAX_MESSAGE
 PORT = 5010  # of the sender's door
 # openssl/x509_vfy.h. Boards without a clock do not know what day it is; a pinned certificate is its own authority.
 _NO_CHECK_TIME, _PARTIAL_CHAIN = 0x200000, 0x80000
+
+
+def listen(port: int) -> socket.socket:
+    """On every address of this machine, IPv4 and IPv6, at one port. Raises OSError."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
 
 
 def sender_context(identity: Identity, pinned: Iterable[str]) -> ssl.SSLContext:

@@ -17,7 +17,7 @@ from link.identity import Identity, fingerprint
 from link.keys import SECRET, VERSION, MediaKeys, media_keys
 from link.pairing import clean_name, read_random
 from link.pairings import Pairing, Pairings, matches
-from link.rtcp import Call, parse
+from link.rtcp import Call, Hello, parse
 from link.service import Sighting
 
 _CONNECT_S = 1.5
@@ -29,7 +29,7 @@ _LOOK_S = 0.25
 _GRACE_S = 1.5  # from a session's begin until its first packet must have come
 _RESUME_S = 2.0
 _RENEW_PACKETS = 1 << 29  # a quarter of what a key may seal
-_STRANGERS = 16  # remembered, so that each is told of once
+_STRANGERS = 16  # of whom is told, each once
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,11 @@ class Caller:
     def hear(self, datagram: bytes, host: str) -> None:
         """A call in the clear: a hint only."""
         for message in parse(datagram, self.refused):
+            if isinstance(message, Hello):
+                self.refused["unsealed"] += 1
+                who = message.name or "a sender"
+                self._meet(host, f"{who} at {host} sends unsealed: --no-sealed at both ends, or neither")
+                continue
             if not isinstance(message, Call):
                 self.refused["call"] += 1
                 continue
@@ -151,9 +156,13 @@ class Caller:
 
     def _meet_stranger(self, print_: str, name: str, place: str) -> None:
         self.refused["unpaired"] += 1
-        if print_ not in self._strangers and len(self._strangers) < _STRANGERS:
-            self._strangers.add(print_)
-            self._hooks.say(f"{name or 'a sender'} at {place} is not paired: thinair pair {place}")
+        self._meet(print_, f"{name or 'a sender'} at {place} is not paired: thinair pair {place}")
+
+    def _meet(self, who: str, words: str) -> None:
+        """Once."""
+        if who not in self._strangers and len(self._strangers) < _STRANGERS:
+            self._strangers.add(who)
+            self._hooks.say(words)
 
     # ---- one call --------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from link.receiver_session import (
     ModeKept,
     NewSender,
     ReceiverSession,
+    SealedSender,
     SenderBack,
     SenderChanged,
     SenderLost,
@@ -281,9 +282,18 @@ class Player:
             case ModeKept(width=width, height=height, rate=rate):
                 kept = report.mode_words(self.description) if self.description else "its own"
                 self.note_event("mode", f"the sender keeps {kept}: its source has no {width}x{height}@{rate}")
+            case SealedSender(name=name):
+                words = f"{name or 'a sender'} wants a sealed link: --no-sealed at both ends, or neither"
+                self._screen.say_state(words)
+                self.note_event("sender", words)
             case SenderBack():
                 self._screen.say_state("")
                 self.note_event("sender", "the sender is heard again")
+
+    @property
+    def refused(self) -> Counter[str]:
+        """What the sealed link turned down, by reason."""
+        return self._link.caller.refused if self._link is not None else Counter()
 
     def _describe(self) -> None:
         media = self.description

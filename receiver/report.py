@@ -230,7 +230,7 @@ def full(player: Player, conditions: dict[str, Any]) -> dict[str, Any]:
         "clock": clock_section(player.clock.estimate(now_us()))
         | {"negative_one_way": player.clock.negative_deltas, "negative_air": player.book.negative_air},
         "drops": {name: count for name, count in rx.drops().items() if count},
-        "control": dict(player.session.dropped),
+        "control": dict(player.session.dropped + player.refused),
         "decoder": dict(player.decoder.counters),
         "receive": rx.stats(),
         "recovery": rx.recovery(),

@@ -76,11 +76,12 @@ class Door:
     async def start(self, port: int) -> None:
         """Raises NetworkError."""
         try:
-            self._server = await asyncio.start_server(self._come_in, port=port, limit=tls.READER_LIMIT)
+            listening = tls.listen(port)
+            self._server = await asyncio.start_server(self._come_in, sock=listening, limit=tls.READER_LIMIT)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
             raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --door with another") from error
-        self.port = self._server.sockets[0].getsockname()[1]
+        self.port = listening.getsockname()[1]
 
     async def watch(self) -> None:
         """Ends the session of a receiver that is no longer paired."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.glass.screen import Framebuffer, xvfb
+from link.pairings import introduce
 from tests import seeds
 
 if TYPE_CHECKING:
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
 
 SCREEN = (1280, 800)
 seeds.load_profile()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _introduced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A sender and a player of this machine know each other, in no home of a user; each test's link is sealed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THINAIR_STATE", introduce(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @dataclass(frozen=True, slots=True)

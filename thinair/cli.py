@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from link.config import Endpoint, ReceiverConfig, SenderConfig, add_arguments, load
@@ -306,8 +308,6 @@ def _play(arguments: argparse.Namespace) -> int:
     from thinair.conditions import ConditionsWatch, collect
 
     config = load(ReceiverConfig, arguments)
-    if config.sender is not None:  # open ones have no names
-        config = replace(config, sealed=True)
     watch = ConditionsWatch()
     watch.start()
     return run(config, lambda: collect() | watch.stop())
@@ -376,10 +376,15 @@ def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
+    from link.pairings import introduce
+
     bench = import_module(f"bench.{arguments.bench}")
     parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
     bench.add_arguments(parser)
-    return int(bench.run(parser.parse_args(arguments.rest)))
+    words = parser.parse_args(arguments.rest)
+    with TemporaryDirectory(prefix="thinair-") as home:  # its senders and players know each other, and nobody else
+        os.environ["THINAIR_STATE"] = introduce(Path(home))
+        return int(bench.run(words))
 
 
 def _add_recover_arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from link.config import ReceiverConfig, SenderConfig, load, options
 from link.errors import Exit, FileError
 from link.files import check_readable, check_writable
+from link.pairings import introduce
 from thinair.conditions import ConditionsWatch
 
 _STOP_S = 5.0
@@ -83,21 +84,6 @@ def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[Re
         else:
             words += [f"--{flag}", "off" if value is None else str(value)]
     return words
-
-
-def introduce(state: Path) -> str:
-    """A sender and a receiver that are paired, for `state` as THINAIR_STATE, which it returns. Raises DeviceError."""
-    from link import identity
-    from link.pairing import Peer
-    from link.pairings import Pairings
-
-    homes = {end: state / end for end in ("sender", "receiver")}
-    for home in homes.values():
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for end, home in homes.items():
-        (other,) = (one for one in homes if one != end)
-        Pairings(home).add(Peer(f"this machine's {other}", identity.load(homes[other]).pem))
-    return str(state)
 
 
 def _start(words: Sequence[str], env: dict[str, str], stdout: int | None = None) -> subprocess.Popen[bytes]:

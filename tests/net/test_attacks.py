@@ -26,13 +26,12 @@ from link import identity, tls
 from link.config import Endpoint
 from link.errors import AuthenticationError
 from link.native import Seal, now_us
-from link.pairings import Pairings
+from link.pairings import Pairings, introduce
 from link.rtcp import Message, Pli, Probe, Repair, RepairRequest, Target, Welcome, build
 from receiver.pair import pair
 from tests.desk import eventually, free_port
 from tests.processes import PLAY, THINAIR, Running, environment, running
 from tests.seeds import seed
-from thinair.demo import introduce
 
 pytestmark = [
     pytest.mark.net,
@@ -92,7 +91,7 @@ class Stage:
         self.tap = self.stack.enter_context(contextlib.closing(Tap(self.media)))
 
     def _run(self, *words: str) -> Running:
-        line = [*(PLAY if words[0] == "play" else (*THINAIR, "send")), "--sealed", *words[1:]]
+        line = [*(PLAY if words[0] == "play" else (*THINAIR, "send")), *words[1:]]
         return self.stack.enter_context(running(line, env=environment(THINAIR_STATE=self.state)))
 
     def play(self) -> Running:

@@ -42,7 +42,7 @@ def shown(player: Running) -> int:
 def test_a_new_user_finds_pairs_and_plays_a_sender_by_its_name(two: Cable, tmp_path: Path) -> None:
     camera, desk = tmp_path / "camera", tmp_path / "desk"
     with ExitStack() as stack:
-        words = ["send", "--sealed", "--name", "A-CAM", "--mode", "640x360@30", "--bitrate", "1M"]
+        words = ["send", "--name", "A-CAM", "--mode", "640x360@30", "--bitrate", "1M"]
         line = [*two.sender.inside, *THINAIR, *words]
         sender = stack.enter_context(running(line, env=environment(THINAIR_STATE=str(camera))))
         sender.wait_for("receivers come in")

@@ -18,11 +18,10 @@ import pytest
 from link import identity, tls
 from link.config import Endpoint
 from link.errors import AuthenticationError
-from link.pairings import Pairings
+from link.pairings import Pairings, introduce
 from receiver.pair import pair
 from tests.desk import eventually, free_port
 from tests.processes import PLAY, THINAIR, Running, environment, running
-from thinair.demo import introduce
 
 HOST = "127.0.0.1"
 MODE = ("--mode", "640x360@30", "--bitrate", "1M", "--name", "A-CAM")
@@ -45,14 +44,14 @@ class Set:
         )
 
     def send(self, *words: str) -> Running:
-        line = [*THINAIR, "send", "--sealed", "--door", str(self.door), *MODE, *words]
+        line = [*THINAIR, "send", "--door", str(self.door), *MODE, *words]
         one = self.stack.enter_context(running(line, env=self.env("camera")))
         one.wait_for("receivers come in")
         return one
 
     def play(self, *words: str, name: str = "desk", port: int | None = None) -> Running:
         listen = str(port or free_port(socket.SOCK_DGRAM))
-        line = [*PLAY, "--sealed", "--headless", "--listen", listen, *words]
+        line = [*PLAY, "--headless", "--listen", listen, *words]
         return self.stack.enter_context(running(line, env=self.env(name)))
 
     def code(self) -> str:
@@ -118,6 +117,17 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
     assert place.thinair("pairings", "code", name="camera").returncode == 2
     assert place.thinair("pairings", "renew", name="camera").stdout.strip() != right
     place.pair()
+
+
+@pytest.mark.parametrize("open_end", ["sender", "player"])
+def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> None:
+    port = free_port(socket.SOCK_DGRAM)
+    player = place.play(*(["--no-sealed"] if open_end == "player" else []), port=port)
+    player.wait_for("listening on port")
+    words = ["--to", f"{HOST}:{port}", *(["--no-sealed"] if open_end == "sender" else [])]
+    line = [*THINAIR, "send", "--door", str(place.door), *MODE, *words]
+    place.stack.enter_context(running(line, env=place.env("camera")))
+    player.wait_for("unsealed: --no-sealed at both" if open_end == "sender" else "wants a sealed link: --no-sealed at")
 
 
 def test_a_restarted_player_and_a_restarted_sender_are_back_at_once(place: Set) -> None:
@@ -190,7 +200,7 @@ def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -
         tap = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         tap.bind((HOST, port))
         tap.settimeout(5)
-        line = [*THINAIR, "send", "--sealed", "--door", str(door), *MODE]
+        line = [*THINAIR, "send", "--door", str(door), *MODE]
         stack.enter_context(running(line, env=env)).wait_for("receivers come in")
         answer = asyncio.run(let_in(state, door, port))
         for _ in range(10):  # HELLO, sealed; without the echo of its cookie nothing else comes

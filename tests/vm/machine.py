@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tests.desk import free_port
+
 ROOT = Path(__file__).parents[2]
 MADE = ROOT / "build" / "vm"
 SCRIPTS = Path(__file__).parent / "guest"
@@ -93,6 +95,7 @@ class Machine:
     work: Path  # console.log, and share/ which the guest sees as /share, writable
     kernel: list[str] = field(default_factory=list, repr=False)  # what the guest's kernel has said
     mark: int = 0  # where in it the current test began
+    door: int = field(default_factory=free_port)  # of a sender in the guest, and of the host's loopback
     _qemu: subprocess.Popen[bytes] | None = None
     _port: socket.socket | None = None
     _pending: bytes = field(default=b"", repr=False)
@@ -147,7 +150,8 @@ class Machine:
             -fsdev local,id=host,path=/,readonly=on,{nine} -device virtio-9p-pci,fsdev=host,mount_tag=host
             -fsdev local,id=share,path={self.share},{nine} -device virtio-9p-pci,fsdev=share,mount_tag=share
             -chardev socket,id=agent,fd={port} -device virtio-serial-pci -device virtserialport,chardev=agent,name=agent
-            -netdev user,id=net -device virtio-net-pci,netdev=net,romfile="""
+            -netdev user,id=net,hostfwd=tcp:127.0.0.1:{self.door}-:{self.door}
+            -device virtio-net-pci,netdev=net,romfile="""
         )
 
     def halt(self) -> None:

@@ -9,6 +9,8 @@ import contextlib
 import csv
 import itertools
 import json
+import os
+import shutil
 import signal
 import socket
 import statistics
@@ -98,6 +100,8 @@ def linked(vm: Machine, vivid: str, glass: Glass, encoder: str, play: list[str],
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = ["--to", f"{HOST}:{port}", "--source", f"hdmi:{vivid}", "--encoder", encoder, "--bitrate", "4M"]
+    words += ["--door", str(vm.door)]
+    shutil.copytree(os.environ["THINAIR_STATE"], vm.share / "state", dirs_exist_ok=True)  # the two know each other
     words += ["--priority", "0"]  # real-time threads that fill the emulated processors would starve the rest
     with contextlib.ExitStack() as stack:
         player = stack.enter_context(
@@ -107,7 +111,11 @@ def linked(vm: Machine, vivid: str, glass: Glass, encoder: str, play: list[str],
             )
         )
         player.wait_for("listening")
-        sender = stack.enter_context(vm.running("python", "-m", "thinair", "send", *words, timeout_s=3000, env=env))
+        sender = stack.enter_context(
+            vm.running(
+                "python", "-m", "thinair", "send", *words, timeout_s=3000, env={"THINAIR_STATE": "/share/state", **env}
+            )
+        )
         sender.until("linked", 60)
         yield Chain(vm, vivid, sender, player)
 

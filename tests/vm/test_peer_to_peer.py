@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -24,8 +25,9 @@ class Air:
     def command(self, where: str, *words: str) -> list[str]:
         return ["ip", "netns", "exec", where, sys.executable, "-m", "thinair", *words]
 
-    def start(self, where: str, *words: str) -> Process:
-        return self.vm.start(*self.command(where, *words), timeout_s=400)
+    def start(self, where: str, *words: str, home: str = "") -> Process:
+        env = {"THINAIR_STATE": f"/run/state/{home}"} if home else {}
+        return self.vm.start(*self.command(where, *words), timeout_s=400, env=env)
 
     def sh(self, script: str, *, check: bool = True) -> str:
         return self.vm.run("sh", "-c", script, timeout_s=60, check=check).output
@@ -87,9 +89,11 @@ def test_the_sender_is_an_access_point_and_the_picture_survives_its_loss(air: Ai
     assert len(status["peers"]) == 1  # type: ignore[arg-type]
     assert air.status("desk")["interface"]["kind"] == "managed"  # type: ignore[index]
 
-    player = air.start("desk", "play", "--dashboard", "off", "--headless", "--seconds", "300")
-    player.until(r"listening", 60)
-    sender = air.start("cam", "send", "--to", f"{address}:5004", "--mode", "640x360@5", "--seconds", "300")
+    sender = air.start("cam", "send", "--to", f"{address}:5004", "--mode", "640x360@5", "--seconds", "300", home="cam")
+    place = sender.until(r"receivers come in at (\S+);", 60)[1]
+    code = air.sh("THINAIR_STATE=/run/state/cam " + shlex.join(air.command("cam", "pairings", "code"))).strip()
+    air.start("desk", "pair", place, code, home="desk").until(r"paired with thinair", 60)
+    player = air.start("desk", "play", "--dashboard", "off", "--headless", "--seconds", "300", home="desk")
     pictures(player, sender, 10)
     air.sh("pkill -x hostapd")
     ap.until(r"hostapd ended", 30)

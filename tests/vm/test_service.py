@@ -30,6 +30,7 @@ _CONFIG = """[send]
 source = "hdmi"
 to = "{host}:{port}"
 encoder = "x264"
+door = {door}
 """
 
 
@@ -89,7 +90,7 @@ def install(vm: Machine, vivid: str, port: int) -> None:
     texts = {
         "thinair": _WRAPPER.format(root=ROOT, python=sys.executable),
         "alone.conf": _ALONE.format(home="read-only" if hidden else "yes"),
-        "sender.toml": _CONFIG.format(host=HOST, port=port),
+        "sender.toml": _CONFIG.format(host=HOST, port=port, door=vm.door),
     }
     for name, text in texts.items():
         (vm.share / name).write_text(text)

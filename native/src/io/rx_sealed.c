@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { CALL_SUBTYPE = 10, CALL_SIZE = 72 };
+enum { HELLO_SUBTYPE = 1, HELLO_SIZE = 68, CALL_SUBTYPE = 10, CALL_SIZE = 72 };
 enum { CALL_INTERVAL_US = 20000 }; /* one may come in that time */
 
 bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_address *to) {
@@ -23,9 +23,12 @@ void ta_rx_put_control(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arr
         rx->drops[TA_DROP_CONTROL]++;
 }
 
-/* A sender in the clear that would like to be called back: docs/wire-protocol.md, CALL. */
+/* A sender in the clear that would like to be called back, or one that seals nothing: docs/wire-protocol.md, CALL and
+ * HELLO. A hint for the user, never believed. */
 static bool take_call(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
-    if (size != CALL_SIZE || data[1] != 204 || (data[0] & 0x1f) != CALL_SUBTYPE || memcmp(data + 8, "TAIR", 4) != 0)
+    const bool hello = size == HELLO_SIZE && (data[0] & 0x1f) == HELLO_SUBTYPE;
+    const bool called = size == CALL_SIZE && (data[0] & 0x1f) == CALL_SUBTYPE;
+    if ((!hello && !called) || data[1] != 204 || memcmp(data + 8, "TAIR", 4) != 0)
         return false;
     if (rx->call_count == CALLS || arrival_us < rx->called_us + CALL_INTERVAL_US) {
         rx->drops[TA_DROP_CONTROL]++;
