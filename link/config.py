@@ -87,6 +87,11 @@ def parse_local(text: str) -> Endpoint:
     return Endpoint("127.0.0.1", _port(text)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text)
 
 
+def parse_control(text: str) -> int | None:
+    """`5011`, `0` for any, or `off`."""
+    return None if text == "off" else 0 if text == "0" else _port_text(text)
+
+
 def parse_token(text: str) -> str:
     """8 to 64 letters, digits, `-` and `_`: it stands in addresses."""
     if not re.fullmatch(r"[\w-]{8,64}", text, re.ASCII):
@@ -144,6 +149,12 @@ def _port(text: str) -> int:
     if not 1 <= int(text) <= 65535:
         raise ConfigError(f"port {text} does not exist: give 1 to 65535")
     return int(text)
+
+
+def _port_text(text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII):
+        raise ConfigError(f"{text!r} is no port: give 1 to 65535, 0 for any, or off")
+    return _port(text)
 
 
 def _plain_output(text: str) -> str:
@@ -215,6 +226,9 @@ class SenderConfig:
     to: Annotated[Endpoint | None, Option("the receiver", Endpoint.parse, "HOST:PORT")] = None
     sealed: Annotated[bool, _SEALED] = True
     door: Annotated[int, _whole("TCP port where receivers pair and come in; 0: any", 0, 65535, "PORT")] = 5010
+    control: Annotated[
+        int | None, Option("HTTPS port of control API and page, or off", parse_control, "PORT|off", (str, int))
+    ] = 5011
     plain: Annotated[str | None, Option("plain stream without a link: rtp:// or annexb://", _plain_output, "URL")] = (
         None
     )

@@ -4,5 +4,6 @@ import os
 
 
 def random_bits(count: int) -> int:
-    """`count` of 64 at most. `secrets` has the same, and loads for ten million instructions what else it has."""
-    return int.from_bytes(os.urandom(8), "big") >> (64 - count)
+    """`secrets` has the same, and loads for ten million instructions what else it has."""
+    size = -(-count // 8)
+    return int.from_bytes(os.urandom(size), "big") >> (8 * size - count)

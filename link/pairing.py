@@ -96,10 +96,21 @@ class Peer:
 class PairingSender:
     """One try at the sender. `nonce` is fresh; `der_of` reads a PEM certificate, ValueError for none."""
 
-    def __init__(self, key: bytes, der: bytes, name: str, nonce: bytes, der_of: Callable[[str], bytes]) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        der: bytes,
+        name: str,
+        nonce: bytes,
+        *,
+        der_of: Callable[[str], bytes],
+        given: dict[str, Any],
+    ) -> None:
+        """`given`: what else the paired receiver is told."""
         self.peer: Peer | None = None
         self.wrong = False  # the proof was wrong: to be counted before the answer leaves
         self._key, self._der, self._name, self._nonce, self._der_of = key, der, name, nonce, der_of
+        self._given = given
         self._proofs: _Proofs | None = None
         self._asks: Peer | None = None
 
@@ -112,7 +123,7 @@ class PairingSender:
             self.wrong = True
             return {"refusal": "wrong code"}
         self.peer = self._asks
-        return {"proof": proofs.of("sender"), "name": self._name}
+        return {"proof": proofs.of("sender"), "name": self._name, **self._given}
 
     def _begin(self, message: dict[str, Any]) -> dict[str, Any]:
         if message.get("version") != VERSION:
@@ -135,6 +146,8 @@ class PairingReceiver:
 
     def __init__(self, key: bytes, sender_der: bytes, own: Own, nonce: bytes) -> None:
         self.sender_name: str | None = None  # once it has shown that it knows the code
+        self.token = ""  # and what it gave then: for its control API, at this port
+        self.control = 0
         self._key, self._sender_der, self._own, self._nonce = key, sender_der, own, nonce
         self._proofs: _Proofs | None = None
 
@@ -153,6 +166,9 @@ class PairingReceiver:
         if not self._proofs.holds("sender", message.get("proof")):
             raise AuthenticationError("what answered does not know the code: it is not your sender")
         self.sender_name = clean_name(str(message.get("name", "")))
+        token, control = message.get("token"), message.get("control")
+        self.token = token if isinstance(token, str) and re.fullmatch(r"[\w-]{1,64}", token, re.ASCII) else ""
+        self.control = read_port(control)
         return None
 
 
@@ -165,6 +181,16 @@ def read_random(value: object) -> bytes:
     if len(nonce) != NONCE:
         raise AuthenticationError("no random bytes")
     return nonce
+
+
+def read_port(value: object) -> int:
+    """0 for none."""
+    return value if type(value) is int and 0 < value < 65536 else 0
+
+
+def read_us(value: object) -> int:
+    """A duration that the other end told; 0 for none."""
+    return value if type(value) is int and 0 < value < 60_000_000 else 0
 
 
 def clean_name(text: str, limit: int = 40) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import ssl
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ class Pairing:
     name: str
     certificate: str  # PEM
     address: str = ""  # where it was last, HOST:PORT of a sender's door
+    token: str = field(default="", repr=False)  # for the sender's control API; at the sender its digest()
+    control: int = 0  # the port of that API
 
 
 class Pairings:
@@ -40,17 +44,19 @@ class Pairings:
     def get(self, print_: str) -> Pairing | None:
         return next((one for one in self.all() if one.fingerprint == print_), None)
 
-    def add(self, peer: Peer, address: str = "") -> Pairing:
+    def add(self, peer: Peer, address: str = "", token: str = "", control: int = 0) -> Pairing:
         """In place of an older one with the same certificate."""
-        new = Pairing(fingerprint(ssl.PEM_cert_to_DER_cert(peer.pem)), peer.name, peer.pem, address)
+        print_ = fingerprint(ssl.PEM_cert_to_DER_cert(peer.pem))
+        new = Pairing(print_, peer.name, peer.pem, address, token, control)
         self._write([*(one for one in self.all() if one.fingerprint != new.fingerprint), new][-MOST:])
         return new
 
-    def moved(self, print_: str, address: str) -> None:
+    def moved(self, print_: str, address: str, control: int) -> None:
         """It answered there."""
         all_ = self.all()
-        if any(one.fingerprint == print_ and one.address != address for one in all_):
-            self._write([replace(one, address=address) if one.fingerprint == print_ else one for one in all_])
+        new = [replace(one, address=address, control=control) if one.fingerprint == print_ else one for one in all_]
+        if new != all_:
+            self._write(new)
 
     def forget(self, which: str) -> list[Pairing]:
         """By name, or the beginning of a fingerprint; those that were forgotten."""
@@ -64,15 +70,22 @@ class Pairings:
         state.write(self.path, content)
 
 
+def digest(token: str) -> str:
+    """What a sender keeps of a token: whoever reads its files cannot use it."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
+
+
 def introduce(home: Path) -> str:
     """A sender and a receiver of one machine that are paired, for `home` as THINAIR_STATE, which it returns. Raises
     DeviceError, FileError."""
     homes = {end: home / end for end in ("sender", "receiver")}
     for one in homes.values():
         one.mkdir(mode=0o700, parents=True, exist_ok=True)
+    token = secrets.token_urlsafe(24)
     for end, one in homes.items():
         (other,) = (name for name in homes if name != end)
-        Pairings(one).add(Peer(f"this machine's {other}", identity.load(homes[other]).pem))
+        peer = Peer(f"this machine's {other}", identity.load(homes[other]).pem)
+        Pairings(one).add(peer, token=digest(token) if end == "sender" else token)
     return str(home)
 
 

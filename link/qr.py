@@ -27,6 +27,18 @@ def encode(text: str) -> Matrix:
     return best
 
 
+def svg(matrix: Matrix) -> str:
+    """An image of any size."""
+    size = len(matrix) + 2 * _QUIET
+    dark = "".join(
+        f"M{x + _QUIET} {y + _QUIET}h1v1h-1z" for y, row in enumerate(matrix) for x, module in enumerate(row) if module
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" shape-rendering="crispEdges">'
+        f'<rect width="{size}" height="{size}" fill="#fff"/><path d="{dark}" fill="#000"/></svg>\n'
+    )
+
+
 def lines(matrix: Matrix) -> list[str]:
     """For a terminal, two modules in a character, dark on light whatever its colours are."""
     width = len(matrix) + 2 * _QUIET

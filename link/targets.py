@@ -24,15 +24,24 @@ class BitrateFollower:
 
     def __init__(self, bitrate_bps: int) -> None:
         self.bitrate_bps = bitrate_bps
-        self._max_bps = bitrate_bps
+        self.min_bps, self.max_bps = 0, bitrate_bps
         self._changed_us = -_RAISE_INTERVAL_US
 
     def follow(self, target_bps: int, now_us: int) -> int | None:
         """The new bitrate, or None where it stays."""
-        target_bps = min(target_bps, self._max_bps)
+        target_bps = min(max(target_bps, self.min_bps), self.max_bps)
         cut = target_bps < self.bitrate_bps * _CUT
-        up = target_bps > self.bitrate_bps * _RAISE or self._max_bps == target_bps > self.bitrate_bps
+        up = target_bps > self.bitrate_bps * _RAISE or self.max_bps == target_bps > self.bitrate_bps
         if not cut and not (up and now_us - self._changed_us >= _RAISE_INTERVAL_US):
             return None
         self.bitrate_bps, self._changed_us = target_bps, now_us
         return target_bps
+
+    def limit(self, min_bps: int, max_bps: int, now_us: int) -> int | None:
+        """What the user wants from now on. The new bitrate, or None where it stays."""
+        self.min_bps, self.max_bps = min_bps, max_bps
+        within = min(max(self.bitrate_bps, min_bps), max_bps)
+        if within == self.bitrate_bps:
+            return None
+        self.bitrate_bps, self._changed_us = within, now_us
+        return within

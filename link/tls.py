@@ -15,6 +15,7 @@ from link.identity import Identity
 from link.pairing import MAX_MESSAGE
 
 PORT = 5010  # of the sender's door
+CONTROL_PORT = 5011  # of its control API
 # openssl/x509_vfy.h. Boards without a clock do not know what day it is; a pinned certificate is its own authority.
 _NO_CHECK_TIME, _PARTIAL_CHAIN = 0x200000, 0x80000
 
@@ -34,6 +35,11 @@ def sender_context(identity: Identity, pinned: Iterable[str]) -> ssl.SSLContext:
     for pem in pinned:
         context.load_verify_locations(cadata=pem)
     return context
+
+
+def page_context(identity: Identity) -> ssl.SSLContext:
+    """For HTTPS: whoever comes shows a token, not a certificate."""
+    return _context(ssl.PROTOCOL_TLS_SERVER, identity)
 
 
 def receiver_context(identity: Identity | None, pinned: str | None) -> ssl.SSLContext:

@@ -15,7 +15,7 @@ from link import tls
 from link.errors import AuthenticationError, FileError
 from link.identity import Identity, fingerprint
 from link.keys import SECRET, VERSION, MediaKeys, media_keys
-from link.pairing import clean_name, read_random
+from link.pairing import clean_name, read_port, read_random
 from link.pairings import Pairing, Pairings, matches
 from link.rtcp import Call, Hello, parse
 from link.service import Sighting
@@ -26,6 +26,7 @@ _AGAIN_S = 0.2
 _REFUSED_S = 2.0  # a sender that said no is not asked again sooner
 _CALL_S = 2.0  # an address that somebody called from is tried for so long
 _LOOK_S = 0.25
+_TELL_S = 1.0
 _GRACE_S = 1.5  # from a session's begin until its first packet must have come
 _RESUME_S = 2.0
 _RENEW_PACKETS = 1 << 29  # a quarter of what a key may seal
@@ -48,6 +49,7 @@ class Hooks:
     begin: Callable[[Session], None]
     renew: Callable[[Session], None]  # the same session, new keys
     spent: Callable[[], int]  # packets with the present keys, either way
+    figures: Callable[[], dict[str, int]]  # how late the picture is, for the camera's operator; {}: not known
     waiting: Callable[[str], None]  # why there is no picture, in words
     say: Callable[[str], None]
 
@@ -227,12 +229,13 @@ class Caller:
         self._hooks.begin(self._session)
         self._take_over = False  # once: two that both insist would take turns for ever
         with contextlib.suppress(FileError):
-            self._pairings.moved(pairing.fingerprint, place)
+            self._pairings.moved(pairing.fingerprint, place, read_port(answer.get("control")))
         return self._session
 
     async def _hold(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Renews keys ahead of their end; hears why the session is over; ends with the session's packets."""
         asked: bytes | None = None
+        tell_at = _now() + _TELL_S
         grace_until = _now() + _GRACE_S
         while not self._heard.is_set():
             try:
@@ -243,6 +246,9 @@ class Caller:
                 if asked is None and self._hooks.spent() >= _RENEW_PACKETS:
                     asked = os.urandom(SECRET)
                     tls.say(writer, {"do": "renew", "secret": asked.hex()})
+                if _now() >= tell_at and (figures := self._hooks.figures()):
+                    tell_at = _now() + _TELL_S
+                    tls.say(writer, {"do": "figures", **figures})
                 continue
             except OSError:
                 return

@@ -62,9 +62,7 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
     except TimeoutError as error:
         raise NetworkError(f"no answer at {place}: is the sender on, and on this network?") from error
     except OSError as error:
-        raise NetworkError(
-            f"cannot reach {place}: {error.strerror or error}: is the sender on, with --sealed?"
-        ) from error
+        raise NetworkError(f"cannot reach {place}: {error.strerror or error}: is the sender on?") from error
     try:
         sender_der = tls.peer_der(writer)
         assert sender_der is not None  # a server always shows one
@@ -81,4 +79,5 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
         raise NetworkError(f"the sender at {place} does not answer any more") from error
     finally:
         await tls.hang_up(writer)
-    return pairings.add(Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der)), str(place))
+    peer = Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der))
+    return pairings.add(peer, str(place), one.token, one.control)

@@ -118,7 +118,9 @@ class Player:
         self._link: SealedLink | None = None
         if self.sealed:
             note = partial(self.note_event, "sender")
-            self._link = SealedLink(config, rx, self.session, waiting=self._screen.say_state, note=note)
+            self._link = SealedLink(
+                config, rx, self.session, figures=self._for_operator, waiting=self._screen.say_state, note=note
+            )
         self._last_media_us = 0
         self.decision: Decision | None = None  # of the policy, newest
 
@@ -289,6 +291,13 @@ class Player:
             case SenderBack():
                 self._screen.say_state("")
                 self.note_event("sender", "the sender is heard again")
+
+    def _for_operator(self) -> dict[str, int]:
+        """How late the picture is, for the page at the camera; {}: unknown."""
+        figures = self._screen.hud.figures
+        if figures.latency_ms[0] is None or figures.bound_ms is None:
+            return {}
+        return {"latency_us": round(figures.latency_ms[0] * 1000), "bound_us": round(figures.bound_ms * 1000)}
 
     @property
     def refused(self) -> Counter[str]:

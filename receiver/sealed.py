@@ -27,6 +27,7 @@ class SealedLink:
         rx: Rx,
         session: ReceiverSession,
         *,
+        figures: Callable[[], dict[str, int]],
         waiting: Callable[[str], None],
         note: Callable[[str], None],
     ) -> None:
@@ -34,7 +35,7 @@ class SealedLink:
         self._rx, self._session, self._show, self._note = rx, session, waiting, note
         self._packets = 0  # received before the present keys
         self._words = ""
-        hooks = Hooks(self._alive, self._begin, self._renew, self._spent, self._wait, note)
+        hooks = Hooks(self._alive, self._begin, self._renew, self._spent, figures, self._wait, note)
         which, over = config.sender or "", config.take_over
         self.caller = Caller(identity.load(home), Pairings(home), rx.local_port, hooks, which=which, take_over=over)
 

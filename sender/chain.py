@@ -23,6 +23,7 @@ from sender.report import ChainRecord, FrameLog
 from sender.sdp import describe_stream
 
 if TYPE_CHECKING:
+    from sender.preview import Thumbnail
     from sender.slate_stream import CodedSlate, SlateStream
 
 FOURCCS = ("UYVY", "YUYV", "NV12")  # what the encoders take as it is, the best first
@@ -47,6 +48,7 @@ class Chained(Protocol):
     def stats(self) -> dict[str, int]: ...
     def records(self) -> list[ChainRecord]: ...
     def headers(self) -> bytes: ...
+    def look(self) -> tuple[int, int, bytes] | None: ...
     def stop(self) -> bool: ...
 
 
@@ -159,6 +161,15 @@ class ChainPipeline:
             self._port.ask(mode)
         except ConfigError as error:
             self._hooks.say(f"{mode} was asked for, and is not to be had: {error}")
+
+    def look(self) -> Thumbnail | None:
+        with self._lock:
+            found = self._chain.look() if self._chain is not None else None
+        if found is None:
+            return None
+        from sender.preview import packed_thumbnail
+
+        return packed_thumbnail(*found)
 
     def describe(self) -> str:
         mode = f", {self._mode}" if self._mode is not None else ", no mode yet"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import ssl
 from collections import Counter
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from link import tls
 from link.errors import AuthenticationError, FileError, NetworkError
 from link.identity import Identity, fingerprint
 from link.keys import SECRET, VERSION, MediaKeys, media_keys
-from link.pairing import NONCE, PairingSender, clean_name, read_random, stretch
-from link.pairings import Pairing, Pairings
+from link.pairing import NONCE, PairingSender, clean_name, read_random, read_us, stretch
+from link.pairings import Pairing, Pairings, digest
 from sender.code import Code
 
 _MOST = 16  # connections at once of whom is not known yet, of which from one address; the oldest give way
@@ -52,6 +53,8 @@ class House:
 
     open: Callable[[Guest, bool], dict[str, Any]]  # bool: take over from another
     renew: Callable[[MediaKeys], None]
+    figures: Callable[[dict[str, int]], None]  # of the guest: latency_us, bound_us
+    control: Callable[[], int]  # the port of the control API; 0: there is none
     left: Callable[[str], None]  # the session is over, and why
     say: Callable[[str], None]
 
@@ -168,9 +171,10 @@ class Door:
                 return
             if self._key is None or self._key[0] != code:
                 self._key = code, await asyncio.to_thread(stretch, code, self._identity.der)
-            one = PairingSender(
-                self._key[1], self._identity.der, self._name, os.urandom(NONCE), ssl.PEM_cert_to_DER_cert
-            )
+            token = secrets.token_urlsafe(24)
+            own, nonce = self._identity.der, os.urandom(NONCE)
+            given = {"token": token, "control": self._house.control()}
+            one = PairingSender(self._key[1], own, self._name, nonce, der_of=ssl.PEM_cert_to_DER_cert, given=given)
             answer = one.hear(message)
             tls.say(writer, answer)
             if "nonce" not in answer:
@@ -189,7 +193,7 @@ class Door:
                 return
             self.code.right()
             self._context.load_verify_locations(cadata=one.peer.pem)
-            pairing = self.pairings.add(one.peer)
+            pairing = self.pairings.add(one.peer, token=digest(token))
             self._house.say(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
             tls.say(writer, answer)
             await asyncio.wait_for(writer.drain(), _PATIENCE_S)
@@ -243,7 +247,7 @@ class Door:
         other = self._guest is not None and self._guest.fingerprint != print_
         self._hang_up(f"{guest.name} has taken over" if other else "")
         self._guest, self._boot_id, self._line = guest, answer["boot_id"], writer
-        tls.say(writer, {"version": VERSION, "secret": own.hex(), **answer})
+        tls.say(writer, {"version": VERSION, "secret": own.hex(), "control": self._house.control(), **answer})
         await self._listen(reader, writer, print_)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
@@ -256,6 +260,9 @@ class Door:
 
     async def _hear_wishes(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
         while (message := await tls.hear(reader, None)) is not None and self._line is writer:
+            if message.get("do") == "figures":
+                self._house.figures({key: read_us(message.get(key)) for key in ("latency_us", "bound_us")})
+                continue
             if message.get("do") != "renew":
                 raise AuthenticationError("nothing that is known")
             own, keys = self._keys(message, print_)

@@ -6,12 +6,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from link.config import SenderConfig
 from link.native import Tx
 from link.source import SourceState
 from sender.sources.base import Mode
+
+if TYPE_CHECKING:
+    from sender.preview import Thumbnail
 
 
 @dataclass(slots=True)
@@ -51,6 +54,9 @@ class Pipeline(Protocol):
     def set_bitrate(self, bitrate_bps: int) -> None: ...
 
     def request_key_frame(self) -> None: ...
+
+    def look(self) -> Thumbnail | None:
+        """A small picture, once, of those since the call before; another is asked for."""
 
     def ask_mode(self, mode: Mode) -> None:
         """The receiver would like this mode. What the source cannot give is said, and stays."""

@@ -4,56 +4,54 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import platform
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from link import identity, qr, state
+from link import identity, qr, state, tls
 from link.entropy import random_bits
 from link.errors import NetworkError
 from link.keys import MediaKeys
+from link.native import now_us
 from link.network import own_address
 from link.pairing import scan_text
 from link.rtcp import Call, build
 from link.service import properties
-from link.session import MediaDescription, SenderSession
-from link.tls import PORT
+from link.session import SenderSession
 from sender.announce import announce
 from sender.door import Door, Guest, House, RefusedError
 
 if TYPE_CHECKING:
-    from link.config import SenderConfig
-    from link.native import Tx
+    from sender.control.server import Control
+    from sender.service import Service
 
 CALL_INTERVAL_US = 200_000
+_CONTROL_AFTER_S = 1.0
+_FIGURES_US = 5_000_000  # after so long without new ones they say nothing
 
 
 class SealedLink:
-    """`adopt` gets each new session, after `end` was called for the one before. Belongs to the service's loop."""
+    """The service adopts each new session, after the one before was ended. Belongs to the service's loop."""
 
-    def __init__(
-        self,
-        config: SenderConfig,
-        tx: Tx,
-        ssrc: int,
-        *,
-        media: Callable[[], MediaDescription],
-        adopt: Callable[[SenderSession], None],
-        end: Callable[[], None],
-        say: Callable[[str], None],
-        state_words: Callable[[], str],
-    ) -> None:
+    def __init__(self, service: Service) -> None:
         home = state.folder("sender")
-        self._config, self._tx, self._ssrc, self._say = config, tx, ssrc, say
-        self._media, self._adopt, self._end, self._state_words = media, adopt, end, state_words
+        self._service, self._config, self._tx = service, service.config, service.tx
         self._identity = identity.load(home)
-        self.door = Door(home, self._identity, config.name, House(self._open, self._renew, self._turn_out, say))
+        house = House(self._open, self._renew, self._hear_figures, self._control_port, self._turn_out, service.say)
+        self.door = Door(home, self._identity, service.config.name, house)
+        self.model = _model()
         self.linked = False  # the guest's packets come
         self._guest: Guest | None = None
+        self._figures: tuple[int, dict[str, int]] = (0, {})  # when the guest told them
         self._boot_id = random_bits(63)  # of this start
         self._call_due_us = 0
+        self._control: Control | None = None
+        self._control_socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @contextlib.asynccontextmanager
@@ -62,12 +60,16 @@ class SealedLink:
         try:
             await self.door.start(self._config.door)
         except NetworkError:
-            if self._config.door != PORT:
+            if self._config.door != tls.PORT:
                 raise
             await self.door.start(0)  # two senders on one machine: calls and multicast tell where it is
+        self._listen_for_control()
         self._greet()
-        announcing = announce(self._config.name, self._tx.local_port, self._announced, self._say)
-        self._tasks = [asyncio.create_task(work) for work in (self.door.watch(), announcing)]
+        announcing = announce(self._config.name, self._tx.local_port, self._announced, self._service.say)
+        works = [self.door.watch(), announcing]
+        if self._control_socket is not None:
+            works.append(self._serve_control())
+        self._tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
         finally:
@@ -75,6 +77,8 @@ class SealedLink:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.door.close()
+            if self._control_socket is not None:
+                self._control_socket.close()
 
     def call(self, now_us: int) -> int:
         """Calls the receiver that the user named, while nobody is here; when that is due again."""
@@ -86,55 +90,102 @@ class SealedLink:
             self._call_due_us = now_us + CALL_INTERVAL_US
             if to is not None and not self.linked:
                 print_ = bytes.fromhex(self._identity.fingerprint)
-                call = Call(self._ssrc, self.door.port, self._boot_id, print_, self._config.name)
+                call = Call(self._service.ssrc, self.door.port, self._boot_id, print_, self._config.name)
                 self._tx.send_control(build(call), to.host, to.port, True)
         return self._call_due_us
 
+    @property
+    def guest(self) -> str | None:
+        return self._guest.name if self._guest is not None else None
+
+    def figures(self, now_us: int) -> dict[str, int]:
+        """How late the guest's picture is; {} where it has not said so lately."""
+        at_us, figures = self._figures
+        return figures if self.linked and now_us - at_us < _FIGURES_US else {}
+
+    @property
+    def refused(self) -> Counter[str]:
+        """By the control API."""
+        return self._control.refused if self._control is not None else Counter()
+
+    def _listen_for_control(self) -> None:
+        port = self._config.control
+        if port is None:
+            return
+        try:
+            self._control_socket = tls.listen(port)
+        except OSError as error:
+            if port != tls.CONTROL_PORT:
+                why = error.strerror or error
+                raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --control with another") from error
+            self._control_socket = tls.listen(0)
+
+    async def _serve_control(self) -> None:
+        """Once the picture runs: what it needs takes a Pi's processor for a second."""
+        await asyncio.sleep(_CONTROL_AFTER_S)
+        try:
+            server = await asyncio.to_thread(importlib.import_module, "sender.control.server")
+            knobs = await asyncio.to_thread(importlib.import_module, "sender.control.knobs")
+        except ImportError as error:
+            self._service.say(f"no control API and no page: {error.name} is not installed")
+            return
+        self._control = server.Control(knobs.Knobs(self._service, self), self.door, self._identity, self._service.say)
+        assert self._control_socket is not None
+        await self._control.run(self._control_socket)
+
+    def _control_port(self) -> int:
+        return self._control_socket.getsockname()[1] if self._control_socket is not None else 0
+
+    def _hear_figures(self, figures: dict[str, int]) -> None:
+        self._figures = now_us(), figures
+
     def _announced(self) -> dict[str, str]:
-        media = self._media()
+        media = self._service.media()
         mode = f"{media.width}x{media.height}@{float(media.rate):.4g}" if media.rate else ""
-        return properties(self._identity.fingerprint, self.door.port, model(), self._state_words(), mode)
+        return properties(self._identity.fingerprint, self.door.port, self.model, self._service.state_words(), mode)
 
     def _greet(self) -> None:
         place = f"{own_address()}:{self.door.port}"
         paired = self.door.pairings.all()
-        self._say(f"receivers come in at {place}; paired with {', '.join(one.name for one in paired) or 'none yet'}")
+        self._service.say(
+            f"receivers come in at {place}; paired with {', '.join(one.name for one in paired) or 'none yet'}"
+        )
         code = self.door.code.current()
         if sys.stderr.isatty() and code is None:  # in no log
-            self._say("closed to new receivers after too many wrong codes: thinair pairings renew")
+            self._service.say("closed to new receivers after too many wrong codes: thinair pairings renew")
         elif sys.stderr.isatty() and code is not None:
-            self._say(f"to let one in: thinair pair {place}, and the code {code}")
-            print("\n".join(qr.lines(qr.encode(scan_text(place, code)))), file=sys.stderr)
+            scan = "\n".join(qr.lines(qr.encode(scan_text(place, code))))
+            print(f"thinair: to let one in: thinair pair {place}, and the code {code}\n{scan}", file=sys.stderr)
         elif not paired:
-            self._say("the pairing code: thinair pairings code")
+            self._service.say("the pairing code: thinair pairings code")
 
     def _open(self, guest: Guest, take_over: bool) -> dict[str, Any]:
         present = self._guest
         if present is not None and self.linked and present.fingerprint != guest.fingerprint and not take_over:
             raise RefusedError(f"{present.name} has the picture: --take-over takes it")
-        self._end()
+        self._service.end_session()
         self._guest = guest
         self._tx.forget_keys()
-        self._tx.install_keys(guest.keys.down, guest.keys.up, self._ssrc)
+        self._tx.install_keys(guest.keys.down, guest.keys.up, self._service.ssrc)
         self._tx.set_peer(guest.host, guest.port)
-        session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, self._ssrc, self._media())
+        session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, self._service.ssrc, self._service.media())
         self._boot_id = session.boot_id
         self._tx.set_cookie(session.cookie, session.boot_id)
-        self._say(f"{guest.name} has come from {guest.host}")
-        self._adopt(session)
-        return {"ssrc": self._ssrc, "boot_id": session.boot_id}
+        self._service.say(f"{guest.name} has come from {guest.host}")
+        self._service.adopt(session)
+        return {"ssrc": self._service.ssrc, "boot_id": session.boot_id}
 
     def _renew(self, keys: MediaKeys) -> None:
-        self._tx.install_keys(keys.down, keys.up, self._ssrc, after_peer=True)
+        self._tx.install_keys(keys.down, keys.up, self._service.ssrc, after_peer=True)
 
     def _turn_out(self, why: str) -> None:
-        self._say(f"the session is over: {why}")
+        self._service.say(f"the session is over: {why}")
         self._guest = None
-        self._end()
+        self._service.end_session()
         self._tx.forget_keys()
 
 
-def model() -> str:
+def _model() -> str:
     """Of the board, as its device tree says it; else the kernel's machine name."""
     try:
         return Path("/proc/device-tree/model").read_text().strip("\0 \n")

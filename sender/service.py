@@ -36,17 +36,19 @@ from link.session import (
 from link.source import SourceCode, SourceState
 from link.targets import BitrateFollower, Reason
 from sender import pacing
-from sender.light import Facts, Lamp, find
+from sender.light import Facts, Lamp, Light, choose, find
 from sender.notify import Notifier
 from sender.panel import Panel, network_up
-from sender.pipeline import Hooks, Pipeline, open_pipeline
+from sender.pipeline import Counts, Hooks, Pipeline, open_pipeline
 from sender.report import write_report
 
 if TYPE_CHECKING:
+    from sender.preview import Thumbnail
     from sender.sealed import SealedLink
 
 _USUAL_RATE = Fraction(25)  # pacing hardly depends on it
 _EVENTS = 256  # of the source, kept for the report
+_SAID = 200  # lines, kept for the control API
 _STREAMING_US = 1_000_000  # without an access unit for this long, the light says linked only
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 
@@ -140,8 +142,10 @@ class Service:
     _session: SenderSession | None = None
     _sealed: SealedLink | None = None
     _dropped: Counter[str] = field(default_factory=Counter)
+    said: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=_SAID))  # s since the start
     _follower: BitrateFollower = field(init=False)
     _log: Log = field(init=False)
+    _done: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self._follower = BitrateFollower(self.config.bitrate_bps)
@@ -170,7 +174,12 @@ class Service:
         return int(Exit.OK)
 
     def say(self, text: str) -> None:
+        self.said.append((self.uptime_s, text))
         self._log.say(text)
+
+    @property
+    def uptime_s(self) -> float:
+        return round((now_us() - self._began_us) / 1e6, 3)
 
     @property
     def sealed(self) -> bool:
@@ -184,6 +193,43 @@ class Service:
     def bitrate_bps(self) -> int:
         """What the encoder is asked for now."""
         return self._follower.bitrate_bps
+
+    @property
+    def limits(self) -> dict[str, int]:
+        return {"min_bps": self._follower.min_bps, "max_bps": self._follower.max_bps}
+
+    @property
+    def counts(self) -> Counts:
+        return self._pipeline.counts
+
+    # ---- from the control API, in the loop ------------------------------------------------------------------------
+
+    def ask_mode(self, mode: Mode, who: str) -> None:
+        self.say(f"{who} asks for {mode}")
+        self._record(asked=str(mode))
+        self._pipeline.ask_mode(mode)
+
+    def limit(self, min_bps: int, max_bps: int) -> None:
+        """Of the bitrate; the receiver is told the highest, and adapts below it."""
+        self.say(f"bitrate limits {min_bps / 1e6:g} to {max_bps / 1e6:g} Mbit/s")
+        if (bitrate_bps := self._follower.limit(min_bps, max_bps, now_us())) is not None:
+            self._set_bitrate(bitrate_bps, "limits")
+        if self._session is not None:
+            self._session.describe(self.media())
+            self._wake()
+
+    def ask_key_frame(self) -> None:
+        self._pipeline.request_key_frame()
+
+    def look(self) -> Thumbnail | None:
+        return self._pipeline.look()
+
+    def light(self) -> Light:
+        return choose(self._facts())
+
+    def end(self) -> None:
+        """As a signal would."""
+        self._done()
 
     # ---- from the pipeline's thread -------------------------------------------------------------------------------
 
@@ -223,6 +269,7 @@ class Service:
     async def _main(self) -> None:
         loop = asyncio.get_running_loop()
         done = asyncio.Event()
+        self._done = done.set
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, done.set)
         pictures = threading.Thread(
@@ -289,26 +336,17 @@ class Service:
         loop.add_reader(self.tx.eventfd, arrived.set)
         self._wake = lambda: loop.call_soon_threadsafe(arrived.set)
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(self._end_session)
+            stack.callback(self.end_session)
             stack.callback(loop.remove_reader, self.tx.eventfd)
             if self.sealed:
                 from sender.sealed import SealedLink  # loads TLS
 
-                self._sealed = SealedLink(
-                    self.config,
-                    self.tx,
-                    self.ssrc,
-                    media=lambda: self._media(self.mode),
-                    adopt=self._new_session,
-                    end=self._end_session,
-                    say=self.say,
-                    state_words=self._state_words,
-                )
+                self._sealed = SealedLink(self)
                 await stack.enter_async_context(self._sealed.open())
             else:
-                session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, self.ssrc, self._media(self.mode))
+                session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, self.ssrc, self.media())
                 self.tx.set_cookie(session.cookie, session.boot_id)
-                self._new_session(session)
+                self.adopt(session)
             while (due_us := self._next_due(now_us())) is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout((due_us - now_us()) / 1e6):
@@ -316,7 +354,7 @@ class Service:
                 arrived.clear()
                 self._talk()
 
-    def _state_words(self) -> str:
+    def state_words(self) -> str:
         if self.source is not None and self.source.code is not SourceCode.LIVE:
             return self.source.code.name.lower().replace("_", " ")
         return "sending" if self._linked else "waiting"
@@ -328,13 +366,13 @@ class Service:
         call_us = self._sealed.call(now)
         return call_us if due_us is None else min(due_us, call_us)
 
-    def _new_session(self, session: SenderSession) -> None:
+    def adopt(self, session: SenderSession) -> None:
         if self.source is not None:
             session.source_state(self.source, now_us())
         self._session = session
         self._wake()
 
-    def _end_session(self) -> None:
+    def end_session(self) -> None:
         if self._session is None:
             return
         self._session.close(now_us())
@@ -348,6 +386,10 @@ class Service:
             **(self._sealed.door.refused if self._sealed is not None else {}),
         }
         self._session = None
+
+    def _set_bitrate(self, bitrate_bps: int, why: str) -> None:
+        self._pipeline.set_bitrate(bitrate_bps)
+        self._record(bitrate_bps=str(bitrate_bps), why=why)
 
     async def _hear_peer(self) -> None:
         """On plain outputs: a player's PLI brings a key frame. Its generic NACKs are answered by the packet thread."""
@@ -369,9 +411,10 @@ class Service:
             loop.remove_reader(self.tx.eventfd)
             self.control = dict(dropped)
 
-    def _media(self, mode: Mode | None) -> MediaDescription:
+    def media(self, mode: Mode | None = None) -> MediaDescription:
+        mode = mode or self.mode
         width, height, rate = (mode.width, mode.height, mode.rate) if mode is not None else (0, 0, None)
-        return MediaDescription(width, height, rate, self.config.bitrate_bps, name=self.config.name)
+        return MediaDescription(width, height, rate, self._follower.max_bps, name=self.config.name)
 
     def _talk(self) -> None:
         session = self._session
@@ -386,7 +429,7 @@ class Service:
             if isinstance(news, SourceState):
                 session.source_state(news, now_us())
             else:
-                session.describe(self._media(news))
+                session.describe(self.media(news))
         for datagram, arrival_us in self.tx.control():
             session.receive_datagram(datagram, arrival_us)
         while (out := session.next_datagram(now_us())) is not None:
@@ -425,11 +468,8 @@ class Service:
                 self._pipeline.request_key_frame()
             case ModeWanted(width=width, height=height, rate=rate):
                 mode = Mode(width, height, rate)
-                self.say(f"the receiver asks for {mode}")
-                self._record(asked=str(mode))
-                self._pipeline.ask_mode(mode)
+                self.ask_mode(mode, "the receiver")
             case BitrateWanted(bitrate_bps=wanted_bps, reason=reason):
                 if (bitrate_bps := self._follower.follow(wanted_bps, now_us())) is not None:
-                    self._pipeline.set_bitrate(bitrate_bps)
                     why = Reason(reason).name.lower().replace("_", " ") if reason in set(Reason) else str(reason)
-                    self._record(bitrate_bps=str(bitrate_bps), why=why)
+                    self._set_bitrate(bitrate_bps, why)

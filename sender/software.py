@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from link.config import SenderConfig, split_plain_output
 from link.errors import ConfigError, DeviceError, FileError
@@ -16,6 +17,9 @@ from sender.report import FrameLog
 from sender.sdp import describe_stream
 from sender.sources import Colour, Mode, Picture, Source, open_source
 from sender.sources.base import NewMode
+
+if TYPE_CHECKING:
+    from sender.preview import Thumbnail
 
 _PLAIN_KEY_INTERVAL_S = 1.0
 _NTP_EPOCH_S = 2_208_988_800  # RFC 5905: from 1900 to 1970
@@ -35,6 +39,8 @@ class SoftwarePipeline:
         self._source: Source | None = None
         self._encoder: Encoder | None = None
         self._bitrate_bps = config.bitrate_bps
+        self._thumbnail: Thumbnail | None = None
+        self._looked_for = False
         self._asked: Mode | None = None  # another mode, by the thread that pictures come in
         self._allowed = threading.Event()
         self._dark = True  # no picture since the last state that was told
@@ -90,6 +96,11 @@ class SoftwarePipeline:
     def ask_mode(self, mode: Mode) -> None:
         self._asked = mode
 
+    def look(self) -> Thumbnail | None:
+        found, self._thumbnail = self._thumbnail, None
+        self._looked_for = True
+        return found
+
     def describe(self) -> str:
         return self._encoder.describe() if self._encoder is not None else f"{self._config.encoder}, no mode yet"
 
@@ -121,6 +132,7 @@ class SoftwarePipeline:
         if self._dark:
             self._light(encoder, SourceState(SourceCode.LIVE, now_us()))
         if not self._allowed.is_set():
+            self._look_at(picture)
             return
         ready = self._tx.ready()
         if ready == HOLD:
@@ -233,10 +245,19 @@ class SoftwarePipeline:
 
     def _after(self, picture: Picture, unit: AccessUnitOut, frame_id: int, size: int, packets: int) -> None:
         """What can wait until the frame is on its way."""
+        self._look_at(picture)
         self._log.add(picture, unit, frame_id=frame_id, size=size, packets=packets, sent=self._tx.sent())
         if self._sdp_due and unit.key and self._config.sdp is not None:
             self._sdp_due = False
             self._write_sdp(self._config.sdp, unit.data)
+
+    def _look_at(self, picture: Picture) -> None:
+        if not self._looked_for:
+            return
+        from sender.preview import thumbnail_of
+
+        self._looked_for = False
+        self._thumbnail = thumbnail_of(picture.frame)
 
     def _write_sdp(self, path: Path, key_unit: bytes) -> None:
         assert self._plain is not None

@@ -162,6 +162,7 @@ def _parser() -> _Parser:
     ls.add_argument("--seconds", type=float, default=2.0, help="how long to look; default %(default)g")
     ls.set_defaults(run=_ls)
 
+    _add_actions(commands, "remote", "look at a paired sender and turn its knobs", _REMOTE_ACTIONS, _remote)
     _add_actions(commands, "pairings", "whom this machine is paired with", _PAIRING_ACTIONS, _pairings)
 
     bench = commands.add_parser(
@@ -259,6 +260,17 @@ _PAIRING_ACTIONS = {
     "renew": "make another code; opens a sender that was closed by wrong ones",
 }
 
+_REMOTE_ACTIONS = {
+    "status": "state, mode, signal, how late the picture is",
+    "mode": "ask the camera for WIDTHxHEIGHT@RATE",
+    "bitrate": "the highest bitrate, such as 6M",
+    "key": "ask for a key frame",
+    "logs": "what the sender said lately",
+    "preview": "write what the camera shows into FILE.jpg",
+    "page": "an address and a QR code that open the sender's page on a phone, for twelve hours",
+    "restart": "end the sender's service, which starts again",
+}
+
 _WIFI_ACTIONS = {
     "ap": "this machine becomes the access point, on the channel with the least of others; needs root",
     "join": "this machine joins a sender's network; needs root",
@@ -341,6 +353,15 @@ def _pairings(arguments: argparse.Namespace) -> int:
     parser = _Parser(prog=f"thinair pairings {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
     pairings.add_arguments(parser, arguments.action)
     return pairings.run(arguments.action, parser.parse_args(arguments.rest))
+
+
+def _remote(arguments: argparse.Namespace) -> int:
+    from receiver import remote
+
+    text = _REMOTE_ACTIONS[arguments.action]
+    parser = _Parser(prog=f"thinair remote {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    remote.add_arguments(parser, arguments.action)
+    return remote.run(arguments.action, parser.parse_args(arguments.rest))
 
 
 def _config(arguments: argparse.Namespace) -> int:

@@ -535,6 +535,8 @@ class Chain:
         µs, bytes, packets, pictures skipped before, key, Tx.sent())."""
     def headers(self) -> bytes:
         """The encoder's parameter sets, Annex B; empty before its first key frame."""
+    def look(self) -> tuple[int, int, bytes] | None:
+        """(width, height, I420) of a small picture of those since the last call, once; None: one is asked for."""
     def stop(self) -> bool:
         """Ends the thread, which closes both devices. False: a device does not return from a call."""
 

@@ -422,6 +422,20 @@ static PyObject *chain_records(PyObject *object, PyObject *Py_UNUSED(none)) {
     return list;
 }
 
+static PyObject *chain_look(PyObject *object, PyObject *Py_UNUSED(none)) {
+    ta_thumbnail *found = PyMem_Malloc(sizeof *found);
+    if (!found)
+        return PyErr_NoMemory();
+    PyObject *out = NULL;
+    if (ta_chain_look(chain_of(object), found))
+        out = Py_BuildValue("IIy#", found->width, found->height, found->data,
+                            (Py_ssize_t)(found->width * found->height * 3 / 2));
+    else
+        out = Py_NewRef(Py_None);
+    PyMem_Free(found);
+    return out;
+}
+
 static PyObject *chain_headers(PyObject *object, PyObject *Py_UNUSED(none)) {
     uint8_t headers[TA_MAX_HEADERS];
     const size_t size = ta_chain_headers(chain_of(object), headers);
@@ -457,6 +471,7 @@ static PyMethodDef chain_methods[] = {
     {"stats", chain_stats, METH_NOARGS, NULL},
     {"records", chain_records, METH_NOARGS, NULL},
     {"headers", chain_headers, METH_NOARGS, NULL},
+    {"look", chain_look, METH_NOARGS, "(width, height, I420) of a small picture, once; None: asked for."},
     {"stop", chain_stop, METH_NOARGS, NULL},
     {0},
 };

@@ -9,14 +9,17 @@ import os
 import secrets
 import signal
 import socket
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
 from aiohttp import web
 
 from link.config import Endpoint
+from link.guard import Guard, is_loopback, same
 from link.network import own_address
+from link.patience import Patience
 from receiver.dashboard import SECRET_NAME
-from receiver.dashboard.guard import Guard, is_loopback
 from receiver.dashboard.server import Dashboard
 from receiver.feed import Splitter, pack_json
 
@@ -43,10 +46,13 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
     def tell(content: dict[str, Any]) -> None:
         writer.write(pack_json(content))
 
-    dashboard = Dashboard(Guard(listen.host, token), tell)
+    patience = Patience()
+    dashboard = Dashboard(Guard(listen.host, partial(same, token) if token else None), patience, tell)
     runner = web.AppRunner(dashboard.app, access_log=None, handler_cancellation=True)
     await runner.setup()
-    serving = asyncio.create_task(_serve(runner, listen, token, tell))
+    serving = asyncio.create_task(
+        _serve(patience.wrap(cast("Callable[[], asyncio.Protocol]", runner.server)), listen, token, tell)
+    )
     splitter = Splitter()
     with contextlib.suppress(ConnectionError):
         while data := await reader.read(_READ):
@@ -59,12 +65,13 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
         await writer.wait_closed()
 
 
-async def _serve(runner: web.AppRunner, listen: Endpoint, token: str, tell: Any) -> None:
+async def _serve(factory: Any, listen: Endpoint, token: str, tell: Any) -> None:
     """Until the port is free: it may be another player's that ends."""
     told = False
     while True:
         try:
-            await web.TCPSite(runner, listen.host, listen.port, backlog=16).start()
+            loop = asyncio.get_running_loop()
+            await loop.create_server(factory, listen.host, listen.port, backlog=16)
         except OSError as error:
             if not told:
                 told = True

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
+from link.guard import HEADERS, Guard, set_cookie
 from link.native import now_us
-from receiver.dashboard.guard import Guard
+from link.patience import Patience
 from receiver.dashboard.history import History
 from receiver.dashboard.jpeg import JpegMaker
 from receiver.dashboard.metrics import ReceiverMetrics
@@ -29,14 +30,6 @@ _EVENTS = 256
 _REPORT_S = 5.0
 _STATIC = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",
-}
 _REFUSALS = {
     "host": (421, "This page answers to this machine's own names and addresses only."),
     "origin": (403, "Another site's page may not do this."),
@@ -50,11 +43,11 @@ _REFUSALS = {
 class Dashboard:
     """`tell` sends a message to the player. All but the JPEG thread belongs to one loop."""
 
-    def __init__(self, guard: Guard, tell: Callable[[dict[str, Any]], None]) -> None:
-        self.refused: Counter[str] = Counter()
+    def __init__(self, guard: Guard, patience: Patience, tell: Callable[[dict[str, Any]], None]) -> None:
+        self.refused = patience.refused
         self.viewers: set[Viewer] = set()
         self.dropped = 0  # viewers that did not read
-        self._guard, self._tell = guard, tell
+        self._guard, self._patience, self._tell = guard, patience, tell
         self._history = History()
         self._events: deque[dict[str, Any]] = deque(maxlen=_EVENTS)
         self._metrics = ReceiverMetrics()
@@ -151,13 +144,16 @@ class Dashboard:
         if reason is not None:
             self.refused[reason] += 1
             status, text = _REFUSALS[reason]
-            return web.Response(status=status, text=text + "\n", headers=_HEADERS)
-        return await handler(request)
+            return web.Response(status=status, text=text + "\n", headers=HEADERS)
+        with self._patience.busy(request.protocol):
+            return await handler(request)
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
-        if "token" in request.query:  # into the cookie, out of the address and the browser's history
-            answer = web.Response(status=302, headers=_HEADERS | {"Location": "/"})
-            self._guard.cookie(answer)
+        if self._guard.opens(
+            token := request.query.get("token")
+        ):  # into the cookie, out of the address and the browser's history
+            answer = web.Response(status=302, headers=HEADERS | {"Location": "/"})
+            set_cookie(answer, str(token))
             return answer
         return _static("index.html")
 
@@ -167,7 +163,7 @@ class Dashboard:
     async def _serve_metrics(self, _request: web.Request) -> web.StreamResponse:
         metrics = self._metrics
         metrics.state, metrics.viewers, metrics.refused = self._state, (len(self.viewers), self.dropped), self.refused
-        return web.Response(body=metrics.text(), headers=_HEADERS | {"Content-Type": "text/plain; version=0.0.4"})
+        return web.Response(body=metrics.text(), headers=HEADERS | {"Content-Type": "text/plain; version=0.0.4"})
 
     async def _serve_report(self, _request: web.Request) -> web.StreamResponse:
         waiting: asyncio.Future[str] = self._loop.create_future()
@@ -177,23 +173,23 @@ class Dashboard:
             async with asyncio.timeout(_REPORT_S):
                 text = await waiting
         except TimeoutError:
-            return web.Response(status=504, text="the player does not answer\n", headers=_HEADERS)
+            return web.Response(status=504, text="the player does not answer\n", headers=HEADERS)
         finally:
             self._reports.discard(waiting)
         save = {"Content-Disposition": 'attachment; filename="thinair-report.json"'}
-        return web.Response(text=text, content_type="application/json", headers=_HEADERS | save)
+        return web.Response(text=text, content_type="application/json", headers=HEADERS | save)
 
     async def _serve_history(self, _request: web.Request) -> web.StreamResponse:
         content = {"seconds": list(self._history.seconds), "events": list(self._events)}
-        return web.json_response(content, headers=_HEADERS)
+        return web.json_response(content, headers=HEADERS)
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if len(self.viewers) >= MAX_VIEWERS:
             self.refused["too_many"] += 1
-            return web.Response(status=503, text=f"{MAX_VIEWERS} browsers are here already\n", headers=_HEADERS)
+            return web.Response(status=503, text=f"{MAX_VIEWERS} browsers are here already\n", headers=HEADERS)
         ws = web.WebSocketResponse(max_msg_size=MAX_WISH, compress=False, heartbeat=5.0)
         if not ws.can_prepare(request):
-            return web.Response(status=426, text="this is for the page's own script\n", headers=_HEADERS)
+            return web.Response(status=426, text="this is for the page's own script\n", headers=HEADERS)
         await ws.prepare(request)
         assert isinstance(request.transport, asyncio.Transport)
         viewer = Viewer(ws, request.transport)
@@ -264,5 +260,5 @@ class Dashboard:
 def _static(name: str) -> web.StreamResponse:
     path = _STATIC / name
     if not path.is_file():
-        return web.Response(status=404, text="there is no such page\n", headers=_HEADERS)
-    return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=_HEADERS)
+        return web.Response(status=404, text="there is no such page\n", headers=HEADERS)
+    return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=HEADERS)

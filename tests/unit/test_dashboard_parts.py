@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.dashboard.guard import Guard
+from link.guard import Guard, same
 from receiver.dashboard.history import KEPT_S, History
 from receiver.dashboard.metrics import ReceiverMetrics
 from receiver.dashboard.wishes import WishError, read_wish
@@ -61,7 +62,7 @@ def refusal(guard: Guard, path: str = "/ws", **headers: str) -> str | None:
     return guard.refusal(make_mocked_request("GET", path, headers=named))
 
 
-LOCAL, OPEN = Guard("127.0.0.1", ""), Guard("0.0.0.0", "secret-token")  # noqa: S104
+LOCAL, OPEN = Guard("127.0.0.1", None), Guard("0.0.0.0", partial(same, "secret-token"))  # noqa: S104
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,9 @@ class PlayedChain:
     def headers(self) -> bytes:
         return b""
 
+    def look(self) -> tuple[int, int, bytes] | None:
+        return None
+
     def stop(self) -> bool:
         self.calls.append(("stop", None))
         return True

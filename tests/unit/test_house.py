@@ -23,9 +23,10 @@ MAY_IMPORT = {
 }
 THIRD_PARTY = {"thinair", "sender", "receiver", "bench", "tests"}  # may use other people's packages
 THIRD_PARTY_AT_TOP = {"receiver", "bench", "tests"}  # at the top of any module
-# The sender's modules that need a PC's packages. The others import these inside functions only, so that a sender with a
-# hardware encoder runs with the standard library alone.
+# The sender's modules that need other people's packages. The others import these inside functions only, so that a
+# sender with a hardware encoder runs with the standard library alone.
 PC_MODULES = {
+    "sender.control.server",
     "sender.encoders.x264",
     "sender.sources.card",
     "sender.sources.file",
@@ -38,7 +39,15 @@ PC_MODULES = {
 EXTENSION_DOOR = "link.native"
 # What both ends share but is not sans-IO; the other modules of link/ may not use it.
 LINK_EDGES = {EXTENSION_DOOR, "link.files", "link.log", "link.network"}
-LINK_EDGES |= {"link.entropy", "link.identity", "link.pairings", "link.state", "link.tls"}
+LINK_EDGES |= {
+    "link.entropy",
+    "link.guard",
+    "link.identity",
+    "link.pairings",
+    "link.patience",
+    "link.state",
+    "link.tls",
+}
 
 
 def modules(package: str) -> Iterator[Path]:

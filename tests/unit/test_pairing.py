@@ -33,7 +33,7 @@ KEY = stretch(CODE, SENDER)
 
 
 def sender(key: bytes = KEY, der: bytes = SENDER) -> PairingSender:
-    return PairingSender(key, der, "A-CAM", os.urandom(32), str.encode)
+    return PairingSender(key, der, "A-CAM", os.urandom(32), der_of=str.encode, given={"token": "word", "control": 5011})
 
 
 def receiver(key: bytes = KEY, saw: bytes = SENDER) -> PairingReceiver:
@@ -50,7 +50,7 @@ def test_both_ends_that_know_the_code_know_each_other_then() -> None:
     one, other = sender(), receiver()
     meet(one, other)
     assert one.peer == Peer("desk", RECEIVER.decode())
-    assert other.sender_name == "A-CAM"
+    assert (other.sender_name, other.token, other.control) == ("A-CAM", "word", 5011)
 
 
 def test_a_wrong_code_is_told_by_the_first_proof_and_nothing_is_shown_for_it() -> None:
@@ -215,7 +215,7 @@ def test_pairings_are_found_moved_and_forgotten_by_name_or_fingerprint(tmp_path:
     own = [identity.load(state_folder(tmp_path / name)) for name in ("a", "b")]
     book = Pairings(tmp_path)
     one, two = (book.add(Peer(name, each.pem)) for name, each in zip(("A-CAM", "B-CAM"), own, strict=True))
-    book.moved(one.fingerprint, "192.0.2.1:5010")
+    book.moved(one.fingerprint, "192.0.2.1:5010", 5011)
     assert [(each.name, each.address) for each in book.all()] == [("A-CAM", "192.0.2.1:5010"), ("B-CAM", "")]
     assert book.get(two.fingerprint) == two
     book.add(Peer("A-CAM-2", own[0].pem))
@@ -229,7 +229,7 @@ def test_pairings_are_found_moved_and_forgotten_by_name_or_fingerprint(tmp_path:
 def test_a_call_is_no_reason_to_fall_over_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "pairings.json").write_text("{")
     said: list[str] = []
-    hooks = Hooks(lambda: False, lambda _: None, lambda _: None, lambda: 0, said.append, said.append)
+    hooks = Hooks(lambda: False, lambda _: None, lambda _: None, lambda: 0, dict, said.append, said.append)
 
     async def hear() -> None:
         caller = Caller(identity.load(tmp_path), Pairings(tmp_path), 5004, hooks)

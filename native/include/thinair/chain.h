@@ -65,6 +65,8 @@ void ta_chain_stats_get(ta_chain *chain, ta_chain_stats *out);
 size_t ta_chain_records(ta_chain *chain, ta_chain_record *out, size_t capacity); /* oldest first */
 /* The encoder's parameter sets, Annex B; 0 before its first key frame. */
 size_t ta_chain_headers(ta_chain *chain, uint8_t out[TA_MAX_HEADERS]);
+/* A small picture of those since the call before, once; false: none yet, and one is asked for. */
+bool ta_chain_look(ta_chain *chain, ta_thumbnail *out);
 const ta_capture_format *ta_chain_format(const ta_chain *chain);
 const char *ta_chain_note(const ta_chain *chain, size_t index); /* the encoder's and the thread's; NULL past the last */
 /* Readable at each change of state, so once when the pictures cease and once when they come again, and at key frames, four

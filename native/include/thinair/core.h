@@ -303,6 +303,16 @@ typedef struct ta_i420 {        /* where to; chroma planes of half size, rounded
  * picture; nothing is written then. */
 ta_status ta_raw_to_i420(const ta_raw_picture *in, const ta_i420 *out);
 
+enum { TA_THUMBNAIL_WIDTH = 320, TA_THUMBNAIL_HEIGHT = 320 };
+
+typedef struct ta_thumbnail {   /* I420 without gaps, chroma after luma; even sizes */
+    uint32_t width, height;
+    uint8_t data[TA_THUMBNAIL_WIDTH * TA_THUMBNAIL_HEIGHT * 3 / 2];
+} ta_thumbnail;
+
+/* Every n-th sample of a picture of 4 x 4 or more: few reads, for a camera's buffers are not cached. TA_EINVAL as above. */
+ta_status ta_raw_thumbnail(const ta_raw_picture *in, ta_thumbnail *out);
+
 /* ---- The visual code in a picture (layout: sender/visualcode.py) ------------------------------------------------ */
 
 typedef struct ta_code {

@@ -71,13 +71,45 @@ static bool holds(size_t size, size_t stride, size_t bytes, size_t lines) {
     return stride >= bytes && stride <= TA_MAX_RAW_STRIDE && size >= bytes && (size - bytes) / stride >= lines - 1;
 }
 
-ta_status ta_raw_to_i420(const ta_raw_picture *in, const ta_i420 *out) {
+static bool is_whole(const ta_raw_picture *in) {
     if (!in->width || !in->height || in->width > TA_MAX_DIMENSION || in->height > TA_MAX_DIMENSION)
+        return false;
+    const size_t half = ((size_t)in->width + 1) / 2, lines = ((size_t)in->height + 1) / 2;
+    return in->layout == TA_RAW_NV12 ? holds(in->size, in->stride, 2 * half, in->height + lines)
+                                     : holds(in->size, in->stride, 4 * half, in->height);
+}
+
+ta_status ta_raw_thumbnail(const ta_raw_picture *in, ta_thumbnail *out) {
+    if (!is_whole(in) || in->width < 4 || in->height < 4)
+        return TA_EINVAL;
+    const uint32_t longer = in->width > in->height ? in->width : in->height;
+    const uint32_t step = (longer + TA_THUMBNAIL_WIDTH - 1) / TA_THUMBNAIL_WIDTH;
+    if (in->width < 2 * step || in->height < 2 * step)
+        return TA_EINVAL;
+    out->width = in->width / step & ~1u;
+    out->height = in->height / step & ~1u;
+    uint8_t *y = out->data, *u = y + out->width * out->height, *v = u + out->width / 2 * (out->height / 2);
+    const size_t luma = in->layout == TA_RAW_UYVY, chroma = in->layout == TA_RAW_YUYV;
+    for (uint32_t row = 0; row < out->height; row++) {
+        const uint8_t *line = in->data + (size_t)row * step * in->stride;
+        const uint8_t *colour = in->data + ((size_t)in->height + (size_t)row * step / 2) * in->stride;
+        for (uint32_t column = 0; column < out->width; column++) {
+            const size_t x = (size_t)column * step;
+            *y++ = in->layout == TA_RAW_NV12 ? line[x] : line[2 * x + luma];
+            if (row % 2 || column % 2)
+                continue;
+            const uint8_t *pair = in->layout == TA_RAW_NV12 ? colour + (x & ~(size_t)1) : line + 4 * (x / 2) + chroma;
+            *u++ = pair[0];
+            *v++ = in->layout == TA_RAW_NV12 ? pair[1] : pair[2];
+        }
+    }
+    return TA_OK;
+}
+
+ta_status ta_raw_to_i420(const ta_raw_picture *in, const ta_i420 *out) {
+    if (!is_whole(in))
         return TA_EINVAL;
     const size_t width = in->width, height = in->height, half = (width + 1) / 2, lines = (height + 1) / 2;
-    const bool semi_planar = in->layout == TA_RAW_NV12;
-    if (!(semi_planar ? holds(in->size, in->stride, 2 * half, height + lines) : holds(in->size, in->stride, 4 * half, height)))
-        return TA_EINVAL;
     if (!holds(out->y_size, out->y_stride, width, height) || !holds(out->u_size, out->u_stride, half, lines) ||
         !holds(out->v_size, out->v_stride, half, lines))
         return TA_EINVAL;

@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "look.h"
 #include "sys.h"
 
 enum { METAS = 8, NO_BITRATE = 0 };
@@ -61,6 +62,7 @@ struct ta_chain {
     uint8_t *key_unit; /* where a key frame is put together with its headers */
     size_t key_capacity;
     ta_chain_stats now;
+    ta_look look;
 
     pthread_mutex_t lock; /* all below */
     ta_chain_state state;
@@ -299,6 +301,7 @@ static bool feed(ta_chain *c) {
     }
     if (status != TA_OK)
         return encoder_failed(c);
+    ta_look_at(&c->look, p, &c->format);
     c->has_waiting = false;
     c->in_encoder = true;
     if (++c->in_use > c->now.most_in_encoder)
@@ -315,8 +318,11 @@ static void apply_requests(ta_chain *c) {
     const bool allowed = atomic_load(&c->allowed);
     if (allowed && !c->was_allowed)
         c->need_key = true, c->keyless_us = 0, atomic_store(&c->key_wanted, true);
-    if (!allowed)
+    if (!allowed) {
+        if (c->has_waiting)
+            ta_look_at(&c->look, &c->waiting, &c->format);
         drop_waiting(c);
+    }
     c->was_allowed = allowed;
     const uint32_t bitrate_bps = atomic_exchange(&c->bitrate_bps, NO_BITRATE);
     if (bitrate_bps != NO_BITRATE)
@@ -369,6 +375,7 @@ static void free_chain(ta_chain *c) {
         close(c->event_fd);
     free(c->key_unit);
     free(c->records);
+    ta_look_destroy(&c->look);
     pthread_mutex_destroy(&c->lock);
     free(c);
 }
@@ -463,6 +470,7 @@ ta_status ta_chain_open(ta_chain **out, const ta_chain_config *config, char reas
         return TA_ENOMEM;
     c->wake_fd = c->event_fd = -1;
     pthread_mutex_init(&c->lock, NULL);
+    ta_look_init(&c->look);
     ta_status status = open_devices(c, config, reason, failed);
     if (status == TA_OK)
         status = prepare(c, config);
@@ -559,6 +567,8 @@ size_t ta_chain_headers(ta_chain *c, uint8_t out[TA_MAX_HEADERS]) {
     pthread_mutex_unlock(&c->lock);
     return size;
 }
+
+bool ta_chain_look(ta_chain *c, ta_thumbnail *out) { return ta_look_take(&c->look, out); }
 
 const ta_capture_format *ta_chain_format(const ta_chain *c) { return &c->format; }
 const char *ta_chain_note(const ta_chain *c, size_t index) { return ta_notes_get(&c->notes, index); }

@@ -1,0 +1,1 @@
+"""The sender's control API and the operator's page: docs/control.md."""

@@ -1,0 +1,41 @@
+"""Who may use the control API over the network: paired receivers by the token of their pairing, pages by one of their
+own that ends by itself."""
+
+from __future__ import annotations
+
+import time
+
+from link.entropy import random_bits
+from link.errors import FileError
+from link.guard import same
+from link.pairings import Pairings, digest
+
+_MOST = 8  # pages at once; the oldest gives way
+_LIFE_S = 12 * 3600.0  # a day on set
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # such as a QR code holds in few modules
+_LENGTH = 26  # of 5 bits
+
+
+class Passes:
+    def __init__(self, pairings: Pairings) -> None:
+        self._pairings = pairings
+        self._pages: dict[str, float] = {}  # token → when it ends
+
+    def page(self) -> tuple[str, float]:
+        """(a new token for a browser, seconds that it lives)."""
+        while len(self._pages) >= _MOST:
+            del self._pages[next(iter(self._pages))]
+        bits = random_bits(5 * _LENGTH)
+        token = "".join(_LETTERS[bits >> 5 * at & 31] for at in range(_LENGTH))
+        self._pages[token] = time.monotonic() + _LIFE_S
+        return token, _LIFE_S
+
+    def good(self, token: str) -> bool:
+        now = time.monotonic()
+        self._pages = {one: end for one, end in self._pages.items() if end > now}
+        if any(same(token, one) for one in self._pages):
+            return True
+        try:
+            return any(same(digest(token), one.token) for one in self._pairings.all() if one.token)
+        except FileError:
+            return False

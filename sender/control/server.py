@@ -1,0 +1,336 @@
+"""The routes of docs/control.md. HTTPS with the sender's pinned certificate and a token for the network; plain HTTP
+without one for whoever holds the device: its loopback, and a USB cable."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from link import qr, tls
+from link.config import Mode, parse_bitrate
+from link.errors import ConfigError, FileError, NetworkError
+from link.guard import HEADERS, Guard, set_cookie
+from link.identity import Identity
+from link.network import own_address
+from link.pairing import scan_text
+from link.patience import Patience
+from sender.control.passes import Passes
+from sender.door import Door
+
+_BODY = 1024  # bytes
+_BODY_S = 3.0
+_LOOK_S = 2.0  # for USB cables
+_LOOPBACK = "lo"
+_STATIC = Path(__file__).with_name("static")
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
+_REFUSALS = {
+    "host": (421, "this page answers to the sender's own names and addresses only"),
+    "origin": (403, "another site's page may not do this"),
+    "token": (401, "a token of a pairing is needed: thinair remote page, or the sender's page over USB"),
+}
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Controlled(Protocol):
+    """The service behind the routes. All but `preview` return at once."""
+
+    def status(self) -> dict[str, Any]: ...
+    def ask_mode(self, mode: Mode) -> None: ...
+    def limit(self, min_bps: int, max_bps: int) -> None: ...
+    def ask_key_frame(self) -> None: ...
+    def restart(self) -> bool:
+        """False: nobody would start it again."""
+        ...
+
+    def logs(self) -> list[dict[str, Any]]: ...
+    async def preview(self) -> bytes | None:
+        """A JPEG of the newest picture, once a second a new one; None: there is no picture."""
+        ...
+
+
+class BodyError(ValueError):
+    """Words for the one who sent it."""
+
+
+@dataclass(slots=True)
+class Control:
+    service: Controlled
+    door: Door
+    identity: Identity
+    say: Callable[[str], None]
+    port: int = 0  # HTTPS
+    local_port: int = 0
+    patience: Patience = field(default_factory=Patience)
+    _passes: Passes = field(init=False)
+    _cables: dict[str, asyncio.Server] = field(default_factory=dict)
+    _factory: Any = None
+
+    def __post_init__(self) -> None:
+        self._passes = Passes(self.door.pairings)
+
+    @property
+    def refused(self) -> Counter[str]:
+        return self.patience.refused
+
+    async def run(self, listening: socket.socket) -> None:
+        """HTTPS on `listening`, HTTP at the port after it. Until cancelled. Raises NetworkError where that is taken."""
+        async with contextlib.AsyncExitStack() as stack:
+            far = await self._runner(stack, Guard("", self._passes.good), local=False)
+            near = await self._runner(stack, Guard("127.0.0.1", None), local=True)
+            cable = await self._runner(stack, Guard("", None), local=True)
+            self._factory = self.patience.wrap(cable.server)  # type: ignore[arg-type]  # set up, so there is one
+            loop = asyncio.get_running_loop()
+            factory = self.patience.wrap(far.server)  # type: ignore[arg-type]
+            context = tls.page_context(self.identity)
+            server = await loop.create_server(factory, sock=listening, ssl=context, ssl_handshake_timeout=5, backlog=32)
+            stack.callback(server.close)
+            self.port = listening.getsockname()[1]
+            local = self._listen_here(self.port + 1)
+            self.local_port = local.getsockname()[1]
+            local_factory = self.patience.wrap(near.server)  # type: ignore[arg-type]
+            server = await loop.create_server(local_factory, sock=local, backlog=16)
+            stack.callback(server.close)
+            stack.callback(self._drop_cables)
+            self.say(f"page: http://127.0.0.1:{self.local_port}/ here and over USB; thinair remote page for a phone")
+            while True:
+                await self._see_cables()
+                await asyncio.sleep(_LOOK_S)
+
+    async def _runner(self, stack: contextlib.AsyncExitStack, guard: Guard, *, local: bool) -> web.AppRunner:
+        runner = web.AppRunner(self._app(guard, local), access_log=None, handler_cancellation=True)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        return runner
+
+    def _listen_here(self, port: int) -> socket.socket:
+        try:
+            return _bound(_LOOPBACK, port)
+        except OSError as error:
+            if port == tls.CONTROL_PORT + 1:
+                why = error.strerror or error
+                raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --control with another") from error
+            return _bound(_LOOPBACK, 0)  # the one before was any
+
+    def _drop_cables(self) -> None:
+        for one in self._cables.values():
+            one.close()
+
+    async def _see_cables(self) -> None:
+        """A USB cable to a phone or PC is a network interface that comes and goes."""
+        there = {name for _, name in socket.if_nameindex() if name.startswith("usb")}
+        for name in self._cables.keys() - there:
+            self._cables.pop(name).close()
+        for name in there - self._cables.keys():
+            with contextlib.suppress(OSError):
+                listening = _bound(name, self.local_port)
+                loop = asyncio.get_running_loop()
+                self._cables[name] = await loop.create_server(self._factory, sock=listening, backlog=16)
+
+    # ---- routes -----------------------------------------------------------------------------------------------------
+
+    def _app(self, guard: Guard, local: bool) -> web.Application:
+        near = [
+            web.get("/api/v1/pairing", self._pairing),
+            web.post("/api/v1/pairing/renew", self._renew),
+            web.delete("/api/v1/pairings/{fingerprint}", self._forget),
+        ]
+        app = web.Application(middlewares=[self._checker(guard)], client_max_size=_BODY)
+        app.add_routes(
+            [
+                web.get("/", self._page),
+                web.get("/{name:[a-z_]+\\.(?:js|css)}", self._file),
+                web.get("/T/{token}", self._ticket),
+                web.get("/api/v1/openapi.json", self._openapi),
+                web.get("/api/v1/status", self._status),
+                web.put("/api/v1/mode", self._mode),
+                web.put("/api/v1/bitrate", self._bitrate),
+                web.post("/api/v1/key-frame", self._key_frame),
+                web.post("/api/v1/restart", self._restart),
+                web.get("/api/v1/logs", self._logs),
+                web.get("/api/v1/preview.jpg", self._preview),
+                web.post("/api/v1/page-links", self._page_link),
+                *(near if local else [web.route(one.method, one.path, _near_only) for one in near]),
+            ]
+        )
+        return app
+
+    def _checker(self, guard: Guard) -> Any:
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            with self.patience.busy(request.protocol):
+                reason = guard.refusal(request)
+                if reason == "token" and (request.path in {"/", "/app.js", "/style.css"} or request.path[:3] == "/T/"):
+                    reason = None  # nothing of the sender is in them; the page asks for the rest
+                if reason is not None:
+                    self.refused[reason] += 1
+                    return _problem(*_REFUSALS[reason])
+                try:
+                    return await handler(request)
+                except BodyError as error:
+                    self.refused["malformed"] += 1
+                    return _problem(400, str(error))
+                except FileError as error:
+                    return _problem(503, str(error))
+                except web.HTTPException as error:
+                    self.refused[str(error.status)] += 1
+                    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+                    return _problem(error.status, error.reason.lower(), headers)
+
+        return check
+
+    async def _page(self, _request: web.Request) -> web.StreamResponse:
+        return _static("index.html")
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        return _static(request.match_info["name"])
+
+    async def _openapi(self, _request: web.Request) -> web.StreamResponse:
+        return _static("openapi.json")
+
+    async def _ticket(self, request: web.Request) -> web.StreamResponse:
+        """The address of a QR code: its token goes into a cookie, out of the browser's history."""
+        token = request.match_info["token"]
+        if not self._passes.good(token):
+            self.refused["token"] += 1
+            return _problem(*_REFUSALS["token"])
+        answer = web.Response(status=302, headers=HEADERS | {"Location": "/"})
+        set_cookie(answer, token, secure=request.secure)
+        return answer
+
+    async def _status(self, _request: web.Request) -> web.StreamResponse:
+        return _json(self.service.status())
+
+    async def _logs(self, _request: web.Request) -> web.StreamResponse:
+        return _json({"lines": self.service.logs()})
+
+    async def _preview(self, _request: web.Request) -> web.StreamResponse:
+        picture = await self.service.preview()
+        if picture is None:
+            return _problem(404, "there is no picture")
+        return web.Response(body=picture, content_type="image/jpeg", headers=HEADERS | {"Cache-Control": "no-store"})
+
+    async def _mode(self, request: web.Request) -> web.StreamResponse:
+        body = await _body(request, {"mode"}, {"mode"})
+        try:
+            mode = Mode.parse(_text(body, "mode"))
+        except ConfigError as error:
+            raise BodyError(str(error)) from error
+        self.service.ask_mode(mode)
+        return _json({"asked": str(mode)}, 202)
+
+    async def _bitrate(self, request: web.Request) -> web.StreamResponse:
+        body = await _body(request, {"max_bps"}, {"min_bps", "max_bps"})
+        low, high = (_bps(body, key) for key in ("min_bps", "max_bps"))
+        if low > high:
+            raise BodyError("min_bps is above max_bps")
+        self.service.limit(low, high)
+        return _json({"min_bps": low, "max_bps": high})
+
+    async def _key_frame(self, _request: web.Request) -> web.StreamResponse:
+        self.service.ask_key_frame()
+        return _json({"asked": "key frame"}, 202)
+
+    async def _restart(self, _request: web.Request) -> web.StreamResponse:
+        if not self.service.restart():
+            return _problem(409, "no service manager would start it again: this sender runs by hand")
+        return _json({"asked": "restart"}, 202)
+
+    async def _page_link(self, request: web.Request) -> web.StreamResponse:
+        token, life_s = self._passes.page()
+        url = f"HTTPS://{own_address()}:{self.port}/T/{token}".upper()
+        return _json({"url": url, "qr": qr.svg(qr.encode(url)), "expires_s": int(life_s)}, 201)
+
+    async def _pairing(self, _request: web.Request) -> web.StreamResponse:
+        code = self.door.code.current()
+        paired = [{"fingerprint": one.fingerprint, "name": one.name} for one in self.door.pairings.all()]
+        content: dict[str, Any] = {"code": code, "qr": None, "place": None, "paired": paired}
+        if code is not None:
+            place = f"{own_address()}:{self.door.port}"
+            content |= {"place": place, "qr": qr.svg(qr.encode(scan_text(place, code)))}
+        return _json(content)
+
+    async def _renew(self, request: web.Request) -> web.StreamResponse:
+        self.door.code.renew()
+        self.say("the pairing code was renewed on the page")
+        return await self._pairing(request)
+
+    async def _forget(self, request: web.Request) -> web.StreamResponse:
+        which = request.match_info["fingerprint"]
+        gone = self.door.pairings.forget(which) if len(which) == 64 else []
+        if not gone:
+            return _problem(404, "nobody of this fingerprint is paired")
+        self.say(f"{gone[0].name} was forgotten on the page")
+        return _json({"forgotten": [one.name for one in gone]})
+
+
+async def _near_only(_request: web.Request) -> web.StreamResponse:
+    return _problem(403, "only over USB, or on the sender itself")
+
+
+def _bound(interface: str, port: int) -> socket.socket:
+    """At one interface only: its address alone would be answered on any. Raises OSError."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+        one.bind(("", port))
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+async def _body(request: web.Request, needed: set[str], known: set[str]) -> Mapping[str, Any]:
+    """A small JSON object. Raises BodyError, HTTPRequestEntityTooLarge."""
+    if request.content_type != "application/json":
+        raise BodyError("send application/json")
+    try:
+        async with asyncio.timeout(_BODY_S):
+            found = json.loads(await request.read())
+    except TimeoutError as error:
+        raise BodyError("the body does not come") from error
+    except (ValueError, RecursionError) as error:
+        raise BodyError("that is no JSON") from error
+    if not isinstance(found, dict) or not needed <= found.keys() <= known:
+        raise BodyError(f"send an object with {', '.join(sorted(known))}")
+    return found
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    if not isinstance(value := body[key], str):
+        raise BodyError(f"{key} is text")
+    return value
+
+
+def _bps(body: Mapping[str, Any], key: str) -> int:
+    value = body.get(key, 50_000)
+    if type(value) is not int:
+        raise BodyError(f"{key} is a whole number of bits per second")
+    try:
+        return parse_bitrate(str(value))
+    except ConfigError as error:
+        raise BodyError(f"{key}: {error}") from error
+
+
+def _json(content: Mapping[str, Any], status: int = 200) -> web.Response:
+    return web.json_response(content, status=status, headers=HEADERS)
+
+
+def _problem(status: int, why: str, more: Mapping[str, str] = {}) -> web.Response:
+    return web.json_response({"problem": why}, status=status, headers=HEADERS | dict(more))
+
+
+def _static(name: str) -> web.StreamResponse:
+    path = _STATIC / name
+    if not path.is_file():
+        return _problem(404, "there is no such page")
+    return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=HEADERS)

@@ -1,0 +1,167 @@
+// The operator's page: what the light says, in words; the picture once a second; pairing where the device is in hand.
+const API = "/api/v1";
+const EVERY_MS = 1000;
+const $ = (id) => document.getElementById(id);
+const unknown = "unknown";
+
+async function call(path, method = "GET") {
+  const answer = await fetch(API + path, { method, signal: AbortSignal.timeout(5000) });
+  const content = await answer.json();
+  if (!answer.ok) throw new Error(content.problem ?? `error ${answer.status}`);
+  return content;
+}
+
+function say(text) { $("said").textContent = text; }
+
+function act(button, path, done, method = "POST") {
+  $(button).addEventListener("click", async () => {
+    $(button).disabled = true;
+    try {
+      say("");
+      await done(await call(path, method));
+    } catch (error) {
+      say(error.message);
+    } finally {
+      $(button).disabled = false;
+    }
+  });
+}
+
+// ---- the light, as the board blinks it
+
+let pattern = [];
+
+async function blink() {
+  for (;;) {
+    const now = pattern;
+    for (let at = 0; at < now.length && now === pattern; at++) {
+      $("lamp").classList.toggle("on", at % 2 === 0);
+      await new Promise((ready) => setTimeout(ready, now[at]));
+    }
+    if (!now.length) await new Promise((ready) => setTimeout(ready, 200));
+  }
+}
+
+// ---- what is known
+
+function bars(dbm) {
+  const full = Math.max(0, Math.min(4, Math.round((dbm + 90) / 10)));
+  return "▮".repeat(full) + "▯".repeat(4 - full);
+}
+
+function facts(s) {
+  const late = s.latency_ms === null ? unknown : `${s.latency_ms.toFixed(1)} ms ± ${(s.latency_bound_ms ?? 0).toFixed(1)}`;
+  return {
+    Receiver: s.receiver ?? "none",
+    Mode: s.mode ?? unknown,
+    Late: late,
+    Bitrate: `${(s.bitrate_bps / 1e6).toFixed(1)} Mbit/s of ${(s.limits.max_bps / 1e6).toFixed(1)}`,
+    Signal: s.signal_dbm === null ? unknown : `${bars(s.signal_dbm)} ${s.signal_dbm} dBm`,
+    Battery: s.battery_percent === null ? unknown : `${s.battery_percent} %`,
+    Sealed: s.sealed ? "yes" : "no",
+    Model: s.model,
+  };
+}
+
+function show(s) {
+  $("name").textContent = s.name;
+  document.title = `${s.name}: ${s.light.state}`;
+  $("state").textContent = s.source || s.light.state;
+  $("lamp").setAttribute("aria-label", `light: ${s.light.state}`);
+  if (s.light.pattern_ms.join() !== pattern.join()) pattern = s.light.pattern_ms;
+  const rows = Object.entries(facts(s)).flatMap(([key, value]) => {
+    const [name, text] = [document.createElement("dt"), document.createElement("dd")];
+    name.textContent = key;
+    text.textContent = value;
+    return [name, text];
+  });
+  $("facts").replaceChildren(...rows);
+}
+
+async function look() {
+  const answer = await fetch(`${API}/preview.jpg`, { signal: AbortSignal.timeout(5000) });
+  const there = answer.ok;
+  if (there) {
+    const before = $("preview").src;
+    $("preview").src = URL.createObjectURL(await answer.blob());
+    if (before) URL.revokeObjectURL(before);
+  }
+  $("preview").hidden = !there;
+  $("no-picture").hidden = there;
+}
+
+async function logs() {
+  const { lines } = await call("/logs");
+  $("log").replaceChildren(...lines.slice(-60).reverse().map(({ at_s, text }) => {
+    const line = document.createElement("li");
+    line.textContent = `${at_s.toFixed(1)} s  ${text}`;
+    return line;
+  }));
+}
+
+// ---- pairing: over USB and on the sender itself only
+
+function picture(id, svg) {
+  $(id).replaceChildren();
+  if (svg) $(id).append(document.importNode(new DOMParser().parseFromString(svg, "image/svg+xml").documentElement, true));
+}
+
+function pairing(p) {
+  $("pairing").hidden = false;
+  $("code").textContent = p.code ?? "closed";
+  $("how").textContent = p.code === null
+    ? "Too many wrong codes were tried. Make another one to open it again."
+    : `On the receiver: thinair pair ${p.place}, and this code. Or scan it.`;
+  picture("code-qr", p.qr);
+  $("paired").replaceChildren(...p.paired.map((one) => {
+    const [line, name, button] = ["li", "span", "button"].map((kind) => document.createElement(kind));
+    name.textContent = `${one.name} (${one.fingerprint.slice(0, 12)})`;
+    button.textContent = "Forget";
+    button.setAttribute("aria-label", `Forget ${one.name}`);
+    button.addEventListener("click", async () => {
+      if (confirm(`Forget ${one.name}? It has to pair again.`)) {
+        await call(`/pairings/${one.fingerprint}`, "DELETE").catch((error) => say(error.message));
+        await see();
+      }
+    });
+    line.append(name, button);
+    return line;
+  }));
+}
+
+async function see() {
+  try {
+    pairing(await call("/pairing"));
+  } catch {
+    $("pairing").hidden = true; // this browser came over the network
+  }
+}
+
+act("key", "/key-frame", () => say(""));
+act("renew", "/pairing/renew", pairing);
+act("link", "/page-links", ({ qr }) => picture("link-qr", qr));
+$("restart").addEventListener("click", async () => {
+  if (!confirm("Restart the sender? The picture is gone for some seconds.")) return;
+  await call("/restart", "POST").then(() => say("restarting"), (error) => say(error.message));
+});
+
+let turn = 0;
+async function round() {
+  if (!document.hidden) {
+    try {
+      show(await call("/status"));
+      await look();
+      if (turn++ % 5 === 0) await Promise.all([logs(), see()]);
+      document.body.dataset.ready = "1";
+    } catch (error) {
+      pattern = [];
+      $("lamp").classList.remove("on");
+      $("state").textContent = error.name === "TypeError" || error.name === "TimeoutError"
+        ? "the sender does not answer" : error.message;
+    }
+  }
+  setTimeout(round, EVERY_MS);
+}
+
+blink();
+round();
