@@ -13,3 +13,6 @@ for target in build/fuzz/native/fuzz/fuzz_*; do
   "$target" -max_total_time="${FUZZ_SECONDS:-60}" -max_len=65536 -timeout=10 -artifact_prefix="build/crashes/$name-" \
     "build/corpus/$name" "native/fuzz/corpus/${name#fuzz_}"
 done
+mkdir -p build/corpus/strangers
+.venv/bin/python -m tests.fuzz -max_total_time="${FUZZ_SECONDS:-60}" -max_len=8192 -timeout=10 -rss_limit_mb=1024 \
+  -artifact_prefix=build/crashes/strangers- build/corpus/strangers tests/fuzz/corpus

@@ -1,0 +1,117 @@
+"""What strangers can say to either end before they have shown who they are; the first byte chooses whom it is said
+to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+
+from aiohttp.test_utils import make_mocked_request
+
+from link import tls
+from link.config import Endpoint, Mode, parse_bitrate
+from link.errors import AuthenticationError, ConfigError
+from link.guard import Guard
+from link.pairing import Own, PairingReceiver, PairingSender, clean_name, read_scan, stretch
+from link.receiver_session import ReceiverSession
+from link.rtcp import parse
+from link.service import SERVICE, read_sighting
+from link.session import MediaDescription, SenderSession
+
+_DER = b"a certificate"
+_KEY = stretch("7K2M-9QXD-41TV", _DER)
+_LOOP = asyncio.new_event_loop()
+_GUARDS = Guard("127.0.0.1", None), Guard("0.0.0.0", lambda token: token == "secret")  # noqa: S104, S105
+
+
+def _control(data: bytes) -> None:
+    parse(data, Counter())
+
+
+def _sender_session(data: bytes) -> None:
+    session = SenderSession(1, 2, 3, MediaDescription(640, 360, Fraction(30), 1_000_000, name="A"))
+    session.receive_datagram(data, 1_000_000)
+    said = 0
+    while (out := session.next_datagram(1_000_000)) is not None:
+        said += len(out)
+    assert said <= 200, "HELLO only: a stranger brings out nothing"
+
+
+def _receiver_session(data: bytes) -> None:
+    for sealed in (False, True):
+        session = ReceiverSession(5, sealed=sealed)
+        session.receive_datagram(data, 1_000_000, "192.0.2.1", 5004)
+        while session.next_event() is not None:
+            pass
+        said = 0
+        while (out := session.next_datagram(1_000_000)) is not None:
+            said += len(out[0])
+        assert said <= 72 * (len(data) // 68), "an open link answers a HELLO by a WELCOME and a PROBE"
+
+
+def _sighting(data: bytes) -> None:
+    words = data.decode("utf-8", "surrogateescape").split("\n")
+    keys = ("fp", "door", "model", "state", "mode", "signal")
+    txt: dict[str, str | None] = {"v": "1", **dict(zip(keys, words[1:], strict=False))}
+    found = read_sighting(f"{words[0]}.{SERVICE}", "192.0.2.1", txt)
+    if found is not None:
+        Endpoint.parse(found.place)
+        assert all(c.isprintable() for c in found.name + found.model + found.state + found.mode)
+
+
+def _typed(data: bytes) -> None:
+    text = data.decode("utf-8", "replace")
+    for read in (read_scan, Mode.parse, parse_bitrate, Endpoint.parse):
+        with contextlib.suppress(ConfigError):
+            read(text)
+    assert clean_name(text).isprintable()
+
+
+def _door(data: bytes) -> None:
+    """Lines at the sender's door, through the pairing."""
+    reader = asyncio.StreamReader(limit=tls.READER_LIMIT, loop=_LOOP)
+    reader.feed_data(data)
+    reader.feed_eof()
+    one = PairingSender(_KEY, _DER, "A-CAM", bytes(32), der_of=str.encode, given={})
+    with contextlib.suppress(AuthenticationError):
+        while (message := _LOOP.run_until_complete(tls.hear(reader, None))) is not None:
+            one.hear(message)
+    assert one.peer is None, "nobody guesses the code"
+
+
+def _impostor(data: bytes) -> None:
+    """Lines that one who is no sender says to a receiver that pairs."""
+    one = PairingReceiver(_KEY, _DER, Own("desk", "pem", b"der"), bytes(32))
+    one.begin()
+    with contextlib.suppress(AuthenticationError):
+        for line in data.split(b"\n"):
+            try:
+                message = json.loads(line)
+            except (ValueError, RecursionError):
+                return
+            if not isinstance(message, dict):
+                return
+            one.hear(message)
+    assert one.sender_name is None
+
+
+def _headers(data: bytes) -> None:
+    host, origin, site, cookie, path = (*data.decode("latin-1").split("\n"), "", "", "", "", "")[:5]
+    named = {"Host": host, "Origin": origin, "Sec-Fetch-Site": site, "Cookie": cookie}
+    request = make_mocked_request("GET", "/" + path.replace("\r", ""), headers={k: v for k, v in named.items() if v})
+    for guard in _GUARDS:
+        guard.refusal(request)
+
+
+TARGETS: tuple[Callable[[bytes], None], ...] = (
+    _control, _sender_session, _receiver_session, _sighting, _typed, _door, _impostor, _headers,
+)  # fmt: skip
+
+
+def feed(data: bytes) -> None:
+    if data:
+        TARGETS[data[0] % len(TARGETS)](data[1:])

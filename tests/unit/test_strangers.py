@@ -1,0 +1,28 @@
+"""The corpus of tests/fuzz: what was once said by strangers, said again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.fuzz.strangers import TARGETS, feed
+
+pytestmark = pytest.mark.quick
+CORPUS = sorted((Path(__file__).parents[1] / "fuzz" / "corpus").iterdir())
+
+
+def test_each_target_has_something_in_the_corpus() -> None:
+    assert {path.read_bytes()[0] % len(TARGETS) for path in CORPUS} == set(range(len(TARGETS)))
+
+
+@pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
+def test_what_strangers_say_raises_nothing(path: Path) -> None:
+    feed(path.read_bytes())
+
+
+@given(st.integers(0, len(TARGETS) - 1), st.binary(max_size=300))
+def test_nor_does_any_noise(target: int, noise: bytes) -> None:
+    feed(bytes([target]) + noise)
