@@ -40,14 +40,19 @@ def svg(matrix: Matrix) -> str:
 
 
 def lines(matrix: Matrix) -> list[str]:
-    """For a terminal, two modules in a character, dark on light whatever its colours are."""
+    """For a terminal, dark on light whatever its colours are."""
+    return [f"\x1b[97;40m{line}\x1b[0m" for line in plain(matrix)]
+
+
+def plain(matrix: Matrix) -> list[str]:
+    """Two modules in a character; light ones are drawn, for light text on dark ground."""
     width = len(matrix) + 2 * _QUIET
     blank = [False] * width
     rows = [blank] * _QUIET + [[False] * _QUIET + row + [False] * _QUIET for row in matrix] + [blank] * _QUIET
     rows += [blank] * (len(rows) % 2)
     shapes = {(False, False): "█", (False, True): "▀", (True, False): "▄", (True, True): " "}
     pairs = zip(rows[::2], rows[1::2], strict=True)
-    return ["\x1b[97;40m" + "".join(shapes[two] for two in zip(*pair, strict=True)) + "\x1b[0m" for pair in pairs]
+    return ["".join(shapes[two] for two in zip(*pair, strict=True)) for pair in pairs]
 
 
 # ---- bytes (7.4, 7.5)

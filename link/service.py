@@ -20,11 +20,13 @@ class Sighting:
     model: str = ""
     state: str = ""
     mode: str = ""
+    signal: str = ""  # dBm, roughly
 
 
-def properties(fingerprint: str, door: int, model: str, state: str, mode: str) -> dict[str, str]:
-    """TXT keys."""
-    return {"v": "1", "fp": fingerprint, "door": str(door), "model": model, "state": state, "mode": mode}
+def properties(found: Sighting, door: int) -> dict[str, str]:
+    """TXT keys of one's own; `place` is left to the address records."""
+    words = {"model": found.model, "state": found.state, "mode": found.mode, "signal": found.signal}
+    return {"v": "1", "fp": found.fingerprint, "door": str(door), **words}
 
 
 def read_sighting(instance: str, host: str, txt: Mapping[str, str | None]) -> Sighting | None:
@@ -35,5 +37,5 @@ def read_sighting(instance: str, host: str, txt: Mapping[str, str | None]) -> Si
         return None
     name = clean_name(instance.removesuffix(f".{SERVICE}"))
     place = f"[{host}]:{door}" if ":" in host else f"{host}:{door}"
-    words = (clean_name(txt.get(key) or "", 40) for key in ("model", "state", "mode"))
+    words = (clean_name(txt.get(key) or "", 40) for key in ("model", "state", "mode", "signal"))
     return Sighting(name, place, fingerprint, *words)

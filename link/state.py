@@ -50,6 +50,9 @@ def write(path: Path, content: dict[str, Any]) -> None:
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())
+                if os.geteuid() == 0:  # an operator's sudo beside the service
+                    owner = path.parent.stat()
+                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
             Path(new).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):

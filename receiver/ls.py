@@ -10,7 +10,7 @@ from link.pairings import Pairings
 from link.service import Sighting
 from receiver.discover import look
 
-_COLUMNS = ("NAME", "ADDRESS", "PAIRED", "STATE", "MODE", "MODEL")
+_COLUMNS = ("NAME", "ADDRESS", "PAIRED", "STATE", "MODE", "SIGNAL", "MODEL")
 
 
 def run(seconds: float) -> int:
@@ -25,7 +25,7 @@ def table(found: list[Sighting], paired: set[str]) -> list[str]:
     """What a stranger says of himself is not to be believed: only PAIRED is ours, and it speaks of a key that he still
     has to show."""
     rows = [
-        (one.name, one.place, "yes" if one.fingerprint in paired else "no", one.state, one.mode, one.model)
+        (one.name, one.place, "yes" if one.fingerprint in paired else "no", one.state, one.mode, one.signal, one.model)
         for one in found
     ]
     widths = [max(len(row[at]) for row in (_COLUMNS, *rows)) for at in range(len(_COLUMNS))]

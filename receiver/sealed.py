@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from link import identity, state
 from link.errors import NetworkError
+from link.native import keep_secret
 from link.pairings import Pairings
 from link.receiver_session import ReceiverState
 from receiver.caller import Caller, Hooks, Session
@@ -31,6 +32,7 @@ class SealedLink:
         waiting: Callable[[str], None],
         note: Callable[[str], None],
     ) -> None:
+        keep_secret()
         home = state.folder("receiver")
         self._rx, self._session, self._show, self._note = rx, session, waiting, note
         self._packets = 0  # received before the present keys

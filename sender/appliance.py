@@ -5,19 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from link import qr
 from link.errors import DeviceError, FileError
+from link.pairing import scan_text
+from link.tls import PORT
 from sender import light
+from sender.announce import AVAHI_FILE
 from sender.doctor import Board, fix
 
 UNITS = ("thinair-edid.service", "thinair.service")
 USER = "thinair"
 _UNIT_DIRECTORY = "etc/systemd/system"
 _CONFIG = "etc/thinair/sender.toml"
+STATE = Path("/var/lib/thinair")  # StateDirectory of the unit
+UNIT = Path("/") / _UNIT_DIRECTORY / "thinair.service"
+_PAIRING = "thinair-pairing"
 _SYSUSERS = "etc/sysusers.d/thinair.conf"
 
 
@@ -63,12 +71,60 @@ def prepare(user: str, board: Board, leds: Path = light.LEDS) -> list[str]:
             done.append(f"light {led.name}: handed to {user}")
         except (OSError, KeyError) as error:
             done.append(f"light {led.name}: {error}")
+    done += _hand_over_avahi(user, board.root)
     return done
 
 
-def release(leds: Path = light.LEDS, environment: Mapping[str, str] = os.environ) -> None:
+def _hand_over_avahi(user: str, root: Path) -> list[str]:
+    """The sender announces itself by a file of avahi's, which it may write and no other there."""
+    path = root / AVAHI_FILE.relative_to("/")
+    if not path.parent.is_dir():
+        return []
+    try:
+        path.touch(mode=0o644)
+        os.chown(path, pwd.getpwnam(user).pw_uid, -1)
+    except (OSError, KeyError) as error:
+        return [f"avahi: {error}"]
+    return [f"avahi: {path} handed to {user}"]
+
+
+def write_pairing(user: str, program: Sequence[str], root: Path = Path("/")) -> str:
+    """As root: the pairing code, as text and as an image, onto the partition that any PC reads from the card. What was
+    done. The code is asked for as the service's user: nothing of his is touched as root. Raises FileError,
+    DeviceError."""
+    place = next((one for one in (root / "boot/firmware", root / "boot") if (one / "config.txt").exists()), None)
+    if place is None:
+        return "no boot partition here: thinair pairings code prints the pairing code"
+    words, env = [*program, "pairings", "code"], {"STATE_DIRECTORY": str(STATE), **os.environ}
+    try:
+        done = subprocess.run(words, user=user, group=user, env=env, capture_output=True, text=True, check=False)
+    except (OSError, KeyError, ValueError) as error:
+        raise DeviceError(f"cannot ask for the pairing code as {user}: {error}") from error
+    code, door = done.stdout.strip(), f"{socket.gethostname()}.local:{PORT}"
+    text, image = f"{done.stderr.strip()}\n", ""
+    if done.returncode == 0:
+        matrix = qr.encode(scan_text(door, code))
+        text = "\n".join([f"On the receiver: thinair pair {door}", f"The code: {code}", "", *qr.plain(matrix), ""])
+        image = qr.svg(matrix)
+    for name, content in ((f"{_PAIRING}.txt", text), (f"{_PAIRING}.svg", image)):
+        _write_anew(place / name, content)
+    return f"pairing code: {place / _PAIRING}.txt and .svg"
+
+
+def _write_anew(path: Path, content: str) -> None:
+    """Nothing where it is so already: cards wear out."""
+    try:
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.touch(mode=0o600)
+            path.write_text(content, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot write {path}: {error}") from error
+
+
+def release(leds: Path = light.LEDS, environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> None:
     """As root, after the service ended: the kernel blinks on, fast where it ended by a fault (systemd.exec(5),
     SERVICE_RESULT), since nobody else is there to do it."""
+    (root / AVAHI_FILE.relative_to("/")).unlink(missing_ok=True)
     led = light.find(leds)
     if led is None:
         return

@@ -17,14 +17,15 @@ from link import identity, qr, state, tls
 from link.entropy import random_bits
 from link.errors import NetworkError
 from link.keys import MediaKeys
-from link.native import now_us
+from link.native import keep_secret, now_us
 from link.network import own_address
 from link.pairing import scan_text
 from link.rtcp import Call, build
-from link.service import properties
+from link.service import Sighting, properties
 from link.session import SenderSession
 from sender.announce import announce
 from sender.door import Door, Guest, House, RefusedError
+from sender.facts import signal_dbm
 
 if TYPE_CHECKING:
     from sender.control.server import Control
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 CALL_INTERVAL_US = 200_000
 _CONTROL_AFTER_S = 1.0
+_SIGNAL_STEP_DB = 6  # what changes less is not worth a multicast
 _FIGURES_US = 5_000_000  # after so long without new ones they say nothing
 
 
@@ -39,6 +41,7 @@ class SealedLink:
     """The service adopts each new session, after the one before was ended. Belongs to the service's loop."""
 
     def __init__(self, service: Service) -> None:
+        keep_secret()
         home = state.folder("sender")
         self._service, self._config, self._tx = service, service.config, service.tx
         self._identity = identity.load(home)
@@ -50,6 +53,7 @@ class SealedLink:
         self._figures: tuple[int, dict[str, int]] = (0, {})  # when the guest told them
         self._boot_id = random_bits(63)  # of this start
         self._call_due_us = 0
+        self._signal_dbm: int | None = None  # as it was announced
         self._control: Control | None = None
         self._control_socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -142,7 +146,11 @@ class SealedLink:
     def _announced(self) -> dict[str, str]:
         media = self._service.media()
         mode = f"{media.width}x{media.height}@{float(media.rate):.4g}" if media.rate else ""
-        return properties(self._identity.fingerprint, self.door.port, self.model, self._service.state_words(), mode)
+        if (dbm := signal_dbm()) is None or self._signal_dbm is None or abs(dbm - self._signal_dbm) >= _SIGNAL_STEP_DB:
+            self._signal_dbm = dbm
+        signal = f"{self._signal_dbm} dBm" if self._signal_dbm is not None else ""
+        told = self._identity.fingerprint, self.model, self._service.state_words(), mode, signal
+        return properties(Sighting(self._config.name, "", *told), self.door.port)
 
     def _greet(self) -> None:
         place = f"{own_address()}:{self.door.port}"

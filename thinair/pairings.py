@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from link import state
 from link.errors import ConfigError, Exit
@@ -16,8 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
         parser.add_argument("which", metavar="NAME", help="name, or the first six digits of the fingerprint and more")
 
 
+def _as_the_service() -> None:
+    """The sender that runs as a service keeps its keys for itself. Raises ConfigError."""
+    from sender.appliance import STATE, UNIT
+
+    if not UNIT.exists() or {"THINAIR_STATE", "STATE_DIRECTORY"} & os.environ.keys():
+        return
+    if os.geteuid() != 0:
+        raise ConfigError("the sender of this machine is a service: say it with sudo")
+    os.environ["STATE_DIRECTORY"] = str(STATE)
+
+
 def run(action: str, arguments: argparse.Namespace) -> int:
     """Raises ConfigError, FileError."""
+    _as_the_service()
     if action in {"code", "renew"}:
         from sender.code import Code
 

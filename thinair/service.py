@@ -41,6 +41,7 @@ def run(action: str, arguments: argparse.Namespace) -> int:
     elif action == "prepare":
         for line in appliance.prepare(arguments.user, Board()):
             print(line)
+        print(appliance.write_pairing(arguments.user, [sys.executable, "-m", "thinair"]))
     else:
         appliance.release()
     return int(Exit.OK)

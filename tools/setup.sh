@@ -6,9 +6,9 @@ cd "$(dirname "$0")/.."
 . tools/packages.sh
 want=${1:-run}
 
-packages=(gcc libc6-dev libssl-dev openssl python3-dev python3-venv libxcb1-dev libxcb-shm0-dev libxcb-randr0-dev)
+packages=(gcc libc6-dev libssl-dev libturbojpeg0 openssl python3-dev python3-venv libxcb1-dev libxcb-shm0-dev libxcb-randr0-dev)
 if [ "$want" = test ]; then
-  packages+=(chromium mpv dbus-daemon x11-xserver-utils e2fsprogs xvfb xdotool zbar-tools x11-utils x11-apps ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+  packages+=(avahi-daemon tshark chromium mpv dbus-daemon x11-xserver-utils e2fsprogs xvfb xdotool zbar-tools x11-utils x11-apps ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x socat iproute2 procps valgrind
     clang-14 libclang-rt-14-dev
     qemu-system-x86 busybox-static kmod make binutils xz-utils libelf1 v4l-utils edid-decode xxd systemd hostapd wpasupplicant iw dnsmasq-base)

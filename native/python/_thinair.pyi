@@ -248,6 +248,10 @@ def now_us() -> int:
 def sleep_until_us(when_us: int, spin_us: int = 0) -> None:
     """Sleeps without the GIL; the last spin_us are spun."""
 
+def keep_secret() -> str | None:
+    """No core dump of this process from now on, nor a debugger of the same user (prctl(2), PR_SET_DUMPABLE). None, or
+    why not."""
+
 def realtime(priority: int) -> str | None:
     """Asks SCHED_FIFO for the calling thread; None when granted, else why not."""
 

@@ -32,7 +32,16 @@ static PyObject *py_realtime(PyObject *module, PyObject *argument) {
     return PyUnicode_FromString(strerror(error));
 }
 
+static PyObject *py_keep_secret(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    const int error = ta_keep_secret();
+    if (error == 0)
+        Py_RETURN_NONE;
+    return PyUnicode_FromString(strerror(error));
+}
+
 static PyMethodDef functions[] = {
+    {"keep_secret", py_keep_secret, METH_NOARGS, NULL},
     {"now_us", py_now_us, METH_NOARGS, NULL},
     {"sleep_until_us", (PyCFunction)(void (*)(void))py_sleep_until_us, METH_VARARGS | METH_KEYWORDS, NULL},
     {"realtime", py_realtime, METH_O, NULL},

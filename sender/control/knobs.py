@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from link.config import Mode
 from link.native import now_us
 from link.source import SourceCode
-from sender.control.facts import battery_percent, signal_dbm
+from sender.facts import battery_percent, signal_dbm
 from sender.light import PATTERNS
 from sender.preview import Preview
 

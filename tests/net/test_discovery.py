@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sender.announce import AVAHI_FILE
 from tests.desk import eventually
 from tests.net.netns import Cable, Host, cable
 from tests.processes import PLAY, THINAIR, Running, environment, running
@@ -69,3 +71,30 @@ def test_nobody_is_found_where_nobody_is(two: Cable, tmp_path: Path) -> None:
     done = call(two.receiver, tmp_path, "ls", "--seconds", "0.5")
     assert done.returncode == 1
     assert done.stdout == "no sender is found on this network\n"
+
+
+CONF = "[server]\nenable-dbus=no\nuse-ipv6=no\nallow-interfaces={device}\n[publish]\npublish-workstation=no\n"
+
+
+@pytest.mark.skipif(shutil.which("avahi-daemon") is None, reason="needs avahi-daemon")
+def test_a_sender_on_a_board_with_avahi_is_found_by_the_file_that_it_may_write(two: Cable, tmp_path: Path) -> None:
+    """As on Raspberry Pi OS: the sender has no zeroconf of its own."""
+    services, conf = tmp_path / "services", tmp_path / "avahi.conf"
+    services.mkdir()
+    (services / AVAHI_FILE.name).touch()
+    conf.write_text(CONF.format(device=two.sender.device))
+    mounts = f"mount -t tmpfs none /run && mkdir /run/avahi-daemon && mount --bind {services} /etc/avahi/services"
+
+    def beside_avahi(*words: str) -> list[str]:
+        return [*two.sender.inside, "unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh", *words]
+
+    avahi = ["avahi-daemon", "--no-drop-root", "--no-chroot", "--no-rlimits", "-f", str(conf)]
+    send = [*THINAIR, "send", "--name", "A & B", "--mode", "640x360@30", "--bitrate", "1M"]
+    with ExitStack() as stack:
+        daemon = stack.enter_context(running(beside_avahi(*avahi)))
+        daemon.wait_for("Server startup complete")
+        sender = stack.enter_context(running(beside_avahi(*send), env=environment(THINAIR_STATE=str(tmp_path / "a"))))
+        sender.wait_for("receivers come in")
+        row = rf"A & B +{two.sender.address}:{DOOR} +no +waiting +640x360@30"
+        eventually(lambda: re.search(row, call(two.receiver, tmp_path / "b", "ls").stdout), 30)
+        assert "<name>A &amp; B</name>" in (services / AVAHI_FILE.name).read_text()

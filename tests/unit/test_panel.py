@@ -170,9 +170,9 @@ def test_before_the_service_the_light_is_handed_over_and_after_it_the_kernel_bli
     assert (led / "trigger").read_text() == "timer"  # starting
     assert ((led / "delay_on").read_text(), (led / "delay_off").read_text()) == ("900", "100")
     assert "nobody-here" in prepare("nobody-here", Board(tmp_path, lambda _: None), led.parent)[0]
-    release(led.parent, {"SERVICE_RESULT": "success"})
+    release(led.parent, {"SERVICE_RESULT": "success"}, tmp_path)
     assert (led / "trigger").read_text() == "heartbeat"
-    release(led.parent, {"SERVICE_RESULT": "watchdog"})
+    release(led.parent, {"SERVICE_RESULT": "watchdog"}, tmp_path)
     assert (led / "trigger").read_text() == "timer"
     assert (led / "delay_on").read_text() == "100"
 

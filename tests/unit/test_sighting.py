@@ -12,12 +12,12 @@ from receiver.ls import table
 pytestmark = pytest.mark.quick
 
 PRINT = "ab" * 32
-TOLD = properties(PRINT, 5010, "Raspberry Pi Zero W", "sending", "1920x1080@25")
+ONE = Sighting("A-CAM", "192.0.2.7:5010", PRINT, "Raspberry Pi Zero W", "sending", "1920x1080@25", "-61 dBm")
+TOLD = properties(ONE, 5010)
 
 
 def test_what_a_sender_says_is_read_back() -> None:
-    found = read_sighting(f"A-CAM.{SERVICE}", "192.0.2.7", TOLD)
-    assert found == Sighting("A-CAM", "192.0.2.7:5010", PRINT, "Raspberry Pi Zero W", "sending", "1920x1080@25")
+    assert read_sighting(f"A-CAM.{SERVICE}", "192.0.2.7", TOLD) == ONE
     six = read_sighting(f"A-CAM.{SERVICE}", "fe80::1", TOLD)
     assert six is not None
     assert six.place == "[fe80::1]:5010"
@@ -45,6 +45,6 @@ def test_the_table_says_who_is_paired() -> None:
     one = Sighting("A-CAM", "192.0.2.7:5010", PRINT, state="sending")
     other = Sighting("B", "192.0.2.8:5010", "cd" * 32)
     lines = table([one, other], {PRINT})
-    assert lines[0].split() == ["NAME", "ADDRESS", "PAIRED", "STATE", "MODE", "MODEL"]
+    assert lines[0].split() == ["NAME", "ADDRESS", "PAIRED", "STATE", "MODE", "SIGNAL", "MODEL"]
     assert lines[1].split() == ["A-CAM", "192.0.2.7:5010", "yes", "sending"]
     assert lines[2].split() == ["B", "192.0.2.8:5010", "no"]

@@ -32,6 +32,7 @@ typedef struct ta_control { /* a control datagram on its way to Python */
 
 uint64_t ta_now_us(void); /* CLOCK_MONOTONIC */
 void ta_sleep_until_us(uint64_t when_us, uint64_t spin_us);
+int ta_keep_secret(void);         /* no core dump of this process, nobody else's eyes in its memory; 0 or errno */
 int ta_realtime(int priority); /* SCHED_FIFO for the calling thread; 0 or errno */
 
 /* Text of an address; `text` at least INET6_ADDRSTRLEN. IPv4-mapped addresses read as IPv4. */
