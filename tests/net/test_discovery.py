@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from link.pairings import Pairings, introduce
 from sender.announce import AVAHI_FILE
 from tests.desk import eventually
 from tests.net.netns import Cable, Host, cable
@@ -65,6 +68,68 @@ def test_a_new_user_finds_pairs_and_plays_a_sender_by_its_name(two: Cable, tmp_p
         eventually(lambda: shown(player) > 30)
         assert re.search(r"A-CAM +\S+ +yes +sending", eventually(lambda: listed("sending"), 20))
         assert call(two.receiver, desk, "pair").returncode == 2, "nobody is left to pair with"
+
+
+def test_a_receiver_whose_address_changes_is_followed_in_the_same_session(two: Cable, tmp_path: Path) -> None:
+    """As when it roams to another access point."""
+    env = environment(THINAIR_STATE=introduce(tmp_path))
+    with ExitStack() as stack:
+        send = [*two.sender.inside, *THINAIR, "send", "--mode", "640x360@30", "--bitrate", "1M"]
+        sender = stack.enter_context(running(send, env=env))
+        sender.wait_for("receivers come in")
+        player = stack.enter_context(running([*two.receiver.inside, *PLAY, "--headless"], env=env))
+        eventually(lambda: shown(player) > 30)
+        elsewhere, device = "10.97.0.77", ("dev", two.receiver.device)
+        for words in (("del", f"{two.receiver.address}/24"), ("add", f"{elsewhere}/24")):
+            subprocess.run(["ip", "-n", two.receiver.name, "address", *words, *device], check=True)
+        sender.wait_for(f"the receiver is at {elsewhere}:")
+        before = shown(player)
+        eventually(lambda: shown(player) > before + 60)
+        assert sender.text().count("has come from") == 1, "no new session was needed"
+
+
+def test_a_sender_that_a_stranger_makes_up_is_listed_as_not_paired_and_never_called_twice(
+    two: Cable, tmp_path: Path
+) -> None:
+    """Forged multicast DNS: another name with the fingerprint of the paired sender, and a flood of names."""
+    state = introduce(tmp_path)
+    mine = Pairings(tmp_path / "receiver").all()[0].fingerprint
+    liar = [*two.sender.inside, sys.executable, "-c", _LIAR, two.sender.address, mine]
+    env = environment(THINAIR_STATE=state)
+    with ExitStack() as stack:
+        one = stack.enter_context(running(liar, env=env))
+        one.wait_for("announced")
+        found = call(two.receiver, tmp_path, "ls", "--seconds", "4").stdout
+        assert re.search(r"FALSE +\S+ +yes", found), "its fingerprint is the right one; what it says is a hint"
+        assert re.search(r"STRANGER-\d+ +\S+ +no", found)
+        assert "\x1b" not in found
+        report = tmp_path / "player.json"
+        line = [*two.receiver.inside, *PLAY, "--headless", "--seconds", "4", "--report", str(report)]
+        player = stack.enter_context(running(line, env=env))
+        assert player.end() == 6, "nobody with the key of the paired one was there"
+        control = json.loads(report.read_text())["control"]
+        assert control["unpaired"] >= 20
+        assert control["unreachable"] + control.get("tls", 0) >= 1
+        assert "lets us in" not in player.text()
+
+
+_LIAR = """
+import asyncio, socket, sys
+from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
+from link.service import SERVICE
+host, print_ = sys.argv[1:]
+async def main():
+    here = AsyncZeroconf(interfaces=[host])
+    for at in range(21):
+        fp = print_ if at == 0 else f"{at:064x}"
+        name = "FALSE" if at == 0 else f"STRANGER-{at}"
+        txt = {"v": "1", "fp": fp, "door": "5010", "model": "\\x1b[31mred" * 9, "state": "sending", "mode": "x" * 200}
+        info = AsyncServiceInfo(SERVICE, f"{name}.{SERVICE}", port=1, properties=txt, parsed_addresses=[host])
+        await here.async_register_service(info, cooperating_responders=True)
+    print("announced", flush=True)
+    await asyncio.sleep(60)
+asyncio.run(main())
+"""
 
 
 def test_nobody_is_found_where_nobody_is(two: Cable, tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""Slow, oversized, malformed and many requests at the sender's API and at the player's page, over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from link import tls
+from link.errors import Exit
+from tests.desk import Desk, eventually, free_port
+from tests.net.test_control import API, HOST, Camera
+
+OVERSIZED = {
+    "path": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "header": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    "headers": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: a\r\n" * 40_000 + b"\r\n",
+    "no request": bytes(range(256)) * 8,
+    "length": b"PUT " + API.encode() + b"/mode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: -5\r\n\r\n",
+    "two lengths": b"PUT / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+    "smuggled": b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET",
+    "chunk": b"PUT " + API.encode() + b"/mode HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFF\r\n",
+}  # fmt: skip
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> Iterator[Camera]:
+    one = Camera(tmp_path)
+    with one.stack:
+        one.start()
+        yield one
+
+
+def knock(camera: Camera, sealed: bool) -> socket.socket:
+    plain = socket.create_connection((HOST, camera.https if sealed else camera.http), timeout=20)
+    return tls.receiver_context(None, None).wrap_socket(plain) if sealed else plain
+
+
+def last_words(one: socket.socket) -> bytes:
+    """Until it is closed by the other end."""
+    found = b""
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        while data := one.recv(65536):
+            found += data
+    return found
+
+
+def alive(camera: Camera) -> dict[str, int]:
+    status, content, _ = camera.here("GET", f"{API}/status")
+    assert status == 200
+    return dict(content["refused"])
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("what", OVERSIZED)
+def test_what_is_too_large_or_no_request_is_refused_and_costs_nothing(camera: Camera, what: str, sealed: bool) -> None:
+    with knock(camera, sealed) as one:
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            one.sendall(OVERSIZED[what])
+        one.settimeout(15)
+        answer = last_words(one)
+    assert answer == b"" or answer.split()[1][:1] == b"4", answer[:200]
+    alive(camera)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_body_over_the_limit_is_refused(camera: Camera, sealed: bool) -> None:
+    ask = camera.there if sealed else camera.here
+    more = {"token": camera.token} if sealed else {}
+    status, content, _ = ask("PUT", f"{API}/mode", b'{"mode": "' + b"x" * 100_000 + b'"}', **more)
+    assert status == 413
+    assert content["problem"]
+    assert alive(camera)["http_413"] == 1
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_who_sends_a_byte_a_second_is_hung_up_and_keeps_nobody_out(camera: Camera, sealed: bool) -> None:
+    began_s = time.monotonic()
+    slow = [knock(camera, sealed) for _ in range(40)]
+    for one in slow:
+        one.sendall(b"GET / HTTP/1.1\r\nX: ")
+    open_ = len(slow)
+    while time.monotonic() - began_s < 14:
+        for one in slow:
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                one.sendall(b"T")
+        alive(camera)
+        time.sleep(1)
+    for one in slow:
+        one.settimeout(0.5)
+        with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
+            open_ -= one.recv(1) == b""
+            continue
+        open_ -= 1
+    for one in slow:
+        one.close()
+    assert open_ == 0
+    assert alive(camera)["http_slow"] >= 40
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(camera: Camera) -> None:
+    with knock(camera, sealed=False) as one:
+        one.sendall(f"PUT {API}/mode HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+                    "Content-Length: 500\r\n\r\n{".encode())  # fmt: skip
+        began_s = time.monotonic()
+        assert one.recv(65536).split()[1] == b"400"
+        assert time.monotonic() - began_s < 6
+    alive(camera)
+
+
+def test_a_crowd_of_connections_keeps_the_operator_out_of_nothing(camera: Camera) -> None:
+    crowd = [knock(camera, sealed=False) for _ in range(120)]
+    refused = alive(camera)
+    assert refused["http_too_many"] >= 60
+    for one in crowd:
+        one.close()
+
+
+def test_the_player_s_page_hangs_up_on_the_slow_too(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    try:
+        desk.play()
+        crowd = [socket.create_connection((HOST, desk.port), timeout=20) for _ in range(60)]
+        for one in crowd:
+            with contextlib.suppress(ConnectionError):
+                one.sendall(b"GET / HTTP/1.1\r\nX: ")
+        with urllib.request.urlopen(desk.url, timeout=10) as answer:  # noqa: S310 -- our own
+            assert answer.status == 200
+        began_s = time.monotonic()
+        assert all(last_words(one)[:12] in {b"", b"HTTP/1.0 400", b"HTTP/1.1 400"} for one in crowd)
+        assert time.monotonic() - began_s < 14
+        for one in crowd:
+            one.close()
+        metrics = desk.get("metrics")
+        assert 'reason="slow"' in metrics or "slow" in metrics
+    finally:
+        desk.end("play")
+
+
+def test_the_picture_goes_on_meanwhile(camera: Camera) -> None:
+    player = camera.play()
+    eventually(lambda: "late " in player.text())
+    crowd = [knock(camera, sealed=at % 2 == 0) for at in range(60)]
+    for _ in range(10):
+        for one in crowd:
+            with contextlib.suppress(ConnectionError, ssl.SSLError, OSError):
+                one.sendall(b"GET /" + b"a" * 2000)
+        time.sleep(0.2)
+    assert "lost 0" in player.lines[-1][1]
+    for one in crowd:
+        one.close()
+
+
+def test_two_senders_on_one_machine_have_an_api_each(tmp_path: Path) -> None:
+    from tests.processes import THINAIR, environment, running
+
+    env = environment(THINAIR_STATE=str(tmp_path))
+    line = [*THINAIR, "send", "--mode", "640x360@30"]
+    with running(line, env=env) as one, running(line, env=env) as two:
+        for each in (one, two):
+            each.wait_for("page: http")
+        pages = [each.text().partition("page: ")[2].split()[0] for each in (one, two)]
+        assert pages[0] != pages[1]
+        for page in pages:
+            with urllib.request.urlopen(page, timeout=5) as answer:  # noqa: S310 -- our own
+                assert answer.status == 200
+    taken = free_port()
+    with socket.create_server(("", taken)):
+        done = run_send("--control", str(taken), "--door", "0")
+    assert done[0] == Exit.NETWORK
+    assert f"cannot listen on TCP port {taken}" in done[1]
+
+
+def run_send(*words: str) -> tuple[int, str]:
+    from tests.processes import call
+
+    done = call("send", "--mode", "640x360@30", *words)
+    return done.returncode, done.stderr

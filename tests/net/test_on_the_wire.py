@@ -1,0 +1,96 @@
+"""What somebody on the same network records with tshark: no byte of the picture, no key, no code."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from link.pairings import Pairings, introduce
+from sender.code import Code
+from tests.desk import eventually, free_port
+from tests.processes import PLAY, THINAIR, call, environment, running
+from tests.seeds import seed
+
+pytestmark = [
+    pytest.mark.net,
+    pytest.mark.skipif(os.geteuid() != 0 or shutil.which("tshark") is None, reason="needs root and tshark"),
+]
+HOST = "127.0.0.1"
+WINDOW = 24  # bytes of the picture that are looked for
+
+
+def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
+    """(the capture as tshark wrote it, the recorded movie, the state): a pairing's session from its first packet on."""
+    state = Path(introduce(folder / "state"))
+    env = environment(THINAIR_STATE=str(state))
+    media, door, control = free_port(socket.SOCK_DGRAM), free_port(), free_port()
+    file = folder / "air.pcapng"
+    ports = " or ".join(f"port {port}" for port in (media, door, control))
+    tshark = ["tshark", "-i", "lo", "-f", ports, "-w", str(file), "-q"]
+    more = [] if sealed else ["--no-sealed"]
+    send = ["send", "--to", f"{HOST}:{media}", "--door", str(door), "--control", str(control), "--mode", "640x360@30"]
+    play = ["--headless", "--listen", str(media), "--record", "--record-to", str(folder / "set")]
+    with running(tshark) as tap:
+        tap.wait_for("Capturing on")
+        with running([*PLAY, *play, *more], env=env) as player:
+            player.wait_for("listening on port")
+            with running([*THINAIR, *send, "--bitrate", "4M", *more], env=env) as sender:
+                eventually(lambda: int((re.findall(r"presented (\d+)", player.text()) or ["0"])[-1]) > 60)
+                if sealed:
+                    sender.wait_for("page: http")
+                    code = str(Code(state / "sender").current())
+                    env_guest = environment(THINAIR_STATE=str(folder / "guest"))
+                    assert call("pair", f"{HOST}:{door}", code, env=env_guest).returncode == 0
+                    assert call("remote", "status", env=env).returncode == 0
+            assert player.stop() == 0
+        tap.process.terminate()
+        tap.end()
+    (movie,) = (folder / "set").glob("*.mp4")
+    return file.read_bytes(), movie.read_bytes(), state
+
+
+def seen(capture: bytes, movie: bytes) -> int:
+    """Of 400 places in the coded pictures, how many stand in the capture."""
+    chance, found = random.Random(seed()), 0
+    first = movie.index(b"mdat") + 100
+    last = movie.rindex(b"moof") if b"moof" in movie else len(movie)
+    for _ in range(400):
+        at = chance.randrange(first, last - WINDOW)
+        window = movie[at : at + WINDOW]
+        found += len(set(window)) > WINDOW // 2 and window in capture
+    return found
+
+
+def test_an_open_link_s_pictures_are_found_in_the_capture(tmp_path: Path) -> None:
+    """So that the next test could fail."""
+    capture, movie, _ = captured(tmp_path, sealed=False)
+    assert seen(capture, movie) > 100
+
+
+def test_a_sealed_session_shows_no_byte_of_the_picture_and_no_secret(tmp_path: Path) -> None:
+    capture, movie, state = captured(tmp_path, sealed=True)
+    assert len(capture) > 500_000
+    assert seen(capture, movie) == 0
+    paired = Pairings(state / "receiver").all()[0]
+    code = str(Code(state / "sender").current())
+    for end in ("sender", "receiver"):
+        key = (state / end / "identity" / "key.pem").read_text()
+        der = ssl.PEM_cert_to_DER_cert(key.replace("PRIVATE KEY", "CERTIFICATE"))
+        assert der[36:68] not in capture, "a private key"
+    for secret in (paired.token, code, code.replace("-", "")):
+        assert secret.encode() not in capture
+    lines = subprocess.run(
+        ["tshark", "-r", str(tmp_path / "air.pcapng"), "-Y", "tls.handshake.type == 2", "-T", "fields", "-e",
+         "tls.handshake.extensions.supported_version"],
+        capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    assert Counter(lines).keys() <= {"0x0304"}, "TLS 1.3 alone"
