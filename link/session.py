@@ -17,6 +17,7 @@ from link.source import SourceCode, SourceState
 from link.targets import MIN_BITRATE_BPS, Reason
 
 HELLO_INTERVAL_US = 200_000
+FIRST_HELLO_INTERVAL_US = 10_000  # to a receiver that is known to be there; doubled with each
 UNLINK_US = 2_000_000
 KEY_FRAME_INTERVAL_US = 300_000
 SOURCE_INTERVAL_US = 500_000  # while there is no picture
@@ -108,9 +109,12 @@ class SenderInput(StrEnum):
 
 
 class SenderSession:
-    """The camera side. `boot_id` and `cookie` are 64 random bits, `ssrc` 32, from the caller."""
+    """The camera side. `boot_id` and `cookie` are 64 random bits, `ssrc` 32, from the caller. `invited`: the receiver
+    has just asked for this session, and may not have its keys yet."""
 
-    def __init__(self, boot_id: int, cookie: int, ssrc: int, description: MediaDescription) -> None:
+    def __init__(
+        self, boot_id: int, cookie: int, ssrc: int, description: MediaDescription, *, invited: bool = False
+    ) -> None:
         self.boot_id = boot_id
         self.cookie = cookie
         self.ssrc = ssrc
@@ -121,6 +125,7 @@ class SenderSession:
         self._receiver_boot_id: int | None = None
         self._receiver_ssrc = 0
         self._hello_due_us = 0
+        self._hello_interval_us = FIRST_HELLO_INTERVAL_US if invited else HELLO_INTERVAL_US
         self._heard_us = 0
         self._key_frame_us = -KEY_FRAME_INTERVAL_US
         self._key_frame_wanted = False
@@ -272,7 +277,8 @@ class SenderSession:
             self._target_us = None
             self._events.append(BitrateWanted(min(SAFE_BITRATE_BPS, self.description.bitrate_bps), Reason.NO_REPORT))
         if now_us >= self._hello_due_us:
-            self._hello_due_us = now_us + HELLO_INTERVAL_US
+            self._hello_due_us = now_us + self._hello_interval_us
+            self._hello_interval_us = min(2 * self._hello_interval_us, HELLO_INTERVAL_US)
             self._out.append(build(self._hello(self.cookie)))
         if self.state is SenderState.LINKED and self._source_due_us is not None and now_us >= self._source_due_us:
             self._say_source(now_us)

@@ -3,6 +3,9 @@ said in words."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     from link.config import ReceiverConfig
     from link.native import Rx
     from link.receiver_session import ReceiverSession
+
+
+_LOOK_AFTER_S = 0.5
 
 
 class SealedLink:
@@ -42,14 +48,25 @@ class SealedLink:
         self.caller = Caller(identity.load(home), Pairings(home), rx.local_port, hooks, which=which, take_over=over)
 
     async def run(self) -> None:
+        looking = asyncio.create_task(self._look())
         try:
-            from receiver.discover import watching
-
-            async with watching(self.caller.see):
-                await self.caller.run()
-        except (ImportError, NetworkError) as error:  # where it was last, and calls, are enough
-            self._note(f"senders are not looked for by multicast: {error}")
             await self.caller.run()
+        finally:
+            looking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await looking
+
+    async def _look(self) -> None:
+        """By multicast, for a sender that neither calls nor is where it was last."""
+        await asyncio.sleep(_LOOK_AFTER_S)
+        while self._alive():
+            await asyncio.sleep(_LOOK_AFTER_S)
+        try:
+            discover = await asyncio.to_thread(importlib.import_module, "receiver.discover")
+            async with discover.watching(self.caller.see):
+                await asyncio.Event().wait()
+        except (ImportError, NetworkError) as error:
+            self._note(f"senders are not looked for by multicast: {error}")
 
     def hear_calls(self) -> None:
         for datagram, _, host, _ in self._rx.calls():

@@ -176,7 +176,8 @@ class SealedLink:
         self._tx.forget_keys()
         self._tx.install_keys(guest.keys.down, guest.keys.up, self._service.ssrc)
         self._tx.set_peer(guest.host, guest.port)
-        session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, self._service.ssrc, self._service.media())
+        own = random_bits(63) + 1, random_bits(63) + 1, self._service.ssrc
+        session = SenderSession(*own, self._service.media(), invited=True)
         self._boot_id = session.boot_id
         self._tx.set_cookie(session.cookie, session.boot_id)
         self._service.say(f"{guest.name} has come from {guest.host}")

@@ -235,6 +235,7 @@ def _parser() -> _Parser:
 _BENCHES = {
     "glass": "screen latency, read from the screen, beside peers",
     "receive": "from the last packet to the decoder, and reassembly throughput beside GStreamer",
+    "sealed": "how soon a paired receiver has a picture, and what the seal costs",
     "desk": "what recorder, dashboard and browsers cost the picture",
     "payload": "what the packet size costs",
     "encode": "x264 paced and back to back",

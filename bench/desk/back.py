@@ -30,24 +30,24 @@ def times_ms(kind: str, settings: Settings, count: int) -> list[float]:
 
 def _sender(home: Path, settings: Settings, count: int) -> list[float]:
     port, returns = free_port(), []
-    with _playing(home, port) as frames:
+    with playing(home, port) as frames:
         for _ in range(count):
-            with _started(sender_command("thinair", port, settings, home / "sender.csv"), "sending ") as (one, said_us):
+            with started(sender_command("thinair", port, settings, home / "sender.csv"), "sending ") as (one, said_us):
                 returns.append(said_us)
                 time.sleep(_SETTLE_S)
                 one.kill()
             time.sleep(GONE_S)
-    return _first_live(frames, returns)
+    return first_live(frames, returns)
 
 
 def _player(home: Path, settings: Settings, count: int) -> list[float]:
     port, found = free_port(), []
-    with _started(sender_command("thinair", port, settings, home / "sender.csv"), "sending "):
+    with started(sender_command("thinair", port, settings, home / "sender.csv"), "sending "):
         for number in range(count):
-            with _playing(home, port, f"frames-{number}.csv") as frames:
+            with playing(home, port, f"frames-{number}.csv") as frames:
                 said_us = time.monotonic_ns() // 1000
                 time.sleep(_SETTLE_S)
-            found += _first_live(frames, [said_us])
+            found += first_live(frames, [said_us])
             time.sleep(GONE_S)
     return found
 
@@ -57,9 +57,9 @@ def _path(home: Path, settings: Settings, count: int) -> list[float]:
     # A sealed link would go around what stands between: the player says at the sender's door where it is.
     sender = [*sender_command("thinair", outer, settings, home / "sender.csv"), "--no-sealed"]
     with (
-        _playing(home, inner, more=["--no-sealed"]) as frames,
+        playing(home, inner, more=["--no-sealed"]) as frames,
         _Path(outer, inner) as path,
-        _started(sender, "sending "),
+        started(sender, "sending "),
     ):
         for _ in range(count):
             time.sleep(_SETTLE_S)
@@ -68,19 +68,19 @@ def _path(home: Path, settings: Settings, count: int) -> list[float]:
             path.carries = True
             returns.append(time.monotonic_ns() // 1000)
         time.sleep(_SETTLE_S)
-    return _first_live(frames, returns)
+    return first_live(frames, returns)
 
 
 @contextmanager
-def _playing(home: Path, port: int, name: str = "frames.csv", more: Sequence[str] = ()) -> Iterator[Path]:
+def playing(home: Path, port: int, name: str = "frames.csv", more: Sequence[str] = ()) -> Iterator[Path]:
     """Its frames are whole once it has ended."""
     words = ["play", "--headless", "--dashboard", "off", "--listen", f"127.0.0.1:{port}", "--priority", "0", *more]
-    with _started([sys.executable, "-m", "thinair", *words, "--frames", str(home / name)], "listening "):
+    with started([sys.executable, "-m", "thinair", *words, "--frames", str(home / name)], "listening "):
         yield home / name
 
 
 @contextmanager
-def _started(argv: list[str], word: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def started(argv: list[str], word: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The process and when it said `word`."""
     process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
@@ -96,7 +96,7 @@ def _started(argv: list[str], word: str) -> Iterator[tuple[subprocess.Popen[str]
         process.wait(10)
 
 
-def _first_live(frames: Path, returns: list[int]) -> list[float]:
+def first_live(frames: Path, returns: list[int]) -> list[float]:
     with frames.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["outcome"] == "presented"]
     shown = [

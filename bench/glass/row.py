@@ -118,7 +118,7 @@ def _measure(peer: Peer, settings: Settings) -> Row:
         if trouble:
             return Row(peer.name, trouble)
         in_band_us = {}
-        if peer.feed == "thinair":
+        if peer.feed.startswith("thinair"):
             in_band_us = {
                 frame["frame_id"]: frame["capture_to_present_us"]
                 for frame in read_frames(place.receiver_log)
@@ -234,7 +234,8 @@ def above(priority: int) -> Iterator[None]:
 def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[str]:
     """The same sender for every row; only where it sends to differs."""
     address = f"127.0.0.1:{port}"
-    target = ["--to", address] if feed == "thinair" else ["--plain", f"{feed}://{address}"]
+    ours = {"thinair": ["--to", address], "thinair-open": ["--to", address, "--no-sealed"]}
+    target = ours.get(feed, ["--plain", f"{feed}://{address}"])
     return [
         *(sys.executable, "-m", "thinair", "send", *target, "--source", "testcard", "--mode", settings.mode),
         *("--bitrate", str(settings.bitrate_bps), "--preset", settings.preset, "--key-interval", "1", "--pace", "off"),

@@ -469,3 +469,14 @@ def test_a_new_sender_begins_without_a_state() -> None:
     assert session.source is None
     session.receive_datagram(build(Source(SSRC, 77, 78, SourceCode.NO_SYNC, 1, 0)), 3 * MS, *CAMERA)
     assert session.source is not None
+
+
+def test_a_receiver_that_asked_for_the_session_is_greeted_again_soon() -> None:
+    """It may not have its keys yet when the first greeting comes."""
+    session = SenderSession(BOOT, COOKIE, SSRC, DESCRIPTION, invited=True)
+    times, now_us = [], 0
+    while now_us < 1_000_000:
+        if session.next_datagram(now_us) is not None:
+            times.append(now_us)
+        now_us = session.next_timeout(now_us) or now_us
+    assert times == [0, 10_000, 30_000, 70_000, 150_000, 310_000, 510_000, 710_000, 910_000]
