@@ -59,7 +59,7 @@ class SealedLink:
     async def _look(self) -> None:
         """By multicast, for a sender that neither calls nor is where it was last."""
         await asyncio.sleep(_LOOK_AFTER_S)
-        while self._alive():
+        while self._alive():  # noqa: ASYNC110 -- nothing tells of its end
             await asyncio.sleep(_LOOK_AFTER_S)
         try:
             discover = await asyncio.to_thread(importlib.import_module, "receiver.discover")

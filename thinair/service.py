@@ -34,7 +34,9 @@ def run(action: str, arguments: argparse.Namespace) -> int:
         for path in appliance.install(arguments.root, arguments.program, live):
             print(path)
         if live:
-            print("set the receiver's address in /etc/thinair/sender.toml, then: sudo systemctl start thinair")
+            print(
+                "now: sudo systemctl start thinair; on the receiver: thinair pair, with the code of sudo thinair pairings code"
+            )
     elif action == "edid":
         config = load(SenderConfig, arguments)
         print(appliance.offer_edid(config.source, config.edid))
