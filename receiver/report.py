@@ -273,6 +273,7 @@ def live_state(player: Player) -> dict[str, Any]:
         "picture": mode_words(media) if media else "x".join(map(str, showing.size or ())),
         "interval_us": figures.interval_us,
         "transport": player.mode,
+        "sealed": player.sealed,
         "trouble": player.trouble(),
         "age_us": figures.glass.age(now),
         "fps": player.rates.fps,

@@ -35,7 +35,7 @@ def run(action: str, arguments: argparse.Namespace) -> int:
             print(path)
         if live:
             print(
-                "now: sudo systemctl start thinair; on the receiver: thinair pair, with the code of sudo thinair pairings code"
+                "now: sudo systemctl start thinair; its code: sudo thinair pairings code; on the receiver: thinair pair"
             )
     elif action == "edid":
         config = load(SenderConfig, arguments)

@@ -145,7 +145,8 @@ def test_neither_can_do_anything_at_the_player_s_page(rebound: Browser, tmp_path
         assert answer.status == 421
         page.context.close()
         metrics = desk.get("metrics")
-        assert 'thinair_receiver_page_refused_total{reason="origin"}' in metrics or "origin" in metrics
+        assert 'thinair_requests_refused_total{reason="origin"}' in metrics
+        assert 'thinair_requests_refused_total{reason="host"}' in metrics
     finally:
         desk.close()
 

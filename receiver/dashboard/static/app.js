@@ -107,6 +107,7 @@ function showTrouble() {
   const status = $("status");
   const text = !linked ? "not connected" : words ? "no picture" : "live";
   if (status.textContent !== text) status.textContent = text;
+  $("unsealed").hidden = !state || state.sealed;
   status.className = `pill ${words ? "bad" : "good"}`;
   if (!linked) showHere();
 }
