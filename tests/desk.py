@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.processes import THINAIR, Running, running
+from link.pairings import introduce
+from tests.processes import THINAIR, Running, environment, running
 
 WIDTH, HEIGHT, RATE = 640, 360, 30
 
@@ -29,6 +30,7 @@ class Desk:
         self.folder = folder
         self.media, self.port = free_port(socket.SOCK_DGRAM), free_port()
         self.words = words
+        self.env = environment(THINAIR_STATE=introduce(folder.parent / "state"))  # strangers to every other desk
         self.url = f"http://127.0.0.1:{self.port}/"
         self._stacks: dict[str, ExitStack] = {}
         self.running: dict[str, Running] = {}
@@ -47,7 +49,7 @@ class Desk:
     def start(self, name: str, *words: str) -> Running:
         self.end(name)
         stack = self._stacks[name] = ExitStack()
-        self.running[name] = stack.enter_context(running([*THINAIR, name, *words]))
+        self.running[name] = stack.enter_context(running([*THINAIR, name, *words], env=self.env))
         return self.running[name]
 
     def end(self, name: str) -> None:
