@@ -7,7 +7,6 @@ import hashlib
 import os
 import ssl
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +48,8 @@ def load(home: Path) -> Identity:
 
 def _make(place: Path) -> None:
     """Two that begin at once end with the same one."""
+    import tempfile  # once in a life
+
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".identity-") as made:  # of 0700
         key, certificate = Path(made) / "key.pem", Path(made) / "cert.pem"
         words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",

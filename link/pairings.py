@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
+import os
 import ssl
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -81,7 +81,7 @@ def introduce(home: Path) -> str:
     homes = {end: home / end for end in ("sender", "receiver")}
     for one in homes.values():
         one.mkdir(mode=0o700, parents=True, exist_ok=True)
-    token = secrets.token_urlsafe(24)
+    token = os.urandom(24).hex()
     for end, one in homes.items():
         (other,) = (name for name in homes if name != end)
         peer = Peer(f"this machine's {other}", identity.load(homes[other]).pem)

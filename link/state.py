@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +41,8 @@ def read(path: Path) -> dict[str, Any]:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """In place of the old one, on the disk when this returns. Raises FileError."""
+    import tempfile  # loads what most starts do without
+
     try:
         handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # of 0600
         try:

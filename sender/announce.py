@@ -7,7 +7,6 @@ import asyncio
 import importlib
 import os
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ async def _by_avahi(name: str, port: int, tell: Callable[[], dict[str, str]], sa
 
 def avahi_file(name: str, port: int, txt: dict[str, str]) -> str:
     """avahi.service(5)."""
+    from html import escape  # a board without avahi does without
+
     records = "".join(f"<txt-record>{escape(f'{key}={value}')}</txt-record>" for key, value in txt.items())
     kind = SERVICE.removesuffix(".local.")
     return (

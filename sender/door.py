@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import ssl
 from collections import Counter
 from collections.abc import Callable
@@ -29,6 +28,7 @@ _MOST = 16  # connections at once of whom is not known yet, of which from one ad
 _MOST_OF_ONE = 4
 _HANDSHAKE_S = 5.0
 _PATIENCE_S = 10.0  # for a message of somebody who has begun
+_TOKEN = 24  # bytes
 _LOOK_S = 1.0  # for pairings that were forgotten by another program
 
 
@@ -171,7 +171,7 @@ class Door:
                 return
             if self._key is None or self._key[0] != code:
                 self._key = code, await asyncio.to_thread(stretch, code, self._identity.der)
-            token = secrets.token_urlsafe(24)
+            token = os.urandom(_TOKEN).hex()
             own, nonce = self._identity.der, os.urandom(NONCE)
             given = {"token": token, "control": self._house.control()}
             one = PairingSender(self._key[1], own, self._name, nonce, der_of=ssl.PEM_cert_to_DER_cert, given=given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
-import platform
+import os
 import socket
 import sys
 from collections import Counter
@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from link import identity, qr, state, tls
+from link import identity, state, tls
 from link.entropy import random_bits
 from link.errors import NetworkError
 from link.keys import MediaKeys
@@ -162,6 +162,8 @@ class SealedLink:
         if sys.stderr.isatty() and code is None:  # in no log
             self._service.say("closed to new receivers after too many wrong codes: thinair pairings renew")
         elif sys.stderr.isatty() and code is not None:
+            from link import qr  # a service has no terminal
+
             scan = "\n".join(qr.lines(qr.encode(scan_text(place, code))))
             print(f"thinair: to let one in: thinair pair {place}, and the code {code}\n{scan}", file=sys.stderr)
         elif not paired:
@@ -199,4 +201,4 @@ def _model() -> str:
     try:
         return Path("/proc/device-tree/model").read_text().strip("\0 \n")
     except OSError:
-        return platform.machine()
+        return os.uname().machine

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from link.errors import ConfigError, DeviceError, Exit, FileError
+from link.pairings import introduce
 
 SCHEMA = "thinair.bench.armv6/1"
 INSTRUCTIONS_PER_S = 0.7e9  # 1 GHz at 0.7 per cycle
@@ -182,15 +183,17 @@ def start_cost() -> StartCost:
         totals.append(_count(python, [program, "-c", code])[0]["total"])
     # By its path: a package would load what this module needs.
     first_packet = [program, str(_HERE / "first_packet.py")]
-    _count(python, first_packet)
-    found, _ = _count(python, first_packet, mark=_SENDTO)
+    with tempfile.TemporaryDirectory(prefix="thinair-") as home:  # keys are made once in a sender's life
+        state = introduce(Path(home))
+        _count(python, first_packet, THINAIR_STATE=state)
+        found, _ = _count(python, first_packet, mark=_SENDTO, THINAIR_STATE=state)
     first = found["marks"][str(_SENDTO)]
     if not first:
         raise DeviceError("the emulated sender sent nothing")
     return StartCost(totals[0], totals[1], first)
 
 
-def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0) -> tuple[dict[str, Any], str]:
+def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0, **env: str) -> tuple[dict[str, Any], str]:
     """What the plugin found, and what the program printed."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         plugin = f"{_BUILD / 'count.so'},out={out.name}" + (f",mark={mark}" if mark else "")
@@ -202,7 +205,7 @@ def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0) -> tu
         }
         done = subprocess.run(
             [*emulator, "-plugin", plugin, *program],
-            env=os.environ | own,
+            env=os.environ | own | env,
             capture_output=True,
             text=True,
             check=False,
