@@ -188,6 +188,11 @@ def read_port(value: object) -> int:
     return value if type(value) is int and 0 < value < 65536 else 0
 
 
+def read_words(value: object) -> set[str]:
+    """What the other end says that it can; a few short words of it."""
+    return {one for one in value[:16] if isinstance(one, str)} if isinstance(value, list) else set()
+
+
 def read_us(value: object) -> int:
     """A duration that the other end told; 0 for none."""
     return value if type(value) is int and 0 < value < 60_000_000 else 0

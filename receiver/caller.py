@@ -14,8 +14,8 @@ from typing import Any
 from link import tls
 from link.errors import AuthenticationError, FileError
 from link.identity import Identity, fingerprint
-from link.keys import SECRET, VERSION, MediaKeys, media_keys
-from link.pairing import clean_name, read_port, read_random
+from link.keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
+from link.pairing import clean_name, read_port, read_random, read_words
 from link.pairings import Pairing, Pairings, matches
 from link.rtcp import Call, Hello, parse
 from link.service import Sighting
@@ -27,6 +27,7 @@ _REFUSED_S = 2.0  # a sender that said no is not asked again sooner
 _CALL_S = 2.0  # an address that somebody called from is tried for so long
 _LOOK_S = 0.25
 _TELL_S = 1.0
+_LAST_WORDS_S = 0.4
 _GRACE_S = 1.5  # from a session's begin until its first packet must have come
 _RESUME_S = 2.0
 _RENEW_PACKETS = 1 << 29  # a quarter of what a key may seal
@@ -204,7 +205,7 @@ class Caller:
             await tls.hang_up(writer)
 
     async def _attach(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        tls.say(writer, {"do": "resume", "version": VERSION, "boot_id": session.boot_id})
+        tls.say(writer, {"do": "resume", "version": VERSION, "can": [CODEC], "boot_id": session.boot_id})
         answer = await tls.hear(reader, _ANSWER_S)
         return answer is not None and "refusal" not in answer
 
@@ -212,7 +213,7 @@ class Caller:
         self, pairing: Pairing, place: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Session | None:
         own = os.urandom(SECRET)
-        words = {"port": self._port, "secret": own.hex(), "take_over": self._take_over}
+        words = {"can": [CODEC], "port": self._port, "secret": own.hex(), "take_over": self._take_over}
         tls.say(writer, {"do": "session", "version": VERSION, **words})
         answer = await tls.hear(reader, _ANSWER_S)
         if answer is None:
@@ -220,6 +221,10 @@ class Caller:
         if "refusal" in answer:
             self.refused["refused"] += 1
             self._wait(pairing, f"{pairing.name}: {clean_name(str(answer['refusal']), 120)}")
+            return None
+        if CODEC not in read_words(answer.get("can")):
+            self.refused["version"] += 1
+            self._wait(pairing, f"{pairing.name} sends what this player cannot show: update it")
             return None
         ssrc, boot_id = answer.get("ssrc"), answer.get("boot_id")
         if type(ssrc) is not int or not 0 <= ssrc < 1 << 32 or type(boot_id) is not int:
@@ -235,13 +240,18 @@ class Caller:
     async def _hold(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Renews keys ahead of their end; hears why the session is over; ends with the session's packets."""
         asked: bytes | None = None
+        gone_at: float | None = None  # since when its packets do not come; why it is over may still be said here
         tell_at = _now() + _TELL_S
         grace_until = _now() + _GRACE_S
         while not self._heard.is_set():
             try:
                 message = await tls.hear(reader, _LOOK_S)
             except TimeoutError:
-                if not self._hooks.alive() and _now() > grace_until:
+                if self._hooks.alive() or _now() <= grace_until:
+                    gone_at = None
+                elif gone_at is None:
+                    gone_at = _now()
+                elif _now() - gone_at >= _LAST_WORDS_S:
                     return
                 if asked is None and self._hooks.spent() >= _RENEW_PACKETS:
                     asked = os.urandom(SECRET)

@@ -19,8 +19,8 @@ from typing import Any
 from link import tls
 from link.errors import AuthenticationError, FileError, NetworkError
 from link.identity import Identity, fingerprint
-from link.keys import SECRET, VERSION, MediaKeys, media_keys
-from link.pairing import NONCE, PairingSender, clean_name, read_random, read_us, stretch
+from link.keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
+from link.pairing import NONCE, PairingSender, clean_name, read_random, read_us, read_words, stretch
 from link.pairings import Pairing, Pairings, digest
 from sender.code import Code
 
@@ -29,6 +29,7 @@ _MOST_OF_ONE = 4
 _HANDSHAKE_S = 5.0
 _PATIENCE_S = 10.0  # for a message of somebody who has begun
 _TOKEN = 24  # bytes
+_CLOSED = "too many wrong codes, or it was renewed: make a new one at the sender with thinair pairings renew"
 _LOOK_S = 1.0  # for pairings that were forgotten by another program
 
 
@@ -68,7 +69,7 @@ class Door:
         self._identity, self._name, self._house = identity, name, house
         self._context = tls.sender_context(identity, (one.certificate for one in self.pairings.all()))
         self._key: tuple[str, bytes] | None = None  # of this code, stretched
-        self._pairing = asyncio.Lock()  # one try after the other: each is counted before the next
+        self._stretching = asyncio.Lock()  # takes a second and 16 MB on a Pi
         self._strangers: dict[asyncio.Task[None], str] = {}  # their addresses, the oldest first
         self._guest: Guest | None = None
         self._boot_id = 0  # of its session
@@ -160,43 +161,47 @@ class Door:
     # ---- pairing ---------------------------------------------------------------------------------------------------
 
     async def _pair(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
-        if self._pairing.locked():
-            await self._refuse(writer, "busy", "another receiver is pairing: try again")
+        code = self.code.current()
+        if code is None:
+            await self._refuse(writer, "closed", _CLOSED)
             return
-        async with self._pairing:
-            code = self.code.current()
-            if code is None:
-                words = "too many wrong codes: make a new one at the sender with thinair pairings renew"
-                await self._refuse(writer, "closed", words)
-                return
+        key = await self._stretched(code)
+        token = os.urandom(_TOKEN).hex()
+        own, nonce = self._identity.der, os.urandom(NONCE)
+        given = {"token": token, "control": self._house.control()}
+        one = PairingSender(key, own, self._name, nonce, der_of=ssl.PEM_cert_to_DER_cert, given=given)
+        answer = one.hear(message)
+        tls.say(writer, answer)
+        if "nonce" not in answer:
+            self.refused["version"] += 1
+            return
+        proof = await tls.hear(reader, _PATIENCE_S)
+        if proof is None:
+            return
+        # Others may be trying at the same time: from here on nothing is awaited until this try is counted.
+        if self.code.current() != code:
+            await self._refuse(writer, "closed", _CLOSED)
+            return
+        answer = one.hear(proof)
+        if one.wrong:
+            left = self.code.wrong()
+            self._house.say(f"a wrong pairing code was tried; {left} tries are left")
+            await self._refuse(writer, "wrong_code", f"wrong code; {left} tries are left")
+            return
+        if one.peer is None:
+            return
+        self.code.right()
+        self._context.load_verify_locations(cadata=one.peer.pem)
+        pairing = self.pairings.add(one.peer, token=digest(token))
+        self._house.say(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
+        tls.say(writer, answer)
+        await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+
+    async def _stretched(self, code: str) -> bytes:
+        async with self._stretching:
             if self._key is None or self._key[0] != code:
                 self._key = code, await asyncio.to_thread(stretch, code, self._identity.der)
-            token = os.urandom(_TOKEN).hex()
-            own, nonce = self._identity.der, os.urandom(NONCE)
-            given = {"token": token, "control": self._house.control()}
-            one = PairingSender(self._key[1], own, self._name, nonce, der_of=ssl.PEM_cert_to_DER_cert, given=given)
-            answer = one.hear(message)
-            tls.say(writer, answer)
-            if "nonce" not in answer:
-                self.refused["version"] += 1
-                return
-            proof = await tls.hear(reader, _PATIENCE_S)
-            if proof is None:
-                return
-            answer = one.hear(proof)
-            if one.wrong:
-                left = self.code.wrong()
-                self._house.say(f"a wrong pairing code was tried; {left} tries are left")
-                await self._refuse(writer, "wrong_code", f"wrong code; {left} tries are left")
-                return
-            if one.peer is None:
-                return
-            self.code.right()
-            self._context.load_verify_locations(cadata=one.peer.pem)
-            pairing = self.pairings.add(one.peer, token=digest(token))
-            self._house.say(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
-            tls.say(writer, answer)
-            await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+            return self._key[1]
 
     # ---- session ---------------------------------------------------------------------------------------------------
 
@@ -216,6 +221,10 @@ class Door:
         elif message.get("version") != VERSION:
             words = f"this sender speaks version {VERSION}, the receiver {message.get('version')!r:.20}: update one"
             await self._refuse(writer, "version", words)
+        elif CODEC not in read_words(message.get("can")):
+            await self._refuse(
+                writer, "version", f"this sender sends {CODEC}, which the receiver cannot show: update it"
+            )
         elif message["do"] == "session":
             await self._begin(reader, writer, message, host, pairing)
         elif self._guest is None or (print_, message.get("boot_id")) != (self._guest.fingerprint, self._boot_id):
@@ -247,7 +256,10 @@ class Door:
         other = self._guest is not None and self._guest.fingerprint != print_
         self._hang_up(f"{guest.name} has taken over" if other else "")
         self._guest, self._boot_id, self._line = guest, answer["boot_id"], writer
-        tls.say(writer, {"version": VERSION, "secret": own.hex(), "control": self._house.control(), **answer})
+        tls.say(
+            writer,
+            {"version": VERSION, "can": [CODEC], "secret": own.hex(), "control": self._house.control(), **answer},
+        )
         await self._listen(reader, writer, print_)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:

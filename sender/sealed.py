@@ -135,7 +135,7 @@ class SealedLink:
             return
         self._control = server.Control(knobs.Knobs(self._service, self), self.door, self._identity, self._service.say)
         assert self._control_socket is not None
-        await self._control.run(self._control_socket)
+        await self._control.run(self._control_socket, chosen=self._config.control not in {0, tls.CONTROL_PORT})
 
     def _control_port(self) -> int:
         return self._control_socket.getsockname()[1] if self._control_socket is not None else 0

@@ -81,8 +81,9 @@ class Control:
     def refused(self) -> Counter[str]:
         return self.patience.refused
 
-    async def run(self, listening: socket.socket) -> None:
-        """HTTPS on `listening`, HTTP at the port after it. Until cancelled. Raises NetworkError where that is taken."""
+    async def run(self, listening: socket.socket, *, chosen: bool) -> None:
+        """HTTPS on `listening`, HTTP at the port after it, or any where that is taken; of a port that the user has
+        `chosen` that raises NetworkError. Until cancelled."""
         async with contextlib.AsyncExitStack() as stack:
             far = await self._runner(stack, Guard("", self._passes.good), local=False)
             near = await self._runner(stack, Guard("127.0.0.1", None), local=True)
@@ -94,7 +95,7 @@ class Control:
             server = await loop.create_server(factory, sock=listening, ssl=context, ssl_handshake_timeout=5, backlog=32)
             stack.callback(server.close)
             self.port = listening.getsockname()[1]
-            local = self._listen_here(self.port + 1)
+            local = self._listen_here(self.port + 1, chosen)
             self.local_port = local.getsockname()[1]
             local_factory = self.patience.wrap(near.server)  # type: ignore[arg-type]
             server = await loop.create_server(local_factory, sock=local, backlog=16)
@@ -111,14 +112,14 @@ class Control:
         stack.push_async_callback(runner.cleanup)
         return runner
 
-    def _listen_here(self, port: int) -> socket.socket:
+    def _listen_here(self, port: int, chosen: bool) -> socket.socket:
         try:
             return _bound(_LOOPBACK, port)
         except OSError as error:
-            if port == tls.CONTROL_PORT + 1:
+            if chosen:
                 why = error.strerror or error
                 raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --control with another") from error
-            return _bound(_LOOPBACK, 0)  # the one before was any
+            return _bound(_LOOPBACK, 0)
 
     def _drop_cables(self) -> None:
         for one in self._cables.values():

@@ -294,7 +294,8 @@ static void note_unseen(ta_reassembler *r, uint64_t place, uint64_t arrival_us) 
 /* The index of the frame of a packet, made where it is new; -1: refused and counted. */
 static int find_or_make(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
     bool found;
-    if (place < r->floor && !lower_floor(r, place)) {
+    /* The first frame may have the number 0 and another before it: that is none, and not the highest there is. */
+    if (place > INT64_MAX || (place < r->floor && !lower_floor(r, place))) {
         r->drops[TA_DROP_LATE]++;
         return -1;
     }
