@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 _MOST = 48  # connections; the one that has waited longest gives way
-_IDLE_S = 10.0  # from the connection, or the last answer, to the end of the next request's head
+_IDLE_S = 5.0  # from the connection, or the last answer, to the end of the next request's head
 
 
 class Patience:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -10,7 +11,7 @@ from importlib.util import find_spec
 import pytest
 
 from bench.glass.row import free_port
-from tests.processes import PLAY, Running, running
+from tests.processes import PLAY, Running, call, environment, running
 from tests.vm.machine import HOST, ROOT, Machine, Process
 
 pytestmark = pytest.mark.long
@@ -75,7 +76,8 @@ def installed(vm: Machine, vivid: str) -> Iterator[tuple[Manager, Running]]:
     player = [*PLAY, "--listen", str(port), "--headless", "--seconds", "550"]
     install(vm, vivid, port)
     manager = Manager(vm)
-    with running(player) as playing:
+    shutil.rmtree(vm.share / "desk", ignore_errors=True)
+    with running(player, env=environment(THINAIR_STATE=str(vm.share / "desk"))) as playing:
         yield manager, playing
     manager.stop()
     (vm.share / "thinair.log").unlink(missing_ok=True)
@@ -114,6 +116,16 @@ def test_the_service_streams_and_one_that_has_stopped_looking_is_started_again(
 ) -> None:
     manager, player = installed
     manager.start("thinair.service")
+    manager.wait("thinair.service", ActiveState="active", StatusText="no receiver")
+    assert player.text().count("presented") == 0, "nobody is paired yet"
+    code = vm.run("/usr/local/bin/thinair", "pairings", "code").output.strip()
+    assert re.fullmatch(r"[0-9A-Z-]{14}", code), code
+    paired = call("pair", f"127.0.0.1:{vm.door}", code, env=environment(THINAIR_STATE=str(vm.share / "desk")))
+    assert paired.returncode == 0, paired.stderr
+    owners = vm.run("sh", "-c", "find /var/lib/thinair -printf '%U %m %y %P\\n'").output.split("\n")
+    (uid,) = {line.split()[0] for line in owners if line}
+    assert uid != "0", owners
+    assert all(line.split()[1] in {"700", "600", "644"} for line in owners if line), owners
     manager.wait("thinair.service", ActiveState="active", StatusText="streaming")
     assert manager.show("thinair-edid.service")["Result"] == "success"
     assert "EDID" in (vm.share / "thinair.log").read_text()
