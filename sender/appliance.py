@@ -124,7 +124,8 @@ def _write_anew(path: Path, content: str) -> None:
 def release(leds: Path = light.LEDS, environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> None:
     """As root, after the service ended: the kernel blinks on, fast where it ended by a fault (systemd.exec(5),
     SERVICE_RESULT), since nobody else is there to do it."""
-    (root / AVAHI_FILE.relative_to("/")).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not unlinked: it is a mount of the unit's own
+        os.truncate(root / AVAHI_FILE.relative_to("/"), 0)
     led = light.find(leds)
     if led is None:
         return

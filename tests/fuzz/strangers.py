@@ -102,7 +102,8 @@ def _impostor(data: bytes) -> None:
 def _headers(data: bytes) -> None:
     host, origin, site, cookie, path = (*data.decode("latin-1").split("\n"), "", "", "", "", "")[:5]
     named = {"Host": host, "Origin": origin, "Sec-Fetch-Site": site, "Cookie": cookie}
-    request = make_mocked_request("GET", "/" + path.replace("\r", ""), headers={k: v for k, v in named.items() if v})
+    plain = "".join(c for c in path if "!" <= c <= "~").lstrip("/")  # aiohttp's own parser makes it so
+    request = make_mocked_request("GET", f"/{plain}", headers={k: v for k, v in named.items() if v})
     for guard in _GUARDS:
         guard.refusal(request)
 

@@ -150,8 +150,9 @@ def test_avahi_s_file_is_handed_to_the_service_and_taken_away_after_it(tmp_path:
     file.parent.mkdir(parents=True)
     assert prepare(getpass.getuser(), board, tmp_path / "leds") == [f"avahi: {file} handed to {getpass.getuser()}"]
     assert file.stat().st_uid == os.getuid()
+    file.write_text("said")
     release(tmp_path / "leds", {}, tmp_path)
-    assert not file.exists()
+    assert file.read_text() == ""
 
 
 @pytest.mark.quick
