@@ -36,6 +36,6 @@ def read_sighting(instance: str, host: str, txt: Mapping[str, str | None]) -> Si
     if txt.get("v") != "1" or not hexadecimal or not (door.isascii() and door.isdigit() and 0 < int(door) < 65536):
         return None
     name = clean_name(instance.removesuffix(f".{SERVICE}"))
-    place = f"[{host}]:{door}" if ":" in host else f"{host}:{door}"
+    place = f"[{host}]:{int(door)}" if ":" in host else f"{host}:{int(door)}"
     words = (clean_name(txt.get(key) or "", 40) for key in ("model", "state", "mode", "signal"))
     return Sighting(name, place, fingerprint, *words)
