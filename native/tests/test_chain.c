@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <linux/videodev2.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -60,8 +61,11 @@ ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, cha
     return TA_OK;
 }
 
+static uint8_t PIXELS[16 * 32]; /* UYVY */
+
 const ta_capture_format *ta_capture_format_get(const ta_capture *c) {
-    static const ta_capture_format format = {.width = 16, .height = 16, .stride = 32, .buffers = BUFFERS};
+    static const ta_capture_format format = {.width = 16, .height = 16, .stride = 32, .fourcc = V4L2_PIX_FMT_UYVY,
+                                             .buffers = BUFFERS};
     return (void)c, &format;
 }
 int ta_capture_descriptor(const ta_capture *c) { return (void)c, played.capture_fd; }
@@ -83,7 +87,8 @@ ta_status ta_capture_newest(ta_capture *c, ta_captured *out) {
             played.next_index = (played.next_index + 1) % BUFFERS;
         const uint64_t now_us = ta_now_us();
         *out = (ta_captured){.index = played.next_index, .sequence = ++played.sequence, .corrupt = played.corrupt,
-                             .dmabuf = -1, .capture_us = 1000 * (uint64_t)played.sequence, .dequeue_us = now_us};
+                             .data = PIXELS, .size = sizeof PIXELS, .dmabuf = -1,
+                             .capture_us = 1000 * (uint64_t)played.sequence, .dequeue_us = now_us};
         played.busy[played.next_index] = true;
         played.pictures--;
         status = TA_OK;
@@ -493,6 +498,55 @@ static void test_what_cannot_be_opened_says_which_part_it_was(void) {
     CHECK(ta_chain_open(&c, &config, why, &part) == TA_ESYS && part == TA_CHAIN_ENCODER && errno == ENODEV && !c);
 }
 
+static bool has_looked(ta_chain *c) {
+    static ta_thumbnail small;
+    if (!ta_chain_look(c, &small))
+        return false;
+    CHECK(small.width == 16 && small.height == 16);
+    for (size_t i = 0; i < 256; i++)
+        CHECK(small.data[i] == PIXELS[2 * i + 1]);
+    for (size_t i = 0; i < 64; i++) {
+        const uint8_t *pair = PIXELS + i / 8 * 64 + 4 * (i % 8);
+        CHECK(small.data[256 + i] == pair[0] && small.data[320 + i] == pair[2]);
+    }
+    return true;
+}
+
+static void test_whoever_looks_sees_a_small_picture_with_a_receiver_and_without(void) {
+    for (size_t i = 0; i < sizeof PIXELS; i++)
+        PIXELS[i] = (uint8_t)(i * 7);
+    ta_chain *c = opened();
+    CHECK(!has_looked(c));
+    shoot(1);
+    CHECK(until(has_looked, c));
+    CHECK(!has_looked(c)); /* each once */
+    key_unit();
+    ta_chain_allow(c, true);
+    CHECK(one_by_one(c, enough_sent, 1));
+    CHECK(until(has_looked, c));
+    closed(c);
+}
+
+static void test_a_small_picture_takes_every_nth_sample(void) {
+    static uint8_t big[1920 * 1080 * 2];
+    static ta_thumbnail small;
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = (uint8_t)(i * 31 >> 3);
+    const ta_raw_picture nv12 = {TA_RAW_NV12, 1920, 1080, 1920, big, 1920 * 1080 * 3 / 2};
+    CHECK(ta_raw_thumbnail(&nv12, &small) == TA_OK && small.width == 320 && small.height == 180);
+    CHECK(small.data[179 * 320 + 319] == big[179 * 6 * 1920 + 319 * 6]);
+    CHECK(small.data[320 * 180 + 89 * 160 + 159] == big[1080 * 1920 + 89 * 6 * 1920 + 318 * 6]);
+    const ta_raw_picture yuyv = {TA_RAW_YUYV, 1280, 720, 2560, big, 1280 * 720 * 2};
+    CHECK(ta_raw_thumbnail(&yuyv, &small) == TA_OK && small.width == 320 && small.height == 180);
+    CHECK(small.data[7 * 320 + 9] == big[7 * 4 * 2560 + 2 * 9 * 4]);
+    CHECK(small.data[320 * 180 + 3 * 160 + 4] == big[6 * 4 * 2560 + 4 * (8 * 4 / 2) + 1]);
+    ta_raw_picture shorter = yuyv;
+    shorter.size--;
+    CHECK(ta_raw_thumbnail(&shorter, &small) == TA_EINVAL);
+    const ta_raw_picture tiny = {TA_RAW_UYVY, 2, 2, 4, big, 8}, line = {TA_RAW_UYVY, 1920, 4, 3840, big, 4 * 3840};
+    CHECK(ta_raw_thumbnail(&tiny, &small) == TA_EINVAL && ta_raw_thumbnail(&line, &small) == TA_EINVAL);
+}
+
 int main(void) {
     RUN(test_pictures_become_frames_with_their_stamps_and_numbers);
     RUN(test_nothing_is_encoded_until_it_is_allowed_and_then_a_key_frame_is_asked);
@@ -506,6 +560,8 @@ int main(void) {
     RUN(test_silence_and_its_end_wake_once_each_with_the_figures_of_that_moment);
     RUN(test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed);
     RUN(test_what_cannot_be_opened_says_which_part_it_was);
+    RUN(test_whoever_looks_sees_a_small_picture_with_a_receiver_and_without);
+    RUN(test_a_small_picture_takes_every_nth_sample);
     close(played.capture_fd);
     close(played.encoder_fd);
     return failures != 0;

@@ -235,6 +235,18 @@ static void drop_waiting(ta_chain *c) {
     c->has_waiting = false;
 }
 
+static void apply_requests(ta_chain *c) {
+    const bool allowed = atomic_load(&c->allowed);
+    if (allowed && !c->was_allowed)
+        c->need_key = true, c->keyless_us = 0, atomic_store(&c->key_wanted, true);
+    if (!allowed)
+        drop_waiting(c);
+    c->was_allowed = allowed;
+    const uint32_t bitrate_bps = atomic_exchange(&c->bitrate_bps, NO_BITRATE);
+    if (bitrate_bps != NO_BITRATE)
+        c->encoder->ops->set_bitrate(c->encoder, bitrate_bps);
+}
+
 static bool take_pictures(ta_chain *c) {
     ta_captured picture;
     ta_status status;
@@ -250,7 +262,10 @@ static bool take_pictures(ta_chain *c) {
         c->now.captured++;
         c->now.last_picture_us = picture.dequeue_us;
         set_state(c, TA_CHAIN_LIVE, TA_CHAIN_NONE, "");
+        if (!c->was_allowed && atomic_load(&c->allowed))
+            apply_requests(c); /* since this round began */
         if (!c->was_allowed) {
+            ta_look_at(&c->look, &picture, &c->format);
             give_back(c, picture.index);
             continue;
         }
@@ -313,21 +328,6 @@ static bool feed(ta_chain *c) {
 }
 
 /* ---- the thread ---- */
-
-static void apply_requests(ta_chain *c) {
-    const bool allowed = atomic_load(&c->allowed);
-    if (allowed && !c->was_allowed)
-        c->need_key = true, c->keyless_us = 0, atomic_store(&c->key_wanted, true);
-    if (!allowed) {
-        if (c->has_waiting)
-            ta_look_at(&c->look, &c->waiting, &c->format);
-        drop_waiting(c);
-    }
-    c->was_allowed = allowed;
-    const uint32_t bitrate_bps = atomic_exchange(&c->bitrate_bps, NO_BITRATE);
-    if (bitrate_bps != NO_BITRATE)
-        c->encoder->ops->set_bitrate(c->encoder, bitrate_bps);
-}
 
 static void publish(ta_chain *c) {
     c->now.bytes_copied = c->encoder->ops->bytes_copied(c->encoder);
