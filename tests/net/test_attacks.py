@@ -243,7 +243,10 @@ def plain_buffer() -> Iterator[None]:
     """The receive buffer that a plain user gets: the kernel's own limit, and no right to go over it."""
     path = Path("/proc/sys/net/core/rmem_max")
     before = path.read_text()
-    path.write_text(str(PLAIN_BUFFER))
+    try:
+        path.write_text(str(PLAIN_BUFFER))
+    except OSError:
+        pytest.skip("the kernel's limit of receive buffers is not ours to set here")
     yield
     path.write_text(before)
 
