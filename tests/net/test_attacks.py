@@ -293,7 +293,9 @@ def test_wrong_codes_tried_all_at_once_are_counted_one_by_one(stage: Stage) -> N
         tries = [pair(Endpoint(HOST, stage.door), f"0000-0000-{at:04}", own, pairings) for at in range(4)]
         return [str(one) for one in await asyncio.gather(*tries, return_exceptions=True)]
 
-    said = [words for _ in range(5) for words in asyncio.run(try_all())]
+    said: list[str] = []
+    while not any(one.startswith("too many wrong codes") for one in said) and len(said) < 80:
+        said += asyncio.run(try_all())  # of four from one address the door may have sent one away
     assert sum(one.startswith("wrong code;") for one in said) == 10, said
     player, sender = stage.end()
     assert sender["control"]["wrong_code"] == 10
