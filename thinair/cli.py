@@ -405,8 +405,12 @@ def _bench(arguments: argparse.Namespace) -> int:
     bench.add_arguments(parser)
     words = parser.parse_args(arguments.rest)
     with TemporaryDirectory(prefix="thinair-") as home:  # its senders and players know each other, and nobody else
+        before = os.environ.get("THINAIR_STATE")
         os.environ["THINAIR_STATE"] = introduce(Path(home))
-        return int(bench.run(words))
+        try:
+            return int(bench.run(words))
+        finally:
+            os.environ.pop("THINAIR_STATE") if before is None else os.environ.update(THINAIR_STATE=before)
 
 
 def _add_recover_arguments(parser: argparse.ArgumentParser) -> None:

@@ -297,6 +297,7 @@ def test_wrong_codes_tried_all_at_once_are_counted_one_by_one(stage: Stage) -> N
     while not any(one.startswith("too many wrong codes") for one in said) and len(said) < 80:
         said += asyncio.run(try_all())  # of four from one address the door may have sent one away
     assert sum(one.startswith("wrong code;") for one in said) == 10, said
+    eventually(lambda: shown(stage.player) > 120)
     player, sender = stage.end()
     assert sender["control"]["wrong_code"] == 10
     whole(player)
