@@ -53,14 +53,15 @@ def check_keys(report: dict[str, Any], role: str) -> None:
     assert not missing, "in docs/report.md, and not here"
 
 
-def check_frames(frames: dict[str, int]) -> None:
+def check_frames(frames: dict[str, int], unfit: list[str]) -> None:
     order = ("captured", "encoded", "sent", "completed", "decoded")
     counts = [frames[name] for name in order]
     assert counts == sorted(counts, reverse=True)
     assert frames["decoded"] == frames["presented"] + frames["superseded"]
     assert frames["completed"] == frames["decoded"] + frames["skipped"]
     assert frames["presented"] > 10
-    assert frames["lost"] == frames["repaired"] == 0
+    assert frames["lost"] == 0
+    assert frames["repaired"] <= 2 * bool(unfit), "on loopback only a machine that was taken away asks again"
 
 
 def commands() -> Iterator[bytes]:
@@ -133,7 +134,7 @@ def test_the_demo_opens_a_window_where_there_is_a_display(tmp_path: Path, glass:
         colours = len(set(map(bytes, glass.pixels().reshape(-1, 3)[::97])))
         assert one.end() == 0, one.text()
     report = json.loads(report_file.read_text())
-    check_frames(report["frames"])
+    check_frames(report["frames"], report["conditions"]["unfit"])
     assert report["presenter"]["name"] != "null"
     assert report["conditions"]["display"] == glass.name
     assert colours > 100, "an empty screen has one"
