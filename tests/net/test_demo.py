@@ -53,7 +53,8 @@ def check_keys(report: dict[str, Any], role: str) -> None:
     assert not missing, "in docs/report.md, and not here"
 
 
-def check_frames(frames: dict[str, int], unfit: list[str]) -> None:
+def check_frames(report: dict[str, Any]) -> None:
+    frames, unfit = report["frames"], report["conditions"]["unfit"]
     order = ("captured", "encoded", "sent", "completed", "decoded")
     counts = [frames[name] for name in order]
     assert counts == sorted(counts, reverse=True)
@@ -77,7 +78,7 @@ def demo(tmp_path: Path, *words: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     assert "late " in done.stdout
     content: dict[str, Any] = json.loads(report.read_text())
-    check_frames(content["frames"])
+    check_frames(content)
     return content
 
 
@@ -106,7 +107,7 @@ def test_a_demo_that_is_stopped_leaves_its_report_and_no_process(tmp_path: Path)
     with running([*DEMO, "--headless", "--name", mark, "--report", str(report), *MODE]) as one:
         one.wait_for("late ")
         assert one.stop() == 0, one.text()
-    check_frames(json.loads(report.read_text())["frames"])
+    check_frames(json.loads(report.read_text()))
     assert not [command for command in commands() if mark.encode() in command]
 
 
@@ -134,7 +135,7 @@ def test_the_demo_opens_a_window_where_there_is_a_display(tmp_path: Path, glass:
         colours = len(set(map(bytes, glass.pixels().reshape(-1, 3)[::97])))
         assert one.end() == 0, one.text()
     report = json.loads(report_file.read_text())
-    check_frames(report["frames"], report["conditions"]["unfit"])
+    check_frames(report)
     assert report["presenter"]["name"] != "null"
     assert report["conditions"]["display"] == glass.name
     assert colours > 100, "an empty screen has one"
