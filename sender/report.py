@@ -95,7 +95,7 @@ def write_report(path: Path, service: Service, pipeline: Pipeline) -> None:
         "skipped": counts.skipped,
         "refused": counts.refused,
         "send": service.tx.stats(),
-        "control": service.control,
+        "control": service.control | service.refused,
         "notes": service.notes,
     }
     import json

@@ -109,8 +109,9 @@ class SealedLink:
 
     @property
     def refused(self) -> Counter[str]:
-        """By the control API."""
-        return self._control.refused if self._control is not None else Counter()
+        """By the door, and by the control API as http_…, by reason."""
+        http = self._control.refused if self._control is not None else Counter[str]()
+        return self.door.refused + Counter({f"http_{reason}": count for reason, count in http.items()})
 
     def _listen_for_control(self) -> None:
         port = self._config.control

@@ -199,6 +199,11 @@ class Service:
         return {"min_bps": self._follower.min_bps, "max_bps": self._follower.max_bps}
 
     @property
+    def refused(self) -> dict[str, int]:
+        """What the sealed link turned down, by reason, whether there was a session or not."""
+        return dict(self._sealed.refused) if self._sealed is not None else {}
+
+    @property
     def counts(self) -> Counts:
         return self._pipeline.counts
 
@@ -383,7 +388,6 @@ class Service:
             "lost_packets": self.control.get("lost_packets", 0) + tally.lost,
             "reported_packets": self.control.get("reported_packets", 0) + tally.judged,
             **self._dropped,
-            **(self._sealed.door.refused if self._sealed is not None else {}),
         }
         self._session = None
 

@@ -149,11 +149,10 @@ class Dashboard:
             return await handler(request)
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
-        if self._guard.opens(
-            token := request.query.get("token")
-        ):  # into the cookie, out of the address and the browser's history
+        token = request.query.get("token", "")
+        if self._guard.opens(token):  # into the cookie, out of the address and the browser's history
             answer = web.Response(status=302, headers=HEADERS | {"Location": "/"})
-            set_cookie(answer, str(token))
+            set_cookie(answer, token)
             return answer
         return _static("index.html")
 

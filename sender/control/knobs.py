@@ -46,7 +46,7 @@ class Knobs:
             "battery_percent": battery_percent(),
             "uptime_s": service.uptime_s,
             "frames": {"captured": counts.captured, "encoded": counts.encoded, "sent": counts.sent},
-            "refused": {**link.door.refused, **{f"http_{key}": n for key, n in link.refused.items()}},
+            "refused": dict(link.refused),
         }
 
     def ask_mode(self, mode: Mode) -> None:

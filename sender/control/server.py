@@ -88,16 +88,16 @@ class Control:
             far = await self._runner(stack, Guard("", self._passes.good), local=False)
             near = await self._runner(stack, Guard("127.0.0.1", None), local=True)
             cable = await self._runner(stack, Guard("", None), local=True)
-            self._factory = self.patience.wrap(cable.server)  # type: ignore[arg-type]  # set up, so there is one
+            self._factory = self._patient(cable)
             loop = asyncio.get_running_loop()
-            factory = self.patience.wrap(far.server)  # type: ignore[arg-type]
+            factory = self._patient(far)
             context = tls.page_context(self.identity)
             server = await loop.create_server(factory, sock=listening, ssl=context, ssl_handshake_timeout=5, backlog=32)
             stack.callback(server.close)
             self.port = listening.getsockname()[1]
             local = self._listen_here(self.port + 1, chosen)
             self.local_port = local.getsockname()[1]
-            local_factory = self.patience.wrap(near.server)  # type: ignore[arg-type]
+            local_factory = self._patient(near)
             server = await loop.create_server(local_factory, sock=local, backlog=16)
             stack.callback(server.close)
             stack.callback(self._drop_cables)
@@ -105,6 +105,10 @@ class Control:
             while True:
                 await self._see_cables()
                 await asyncio.sleep(_LOOK_S)
+
+    def _patient(self, runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
+        assert runner.server is not None  # it is set up
+        return self.patience.wrap(runner.server)
 
     async def _runner(self, stack: contextlib.AsyncExitStack, guard: Guard, *, local: bool) -> web.AppRunner:
         runner = web.AppRunner(self._app(guard, local), access_log=None, handler_cancellation=True)

@@ -145,7 +145,8 @@ def test_a_restart_ends_a_service_that_a_manager_starts_again(camera: Camera) ->
 
 
 def test_over_the_network_nothing_is_told_without_a_token(camera: Camera) -> None:
-    camera.start()
+    report = camera.folder / "sender.json"
+    sender = camera.start("--report", str(report))
     document = json.loads(DOCUMENT.read_text())
     for path, methods in document["paths"].items():
         for method in methods:
@@ -160,6 +161,8 @@ def test_over_the_network_nothing_is_told_without_a_token(camera: Camera) -> Non
     assert camera.there("GET", "/T/" + "0" * 26)[0] == 401
     refused = camera.here("GET", f"{API}/status")[1]["refused"]
     assert refused["http_token"] > 40
+    assert sender.stop() == 0
+    assert json.loads(report.read_text())["control"]["http_token"] == refused["http_token"], "nobody was ever linked"
 
 
 def test_what_opens_the_sender_to_others_is_done_with_the_device_in_hand_only(camera: Camera) -> None:
