@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from link import qr, state, tls
-from link.errors import AuthenticationError, ConfigError, NetworkError
+from link.config import Mode, parse_bitrate
+from link.errors import AuthenticationError, ConfigError, FileError, NetworkError
 from link.files import check_writable
 from link.identity import fingerprint
 from link.pairing import clean_name
@@ -32,9 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
 
 def run(action: str, arguments: argparse.Namespace) -> int:
     """Raises LinkError."""
-    from link.config import Mode, parse_bitrate
-
     sender = Sender(choose(Pairings(state.folder("receiver")).all(), arguments.sender))
+    try:
+        _do(sender, action, arguments)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NetworkError("the sender's answer is not what this version knows: update one of the two") from error
+    return 0
+
+
+def _do(sender: Sender, action: str, arguments: argparse.Namespace) -> None:
     match action:
         case "status":
             status = json.loads(sender.ask("GET", "status"))
@@ -48,7 +55,11 @@ def run(action: str, arguments: argparse.Namespace) -> int:
                 print(f"{float(line['at_s']):10.1f} s  {clean_name(str(line['text']), 400)}")
         case "preview":
             check_writable(Path(arguments.value))
-            Path(arguments.value).write_bytes(sender.ask("GET", "preview.jpg"))
+            picture = sender.ask("GET", "preview.jpg")
+            try:
+                Path(arguments.value).write_bytes(picture)
+            except OSError as error:
+                raise FileError(f"cannot write {arguments.value}: {error.strerror}") from error
         case "page":
             url = clean_name(str(json.loads(sender.ask("POST", "page-links"))["url"]), 90)
             print(url)
@@ -56,7 +67,6 @@ def run(action: str, arguments: argparse.Namespace) -> int:
                 print("\n".join(qr.lines(qr.encode(url))))
         case _:
             sender.ask("POST", {"key": "key-frame"}.get(action, action))
-    return 0
 
 
 def choose(paired: list[Pairing], which: str) -> Pairing:

@@ -1,0 +1,24 @@
+"""`thinair bench sealed` with one round of each: its rows, its limits, its file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.sealed import LIMITS, SCHEMA
+from tests.processes import call
+
+
+@pytest.mark.timeout(120)
+def test_the_bench_of_the_seal_has_a_time_for_each_row_and_writes_them(tmp_path: Path) -> None:
+    file = tmp_path / "sealed.json"
+    done = call("bench", "sealed", "--count", "1", "--json", str(file), timeout_s=100)
+    found = json.loads(file.read_text())
+    assert found["schema"] == SCHEMA
+    assert found["first_picture_ms"].keys() == LIMITS.keys()
+    assert all(len(times) == 1 and times[0] > 0 for times in found["first_picture_ms"].values()), done.stdout
+    assert all(name in done.stdout for name in LIMITS)
+    over = any(times[0] > LIMITS[name][0] for name, times in found["first_picture_ms"].items())
+    assert done.returncode == int(over)
