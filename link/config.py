@@ -211,6 +211,7 @@ def _switch(text: str) -> Option:
 _PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium")
 _REPORT = Option("write the run's report to this JSON file", Path, "FILE.json")
 _FRAMES = Option("write one row per frame to this CSV file", Path, "FILE.csv")
+_PACKETS = Option("write the beginning of each packet to this pcap file", Path, "FILE.pcap")
 _SECONDS = Option("end after this time; 0 runs for ever", _number(float, 0, 1e7), "SECONDS", (int, float))
 _PRIORITY = _whole("real-time priority of the packet thread, where the system grants it; 0: none", 0, 50)
 _PORT_5004 = Endpoint("", 5004)
@@ -322,6 +323,7 @@ class ReceiverConfig:
     priority: Annotated[int, _PRIORITY] = 10
     report: Annotated[Path | None, _REPORT] = None
     frames: Annotated[Path | None, _FRAMES] = None
+    packets: Annotated[Path | None, _PACKETS] = None
     seconds: Annotated[float, _SECONDS] = 0.0
 
 

@@ -26,6 +26,7 @@ def open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
             patience_us=_PATIENCE_US if mode == "thinair" else 0,
             priority=config.priority,
             sealed=config.sealed and mode == "thinair",
+            note_packets=config.packets is not None,
         )
     except ValueError as error:
         raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error

@@ -43,6 +43,7 @@ from receiver.decode import Decoded, Decoder
 from receiver.desk import Desk
 from receiver.intake import open_rx, suspended_us
 from receiver.mailbox import Mailbox
+from receiver.packets import PacketLog
 from receiver.report import Figures, FrameCsv, Rates, Recent, write_json
 from receiver.screen import Screen, Showing, Shown
 from receiver.sealed import SealedLink
@@ -70,7 +71,7 @@ def run(config: ReceiverConfig, conditions: Conditions) -> int:
     LinkError."""
     mode, endpoint = ("thinair", config.listen) if config.plain is None else split_plain_input(config.plain)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    check_writable(config.report, config.frames)
+    check_writable(config.report, config.frames, config.packets)
     rx = open_rx(config, mode, endpoint)
     try:
         return Player(config, rx, mode, conditions).run()
@@ -113,6 +114,7 @@ class Player:
         self._need_key = True
         self.generation = 0  # counts senders: what was decoded for an earlier one is not booked
         self._csv = FrameCsv(config.frames)
+        self._packets = PacketLog(config.packets, rx)
         self._table = LiveTable(self)
         self.desk = Desk(self, config)
         self._link: SealedLink | None = None
@@ -129,6 +131,7 @@ class Player:
             asyncio.run(self._main())
         finally:
             self._csv.close()
+            self._packets.close()
         if self.config.report is not None:
             write_json(self.config.report, self.report())
         if self._failure is not None:
@@ -221,6 +224,7 @@ class Player:
             self._send_control(now_us())
             if count % 2:
                 continue
+            self._packets.drain()
             self._see_sleep()
             age_us = self.figures.glass.tick(now_us())
             if count % _SECOND_TICKS == 0:

@@ -84,14 +84,18 @@ class Painter:
         self._cells[:, 0] = WHITE
 
     def draw(self, y_plane: npt.NDArray[np.uint8], frame_id: int, time_us: int) -> None:
+        for place in self._geometry.places():
+            self.draw_at(place, y_plane, frame_id, time_us)
+
+    def draw_at(self, place: int, y_plane: npt.NDArray[np.uint8], frame_id: int, time_us: int) -> None:
+        """One of the two: `place` is its first luma row."""
         g = self._geometry
         bits = np.unpackbits(np.frombuffer(pack(frame_id, time_us), np.uint8)).reshape(ROWS, 32)
         self._cells[:, 2:] = self._levels[bits]
         lines = np.repeat(self._cells, g.cell, axis=1)
-        for place in g.places():
-            for row in range(ROWS):
-                y = place + row * g.cell
-                y_plane[y : y + g.cell, g.left : g.left + CELLS * g.cell] = lines[row]
+        for row in range(ROWS):
+            y = place + row * g.cell
+            y_plane[y : y + g.cell, g.left : g.left + CELLS * g.cell] = lines[row]
 
 
 def decode(samples: bytes) -> Code | None:

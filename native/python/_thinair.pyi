@@ -342,8 +342,9 @@ class Rx:
         receive_buffer: int = 4194304,
         patience_us: int = 0,
         sealed: bool = False,
+        note_packets: bool = False,
     ) -> None:
-        """`patience_us` as Reassembler's, `sealed` as Tx's."""
+        """`patience_us` as Reassembler's, `sealed` as Tx's; `note_packets` for packets()."""
     eventfd: int  # readable when control() has something, or a frame was given up
     local_port: int
     notes: list[str]
@@ -373,8 +374,10 @@ class Rx:
     def progress(self) -> tuple[int, int]:
         """(arrival µs of the newest media packet or 0, access units completed)."""
     def drops(self) -> dict[str, int]: ...
+    def packets(self) -> bytes:
+        """With `note_packets`: packets since the last call as records of a pcap file; b"" when there are no more."""
     def stats(self) -> dict[str, int]:
-        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops, moved, spent."""
+        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops, moved, spent, packets_unnoted."""
     def close(self) -> None: ...
 
 # ---- capture ----------------------------------------------------------------------------------------------
@@ -619,11 +622,14 @@ class CodeWatcher:
         step: int,
         sleep_us: int,
         one: bool = False,
+        two: bool = False,
     ) -> None:
-        """`one`: watch() returns with the first code, while its picture is still there."""
-    def watch(self, until_us: int) -> tuple[list[tuple[int, int, int]], bytes]:
+        """`one`: watch() returns with the first code, while its picture is still there. `two`: top and bottom carry
+        codes of their own; a new one at the bottom counts."""
+    def watch(self, until_us: int) -> tuple[list[tuple[int, ...]], bytes]:
         """Looks until then, or a little less, without the GIL. ((frame id, time_us, seen µs) of each code that came new
-        and stood at top and bottom; the µs from look to look as native uint32)."""
+        and stood at top and bottom, with `two` frame id and time_us of the code at the top too; the µs from look to
+        look as native uint32)."""
     def close(self) -> None:
         """Lets go of the pixels."""
 

@@ -8,13 +8,14 @@ typedef struct RxObject {
 
 static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"port",     "host",  "mode",     "payload_type",   "window_frames", "reorder_us", "max_au",
-                            "quiet_us", "slots", "priority", "receive_buffer", "patience_us",   "sealed", NULL};
+                            "quiet_us", "slots", "priority", "receive_buffer", "patience_us",   "sealed",     "note_packets", NULL};
     RxObject *self = (RxObject *)object;
     const char *host = "", *mode = "thinair";
     int port, payload_type = 96, window = 8, reorder_us = 4000, max_au = 2097152, quiet_us = 4000, slots = 8,
-              priority = 0, buffer = 4194304, patience_us = 0, sealed = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiip", names, &port, &host, &mode, &payload_type, &window,
-                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer, &patience_us, &sealed))
+              priority = 0, buffer = 4194304, patience_us = 0, sealed = 0, note_packets = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiipp", names, &port, &host, &mode, &payload_type, &window,
+                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer, &patience_us, &sealed,
+                                     &note_packets))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, 0, 65535) < 0 ||
@@ -25,6 +26,7 @@ static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     config.port = (uint16_t)port;
     config.slots = (uint32_t)slots;
     config.sealed = sealed;
+    config.note_packets = note_packets;
     config.frames = (ta_reassembler_config){.payload_type = (uint8_t)payload_type,
                                             .elements = config.mode == TA_MODE_THINAIR,
                                             .window_frames = (uint32_t)window,
@@ -196,9 +198,21 @@ static PyObject *rx_stats(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_rx_stats s;
     ta_rx_stats_get(((RxObject *)object)->rx, &s);
-    return Py_BuildValue("{sKsKsKsKsisKsKsK}", "packets", s.packets, "bytes", s.bytes, "frames", s.frames, "lost_frames",
+    return Py_BuildValue("{sKsKsKsKsisKsKsKsK}", "packets", s.packets, "bytes", s.bytes, "frames", s.frames, "lost_frames",
                          s.lost_frames, "receive_buffer", s.receive_buffer, "kernel_drops", s.kernel_drops, "moved", s.moved,
-                         "spent", s.spent);
+                         "spent", s.spent, "packets_unnoted", s.packets_unnoted);
+}
+
+static PyObject *rx_packets(PyObject *object, PyObject *unused) {
+    (void)unused;
+    enum { AT_ONCE = 512 * TA_PACKET_RECORD };
+    uint8_t *records = PyMem_Malloc(AT_ONCE);
+    if (!records)
+        return PyErr_NoMemory();
+    const size_t size = ta_rx_packets(((RxObject *)object)->rx, records, AT_ONCE);
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)records, (Py_ssize_t)size);
+    PyMem_Free(records);
+    return bytes;
 }
 
 static PyObject *rx_close(PyObject *object, PyObject *unused) {
@@ -241,6 +255,7 @@ static PyMethodDef rx_methods[] = {
     {"recovery", rx_recovery, METH_NOARGS, NULL},
     {"drops", rx_drops, METH_NOARGS, NULL},
     {"stats", rx_stats, METH_NOARGS, NULL},
+    {"packets", rx_packets, METH_NOARGS, NULL},
     {"close", rx_close, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -19,19 +19,20 @@ static bool within(const ta_code_place *place, size_t step, Py_ssize_t size) {
 }
 
 static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", "one", NULL};
-    int one = 0;
+    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", "one", "two", NULL};
+    int one = 0, two = 0;
     WatcherObject *self = (WatcherObject *)object;
     ta_code_watcher *w = &self->watcher;
     Py_buffer pixels;
     Py_ssize_t top[2], bottom[2], step;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*|$(nn)(nn)nIp", names, &pixels, &top[0], &top[1], &bottom[0],
-                                     &bottom[1], &step, &w->sleep_us, &one))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*|$(nn)(nn)nIpp", names, &pixels, &top[0], &top[1], &bottom[0],
+                                     &bottom[1], &step, &w->sleep_us, &one, &two))
         return -1;
     w->top = (ta_code_place){{(size_t)top[0], (size_t)top[1]}};
     w->bottom = (ta_code_place){{(size_t)bottom[0], (size_t)bottom[1]}};
     w->step = (size_t)step;
     w->one = one != 0;
+    w->two = two != 0;
     if (self->pixels.obj || !within(&w->top, w->step, pixels.len) || !within(&w->bottom, w->step, pixels.len)) {
         PyErr_SetString(PyExc_ValueError, "the code does not lie within the pixels");
         PyBuffer_Release(&pixels);
@@ -61,8 +62,10 @@ static PyObject *watcher_watch(PyObject *object, PyObject *argument) {
     PyObject *list = PyList_New((Py_ssize_t)w->sighting_count);
     for (size_t i = 0; list && i < w->sighting_count; i++) {
         const ta_sighting *s = &w->sightings[i];
-        PyObject *item = Py_BuildValue("(IIK)", (unsigned)s->code.frame_id, (unsigned)s->code.time_us,
-                                       (unsigned long long)s->seen_us);
+        const unsigned frame_id = s->code.frame_id, top_id = s->top.frame_id, time_us = s->code.time_us, top_us = s->top.time_us;
+        const unsigned long long seen_us = s->seen_us;
+        PyObject *item = w->two ? Py_BuildValue("(IIKII)", frame_id, time_us, seen_us, top_id, top_us)
+                                : Py_BuildValue("(IIK)", frame_id, time_us, seen_us);
         if (!item || PyList_SetItem(list, (Py_ssize_t)i, item) < 0)
             Py_CLEAR(list);
     }

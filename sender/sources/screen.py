@@ -11,16 +11,19 @@ import av.container
 from link.errors import ConfigError, DeviceError
 from link.native import now_us, sleep_until_us
 from sender.sources.base import Colour, Mode, NewMode, Pace, Picture
+from sender.sources.card import Canvas
 from sender.sources.fit import Fitter
+from sender.visualcode import Geometry, Painter
 
-_SPEC = re.compile(r"(\w*:\d+(?:\.\d+)?)(?:\+(\d+),(\d+))?")
+_SPEC = re.compile(r"(\w*:\d+(?:\.\d+)?)(?:\+(\d+),(\d+))?(\+code)?")
 _RATE = Fraction(25)
 _SPIN_US = 100
 
 
 class Screen:
     """See Source. `spec` is `:0`, `:0.1` or `:0+X,Y`: with X,Y and a mode the region of the mode's size there,
-    otherwise the whole screen, scaled to the mode where it differs."""
+    otherwise the whole screen, scaled to the mode where it differs. `+code` at its end: the bottom of each picture
+    carries the visual code with `seq` and `capture_us`, for benches."""
 
     name = "screen"
     colour = Colour()
@@ -29,6 +32,7 @@ class Screen:
         match = _SPEC.fullmatch(spec)
         if match is None:
             raise ConfigError(f"screen {spec!r} is not understood: write screen::0, screen::0.1 or screen::0+X,Y")
+        self._code = bool(match[4])
         self._display, self._at = match[1], (match[2], match[3]) if match[2] else None
         self._wanted = mode
         self._pace: Pace | None = None
@@ -50,6 +54,12 @@ class Screen:
         stream = self._container.streams.video[0]
         self.mode = self._wanted or Mode(stream.width // 2 * 2, stream.height // 2 * 2, _RATE)
         self._fitter = Fitter(self.mode.width, self.mode.height)
+        if self._code:
+            try:
+                geometry = Geometry(self.mode.width, self.mode.height)
+                self._painter, self._bottom = Painter(geometry), geometry.bottom
+            except ValueError as error:
+                raise ConfigError(str(error)) from error
         self._frames = self._container.decode(stream)
 
     def ask(self, mode: Mode) -> NewMode:
@@ -74,6 +84,8 @@ class Screen:
         except (av.FFmpegError, OSError, StopIteration) as error:
             raise DeviceError(f"screen {self._display} is gone: {error}") from error
         frame = self._fitter.fit(grabbed)
+        if self._code:
+            self._painter.draw_at(self._bottom, Canvas.of(frame).y, self._seq, capture_us)
         picture = Picture(frame, self._seq, capture_us, now_us(), skipped)
         self._seq += 1
         return picture

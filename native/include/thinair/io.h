@@ -43,7 +43,7 @@ void ta_address_text(const ta_address *address, char *text, size_t capacity, uin
 enum { TA_WATCH_SIGHTINGS = 256, TA_WATCH_GAPS = 4096 };
 
 typedef struct ta_sighting {
-    ta_code code;
+    ta_code code, top; /* the same, but for `two` */
     uint64_t seen_us;
 } ta_sighting;
 
@@ -52,6 +52,7 @@ typedef struct ta_code_watcher {
     ta_code_place top, bottom;
     size_t step;
     uint32_t sleep_us;     /* between two looks */
+    bool two;              /* top and bottom carry codes of their own: a new one at the bottom is a sighting */
     bool one;              /* return with the first sighting: the picture is still there */
     bool have_last;
     ta_code last;          /* seen before: not a sighting again */
@@ -117,6 +118,7 @@ typedef struct ta_rx_config {
     uint16_t port;
     ta_mode mode;
     bool sealed;      /* as ta_tx_config's */
+    bool note_packets; /* for ta_rx_packets() */
     ta_reassembler_config frames;
     ta_austream_config stream;
     uint32_t slots;          /* access units held for Python, 2..64 */
@@ -128,8 +130,11 @@ typedef struct ta_rx_stats {
     uint64_t packets, bytes, frames, lost_frames, kernel_drops;
     uint64_t moved;     /* times that the sender's address has changed */
     uint64_t spent;     /* packets sealed with the present key */
+    uint64_t packets_unnoted; /* by note_packets, since they were not fetched in time */
     int receive_buffer; /* bytes granted */
 } ta_rx_stats;
+
+enum { TA_PACKET_SNAP = 128, TA_PACKET_NOTES = 16384, TA_PACKET_RECORD = 16 + 48 + TA_PACKET_SNAP };
 
 typedef struct ta_arrival {
     uint16_t seq;
@@ -157,6 +162,9 @@ void ta_rx_recovery(ta_rx *rx, ta_recovery_stats *out);
 bool ta_rx_send_control(ta_rx *rx, const uint8_t *data, size_t size, const char *host, uint16_t port);
 bool ta_rx_take_control(ta_rx *rx, ta_control *out);
 size_t ta_rx_arrivals(ta_rx *rx, ta_arrival *out, size_t limit); /* oldest first */
+/* Packets since the last call as records of a pcap file, both ways, opened, cut after TA_PACKET_SNAP bytes; times are
+ * ta_now_us(). Bytes written, whole records only; 0: no more, or not asked for. */
+size_t ta_rx_packets(ta_rx *rx, uint8_t *out, size_t capacity);
 void ta_rx_progress(ta_rx *rx, uint64_t *last_media_us, uint64_t *frames);
 void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]);
 void ta_rx_stats_get(ta_rx *rx, ta_rx_stats *out);

@@ -48,6 +48,7 @@ static bool latch_peer(ta_rx *rx, const ta_address *from, uint32_t ssrc, uint64_
 void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
     rx->stats.packets++;
     rx->stats.bytes += size;
+    ta_rx_note_packet(rx, data, size, arrival_us, from, false);
     if (rx->mode == TA_MODE_ANNEXB) {
         if (!latch_peer(rx, from, 0, arrival_us)) {
             rx->drops[TA_DROP_ADDRESS]++;
@@ -250,6 +251,8 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
     if (rx->sealed && !(rx->calls = calloc(CALLS, sizeof *rx->calls)))
         return TA_ENOMEM;
     status = rx->sealed ? ta_seal_open(&rx->seal) : TA_OK;
+    if (status == TA_OK && config->note_packets)
+        status = ta_rx_open_packets(rx);
     if (status == TA_OK)
         status = ta_control_ring_open(&rx->control);
     if (status == TA_OK)
@@ -448,6 +451,7 @@ void ta_rx_close(ta_rx **handle) {
     ta_austream_close(&rx->stream);
     ta_seal_close(&rx->seal);
     free(rx->calls);
+    free(rx->notes_of_packets);
     free(rx->datagrams);
     pthread_mutex_lock(&rx->lock);
     bool last = --rx->references == 0;

@@ -17,6 +17,8 @@ struct ta_slot {
     uint8_t *data;
 };
 
+typedef struct ta_packet_note ta_packet_note;
+
 struct ta_rx {
     ta_mode mode;
     int fd, family, wake_fd;
@@ -54,6 +56,8 @@ struct ta_rx {
     uint64_t drops[TA_DROP_COUNT];
     ta_rx_stats stats;
     ta_control_ring control;
+    ta_packet_note *notes_of_packets; /* TA_PACKET_NOTES, drop-old; NULL: not asked for */
+    uint64_t packets_noted, packets_taken;
 };
 
 /* With the lock held. */
@@ -61,5 +65,8 @@ bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_addres
 void ta_rx_put_control(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
 void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
 void ta_rx_take_sealed(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
+void ta_rx_note_packet(ta_rx *rx, const uint8_t *data, size_t size, uint64_t time_us, const ta_address *peer, bool out);
+/* By ta_rx_open, without it. */
+ta_status ta_rx_open_packets(ta_rx *rx);
 
 #endif

@@ -10,6 +10,7 @@ bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_addres
     uint8_t cover[TA_CONTROL_MAX + TA_SEAL_CONTROL];
     if (size > TA_CONTROL_MAX)
         return false;
+    ta_rx_note_packet(rx, data, size, ta_now_us(), to, true);
     if (rx->sealed) {
         if (ta_seal_rtcp(rx->seal, data, size, cover, &size) != TA_OK)
             return false;
@@ -19,6 +20,7 @@ bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_addres
 }
 
 void ta_rx_put_control(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
+    ta_rx_note_packet(rx, data, size, arrival_us, from, false);
     if (!ta_control_ring_put(&rx->control, data, size, arrival_us, from))
         rx->drops[TA_DROP_CONTROL]++;
 }

@@ -10,8 +10,8 @@ void ta_code_watch(ta_code_watcher *w, uint64_t until_us) {
         ta_code top, bottom;
         const bool there = ta_code_read(w->pixels, &w->bottom, w->step, &bottom);
         if (there && !(w->have_last && same(&bottom, &w->last)) && ta_code_read(w->pixels, &w->top, w->step, &top) &&
-            same(&top, &bottom)) {
-            w->sightings[w->sighting_count++] = (ta_sighting){bottom, ta_now_us()};
+            (w->two || same(&top, &bottom))) {
+            w->sightings[w->sighting_count++] = (ta_sighting){bottom, top, ta_now_us()};
             w->last = bottom;
             w->have_last = true;
             if (w->one)

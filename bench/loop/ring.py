@@ -1,0 +1,220 @@
+"""The ring: a strip with a code on a screen, a sender that grabs it together with the player's window under it, the
+player whose window that is. The code comes round in the window's first lines; one process drew it and sees it again.
+
+    +-----------------------+
+    | strip: code, its time |  grabbed as the first lines of the picture
+    +-----------------------+
+    | player's window:      |  where the picture begins: the code again, one way round later; the grab has this too,
+    |  code, once round     |  so further down the same code is there twice round, and so on
+    |  ...                  |
+    |  code of the grab     |  drawn into the picture by the sender: its number and its time
+    +-----------------------+
+"""
+
+from __future__ import annotations
+
+import bisect
+import mmap
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from array import array
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import numpy as np
+
+from bench.glass.row import Process, above, free_port, process, wait_for_port
+from bench.glass.screen import Framebuffer, ScreenError, xvfb
+from bench.glass.figures import read_frames
+from link.config import Mode
+from link.native import CodeWatcher, X11Presenter, now_us, sleep_until_us
+from sender.sources.card import Canvas
+from sender.visualcode import ROWS, Geometry, Painter, Reader
+
+EMIT_US = 4_370  # between two codes: no simple part of any picture's interval, so that phases spread evenly
+_SAMPLE_US = 200
+_XWD_HEADER = 100
+_WARM_UP_S = 3.0
+_FIRST_PICTURE_S = 15.0
+_TAIL_S = 0.5
+_INK = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    mode: Mode
+    seconds: float
+    bitrate_bps: int
+    priority: int = 0  # of all processes; the eye stands one above
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A whole picture on the screen: the grab's number and time from its last lines, the strip's code in its first."""
+
+    seq: int  # 16 bits
+    capture_us: int  # 32 bits
+    code: int  # 16 bits
+    seen_us: int
+
+
+@dataclass(slots=True)
+class Round:
+    """What a run has left behind. Times are µs of the one clock, but where 32 bits are said."""
+
+    emitted: list[tuple[int, int]] = field(default_factory=list)  # code n stood on the screen from between these two on
+    seen: list[Seen] = field(default_factory=list)
+    gaps_us: array[int] = field(default_factory=lambda: array("I"))
+    window_us: tuple[int, int] = (0, 0)
+    home: Path = Path()
+    trouble: str = ""
+
+
+class Strip:
+    """Draws codes on a monitor of its own."""
+
+    def __init__(self, display: str, mode: Mode, monitor: int) -> None:
+        geometry = Geometry(mode.width, mode.height)
+        self._frame = av.VideoFrame(mode.width, strip_height(mode), "yuv420p")
+        self._canvas = Canvas.of(self._frame)
+        self._canvas.y[:], self._canvas.u[:], self._canvas.v[:] = 16, 128, 128
+        self._painter = Painter(geometry)
+        size = self._frame.width, self._frame.height
+        self._window = X11Presenter(display=display, width=size[0], height=size[1], fullscreen=True, monitor=monitor)
+        self._count = 0
+
+    def emit(self) -> tuple[int, int]:
+        """The next code; when it came to the screen: between these two moments."""
+        began_us = now_us()
+        self._painter.draw_at(0, self._canvas.y, self._count, began_us)
+        y, u, v = self._frame.planes
+        before_us = now_us()
+        after_us = self._window.present(
+            *(y, u, v, y.line_size, u.line_size, v.line_size, self._frame.width, self._frame.height),
+            bt709=True, full_range=False,
+        )  # fmt: skip
+        self._count += 1
+        return before_us, after_us
+
+    def close(self) -> None:
+        self._window.close()
+
+
+def strip_height(mode: Mode) -> int:
+    return ROWS * Geometry(mode.width, mode.height).cell
+
+
+def run(setting: Setting, home: Path, words: Sequence[str] = ()) -> Round:
+    """One ring, `seconds` long after it has warmed up. `words`: more for the player. Raises ScreenError."""
+    mode, strip = setting.mode, strip_height(setting.mode)
+    found = Round(home=home)
+    with ExitStack() as stack:
+        screen = stack.enter_context(xvfb(mode.width, mode.height + strip))
+        _monitors(screen.display, mode, strip)
+        emitter = Strip(screen.display, mode, 0)
+        stack.callback(emitter.close)
+        eye = Eye(screen.file, mode, strip)
+        stack.callback(eye.close)
+        with ExitStack() as cast:
+            running = _start(cast, setting, screen.display, home, words)
+            _watch(found, setting, emitter, eye, running)
+    return found
+
+
+def _monitors(display: str, mode: Mode, strip: int) -> None:
+    for name, height, y, output in (("STRIP", strip, 0, "screen"), ("WINDOW", mode.height, strip, "none")):
+        place = f"{mode.width}/{mode.width}x{height}/{height}+0+{y}"
+        argv = ["xrandr", "-d", display, "--setmonitor", name, place, output]
+        try:
+            done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        except FileNotFoundError as error:
+            raise ScreenError("xrandr is not installed; make bench-setup") from error
+        if done.returncode:
+            raise ScreenError(f"no second monitor: {done.stderr.strip()}")
+
+
+class Eye:
+    """Reads both codes of the player's window out of the screen's memory."""
+
+    def __init__(self, file: Path, mode: Mode, strip: int) -> None:
+        with file.open("rb") as opened:
+            self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        where = Framebuffer.parse(self._map[:_XWD_HEADER])
+        geometry = Geometry(mode.width, mode.height)
+        top, bottom, step = Reader(geometry, where.stride, y=strip, offset=where.offset).places
+        self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=_SAMPLE_US, two=True)
+
+    def look(self, until_us: int) -> tuple[list[Seen], bytes]:
+        seen, gaps = self._watcher.watch(until_us)
+        return [Seen(seq, time_us, code, at_us) for seq, time_us, at_us, code, _ in seen], gaps
+
+    def close(self) -> None:
+        self._watcher.close()
+        self._map.close()
+
+
+def _start(
+    cast: ExitStack, setting: Setting, display: str, home: Path, words: Sequence[str]
+) -> dict[str, Process]:
+    port, thinair = free_port(), [sys.executable, "-m", "thinair"]
+    player = [
+        *(*thinair, "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", display),
+        *("--fullscreen", "--monitor", "1", "--dashboard", "off", "--priority", "0"),
+        *("--report", str(home / "player.json"), "--frames", str(home / "player.csv"), *words),
+    ]
+    sender = [
+        *(*thinair, "send", "--to", f"127.0.0.1:{port}", "--source", f"screen:{display}+0,0+code"),
+        *("--mode", str(setting.mode), "--bitrate", str(setting.bitrate_bps), "--pace", "off", "--priority", "0"),
+        *("--frames", str(home / "sender.csv"), "--report", str(home / "sender.json")),
+    ]
+    running = {"player": cast.enter_context(process(player, home / "player.log", {"DISPLAY": display}))}
+    wait_for_port(port, running["player"])
+    running["sender"] = cast.enter_context(process(sender, home / "sender.log", {}))
+    return running
+
+
+def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: dict[str, Process]) -> None:
+    stop = threading.Event()
+
+    def look() -> None:
+        with above(setting.priority):
+            while not stop.is_set():
+                seen, gaps = eye.look(now_us() + 100_000)
+                found.seen += seen
+                found.gaps_us.frombytes(gaps)
+
+    thread = threading.Thread(target=look, name="eye")
+    thread.start()
+    try:
+        began_us = due_us = now_us()
+        end_us = began_us + round(_FIRST_PICTURE_S * 1e6)
+        while (now := now_us()) < end_us and not found.trouble:
+            sleep_until_us(due_us)
+            found.emitted.append(emitter.emit())
+            due_us = max(due_us + EMIT_US, now_us())
+            if not found.window_us[1] and found.seen:
+                first_us = found.seen[0].seen_us + round(_WARM_UP_S * 1e6)
+                found.window_us = first_us, first_us + round(setting.seconds * 1e6)
+                end_us = found.window_us[1] + round(_TAIL_S * 1e6)
+            if len(found.emitted) % 100 == 0:
+                found.trouble = _trouble(running)
+        if not found.seen and not found.trouble:
+            found.trouble = f"the code did not come round within {_FIRST_PICTURE_S:g} s"
+        del now
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _trouble(running: dict[str, Process]) -> str:
+    for what, one in running.items():
+        if one.popen.poll() is not None:
+            return f"{what} ended with code {one.popen.returncode}{one.last_words()}"
+    return ""

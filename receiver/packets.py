@@ -1,0 +1,39 @@
+"""`--packets`: what came and went as a pcap file (tcpdump.org, LINKTYPE_RAW), opened where it was sealed.
+
+Only the beginnings of packets are kept, which tell what each one was; times are the player's CLOCK_MONOTONIC."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+from link.errors import FileError
+from link.native import Rx
+
+_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
+
+
+class PacketLog:
+    def __init__(self, path: Path | None, rx: Rx) -> None:
+        """Raises FileError."""
+        self._rx = rx
+        self._file: Any = None
+        if path is None:
+            return
+        try:
+            self._file = path.open("wb")
+        except OSError as error:
+            raise FileError(f"cannot write {path}: {error.strerror}") from error
+        self._file.write(_HEADER)
+
+    def drain(self) -> None:
+        """A few times a second at least: the pump keeps only so many."""
+        while self._file is not None and (records := self._rx.packets()):
+            self._file.write(records)
+
+    def close(self) -> None:
+        self.drain()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
