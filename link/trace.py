@@ -16,7 +16,8 @@ STAGE_STAMPS = {  # where each begins and ends
     "air": ("last_send_us", "last_packet_us"),
     "repair": ("last_packet_us", "repaired_us"),
     "decode": ("repaired_us", "decoded_us"),
-    "present": ("decoded_us", "presented_us"),
+    "hold": ("decoded_us", "present_in_us"),
+    "present": ("present_in_us", "presented_us"),
 }
 STAGES = tuple(STAGE_STAMPS)
 
@@ -68,6 +69,7 @@ class FrameTrace:
     repaired_us: int | None = None
     taken_us: int | None = None  # the access unit is in the decode thread's hands
     decoded_us: int | None = None
+    present_in_us: int | None = None  # handed to the presenter
     presented_us: int | None = None
     offset_us: float | None = None  # peer - local, from the clock at the end of this frame
     bound_us: float | None = None
@@ -153,9 +155,10 @@ class TraceBook:
         if trace := self._open.get(frame_id):
             trace.decoded_us = now_us
 
-    def presented(self, frame_id: int, now_us: int) -> None:
+    def presented(self, frame_id: int, in_us: int, now_us: int) -> None:
+        """Handed to the presenter at `in_us`, on the screen at `now_us`."""
         if trace := self._open.get(frame_id):
-            trace.presented_us = now_us
+            trace.present_in_us, trace.presented_us = in_us, now_us
             self._close(trace, Outcome.PRESENTED, now_us)
 
     def superseded(self, frame_id: int, now_us: int) -> None:

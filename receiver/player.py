@@ -502,7 +502,7 @@ class Player:
                 self.book.superseded(unit.frame_id, now)
             else:
                 self.figures.presented += 1
-                self.book.presented(unit.frame_id, shown.presented_us)
+                self.book.presented(unit.frame_id, shown.in_us, shown.presented_us)
                 self.figures.glass.shown(trace.local(trace.capture_us), shown.presented_us)
         self._finish(self.book.finished())
 

@@ -27,11 +27,13 @@ RECENT_FRAMES = 250  # what live figures speak of
 _RATE_INTERVAL_US = 1_000_000
 COLUMNS = (
     "frame_id", "outcome", "capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us",
-    "first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "presented_us",
-    "capture_to_present_us", "bound_us", "bytes", "packets", "key", "gap",
+    "first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "present_in_us",
+    "presented_us", "capture_to_present_us", "bound_us", "bytes", "packets", "key", "gap",
 )  # fmt: skip
 _SENDER_STAMPS = ("capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us")
-_LOCAL_STAMPS = ("first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "presented_us")
+_LOCAL_STAMPS = (
+    *("first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "present_in_us", "presented_us"),
+)
 
 
 @dataclass(slots=True)

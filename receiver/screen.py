@@ -45,6 +45,7 @@ _BOOK = Callable[["Decoded", "Shown | None"], None]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
+    in_us: int  # handed to the presenter
     presented_us: int
 
 
@@ -260,7 +261,7 @@ class Screen:
             self.hud.notice = ""
             self.hud.update(presenter, now_us(), size)
         began_us = now_us()
-        shown = Shown(presenter.present(frame, **_look(dark=not live)))
+        shown = Shown(began_us, presenter.present(frame, **_look(dark=not live)))
         self._presented_us, self._newest_us = now_us() - began_us, decoded.decoded_us
         self.last, self._shown_us, decoded.frame = frame, shown.presented_us, None
         self._post(lambda: self._book(decoded, shown))

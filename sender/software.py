@@ -220,9 +220,16 @@ class SoftwarePipeline:
             return
         if unit.key:
             self._hooks.key_frame(unit.encode_out_us)
-        data = memoryview(rewrite_au(unit.data) if unit.key else unit.data)
         frame_id = self.counts.encoded & 0xFFFFFFFF
         self.counts.encoded += 1
+        size, packets = self._push(encoder, unit, picture, frame_id)
+        self.counts.sent += packets > 0
+        self._after(picture, unit, frame_id, size, packets)
+        encoder.settle()
+
+    def _push(self, encoder: Encoder, unit: AccessUnitOut, picture: Picture, frame_id: int) -> tuple[int, int]:
+        """Bytes and packets of it."""
+        data = memoryview(rewrite_au(unit.data) if unit.key else unit.data)
         try:
             packets = self._tx.push(
                 data,
@@ -239,9 +246,7 @@ class SoftwarePipeline:
             packets = 0
             self.counts.refused += 1
             encoder.request_key_frame()
-        self.counts.sent += packets > 0
-        self._after(picture, unit, frame_id, len(data), packets)
-        encoder.settle()
+        return len(data), packets
 
     def _after(self, picture: Picture, unit: AccessUnitOut, frame_id: int, size: int, packets: int) -> None:
         """What can wait until the frame is on its way."""

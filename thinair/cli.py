@@ -233,6 +233,8 @@ def _parser() -> _Parser:
 
 
 _BENCHES = {
+    "loop": "a code round the whole chain, timed by one clock, beside what the player says",
+    "report": "a run as a page, JSON and CSV: stages, glass age, the worst frames' stories",
     "glass": "screen latency, read from the screen, beside peers",
     "receive": "from the last packet to the decoder, and reassembly throughput beside GStreamer",
     "sealed": "how soon a paired receiver has a picture, and what the seal costs",

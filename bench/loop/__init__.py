@@ -1,0 +1,158 @@
+"""`thinair bench loop`: a code goes round the whole chain, and one clock times it.
+
+The player's window stands on the screen that the sender grabs: what the bench draws beside it comes back in it. The
+same pictures are timed by the player itself, and by a code that the sender draws into them; the three must agree.
+docs/measuring.md says where each figure begins and ends."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench import evidence
+from bench.evidence import Run
+from bench.glass import realtime
+from bench.glass.figures import read_frames as read_numbers
+from bench.glass.screen import ScreenError
+from bench.loop.cost import cost
+from bench.loop.figures import Lap, agreement, laps
+from bench.loop.ring import Round, Setting, Slowed, run as run_ring
+from bench.loop.slow import SLOWED
+from bench.report import outputs
+from bench.report.story import by_frame, read_pcap, worst
+from link.config import Mode, parse_bitrate
+from link.errors import ConfigError, DeviceError, Exit
+from thinair.conditions import ConditionsWatch, collect
+from thinair.demo import merge
+
+_PRIORITY = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of pictures, over all rounds; default 30")
+    parser.add_argument("--rounds", type=int, default=1, help="so often all starts anew; compare wants 6; default 1")
+    parser.add_argument("--bitrate", default="8M", help="default 8M")
+    parser.add_argument("--cost", action="store_true", help="what the bench itself adds: rounds with it and without")
+    parser.add_argument("--slow", metavar="STAGE=US", help=f"a regression on purpose, in one of {', '.join(SLOWED)}")
+    parser.add_argument("--wire-us", type=int, help="a wire of this length between both ends, not sealed")
+    parser.add_argument("--lossy", action="store_true", help="on that wire each frame loses a packet, and waits for it")
+    parser.add_argument("--pcap", type=Path, metavar="FILE.pcap", help="the packets of the last round")
+    outputs.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where the three agree, else 1. Raises ConfigError, DeviceError, FileError."""
+    if args.rounds < 1 or args.seconds <= 0:
+        raise ConfigError("give --rounds of 1 or more and --seconds above 0")
+    mode = Mode.parse(args.mode)
+    setting = Setting(mode, args.seconds / args.rounds, parse_bitrate(args.bitrate), 0, _slowed(args))
+    refused = realtime()
+    setting = setting.with_priority(0 if refused else _PRIORITY)
+    if args.cost:
+        return cost(setting, args.rounds, args.json)
+    try:
+        evidence_run, laps_of_all, gaps = _measure(setting, args.rounds, refused, args.pcap)
+    except ScreenError as error:
+        raise DeviceError(str(error)) from error
+    assert evidence_run.loop is not None
+    for line in lines(evidence_run.loop):
+        print(line)
+    outputs.write(evidence_run, args)
+    faults = [*evidence_run.faults(), *evidence_run.loop["faults"]]
+    for fault in faults:
+        print(f"fault: {fault}")
+    return int(Exit.FAULTS if faults else Exit.OK)
+
+
+def _slowed(args: argparse.Namespace) -> Slowed:
+    stage, us = "", 0
+    if args.slow:
+        stage, _, text = args.slow.partition("=")
+        if stage not in SLOWED or not text.isdecimal():
+            raise ConfigError(f"--slow {args.slow!r}: write STAGE=US, STAGE being one of {', '.join(SLOWED)}")
+        us = int(text)
+    if stage in {"air", "repair"} and args.wire_us is None:
+        raise ConfigError(f"--slow {stage} needs --wire-us, so that the run that it is compared with has a wire too")
+    return Slowed(stage, us, args.wire_us, args.lossy)
+
+
+def _measure(
+    setting: Setting, rounds: int, refused: str | None, pcap: Path | None
+) -> tuple[Run, list[Lap], array[int]]:
+    conditions = collect() | {
+        "display": f"Xvfb, {setting.mode.width} wide, no refresh",
+        "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {_PRIORITY} for all processes",
+    }
+    watch = ConditionsWatch()
+    watch.start()
+    frames: list[dict[str, Any]] = []
+    stories: list[dict[str, Any]] = []
+    all_laps: list[Lap] = []
+    gaps = array("I")
+    reports = []
+    for number in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="thinair-loop-") as folder:
+            home = Path(folder)
+            found = run_ring(setting, home, ["--packets", str(home / "player.pcap")])
+            if found.trouble:
+                raise DeviceError(found.trouble)
+            mine, rows = _joined(found, number)
+            all_laps += mine
+            gaps += found.gaps_us
+            frames += rows
+            stories += worst(rows, by_frame(read_pcap(home / "player.pcap")))
+            reports.append(merge(*(evidence.read_json(home / f"{end}.json") for end in ("player", "sender")), {}))
+            if pcap is not None and number == rounds - 1:
+                shutil.copyfile(home / "player.pcap", pcap)
+    report = reports[-1] | {"conditions": {**reports[-1]["conditions"], **conditions, **watch.stop()}}
+    for section in ("frames", "drops", "recovery"):
+        report[section] = _summed([one.get(section) or {} for one in reports], report.get(section) or {})
+    stories.sort(key=lambda story: -(story["late_ms"] or 1e9))
+    kept = Run("loop", report, frames, stories[:10], agreement(all_laps, gaps))
+    return kept, all_laps, gaps
+
+
+def _joined(found: Round, number: int) -> tuple[list[Lap], list[dict[str, Any]]]:
+    rows = evidence.read_frames(found.home / "player.csv")
+    mine = laps(found, read_numbers(found.home / "sender.csv"), rows)
+    loop_us = {lap.frame_id: round(lap.loop_us) for lap in mine}
+    first, last = found.window_us
+    known = [row["frame_id"] for row in rows if row["capture_us"] is not None and first <= row["capture_us"] < last]
+    kept = [row for row in rows if known and known[0] <= row["frame_id"] <= known[-1]]
+    return mine, [row | {"round": number, "loop_us": loop_us.get(row["frame_id"])} for row in kept]
+
+
+def _summed(sections: Sequence[dict[str, Any]], last: dict[str, Any]) -> dict[str, Any]:
+    """Counts of all rounds; what is no count (round trip, guard, spacing) is the last round's."""
+    counts = {
+        name: sum(one.get(name) or 0 for one in sections)
+        for name in {name for one in sections for name in one}
+        if not name.endswith("_us")
+    }
+    return {**last, **counts}
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    if not found["n"]:
+        return ["no picture was timed"]
+    out = [f"{'':12}{'mean':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}  ms, {found['n']} pictures"]
+    for name, words in (("loop", "loop"), ("screen", "screen"), ("in_band", "in-band")):
+        figures = found[f"{name}_ms"]
+        values = [found["means_ms"][name], *(figures[key] for key in ("p50", "p95", "p99", "max"))]
+        cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)
+        out.append(f"{words:12}{cells}" + (f"  {figures['too_few']}" if "too_few" in figures else ""))
+    for name, pair in found["pairs"].items():
+        one, other = ("loop", name[5:]) if name.startswith("loop") else ("screen", "in_band")
+        words = f"{one} - {other.replace('_', '-')}"
+        out.append(f"{words:22}{pair['mean_ms']:+7.2f} ms at the mean, bound {pair['bound_ms']:.2f}")
+    out.append(
+        f"strip to grab {found['wait_ms']:.2f} ms on average, half a step is {found['half_step_ms']:.2f}; "
+        f"a grab takes {found['grab_ms']:.2f}; clock ±{found['clock_bound_ms']:.3f}, eye {found['eye_gap_ms']:.3f}"
+    )
+    return out

@@ -13,26 +13,22 @@ player whose window that is. The code comes round in the window's first lines; o
 
 from __future__ import annotations
 
-import bisect
 import mmap
-import os
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from array import array
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
-import numpy as np
 
 from bench.glass.row import Process, above, free_port, process, wait_for_port
 from bench.glass.screen import Framebuffer, ScreenError, xvfb
-from bench.glass.figures import read_frames
+from bench.loop.slow import PLAYER_STAGES, SENDER_STAGES
 from link.config import Mode
 from link.native import CodeWatcher, X11Presenter, now_us, sleep_until_us
 from sender.sources.card import Canvas
@@ -44,7 +40,28 @@ _XWD_HEADER = 100
 _WARM_UP_S = 3.0
 _FIRST_PICTURE_S = 15.0
 _TAIL_S = 0.5
-_INK = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """What is put in the way on purpose."""
+
+    stage: str = ""  # of link.trace.STAGES
+    us: int = 0
+    wire_us: int | None = None  # None: no wire between
+    lossy: bool = False
+
+    def program(self, stages: Sequence[str]) -> list[str]:
+        """How thinair is started."""
+        if self.stage in stages:
+            return [sys.executable, "-m", "bench.loop.slow", self.stage, str(self.us)]
+        return [sys.executable, "-m", "thinair"]
+
+    def wire(self) -> list[str]:
+        """IN and OUT are to be put before the last three."""
+        assert self.wire_us is not None
+        air_us = self.wire_us + (self.us if self.stage == "air" else 0)
+        return [str(air_us), str(self.us if self.stage == "repair" else 0), str(int(self.lossy))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +70,10 @@ class Setting:
     seconds: float
     bitrate_bps: int
     priority: int = 0  # of all processes; the eye stands one above
+    slowed: Slowed = Slowed()  # noqa: RUF009 -- frozen
+
+    def with_priority(self, priority: int) -> Setting:
+        return replace(self, priority=priority)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +184,31 @@ class Eye:
 def _start(
     cast: ExitStack, setting: Setting, display: str, home: Path, words: Sequence[str]
 ) -> dict[str, Process]:
-    port, thinair = free_port(), [sys.executable, "-m", "thinair"]
+    slowed, port, running = setting.slowed, free_port(), {}
+
+    def add(name: str, argv: Sequence[str], listens: int | None = None, **env: str) -> None:
+        running[name] = cast.enter_context(process(argv, home / f"{name}.log", env))
+        if listens is not None:
+            wait_for_port(listens, running[name])
+
+    unsealed = [] if slowed.wire_us is None else ["--no-sealed"]  # a sealed link goes around the wire
     player = [
-        *(*thinair, "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", display),
-        *("--fullscreen", "--monitor", "1", "--dashboard", "off", "--priority", "0"),
-        *("--report", str(home / "player.json"), "--frames", str(home / "player.csv"), *words),
+        *(*slowed.program(PLAYER_STAGES), "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11"),
+        *("--display", display, "--fullscreen", "--monitor", "1", "--dashboard", "off", "--priority", "0"),
+        *("--report", str(home / "player.json"), "--frames", str(home / "player.csv"), *unsealed, *words),
     ]
+    add("player", player, port, DISPLAY=display)
+    entry = port
+    if slowed.wire_us is not None:
+        entry = free_port()
+        add("wire", [sys.executable, "-m", "bench.loop.wire", str(entry), str(port), *slowed.wire()], entry)
     sender = [
-        *(*thinair, "send", "--to", f"127.0.0.1:{port}", "--source", f"screen:{display}+0,0+code"),
-        *("--mode", str(setting.mode), "--bitrate", str(setting.bitrate_bps), "--pace", "off", "--priority", "0"),
+        *(*slowed.program(SENDER_STAGES), "send", "--to", f"127.0.0.1:{entry}"),
+        *("--source", f"screen:{display}+0,0+code", "--mode", str(setting.mode), *unsealed),
+        *("--bitrate", str(setting.bitrate_bps), "--pace", "off", "--priority", "0"),
         *("--frames", str(home / "sender.csv"), "--report", str(home / "sender.json")),
     ]
-    running = {"player": cast.enter_context(process(player, home / "player.log", {"DISPLAY": display}))}
-    wait_for_port(port, running["player"])
-    running["sender"] = cast.enter_context(process(sender, home / "sender.log", {}))
+    add("sender", sender)
     return running
 
 
@@ -195,7 +227,7 @@ def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: di
     try:
         began_us = due_us = now_us()
         end_us = began_us + round(_FIRST_PICTURE_S * 1e6)
-        while (now := now_us()) < end_us and not found.trouble:
+        while now_us() < end_us and not found.trouble:
             sleep_until_us(due_us)
             found.emitted.append(emitter.emit())
             due_us = max(due_us + EMIT_US, now_us())
@@ -207,7 +239,6 @@ def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: di
                 found.trouble = _trouble(running)
         if not found.seen and not found.trouble:
             found.trouble = f"the code did not come round within {_FIRST_PICTURE_S:g} s"
-        del now
     finally:
         stop.set()
         thread.join()

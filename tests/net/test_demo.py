@@ -24,7 +24,7 @@ from tests.processes import PLAY, THINAIR, call, running
 DOC = Path(__file__).parents[2] / "docs" / "report.md"
 DEMO = (*THINAIR, "demo", "--dashboard", "off")
 MODE = ("--mode", "640x360@30", "--bitrate", "2M")
-STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "present")
+STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "hold", "present")
 
 
 def documented(role: str) -> set[str]:

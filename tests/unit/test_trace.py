@@ -47,7 +47,7 @@ def unit(frame_id: int, sent_of: int | None = None) -> FakeUnit:
 def present(book: TraceBook, trace: FrameTrace) -> None:
     assert trace.last_packet_us is not None
     book.decoded(trace.frame_id, trace.last_packet_us + 2_000)
-    book.presented(trace.frame_id, trace.last_packet_us + 3_000)
+    book.presented(trace.frame_id, trace.last_packet_us + 2_500, trace.last_packet_us + 3_000)
 
 
 def test_the_stages_of_a_frame_add_up_to_its_latency() -> None:
@@ -164,5 +164,5 @@ def test_a_frame_that_came_before_it_was_sent_is_counted_not_hidden() -> None:
 def test_events_of_frames_that_are_not_in_the_book_are_passed_over() -> None:
     book = TraceBook(known_clock())
     book.decoded(5, 1)
-    book.presented(5, 1)
+    book.presented(5, 1, 1)
     assert book.finished() == []

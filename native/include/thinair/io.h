@@ -134,7 +134,7 @@ typedef struct ta_rx_stats {
     int receive_buffer; /* bytes granted */
 } ta_rx_stats;
 
-enum { TA_PACKET_SNAP = 128, TA_PACKET_NOTES = 16384, TA_PACKET_RECORD = 16 + 48 + TA_PACKET_SNAP };
+enum { TA_PACKET_SNAP = 192, TA_PACKET_NOTES = 16384, TA_PACKET_RECORD = 16 + 48 + TA_PACKET_SNAP };
 
 typedef struct ta_arrival {
     uint16_t seq;

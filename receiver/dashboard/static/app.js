@@ -5,7 +5,7 @@ import { listen, worker } from "./worker.js";
 import { number, rate, duration } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
-const STAGE_INKS = ["#2f7ed8", "#8bbc21", "#c8452f", "#6b4fbb", "#1aadce", "#b8860b", "#d2527f", "#4f8f6b"];
+const STAGE_INKS = ["#2f7ed8", "#8bbc21", "#c8452f", "#6b4fbb", "#1aadce", "#b8860b", "#d2527f", "#7a7a7a", "#4f8f6b"];
 const MODES = ["1920x1080@24", "1920x1080@25", "1920x1080@30", "1280x720@25", "1280x720@30", "1280x720@50", "1280x720@60"]; // what the chain carries
 const BITRATES = [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 30];
 const ADVICE = {

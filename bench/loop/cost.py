@@ -1,0 +1,85 @@
+"""What the bench itself costs the chain that it measures: the same chain with it and without, in turn.
+
+With it: codes are drawn into the pictures and read off the screen, frames and packets are logged. Without: a player that
+writes its report at the end, as any may. Both are told by that report."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
+
+from bench.evidence import read_json, write_text
+from bench.glass.row import free_port, process, wait_for_port
+from bench.glass.screen import Sampler, ScreenError, xvfb
+from link.errors import DeviceError, Exit
+
+if TYPE_CHECKING:
+    from bench.loop.ring import Setting
+
+LIMIT_MS = 0.2
+_LEAST_ROUNDS = 4
+_WARM_UP_S = 3.0
+
+
+def cost(setting: Setting, rounds: int, json_path: Path | None) -> int:
+    """0 where the p50 with the bench is less than LIMIT_MS above the one without. Raises DeviceError, FileError."""
+    rounds = max(_LEAST_ROUNDS, rounds)
+    found: dict[str, list[float]] = {"with": [], "without": []}
+    for number in range(rounds):
+        for name in ("with", "without") if number % 2 else ("without", "with"):
+            try:
+                found[name].append(_round_p50_ms(setting, measured=name == "with"))
+            except ScreenError as error:
+                raise DeviceError(str(error)) from error
+    differences = [a - b for a, b in zip(found["with"], found["without"], strict=True)]
+    added, error = fmean(differences), stdev(differences) / len(differences) ** 0.5
+    for name, values in found.items():
+        print(f"{name:8} the bench: p50 of capture to present, ms: {' '.join(f'{value:.2f}' for value in values)}")
+    print(f"the bench adds {added:+.2f} ms (standard error {error:.2f}, n {rounds} pairs), {LIMIT_MS} allowed")
+    if json_path is not None:
+        content: dict[str, Any] = {"schema": "thinair.bench-cost/1", "p50_ms": found, "added_ms": added, "error_ms": error}
+        write_text(json_path, json.dumps(content | {"limit_ms": LIMIT_MS}, indent=1) + "\n")
+    return int(Exit.OK if added <= LIMIT_MS else Exit.FAULTS)
+
+
+def _round_p50_ms(setting: Setting, *, measured: bool) -> float:
+    mode = setting.mode
+    with ExitStack() as stack:
+        screen = stack.enter_context(xvfb(mode.width, mode.height))
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinair-cost-")))
+        port, program, report = free_port(), setting.slowed.program(()), home / "player.json"
+        logs = ["--frames", str(home / "player.csv"), "--packets", str(home / "player.pcap")] if measured else []
+        player = [
+            *(*program, "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", screen.display),
+            *("--fullscreen", "--dashboard", "off", "--priority", "0", "--report", str(report), *logs),
+        ]
+        sender = [
+            *(*program, "send", "--to", f"127.0.0.1:{port}", "--source", "testcard", "--mode", str(mode)),
+            *("--bitrate", str(setting.bitrate_bps), "--pace", "off", "--priority", "0"),
+            *(["--frames", str(home / "sender.csv")] if measured else ["--no-visual-code"]),
+        ]
+        with ExitStack() as cast:
+            running = cast.enter_context(process(player, home / "player.log", {"DISPLAY": screen.display}))
+            wait_for_port(port, running)
+            cast.enter_context(process(sender, home / "sender.log", {}))
+            if measured:
+                _look(Sampler(screen.file, mode.width, mode.height), setting.seconds)
+            else:
+                time.sleep(_WARM_UP_S + setting.seconds)
+        p50 = read_json(report)["latency_ms"]["capture_to_present"]["p50"]
+        if p50 is None:
+            raise DeviceError(f"nothing was shown{running.last_words()}")
+        return float(p50)
+
+
+def _look(sampler: Sampler, seconds: float) -> None:
+    until = time.monotonic() + _WARM_UP_S + seconds
+    try:
+        sampler.run(lambda _now: time.monotonic() > until)
+    finally:
+        sampler.close()

@@ -1,0 +1,105 @@
+"""From a ring's stamps to figures: three ways to time the same pictures, and whether they agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Any
+
+from bench.evidence import summary
+from bench.loop.ring import Round
+
+_MASK_16, _MASK_32 = 0xFFFF, 0xFFFF_FFFF
+LIMIT_MS = 1.5  # by which the three may differ at the mean
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """One picture timed three ways, µs. `loop`: from the strip's code coming to the screen to its coming round, half
+    the time between two codes taken off, which the grab waited for it on average. `screen`: from the grab's stamp,
+    read off the screen. `in_band`: what the player says."""
+
+    frame_id: int
+    loop_us: float
+    screen_us: int
+    in_band_us: int
+    bound_us: int  # of the player's clock for this frame
+    grab_us: int  # from the grab's stamp until its picture was ready
+    wait_us: float  # from the strip's code to the grab's stamp
+    half_step_us: float  # half the time between this code and the next
+
+
+def laps(
+    found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Mapping[str, Any]]
+) -> list[Lap]:
+    """The pictures of the round's window that all three have seen."""
+    sent = {row["capture_us"] & _MASK_32: row for row in sender if row.get("capture_us")}
+    shown = {row["frame_id"]: row for row in player if row.get("capture_to_present_us") is not None}
+    out = []
+    for seen in found.seen:
+        grabbed = sent.get(seen.capture_us)
+        if grabbed is None or not found.window_us[0] <= grabbed["capture_us"] < found.window_us[1]:
+            continue
+        frame = shown.get(grabbed["frame_id"])
+        number = _unwrapped(seen.code, len(found.emitted), found.emitted, seen.seen_us)
+        if frame is None or number is None:
+            continue
+        here, following = (fmean(found.emitted[n]) for n in (number, number + 1))
+        out.append(
+            Lap(
+                grabbed["frame_id"],
+                seen.seen_us - (here + following) / 2,
+                seen.seen_us - grabbed["capture_us"],
+                frame["capture_to_present_us"],
+                frame["bound_us"] or 0,
+                grabbed["dequeue_us"] - grabbed["capture_us"],
+                grabbed["capture_us"] - here,
+                (following - here) / 2,
+            )
+        )
+    return out
+
+
+def _unwrapped(code: int, count: int, emitted: Sequence[tuple[int, int]], seen_us: int) -> int | None:
+    """The newest code of this low part that stood on the screen before it was seen; None where the one after it is not
+    known."""
+    number = count - 1 - ((count - 1 - code) & _MASK_16)
+    while number >= 0 and emitted[number][0] > seen_us:
+        number -= 1 << 16
+    return number if 0 <= number < count - 1 else None
+
+
+def agreement(laps: Sequence[Lap], gaps_us: Sequence[int]) -> dict[str, Any]:
+    """The three pairwise, ms, each with the bound that it is held to: its parts are docs/measuring.md's."""
+    n = len(laps)
+    if not n:
+        return {"n": 0, "faults": ["no picture was timed by all three"]}
+    clock = median(lap.bound_us for lap in laps) / 1000
+    eye = median(gaps_us) / 1000 if gaps_us else 0.0
+    grab = fmean(lap.grab_us for lap in laps) / 1000
+    # The strip's lines are read somewhere within the grab, and its code changed somewhere within a step.
+    step = 2 * fmean(lap.half_step_us for lap in laps) / 1000 / math.sqrt(12 * n) * 2
+    means = {name: fmean(getattr(lap, f"{name}_us") for lap in laps) / 1000 for name in ("loop", "screen", "in_band")}
+    bounds = {"loop_in_band": grab + step + clock + eye, "loop_screen": grab + step, "screen_in_band": clock + eye}
+    pairs, faults = {}, []
+    for name, bound in bounds.items():
+        one, other = ("loop", name[5:]) if name.startswith("loop") else ("screen", "in_band")
+        difference, allowed = means[one] - means[other], min(bound, LIMIT_MS)
+        pairs[name] = {"mean_ms": round(difference, 3), "bound_ms": round(allowed, 3)}
+        if abs(difference) > allowed:
+            words = f"{one.replace('_', '-')} and {other.replace('_', '-')}"
+            faults.append(f"{words} differ by {difference:+.2f} ms at the mean, {allowed:.2f} ms is their bound")
+    return {
+        "n": n,
+        **{f"{name}_ms": summary([getattr(lap, f"{name}_us") / 1000 for lap in laps]) for name in means},
+        "means_ms": {name: round(value, 3) for name, value in means.items()},
+        "pairs": pairs,
+        "wait_ms": round(fmean(lap.wait_us for lap in laps) / 1000, 3),
+        "half_step_ms": round(fmean(lap.half_step_us for lap in laps) / 1000, 3),
+        "grab_ms": round(grab, 3),
+        "clock_bound_ms": round(clock, 3),
+        "eye_gap_ms": round(eye, 3),
+        "faults": faults,
+    }

@@ -1,0 +1,68 @@
+"""`thinair`, with one stage made slower on purpose: `python -m bench.loop.slow STAGE US send|play ...`.
+
+It shows that `thinair bench compare` finds a regression where there is one. `air` and `repair` are slowed by the wire
+between (bench.loop.wire), all others here, by work between the stage's own stamps."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from link.native import now_us
+
+SENDER_STAGES = ("capture", "wait", "encode", "pace")
+PLAYER_STAGES = ("decode", "hold", "present")
+WIRE_STAGES = ("air", "repair")
+SLOWED = (*SENDER_STAGES, *WIRE_STAGES, *PLAYER_STAGES)
+
+
+def slow(stage: str, us: int) -> None:
+    """Makes the program of this process that much slower there."""
+    owner, name = _place(stage)
+    inner: Callable[..., Any] = getattr(owner, name)
+
+    @wraps(inner)
+    def outer(*args: Any, **kwargs: Any) -> Any:
+        until = now_us() + us
+        while now_us() < until:
+            pass
+        return inner(*args, **kwargs)
+
+    setattr(owner, name, outer)
+
+
+def _place(stage: str) -> tuple[Any, str]:
+    if stage == "capture":
+        from sender.sources.fit import Fitter
+
+        return Fitter, "fit"
+    if stage in {"wait", "encode"}:
+        from sender.encoders.x264 import X264
+
+        return X264, "encode" if stage == "wait" else "_one_packet"
+    if stage == "pace":
+        from sender.software import SoftwarePipeline
+
+        return SoftwarePipeline, "_push"
+    if stage == "decode":
+        from receiver.decode import Decoder
+
+        return Decoder, "decode"
+    from receiver.present_x11 import X11WindowPresenter
+    from receiver.screen import Screen
+
+    return (Screen, "offer") if stage == "hold" else (X11WindowPresenter, "present")
+
+
+def main() -> int:
+    stage, us, *words = sys.argv[1:]
+    slow(stage, int(us))
+    from thinair.cli import main as thinair
+
+    return thinair(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
