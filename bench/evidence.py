@@ -162,9 +162,7 @@ def read_run(path: Path, frames: Path | None = None) -> Run:
         if schema == SCHEMA:
             columns = content["columns"]
             rows = [dict(zip(columns, row, strict=True)) for row in content["frames"]]
-            return Run(
-                content["kind"], content["report"], rows, content["stories"], content["loop"], content["notes"]
-            )
+            return Run(content["kind"], content["report"], rows, content["stories"], content["loop"], content["notes"])
         if schema in REPORTS:
             if frames is None:
                 raise ConfigError(f"{path} has no frames in it: add --frames FILE.csv, which the same run wrote")
@@ -173,7 +171,9 @@ def read_run(path: Path, frames: Path | None = None) -> Run:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{path} is damaged: {error}") from error
-    raise ConfigError(f"{path} is a {schema or 'file of pytest-benchmark'}, not a run: give one of bench loop or report")
+    raise ConfigError(
+        f"{path} is a {schema or 'file of pytest-benchmark'}, not a run: give one of bench loop or report"
+    )
 
 
 def read_frames(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a number is worth: intervals of percentiles, and whether two runs differ. docs/measuring.md explains the choices."""
+"""What a number is worth: intervals of percentiles, and whether two runs differ. docs/measuring.md has the reasons."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
-CONFIDENCE = 0.95
+CONFIDENCE = 0.95  # of percentiles
+COMPARED = 0.99  # of differences: a dozen of them are looked at in one go
 RESAMPLES = 2000
 BLOCK_S = 1.0  # neighbours of a run resemble each other; a second of it and the next do so much less
 
@@ -72,7 +73,7 @@ def _inverse_erf(x: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of two runs' medians, b against a, with 95 % intervals."""
+    """Of two runs' medians, b against a, with 99 % intervals."""
 
     a: float
     b: float
@@ -101,9 +102,7 @@ def compare(a: Sequence[Values], b: Sequence[Values], *, block: int, seed: int =
     if middle_a > 0 and np.all(drawn_a > 0):
         ratios, ratio = _bounds(drawn_b / drawn_a), middle_b / middle_a
     n = sum(map(len, a)), sum(map(len, b))
-    return Difference(
-        middle_a, middle_b, ratio, *ratios, middle_b - middle_a, low, high, n, (len(a), len(b))
-    )
+    return Difference(middle_a, middle_b, ratio, *ratios, middle_b - middle_a, low, high, n, (len(a), len(b)))
 
 
 def _centre(run: Sequence[Values]) -> float:
@@ -122,7 +121,7 @@ def _drawn(run: Sequence[Values], block: int, rng: np.random.Generator) -> Value
         picked = (starts[:, :, None] + np.arange(size)).reshape(RESAMPLES, -1)[:, : len(one)]
         medians[index] = np.median(one[picked], axis=1)
     if len(rounds) == 1:
-        return medians[0]
+        return np.asarray(medians[0], np.float64)
     which = rng.integers(0, len(rounds), (RESAMPLES, len(rounds)))
     centres: Values = medians[which, np.arange(RESAMPLES)[:, None]].mean(axis=1)
     # Means of few rounds spread too little by (k - 1) / k of their variance.
@@ -132,5 +131,5 @@ def _drawn(run: Sequence[Values], block: int, rng: np.random.Generator) -> Value
 
 
 def _bounds(values: Values) -> tuple[float, float]:
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, 1 - (1 - CONFIDENCE) / 2])
+    low, high = np.quantile(values, [(1 - COMPARED) / 2, 1 - (1 - COMPARED) / 2])
     return float(low), float(high)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from link.config import SenderConfig, split_plain_output
 from link.errors import ConfigError, DeviceError, FileError
-from link.native import HOLD, READY_KEY, Tx, now_us, raw_to_i420, realtime, rewrite_au
+from link.native import HOLD, READY_KEY, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
 from link.source import DETAIL_BYTES, SourceCode, SourceState
 from sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
 from sender.pipeline import Counts, Hooks
@@ -113,6 +113,7 @@ class SoftwarePipeline:
     def _ask(self, source: Source) -> None:
         mode, self._asked = self._asked, None
         assert mode is not None
+        map_large_blocks(True)  # until the encoder that follows has all its pictures
         try:
             new = source.ask(mode)
         except ConfigError as error:

@@ -234,6 +234,9 @@ def _parser() -> _Parser:
 
 _BENCHES = {
     "loop": "a code round the whole chain, timed by one clock, beside what the player says",
+    "compare": "whether run B is slower than run A, by intervals",
+    "gate": "whether the promises of docs/latency-budget.toml are kept",
+    "soak": "hours of it, with a fault every few seconds",
     "report": "a run as a page, JSON and CSV: stages, glass age, the worst frames' stories",
     "glass": "screen latency, read from the screen, beside peers",
     "receive": "from the last packet to the decoder, and reassembly throughput beside GStreamer",

@@ -29,7 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
     if kind == "file":
         check_readable(clip)
     report: Path | None = getattr(arguments, "report", None)
-    check_writable(report, getattr(arguments, "frames", None), getattr(arguments, "packets", None))  # a wrong word ends here, before anything starts
+    check_writable(
+        report, getattr(arguments, "frames", None), getattr(arguments, "packets", None)
+    )  # a wrong word ends here, before anything starts
     watch = ConditionsWatch()  # of both processes; each of them would take the other for a stranger
     watch.start()
     port = _free_port()

@@ -59,30 +59,46 @@ class Screen:
     file: Path
 
 
-@contextmanager
-def xvfb(width: int, height: int) -> Iterator[Screen]:
-    """An Xvfb of its own, 24 bit, on a free display number. Raises ScreenError where it does not start."""
-    if not shutil.which("Xvfb"):
-        raise ScreenError("Xvfb is not installed; make bench-setup")
-    # In memory: a file on disk would be written back now and then, in the middle of a picture.
-    home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a private directory is made in it
-    with tempfile.TemporaryDirectory(prefix="thinair-glass-", dir=home) as directory:
+class XvfbProcess:
+    """An Xvfb of its own, 24 bit, on a free display or on the one named. Raises ScreenError where it does not start."""
+
+    def __init__(self, width: int, height: int, number: str | None = None) -> None:
+        if not shutil.which("Xvfb"):
+            raise ScreenError("Xvfb is not installed; make bench-setup")
+        # In memory: a file on disk would be written back now and then, in the middle of a picture.
+        home = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a private directory is made in it
+        self._folder = tempfile.TemporaryDirectory(prefix="thinair-glass-", dir=home)
         read_fd, write_fd = os.pipe()
-        argv = ["Xvfb", "-displayfd", str(write_fd), "-screen", "0", f"{width}x{height}x24", "-fbdir", directory]
-        server = subprocess.Popen(
+        argv = ["Xvfb", *([number] if number else []), "-displayfd", str(write_fd)]
+        argv += ["-screen", "0", f"{width}x{height}x24", "-fbdir", self._folder.name]
+        self._server = subprocess.Popen(
             [*argv, "-nolisten", "tcp", "-noreset", "-s", "0"],
             pass_fds=[write_fd], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(write_fd)
-        try:
-            with os.fdopen(read_fd, "rb") as pipe:
-                number = pipe.readline().strip()  # end of file where the server dies
-            if not number:
-                raise ScreenError(f"Xvfb ended with code {server.wait(_START_TIMEOUT_S)}")
-            yield Screen(f":{number.decode()}", Path(directory) / "Xvfb_screen0")
-        finally:
-            server.terminate()
-            server.wait(_START_TIMEOUT_S)
+        with os.fdopen(read_fd, "rb") as pipe:
+            said = pipe.readline().strip()  # end of file where the server dies
+        if not said:
+            code = self._server.wait(_START_TIMEOUT_S)
+            self._folder.cleanup()
+            raise ScreenError(f"Xvfb ended with code {code}")
+        self.display = f":{said.decode()}"
+        self.screen = Screen(self.display, Path(self._folder.name) / "Xvfb_screen0")
+
+    def close(self) -> None:
+        self._server.terminate()
+        self._server.wait(_START_TIMEOUT_S)
+        self._folder.cleanup()
+
+
+@contextmanager
+def xvfb(width: int, height: int) -> Iterator[Screen]:
+    """XvfbProcess for a while."""
+    server = XvfbProcess(width, height)
+    try:
+        yield server.screen
+    finally:
+        server.close()
 
 
 @dataclass(frozen=True, slots=True)

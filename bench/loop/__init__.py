@@ -10,7 +10,7 @@ import argparse
 import shutil
 import tempfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from bench.glass.figures import read_frames as read_numbers
 from bench.glass.screen import ScreenError
 from bench.loop.cost import cost
 from bench.loop.figures import Lap, agreement, laps
-from bench.loop.ring import Round, Setting, Slowed, run as run_ring
+from bench.loop.ring import Round, Setting, Slowed
+from bench.loop.ring import run as run_ring
 from bench.loop.slow import SLOWED
 from bench.report import outputs
 from bench.report.story import by_frame, read_pcap, worst
 from link.config import Mode, parse_bitrate
 from link.errors import ConfigError, DeviceError, Exit
+from sender.visualcode import Geometry
 from thinair.conditions import ConditionsWatch, collect
 from thinair.demo import merge
 
@@ -51,20 +53,24 @@ def run(args: argparse.Namespace) -> int:
     if args.rounds < 1 or args.seconds <= 0:
         raise ConfigError("give --rounds of 1 or more and --seconds above 0")
     mode = Mode.parse(args.mode)
+    try:
+        Geometry(mode.width, mode.height)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     setting = Setting(mode, args.seconds / args.rounds, parse_bitrate(args.bitrate), 0, _slowed(args))
     refused = realtime()
     setting = setting.with_priority(0 if refused else _PRIORITY)
     if args.cost:
         return cost(setting, args.rounds, args.json)
     try:
-        evidence_run, laps_of_all, gaps = _measure(setting, args.rounds, refused, args.pcap)
+        found = _measure(setting, args.rounds, refused, args.pcap)
     except ScreenError as error:
         raise DeviceError(str(error)) from error
-    assert evidence_run.loop is not None
-    for line in lines(evidence_run.loop):
+    assert found.loop is not None
+    for line in lines(found.loop):
         print(line)
-    outputs.write(evidence_run, args)
-    faults = [*evidence_run.faults(), *evidence_run.loop["faults"]]
+    outputs.write(found, args)
+    faults = [*found.faults(), *found.loop["faults"]]
     for fault in faults:
         print(f"fault: {fault}")
     return int(Exit.FAULTS if faults else Exit.OK)
@@ -82,9 +88,7 @@ def _slowed(args: argparse.Namespace) -> Slowed:
     return Slowed(stage, us, args.wire_us, args.lossy)
 
 
-def _measure(
-    setting: Setting, rounds: int, refused: str | None, pcap: Path | None
-) -> tuple[Run, list[Lap], array[int]]:
+def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | None) -> Run:
     conditions = collect() | {
         "display": f"Xvfb, {setting.mode.width} wide, no refresh",
         "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {_PRIORITY} for all processes",
@@ -107,15 +111,15 @@ def _measure(
             gaps += found.gaps_us
             frames += rows
             stories += worst(rows, by_frame(read_pcap(home / "player.pcap")))
-            reports.append(merge(*(evidence.read_json(home / f"{end}.json") for end in ("player", "sender")), {}))
+            player, sender = (evidence.read_json(home / f"{end}.json") for end in ("player", "sender"))
+            reports.append(merge(player, sender, {}))
             if pcap is not None and number == rounds - 1:
                 shutil.copyfile(home / "player.pcap", pcap)
     report = reports[-1] | {"conditions": {**reports[-1]["conditions"], **conditions, **watch.stop()}}
     for section in ("frames", "drops", "recovery"):
         report[section] = _summed([one.get(section) or {} for one in reports], report.get(section) or {})
     stories.sort(key=lambda story: -(story["late_ms"] or 1e9))
-    kept = Run("loop", report, frames, stories[:10], agreement(all_laps, gaps))
-    return kept, all_laps, gaps
+    return Run("loop", report, frames, stories[:10], agreement(all_laps, gaps))
 
 
 def _joined(found: Round, number: int) -> tuple[list[Lap], list[dict[str, Any]]]:
@@ -138,7 +142,7 @@ def _summed(sections: Sequence[dict[str, Any]], last: dict[str, Any]) -> dict[st
     return {**last, **counts}
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(found: Mapping[str, Any]) -> list[str]:
     if not found["n"]:
         return ["no picture was timed"]
     out = [f"{'':12}{'mean':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}  ms, {found['n']} pictures"]

@@ -1,7 +1,7 @@
 """What the bench itself costs the chain that it measures: the same chain with it and without, in turn.
 
-With it: codes are drawn into the pictures and read off the screen, frames and packets are logged. Without: a player that
-writes its report at the end, as any may. Both are told by that report."""
+With it: codes are drawn into the pictures and read off the screen, frames and packets are logged. Without: a player
+that writes its report at the end, as any may. Both are told by that report."""
 
 from __future__ import annotations
 
@@ -37,12 +37,17 @@ def cost(setting: Setting, rounds: int, json_path: Path | None) -> int:
             except ScreenError as error:
                 raise DeviceError(str(error)) from error
     differences = [a - b for a, b in zip(found["with"], found["without"], strict=True)]
-    added, error = fmean(differences), stdev(differences) / len(differences) ** 0.5
+    added, spread = fmean(differences), stdev(differences) / len(differences) ** 0.5
     for name, values in found.items():
         print(f"{name:8} the bench: p50 of capture to present, ms: {' '.join(f'{value:.2f}' for value in values)}")
-    print(f"the bench adds {added:+.2f} ms (standard error {error:.2f}, n {rounds} pairs), {LIMIT_MS} allowed")
+    print(f"the bench adds {added:+.2f} ms (standard error {spread:.2f}, n {rounds} pairs), {LIMIT_MS} allowed")
     if json_path is not None:
-        content: dict[str, Any] = {"schema": "thinair.bench-cost/1", "p50_ms": found, "added_ms": added, "error_ms": error}
+        content: dict[str, Any] = {
+            "schema": "thinair.bench-cost/1",
+            "p50_ms": found,
+            "added_ms": added,
+            "standard_error_ms": spread,
+        }
         write_text(json_path, json.dumps(content | {"limit_ms": LIMIT_MS}, indent=1) + "\n")
     return int(Exit.OK if added <= LIMIT_MS else Exit.FAULTS)
 

@@ -31,9 +31,7 @@ class Lap:
     half_step_us: float  # half the time between this code and the next
 
 
-def laps(
-    found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Mapping[str, Any]]
-) -> list[Lap]:
+def laps(found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Mapping[str, Any]]) -> list[Lap]:
     """The pictures of the round's window that all three have seen."""
     sent = {row["capture_us"] & _MASK_32: row for row in sender if row.get("capture_us")}
     shown = {row["frame_id"]: row for row in player if row.get("capture_to_present_us") is not None}

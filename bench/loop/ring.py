@@ -16,7 +16,6 @@ from __future__ import annotations
 import mmap
 import subprocess
 import sys
-import tempfile
 import threading
 from array import array
 from collections.abc import Sequence
@@ -70,7 +69,7 @@ class Setting:
     seconds: float
     bitrate_bps: int
     priority: int = 0  # of all processes; the eye stands one above
-    slowed: Slowed = Slowed()  # noqa: RUF009 -- frozen
+    slowed: Slowed = Slowed()
 
     def with_priority(self, priority: int) -> Setting:
         return replace(self, priority=priority)
@@ -181,9 +180,7 @@ class Eye:
         self._map.close()
 
 
-def _start(
-    cast: ExitStack, setting: Setting, display: str, home: Path, words: Sequence[str]
-) -> dict[str, Process]:
+def _start(cast: ExitStack, setting: Setting, display: str, home: Path, words: Sequence[str]) -> dict[str, Process]:
     slowed, port, running = setting.slowed, free_port(), {}
 
     def add(name: str, argv: Sequence[str], listens: int | None = None, **env: str) -> None:

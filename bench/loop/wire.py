@@ -1,4 +1,4 @@
-"""A wire between sender and player that is as long as it is told: `python -m bench.loop.wire IN OUT AIR_US REPAIR_US LOSE`.
+"""A wire that is as long as it is told: `python -m bench.loop.wire IN OUT AIR_US REPAIR_US LOSE`.
 
 Each packet takes AIR_US, those of repair REPAIR_US more; with LOSE 1 the second packet of each frame and all symbols
 that nobody asked for are lost, so that every frame waits for repair. Both ways take AIR_US: a clock is only as good as

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,22 +34,7 @@ _WHAT = {
     "hold": "decoded to handed to the presenter",
     "present": "handed to the presenter to its stamp",
 }
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#5c6775;--paper:#fff;--panel:#f3f5f8;--rule:#d9dee5;--good:#1f7a3d;--bad:#b3261e}
-@media(prefers-color-scheme:dark){:root{--ink:#e4e8ee;--soft:#9aa5b3;--paper:#14181e;--panel:#1d232b;--rule:#333c47;--good:#5fc27e;--bad:#ff8a80}}
-*{box-sizing:border-box}body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;padding:2em 1.2em 4em;max-width:62em;color:var(--ink);background:var(--paper)}
-h1{font-size:1.5em;margin:0}h2{font-size:1.1em;margin:2.2em 0 .5em}p{margin:.4em 0}.soft,small{color:var(--soft)}
-.cards{display:flex;flex-wrap:wrap;gap:.7em;margin:1.2em 0}.card{background:var(--panel);border-radius:8px;padding:.7em 1em;min-width:9em;flex:1}
-.card b{display:block;font-size:1.7em;font-variant-numeric:tabular-nums;font-weight:600}.card span{color:var(--soft);font-size:.85em}
-.verdict{padding:.6em 1em;border-radius:8px;border-left:4px solid var(--good);background:var(--panel)}.verdict.bad{border-color:var(--bad)}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{text-align:right;padding:.28em .55em;border-bottom:1px solid var(--rule)}
-th{font-weight:500;color:var(--soft)}th:first-child,td:first-child{text-align:left}td.words{text-align:left;color:var(--soft);font-size:.88em}
-.wide{overflow-x:auto}svg{width:100%;height:auto;display:block}svg text{font-size:11px;fill:var(--soft)}svg .unit{font-size:10px}
-.grid{stroke:var(--rule);stroke-width:1}.bar{fill:#2f7ed8}.line{fill:none;stroke:#2f7ed8;stroke-width:1.2}.mark{stroke:#c8452f;stroke-dasharray:3 3}
-.fall{display:flex;height:26px;border-radius:4px;overflow:hidden;background:var(--rule)}.fall i{display:block;min-width:0}
-.key{display:flex;flex-wrap:wrap;gap:.2em 1em;font-size:.85em;color:var(--soft);margin:.4em 0}.key i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.35em}
-details{border-bottom:1px solid var(--rule);padding:.5em 0}summary{cursor:pointer}pre{overflow-x:auto;font-size:12px;background:var(--panel);padding:.8em;border-radius:6px}
-"""
+_STYLE = Path(__file__).with_name("page.css").read_text()
 
 
 def page(run: Run) -> str:
@@ -109,7 +95,8 @@ def _cards(run: Run) -> str:
         cards.append(_card("clock, ms", f"±{np.median(bounds) / 1000:.2f}", "bound of each, median"))
     cards.append(_card("stamp", str(run.report.get("stamp_quality") or "–").replace("_", " "), "end of the figure"))
     few = f"<p class=soft>{escape(figures['too_few'])}</p>" if "too_few" in figures else ""
-    return f"<div class=cards>{''.join(cards)}</div>{few}<p class=soft>From the capture of a picture to its presenter's stamp.</p>"
+    what = "<p class=soft>From the capture of a picture to its presenter's stamp.</p>"
+    return f"<div class=cards>{''.join(cards)}</div>{few}{what}"
 
 
 def _card(what: str, value: str, below: str) -> str:
@@ -191,7 +178,10 @@ def _waterfall(run: Run) -> str:
         return ""
     columns = min(300, len(known))
     picked = [
-        max(known[len(known) * at // columns : len(known) * (at + 1) // columns], key=lambda f: f["capture_to_present_us"])
+        max(
+            known[len(known) * at // columns : len(known) * (at + 1) // columns],
+            key=lambda f: f["capture_to_present_us"],
+        )
         for at in range(columns)
     ]
     top = max(f["capture_to_present_us"] for f in picked) / 1000 * 1.05
@@ -247,10 +237,12 @@ def _age(run: Run) -> str:
     scale = svg.Scale(200, (0, end), (0, top))
     body = svg.line(scale, svg.envelope(points))
     plot = svg.plot(200, (0, end, "s, rounds one after the other"), (0, top, "ms"), body, label="glass age over time")
-    words = ", ".join(f"{name} {figures[name]:.1f}" for name in ("p50", "p95", "p99", "max") if figures[name] is not None)
+    words = ", ".join(
+        f"{name} {figures[name]:.1f}" for name in ("p50", "p95", "p99", "max") if figures[name] is not None
+    )
     return (
-        f"<h2>Glass age</h2>{plot}<p class=soft>Age of the picture on the screen, looked at 60 times a second, ms: {words}; "
-        f"{freezes} freezes (a picture that stood for more than three intervals of {interval_ms:.1f} ms).</p>"
+        f"<h2>Glass age</h2>{plot}<p class=soft>Age of the picture on the screen, looked at 60 times a second, ms: "
+        f"{words}; {freezes} freezes (a picture that stood for more than three intervals of {interval_ms:.1f} ms).</p>"
     )
 
 
@@ -262,14 +254,14 @@ def _stories(run: Run) -> str:
         late = "not shown" if story["late_ms"] is None else f"{story['late_ms']:.2f} ms"
         where = f", round {story['round'] + 1}" if story.get("round") else ""
         title = f"frame {story['frame_id']}{where}: {late} — {story['words']}"
-        rows = "".join(
-            f"{at:10.3f} ms  {kind:9} {text}\n" for at, kind, text in story["events"]
-        )
+        rows = "".join(f"{at:10.3f} ms  {kind:9} {text}\n" for at, kind, text in story["events"])
         items.append(
-            f"<details><summary>{escape(title)}</summary>{_timeline(story)}<pre>{escape(rows) or 'no packets were kept'}"
-            "</pre></details>"
+            f"<details><summary>{escape(title)}</summary>{_timeline(story)}"
+            f"<pre>{escape(rows) or 'no packets were kept'}</pre></details>"
         )
-    key = "".join(f'<span><i style="background:{ink}"></i>{what}</span>' for ink, what in dict.fromkeys(_KINDS.values()))
+    key = "".join(
+        f'<span><i style="background:{ink}"></i>{what}</span>' for ink, what in dict.fromkeys(_KINDS.values())
+    )
     return f'<h2>The worst, and their stories</h2><div class="key">{key}</div>{"".join(items)}'
 
 
@@ -282,8 +274,8 @@ def _timeline(story: Mapping[str, Any]) -> str:
     pad = max(0.2, (high - low) * 0.05)
     scale = svg.Scale(70, (low - pad, high + pad), (0, 1))
     body = "".join(
-        f'<line x1="{scale.x(at):.1f}" x2="{scale.x(at):.1f}" y1="12" y2="40" stroke="{_KINDS[kind][0]}" stroke-width="1.5">'
-        f"<title>{escape(text)}</title></line>"
+        f'<line x1="{scale.x(at):.1f}" x2="{scale.x(at):.1f}" y1="12" y2="40" stroke="{_KINDS[kind][0]}" '
+        f'stroke-width="1.5"><title>{escape(text)}</title></line>'
         for at, kind, text in events
     )
     return svg.plot(70, (low - pad, high + pad, "ms since capture"), (0, 1, ""), body, label="packets over time")

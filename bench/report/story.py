@@ -1,4 +1,4 @@
-"""The story of a frame: which of its packets came when, what was asked for, what was repaired; from the player's pcap."""
+"""The story of a frame: which packets came when, what was asked for, what was repaired; from the player's pcap."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _records(data: bytes) -> Iterator[Packet]:
         seconds, us, kept, size = struct.unpack_from("<4I", data, at)
         record = data[at + 16 : at + 16 + kept]
         at += 16 + kept
-        if len(record) < kept or kept < 48 and not (record and record[0] >> 4 == 4 and kept >= 28):
+        if len(record) < kept or (kept < 48 and not (record and record[0] >> 4 == 4 and kept >= 28)):
             return
         four = record[0] >> 4 == 4
         ip, sender = (20, record[12:16]) if four else (40, record[8:24])
@@ -113,7 +113,7 @@ def _control(packet: Packet, found: dict[int, list[Event]], newest: int) -> None
             found[newest].append(Event(packet.at_us, "key_asked", "asked for a key frame"))
         elif isinstance(message, Target):
             for back in range(8):
-                if message.outcomes >> 2 * back & 3 == 3 and (frame_id := message.newest_frame_id - back) in found:
+                if message.outcomes >> 2 * back & 3 == 3 and (frame_id := message.newest_id - back) in found:
                     events = found[frame_id]
                     if not any(event.kind == "given_up" for event in events):
                         events.append(Event(packet.at_us, "given_up", "given up"))

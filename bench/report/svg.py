@@ -24,7 +24,10 @@ def plot(height: int, x: tuple[float, float, str], y: tuple[float, float, str], 
     parts.append(f'<text x="{WIDTH - _RIGHT}" y="{height - 1}" text-anchor="end" class="unit">{escape(x[2])}</text>')
     parts.append(f'<text x="2" y="{_TOP}" class="unit">{escape(y[2])}</text>')
     return (
-        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">' + "".join(parts) + body + "</svg>"
+        f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">'
+        + "".join(parts)
+        + body
+        + "</svg>"
     )
 
 

@@ -252,6 +252,10 @@ def keep_secret() -> str | None:
     """No core dump of this process from now on, nor a debugger of the same user (prctl(2), PR_SET_DUMPABLE). None, or
     why not."""
 
+def map_large_blocks(on: bool, /) -> None:
+    """Whether blocks of 128 KiB and more are mapped one by one and given back when they are freed (mallopt(3)): heaps come
+    apart where an encoder's pictures are made among others. What comes and goes with each picture wants the heap."""
+
 def realtime(priority: int) -> str | None:
     """Asks SCHED_FIFO for the calling thread; None when granted, else why not."""
 

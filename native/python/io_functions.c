@@ -40,7 +40,17 @@ static PyObject *py_keep_secret(PyObject *module, PyObject *unused) {
     return PyUnicode_FromString(strerror(error));
 }
 
+static PyObject *py_map_large_blocks(PyObject *module, PyObject *argument) {
+    (void)module;
+    const int on = PyObject_IsTrue(argument);
+    if (on < 0)
+        return NULL;
+    ta_map_large_blocks(on != 0);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"map_large_blocks", py_map_large_blocks, METH_O, NULL},
     {"keep_secret", py_keep_secret, METH_NOARGS, NULL},
     {"now_us", py_now_us, METH_NOARGS, NULL},
     {"sleep_until_us", (PyCFunction)(void (*)(void))py_sleep_until_us, METH_VARARGS | METH_KEYWORDS, NULL},

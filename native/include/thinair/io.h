@@ -33,6 +33,9 @@ typedef struct ta_control { /* a control datagram on its way to Python */
 uint64_t ta_now_us(void); /* CLOCK_MONOTONIC */
 void ta_sleep_until_us(uint64_t when_us, uint64_t spin_us);
 int ta_keep_secret(void);         /* no core dump of this process, nobody else's eyes in its memory; 0 or errno */
+/* Whether blocks of 128 KiB and more are mapped one by one, and given back when they are freed (mallopt(3)). Heaps come apart where
+ * an encoder's pictures are made and freed among others; but what is taken and freed with each picture wants the heap. */
+void ta_map_large_blocks(bool on);
 int ta_realtime(int priority); /* SCHED_FIFO for the calling thread; 0 or errno */
 
 /* Text of an address; `text` at least INET6_ADDRSTRLEN. IPv4-mapped addresses read as IPv4. */

@@ -2,6 +2,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <netdb.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -33,6 +36,16 @@ void ta_sleep_until_us(uint64_t when_us, uint64_t spin_us) {
         ;
     while (ta_now_us() < when_us)
         ;
+}
+
+void ta_map_large_blocks(bool on) {
+#ifdef __GLIBC__
+    enum { APART = 128 << 10, TOGETHER = 32 << 20 }; /* glibc's own bounds of its threshold */
+    mallopt(M_MMAP_THRESHOLD, on ? APART : TOGETHER);
+    mallopt(M_TRIM_THRESHOLD, 2 * TOGETHER);
+#else
+    (void)on;
+#endif
 }
 
 int ta_keep_secret(void) {

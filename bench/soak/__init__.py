@@ -1,0 +1,132 @@
+"""`thinair bench soak`: hours of picture, with a fault every few seconds, and a verdict at the end.
+
+Sender and player are what a user runs, sealed, with the air between them at an address of its own; the picture is read
+off the screen, by one clock. docs/measuring.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.evidence import write_text
+from bench.glass import realtime
+from bench.glass.screen import ScreenError
+from bench.soak.faults import KILLS, KINDS, Fault, Faults
+from bench.soak.judge import Soak, judge
+from bench.soak.stage import Stage
+from link.config import Mode, parse_bitrate
+from link.errors import ConfigError, DeviceError, Exit
+from link.files import check_writable
+from link.native import now_us
+from thinair.conditions import ConditionsWatch, collect
+
+SCHEMA = "thinair.soak/1"
+_PRIORITY = 5
+_FIRST_S, _START_S = 15.0, 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--hours", type=float, default=0.5, help="default 0.5")
+    parser.add_argument("--every", type=float, default=20.0, metavar="SECONDS", help="between two faults; default 20")
+    parser.add_argument("--faults", default="all", metavar="all|none|NAME,NAME", help=f"of: {', '.join(KINDS)}")
+    parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
+    parser.add_argument("--bitrate", default="8M", help="default 8M")
+    parser.add_argument("--json", type=Path, metavar="FILE.json", help="the verdict and each fault")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 where the verdict is good, else 1. Raises ConfigError, DeviceError, FileError."""
+    kinds = _kinds(args.faults)
+    if args.hours <= 0 or args.every < 10:
+        raise ConfigError("give --hours above 0 and --every of 10 seconds or more: a fault needs its time")
+    check_writable(args.json)
+    refused = realtime()
+    mode = Mode.parse(args.mode)
+    watch = ConditionsWatch()
+    watch.start()
+    with tempfile.TemporaryDirectory(prefix="thinair-soak-") as folder:
+        try:
+            with Stage(mode, parse_bitrate(args.bitrate), Path(folder), 0 if refused else _PRIORITY) as stage:
+                soak = _soak(stage, args.hours * 3600, args.every, kinds)
+        except ScreenError as error:
+            raise DeviceError(str(error)) from error
+    found = judge(soak)
+    conditions = collect() | {"scheduling": refused or f"SCHED_RR {_PRIORITY}", **watch.stop()}
+    print("\n".join(lines(found)))
+    if args.json is not None:
+        content = {"schema": SCHEMA, "mode": str(mode), "every_s": args.every, "conditions": conditions, **found}
+        write_text(args.json, json.dumps(content, indent=1) + "\n")
+    for why in conditions["unfit"]:
+        print(f"unfit: {why}")
+    return int(Exit.FAULTS if found["failed"] else Exit.OK)
+
+
+def _kinds(text: str) -> tuple[str, ...]:
+    if text in {"all", "none"}:
+        return KINDS if text == "all" else ()
+    words = tuple(word.strip() for word in text.split(","))
+    for word in words:
+        if word not in KINDS:
+            raise ConfigError(f"fault {word!r} is not known: use all, none, or some of {', '.join(KINDS)}")
+    return words
+
+
+def _soak(stage: Stage, seconds: float, every_s: float, kinds: tuple[str, ...]) -> Soak:
+    faults, found = Faults(stage), list[Fault]()
+    until = time.monotonic() + _FIRST_S
+    while not stage.sightings:
+        if (trouble := stage.trouble()) or time.monotonic() > until:
+            raise DeviceError(trouble or f"no picture within {_FIRST_S:g} s")
+        time.sleep(0.05)
+    time.sleep(_START_S)
+    began = time.monotonic()
+    began_us, due = now_us(), began + every_s
+    while (now := time.monotonic()) < began + seconds:
+        if (trouble := stage.trouble()) and not found:
+            raise DeviceError(trouble)
+        stage.sample()
+        if kinds and now >= due and now < began + seconds - every_s / 2:
+            due += every_s
+            share = (now - began) / seconds
+            found.append(faults.do(_next(kinds, len(found), middle=1 / 6 < share < 5 / 6)))
+            _tell(found[-1], now - began)
+        time.sleep(max(0.0, min(1.0, due - time.monotonic())))
+    return Soak(began_us, now_us(), float(stage.mode.interval_us), stage.sightings, found, stage.lives)
+
+
+def _next(kinds: tuple[str, ...], number: int, *, middle: bool) -> str:
+    """In turn; in the middle of the soak none that ends a process, so that each lives long enough to be seen to grow."""
+    mild = tuple(kind for kind in kinds if kind not in KILLS)
+    chosen = mild if middle and mild else kinds
+    return chosen[number % len(chosen)]
+
+
+def _tell(fault: Fault, at_s: float) -> None:
+    if sys.stderr.isatty():
+        print(f"{at_s:8.0f} s  {fault.kind}{': ' if fault.note else ''}{fault.note}", file=sys.stderr, flush=True)
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    out = [f"{found['seconds'] / 60:.1f} minutes, {found['pictures']} pictures seen on the screen"]
+    out.append(f"{'latency, ms':22}{'p50':>9}{'p95':>9}{'p99':>9}{'n':>9}")
+    for name, figures in found["latency_ms"].items():
+        values = [figures[key] for key in ("p50", "p95", "p99")]
+        cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)
+        out.append(f"{name:22}{cells}{figures['n']:>9}")
+    out.append(
+        f"drift {found['drift_ms']} ms; stale {found['stale']}; lost {found['lost']} ({found['lost_share']:.3%})"
+    )
+    for what in ("memory_growth_kb", "descriptor_growth"):
+        words = ", ".join(f"{name} {'lived too short' if grown is None else f'{grown:+d}'}"
+                          for name, grown in found[what].items())  # fmt: skip
+        out.append(f"{what.replace('_', ' ')}: {words}")
+    for kind, one in found["faults"].items():
+        times = f"back after p50 {one['p50_ms']:.0f}, max {one['max_ms']:.0f} ms" if one["p50_ms"] is not None else ""
+        out.append(f"{kind:18}{one['recovered']:>3} of {one['n']:<4}{times}{'; '.join(one['notes'])}")
+    out += [f"FAILED: {why}" for why in found["failed"]] or ["passed"]
+    return out

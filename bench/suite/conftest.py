@@ -1,0 +1,62 @@
+"""What every benchmark notes beside its times: percentiles, throughput, allocations, and instructions where counted."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bench import instructions
+from bench.evidence import summary
+from bench.glass import realtime
+
+_CALLS = 20  # over which allocations are looked at
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_in_line() -> None:
+    realtime()
+
+
+@pytest.fixture(scope="session")
+def counted() -> dict[str, int]:
+    """Instructions of each piece; counted once, before anything is timed."""
+    return instructions.count()
+
+
+@pytest.fixture
+def measure(benchmark: Any) -> Callable[..., None]:
+    """measure(act, size_bytes, rounds=200): times `act`, and notes what docs/measuring.md says."""
+
+    def run(act: Callable[[], object], size_bytes: int = 0, rounds: int = 200) -> None:
+        kept, peak, blocks = allocations(act)
+        benchmark.pedantic(act, rounds=rounds, iterations=1, warmup_rounds=20)
+        figures = summary([value * 1e6 for value in benchmark.stats.stats.data])
+        info = {f"{name}_us": figures[name] for name in ("p50", "p95", "p99")}
+        info |= {"allocated_peak_bytes": peak, "kept_bytes": kept, "kept_blocks": blocks}
+        if size_bytes and figures["p50"]:
+            info["mb_per_s"] = round(size_bytes / figures["p50"], 1)
+        benchmark.extra_info.update(info)
+
+    return run
+
+
+def allocations(act: Callable[[], object]) -> tuple[int, int, int]:
+    """(bytes kept a call, most bytes held at a time within a call, blocks kept a call) by Python's own allocator; what
+    the C side allocates after it has opened is nothing, which its tests see to."""
+    act()
+    tracemalloc.start()
+    try:
+        act()
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        taken = tracemalloc.take_snapshot()
+        for _ in range(_CALLS):
+            act()
+        after, peak = tracemalloc.get_traced_memory()
+        blocks = sum(one.count_diff for one in tracemalloc.take_snapshot().compare_to(taken, "filename"))
+    finally:
+        tracemalloc.stop()
+    return max(0, after - before) // _CALLS, max(0, peak - before), max(0, blocks) // _CALLS

@@ -1,0 +1,131 @@
+"""The verdict on a soak, fed with soaks whose faults are known."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from bench.glass.screen import Sighting
+from bench.soak import _next
+from bench.soak.faults import KILLS, KINDS, Fault
+from bench.soak.judge import Soak, judge
+from bench.soak.stage import Life
+from sender.visualcode import Code
+from thinair.cli import main
+
+pytestmark = pytest.mark.quick
+
+SECOND = 1_000_000
+BEGAN, LENGTH = 50_000 * SECOND, 1_800 * SECOND
+INTERVAL = 40_000
+
+
+def picture(at_us: int, late_us: int, number: int) -> Sighting:
+    return Sighting(Code(number & 0xFFFF, (at_us - late_us) & 0xFFFFFFFF), at_us)
+
+
+def life(name: str, per_hour_kb: int, descriptors: int = 0) -> Life:
+    out = Life(name, cast("subprocess.Popen[bytes]", None), BEGAN)
+    for second in range(1_500):
+        start_up = 30_000 * min(second, 50) // 50
+        out.rss_kb.append((second, 60_000 + start_up + per_hour_kb * second // 3600))
+        out.descriptors.append((second, 30 + (descriptors * second // 1_500)))
+    return out
+
+
+def soak(*faults: Fault, drift_us: int = 0, away_us: int = 400_000) -> Soak:
+    """A picture every interval, but not within a fault and `away_us` after it."""
+    sightings = []
+    for number in range(LENGTH // INTERVAL):
+        at = BEGAN + number * INTERVAL
+        late = 8_000 + number % 7 * 100 + drift_us * number * INTERVAL // LENGTH
+        if not any(fault.began_us <= at < fault.over_us + away_us for fault in faults):
+            sightings.append(picture(at, late, number))
+    return Soak(BEGAN, BEGAN + LENGTH, INTERVAL, sightings, faults, [life("player", 500), life("sender", 0)])
+
+
+def fault(kind: str, at_s: int, note: str = "") -> Fault:
+    return Fault(kind, BEGAN + at_s * SECOND, BEGAN + (at_s + 2) * SECOND, note)
+
+
+def test_a_good_soak_passes_and_its_faults_are_told_apart() -> None:
+    found = judge(soak(fault("link down", 100), fault("display gone", 200), fault("link down", 300)))
+    assert found["failed"] == []
+    assert found["faults"]["link down"]["n"] == 2
+    assert found["faults"]["link down"]["max_ms"] == pytest.approx(400, abs=45)
+    assert found["lost"] == found["stale"] == 0
+
+
+def test_latency_that_drifts_fails() -> None:
+    assert "drifted by +0.4" in judge(soak(drift_us=500))["failed"][0]
+
+
+def test_a_fault_that_takes_longer_than_a_second_fails_and_is_named() -> None:
+    found = judge(soak(fault("sender killed", 100), away_us=1_500_000))
+    assert found["failed"] == ["sender killed: 1520 ms until the picture was back, 1000 allowed"]
+
+
+def test_a_picture_that_never_comes_back_fails() -> None:
+    one = soak(fault("display gone", 1_790), away_us=60_000_000)
+    assert any("1 of 1 times no picture came again" in why for why in judge(one)["failed"])
+
+
+def test_a_fault_that_could_not_be_done_is_told_and_not_judged() -> None:
+    found = judge(soak(fault("clock steps", 100, "PermissionError: no")))
+    assert found["failed"] == []
+    assert found["faults"]["clock steps"]["notes"] == ["PermissionError: no"]
+
+
+def test_an_older_picture_after_a_newer_one_fails() -> None:
+    one = soak()
+    at = one.sightings[9_000].seen_us + 10_000
+    stale = [*one.sightings[:9_001], picture(at, 90_000, 8_998), *one.sightings[9_001:]]
+    assert "older picture" in judge(replace(one, sightings=stale))["failed"][0]
+
+
+def test_pictures_lost_while_nothing_is_wrong_fail() -> None:
+    one = soak()
+    kept = [sighting for at, sighting in enumerate(one.sightings) if at % 50]
+    found = judge(replace(one, sightings=kept))
+    assert found["lost"] == pytest.approx(LENGTH // INTERVAL / 50, abs=2)
+    assert "pictures lost" in found["failed"][0]
+
+
+def test_memory_and_descriptors_that_grow_fail_but_the_start_does_not_count() -> None:
+    grown = replace(soak(), lives=[life("player", 20_000), life("sender", 0, descriptors=9)])
+    failed = judge(grown)["failed"]
+    assert "player grew by" in failed[0]
+    assert "kB" in failed[0]
+    assert "sender grew by" in failed[1]
+    assert "descriptors" in failed[1]
+
+
+def test_a_process_that_lived_too_short_is_not_said_to_have_grown() -> None:
+    short = life("player", 20_000)
+    short.rss_kb, short.descriptors = short.rss_kb[:70], short.descriptors[:70]
+    assert judge(replace(soak(), lives=[short]))["memory_growth_kb"] == {"player": None}
+
+
+def test_processes_live_through_the_middle_of_a_soak() -> None:
+    assert {_next(KINDS, n, middle=False) for n in range(20)} == set(KINDS)
+    assert {_next(KINDS, n, middle=True) for n in range(20)} == set(KINDS) - set(KILLS)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--faults", "rain"], "is not known"),
+        (["--hours", "0"], "--hours above 0"),
+        (["--every", "3"], "10 seconds or more"),
+    ],
+)
+def test_what_the_soak_cannot_do_is_said_in_one_line(
+    words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bench", "soak", *words]) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.count("\n") == 1
