@@ -1,13 +1,14 @@
 # The two commands of the README are `make demo` and `make test`; each sets up all it needs.
 PY := .venv/bin/python
 ARGS ?=
+HOURS ?= 0.5
 
-.PHONY: demo test test-vm vm check lint bench bench-setup native-test fuzz test-long test-armv6 wheel-armv6 clean
+.PHONY: demo test test-vm vm check lint bench bench-tables bench-soak gate bench-setup native-test fuzz test-long test-armv6 wheel-armv6 clean
 
 demo: setup-run
 	.venv/bin/thinair demo $(ARGS)
 
-test: setup-test vm lint native-test
+test: setup-test vm lint native-test gate
 	$(PY) -m pytest -m "not long"
 
 # Real V4L2 and HDMI drivers, in a guest: tests/vm/README.md.
@@ -50,10 +51,26 @@ test-long: test
 	$(PY) -m pytest -m long
 	FUZZ_SECONDS=1200 $(MAKE) fuzz
 
+# Every hot piece by itself, against the committed baseline: instructions anywhere, times on the baseline's machine.
 bench: setup-test bench-setup
+	$(PY) -m pytest bench/suite -p no:cacheprovider --benchmark-json=build/bench.json --benchmark-save-data
+	.venv/bin/thinair bench compare bench/suite/baseline.json build/bench.json
+
+# The tables of README.md.
+bench-tables: setup-test bench-setup
 	.venv/bin/thinair bench glass --mode 1920x1080@25 --seconds 15 --peers all --json build/glass-1080p25.json
 	.venv/bin/thinair bench glass --mode 1280x720@60 --seconds 15 --peers all --json build/glass-720p60.json
+	.venv/bin/thinair bench air --suite all --json build/air.json
+	for mode in 1920x1080@25 1920x1080@30 1280x720@60; do .venv/bin/thinair bench loop --mode $$mode --seconds 60 --rounds 6 --json build/loop-$$mode.json; done
 	.venv/bin/thinair bench receive
+
+# Half an hour with a fault every twenty seconds; HOURS=8 for a night.
+bench-soak: setup-test bench-setup
+	.venv/bin/thinair bench soak --hours $(HOURS) --every 20 --json build/soak.json
+
+# What is promised and does not depend on the machine: instructions, the simulated link.
+gate: setup-test
+	.venv/bin/thinair bench gate --budget docs/latency-budget.toml
 
 bench-setup: setup-test
 	tools/bench-setup.sh

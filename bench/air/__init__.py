@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{mode}, {setting.bitrate_bps / 1e6:g} Mbit/s, seed {args.seed}, {args.seconds:g} s a row")
     print(
         f"{'model':6} {'peer':18} {'screen ms p50/p95/p99':>24} {'intact':>7} {'age of intact ms p50/p99/max':>30} "
-        "damaged stale  relay late p95"
+        "damaged stale  relay late p95, could not"
     )
     rows: list[dict[str, Any]] = []
     for model in models:
@@ -84,11 +84,21 @@ def line(row: dict[str, Any]) -> str:
     screen, age = row["screen_ms"], row["intact_age_ms"]
     figures = "/".join(_number(screen[key]) for key in ("p50", "p95", "p99"))
     ages = "/".join(_number(age[key]) for key in ("p50", "p99", "max"))
-    late = row["relay_late_us"]["p95"]
+    late = f"{row['relay_late_us']['p95']:g}"
     return (
         f"{row['model']:6} {row['peer']:18} {figures:>24} {100 * row['intact_share']:6.1f}% {ages:>30} "
-        f"{row['damaged']:7} {row['stale']:5}  {late:g} us"
+        f"{row['damaged']:7} {row['stale']:5} {late:>9} us  {could_not(row)}"
     )
+
+
+def could_not(row: dict[str, Any]) -> str:
+    """What this row did not do, in this run and at all."""
+    parts = []
+    if (missed := row["sent"] - row["intact"]) > 0:
+        parts.append(f"{missed} of {row['sent']} pictures not intact")
+    if row["freezes"]:
+        parts.append(f"froze {row['freezes']} times, {row['freeze_s']:.1f} s")
+    return "; ".join([*parts, *filter(None, [row.get("cannot")])])
 
 
 def _number(value: float | None) -> str:

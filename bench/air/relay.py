@@ -22,6 +22,7 @@ from pathlib import Path
 from bench.network import MODELS, Link
 
 _SPIN_S = 0.000_2
+_HERE = "127.0.0.1"
 _KEPT = 200_000  # lateness of so many releases
 
 
@@ -33,11 +34,14 @@ class _Lane:
 
 
 class Relay:
-    def __init__(self, link: Link, ports: list[tuple[int, int]]) -> None:
+    def __init__(self, link: Link, lanes: list[tuple[int, tuple[str, int]]]) -> None:
+        """A lane listens on a port of loopback, or of all addresses where it goes on elsewhere."""
         self._link = link
-        self._lanes = [_Lane(_bound(listen), _bound(0)) for listen, _ in ports]
-        for lane, (_, target) in zip(self._lanes, ports, strict=True):
-            lane.inner.connect(("127.0.0.1", target))
+        self._lanes = []
+        for listen, (host, port) in lanes:
+            local = _HERE if host == _HERE else ""
+            self._lanes.append(_Lane(_bound(local, listen), _bound(local, 0)))
+            self._lanes[-1].inner.connect((host, port))
         self._of = {lane.outer.fileno(): (lane, True) for lane in self._lanes}
         self._of |= {lane.inner.fileno(): (lane, False) for lane in self._lanes}
         self._waiting: list[tuple[float, int, _Lane, bool, bytes]] = []
@@ -80,18 +84,19 @@ class Relay:
                 self.late_us.append((now - due) * 1e6)
 
 
-def _bound(port: int) -> socket.socket:
+def _bound(host: str, port: int) -> socket.socket:
     one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         one.setsockopt(socket.SOL_SOCKET, option, 1 << 22)
     one.setblocking(False)
-    one.bind(("127.0.0.1", port))
+    one.bind((host, port))
     return one
 
 
 def main(words: list[str]) -> None:
     model, seed, figures = MODELS[words[0]], int(words[1]), Path(words[2])
-    relay = Relay(Link(model, seed), [(int(a), int(b)) for a, b in (pair.split(":") for pair in words[3].split(","))])
+    lanes = [lane.split(":") for lane in words[3].split(",")]
+    relay = Relay(Link(model, seed), [(int(lane[0]), ((*lane[1:-1], _HERE)[0], int(lane[-1]))) for lane in lanes])
     with contextlib.suppress(OSError):  # before whom it serves, where the system grants it
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(7))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))

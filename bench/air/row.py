@@ -10,15 +10,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bench.air.judge import Eye, figures, link_latencies_ms
+from bench.glass.browser import chromium
 from bench.glass.figures import read_frames, summary
 from bench.glass.peers import INSTALL, Place
 from bench.glass.peers import PEERS as GLASS
 from bench.glass.row import Process, above, free_port, process, wait_for_port
-from bench.glass.screen import ScreenError, xvfb
+from bench.glass.screen import Screen, ScreenError, xvfb
+from bench.glass.unread import why_unread_on
 from bench.network import Model
 
 WARM_UP_S = 4.0  # from the first picture on the screen: joining, and the rate finding its place
@@ -65,8 +68,11 @@ class Peer:
 
     feed: str
     receivers: Callable[[Place, Ports], list[list[str]]]
-    senders: Callable[[Ports], list[list[str]]] = lambda ports: []
-    lanes: int = 1  # five-tuples through the relay
+    senders: Callable[[Ports, Sequence[str]], list[list[str]]] = lambda ports, link: []
+    lanes: int = 1  # five-tuples through the relay; 0: the sending program starts it with `link`
+    cannot: str = ""  # what it does not do, whatever the settings
+    modules: Sequence[str] = ()  # of Python, that it needs
+    browser: bool = False  # and Chromium
     env: Mapping[str, str] = field(default_factory=dict)
     max_packet: int = 1400
 
@@ -95,7 +101,7 @@ def _gst_receiver(place: Place, ports: Ports) -> list[list[str]]:
     ]
 
 
-def _gst_sender(ports: Ports) -> list[list[str]]:
+def _gst_sender(ports: Ports, _: Sequence[str]) -> list[list[str]]:
     return [
         [
             *("gst-launch-1.0", "-q", "rtpsession", "name=s", "rtp-profile=avpf"),
@@ -122,12 +128,33 @@ def _srt(latency_ms: int) -> Peer:
         url = f"srt://127.0.0.1:{ports.exit}?mode=listener&latency={latency_ms}&tlpktdrop=1"
         return [["srt-live-transmit", "-q", "-chunk:1316", url, f"udp://127.0.0.1:{ports.last}"], player]
 
-    def senders(ports: Ports) -> list[list[str]]:
+    def senders(ports: Ports, _: Sequence[str]) -> list[list[str]]:
         url = f"srt://127.0.0.1:{ports.entry}?mode=caller&latency={latency_ms}&tlpktdrop=1"
         return [["srt-live-transmit", "-q", "-chunk:1316", f"udp://127.0.0.1:{ports.feed}", url]]
 
     mpv = next(one for one in GLASS if one.name == "mpv")
-    return Peer("annexb", receivers, senders, env=mpv.env, max_packet=1300)
+    late = f"nothing sooner than its {latency_ms} ms; what comes later is left out"
+    return Peer("annexb", receivers, senders, env=mpv.env, max_packet=1300, cannot=late)
+
+
+def _undelimited(ports: Ports, _: Sequence[str]) -> list[list[str]]:
+    """The raw stream as the origin sends it."""
+    return [[sys.executable, "-m", "bench.glass.undelimit", str(ports.feed), str(ports.entry)]]
+
+
+def _webrtc(what: str) -> Peer:
+    """By aiortc and, `receive`, by aiortc or, `browse`, by Chromium."""
+    program = [sys.executable, "-m", "bench.air.webrtc"]
+
+    def receivers(place: Place, ports: Ports) -> list[list[str]]:
+        home = [str(place.home)] if what == "browse" else []
+        return [[*program, what, str(ports.back), place.display, str(place.width), str(place.height), *home]]
+
+    def senders(ports: Ports, link: Sequence[str]) -> list[list[str]]:
+        return [[*program, "send", str(ports.feed), str(ports.back), str(ports.entry), *link]]
+
+    cannot = "a key frame that it asks for does not reach the encoder; one a second comes"
+    return Peer("annexb", receivers, senders, lanes=0, cannot=cannot, modules=("aiortc",), browser=what == "browse")
 
 
 def _at(place: Place, port: int) -> Place:
@@ -138,14 +165,22 @@ def _env(name: str) -> Mapping[str, str]:
     return next(one for one in GLASS if one.name == name).env
 
 
+_NO_REPAIR = "no repair: a lost packet shows until the next key frame"
+_STREAM = f"{_NO_REPAIR}; nothing tells its sender of losses"
+
 PEERS: dict[str, Peer] = {
     "thinair": Peer("thinair", _glass("thinair")),
-    "gstreamer": Peer("rtp", _glass("gstreamer")),
-    "gstreamer-rtx-50": Peer("rtp", _gst_receiver, _gst_sender, lanes=2),
+    "gstreamer": Peer("rtp", _glass("gstreamer"), cannot=_NO_REPAIR),
+    "gstreamer-buffer": Peer("rtp", _glass("gstreamer-buffer"), cannot=_NO_REPAIR),
+    "gstreamer-rtx-50": Peer("rtp", _gst_receiver, _gst_sender, lanes=2, cannot="a frame waits 50 ms in its buffer"),
+    "webrtc-aiortc": _webrtc("receive"),
+    "webrtc-chromium": _webrtc("browse"),
     "srt-60": _srt(60),
     "srt-120": _srt(120),
-    "ffplay-rtp": Peer("rtp", _glass("ffplay-rtp"), env=_env("ffplay-rtp")),
-    "mpv": Peer("annexb", _glass("mpv"), env=_env("mpv")),
+    "ffplay-rtp": Peer("rtp", _glass("ffplay-rtp"), env=_env("ffplay-rtp"), cannot=_NO_REPAIR),
+    "ffplay": Peer("annexb", _glass("ffplay"), env=_env("ffplay"), cannot=_STREAM),
+    "mpv": Peer("annexb", _glass("mpv"), env=_env("mpv"), cannot=_STREAM),
+    "origin-ffplay": Peer("annexb", _glass("origin-ffplay"), _undelimited, cannot=f"{_STREAM}; it keeps its backlog"),
 }
 
 
@@ -170,17 +205,16 @@ def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
         ports = Ports(*(free_port() for _ in range(5)))
         place = Place(screen.display, ports.exit, run.width, run.height, run.mode, home)
         place.sdp.write_text(_SDP.format(port=ports.exit))
-        receivers, senders = peer.receivers(place, ports), peer.senders(ports)
-        for argv in (*receivers, *senders):
-            if shutil.which(argv[0]) is None:
-                return {"note": f"{argv[0]} is {INSTALL}"}
+        lates = home / "relay.json"
+        link = [model.name, str(run.seed), str(lates)]
+        receivers, senders = peer.receivers(place, ports), peer.senders(ports, link)
+        if missing := _missing(peer, [argv[0] for argv in (*receivers, *senders)]):
+            return {"note": f"{missing} is {INSTALL}"}
         eye = Eye(screen.file, run.width, run.height)
         stack.callback(eye.close)
-        lates = home / "relay.json"
         with ExitStack() as cast:
-            link = [model.name, str(run.seed), str(lates)]
             running = _start(cast, peer, link, run, Scene(place, ports, receivers, senders))
-            window_us, trouble = _watch(eye, run, running)
+            window_us, trouble = _watch(eye, screen, run, running)
         if trouble:
             return {"note": trouble}
         frames = read_frames(place.sender_log)
@@ -190,8 +224,17 @@ def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
         return figures(eye.seen, sent, window_us, run.interval_us) | {
             "link_ms": summary(latencies) if latencies else None,
             "relay_late_us": late,
+            "cannot": peer.cannot,
             "note": peer.feed,
         }
+
+
+def _missing(peer: Peer, programs: Sequence[str]) -> str:
+    """What it needs and is not there; "" for nothing."""
+    absent = [name for name in programs if shutil.which(name) is None]
+    absent += [name for name in peer.modules if find_spec(name) is None]
+    absent += ["chromium"] if peer.browser and chromium() is None else []
+    return ", ".join(dict.fromkeys(absent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +257,15 @@ def _start(cast: ExitStack, peer: Peer, link: list[str], run: Run, scene: Scene)
     env = {"DISPLAY": place.display, **peer.env}
     for number, argv in enumerate(reversed(receivers)):
         started = add(f"receiver{number}", [*argv, *_open(peer)], env)
-        wait_for_port(ports.last if len(receivers) > 1 and number == 0 else ports.exit, started)
+        if peer.lanes:
+            wait_for_port(ports.last if len(receivers) > 1 and number == 0 else ports.exit, started)
     lanes = f"{ports.entry}:{ports.exit}"
     if peer.lanes == 2:
         # RTCP goes each way on ports of its own; the receiver's reports cross the link too, on a lane of their own.
         lanes += f",{ports.entry + 1}:{ports.exit + 1},{ports.back}:{ports.back + 1}"
-    relay = [sys.executable, "-m", "bench.air.relay", *link, lanes]
-    wait_for_port(ports.entry, add("relay", relay))
+    if peer.lanes:
+        relay = [sys.executable, "-m", "bench.air.relay", *link, lanes]
+        wait_for_port(ports.entry, add("relay", relay))
     for number, argv in enumerate(senders):
         wait_for_port(ports.feed, add(f"helper{number}", argv))
     add("sender", _sender(peer, run, place, ports.feed if senders else ports.entry))
@@ -243,7 +288,7 @@ def _sender(peer: Peer, run: Run, place: Place, port: int) -> list[str]:
     ]
 
 
-def _watch(eye: Eye, run: Run, running: Mapping[str, Process]) -> tuple[tuple[int, int], str]:
+def _watch(eye: Eye, screen: Screen, run: Run, running: Mapping[str, Process]) -> tuple[tuple[int, int], str]:
     began_us = time.monotonic_ns() // 1000
     trouble = ""
 
@@ -253,7 +298,8 @@ def _watch(eye: Eye, run: Run, running: Mapping[str, Process]) -> tuple[tuple[in
             if one.popen.poll() is not None:
                 trouble = f"{what} ended with code {one.popen.returncode}{one.last_words()}"
         if not eye.seen and now_us - began_us > _FIRST_PICTURE_S * 1e6:
-            trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s"
+            why = why_unread_on(screen.file, run.width, run.height)
+            trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s: {why}"
         passed_s = (now_us - eye.seen[0].seen_us) / 1e6 if eye.seen else 0.0
         return bool(trouble) or passed_s > WARM_UP_S + run.seconds + 1
 

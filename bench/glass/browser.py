@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 # No sandbox because benches run as root here; the rest keeps it from calling home or asking at its first start.
@@ -31,8 +32,6 @@ def main() -> int:
     port, display, width, height, home = sys.argv[1:]
     # Chromium's processes outlive the one that started them: they become ours, so that their time is counted as ours.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
-    program = chromium()
-    assert program is not None, "peers.py has looked"
     page = free_tcp_port()
     player = subprocess.Popen(
         [
@@ -45,15 +44,7 @@ def main() -> int:
         until = time.monotonic() + _PATIENCE_S
         while not answers(page) and time.monotonic() < until:
             time.sleep(0.05)
-        browser = subprocess.Popen(
-            [
-                *(program, *QUIET, f"--user-data-dir={Path(home) / 'chromium'}", "--kiosk"),
-                *(f"--window-size={width},{height}", "--window-position=0,0", "--hide-scrollbars"),
-                f"--app=http://127.0.0.1:{page}/?view=picture",
-            ],
-            env={**os.environ, "DISPLAY": display},
-            start_new_session=True,
-        )
+        browser = start_browser(f"http://127.0.0.1:{page}/?view=picture", display, (width, height), Path(home))
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         player.wait()
     except KeyboardInterrupt:
@@ -67,6 +58,22 @@ def main() -> int:
             while True:
                 os.wait()
     return 0
+
+
+def start_browser(
+    url: str, display: str, size: tuple[str, str], home: Path, flags: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Chromium in a session of its own, whose window fills the screen."""
+    program = chromium()
+    assert program is not None, "who starts it has looked"
+    return subprocess.Popen(
+        [
+            *(program, *QUIET, *flags, f"--user-data-dir={home / 'chromium'}", "--kiosk"),
+            *(f"--window-size={size[0]},{size[1]}", "--window-position=0,0", "--hide-scrollbars", f"--app={url}"),
+        ],
+        env={**os.environ, "DISPLAY": display},
+        start_new_session=True,
+    )
 
 
 def free_tcp_port() -> int:

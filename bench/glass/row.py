@@ -17,7 +17,8 @@ from typing import Any
 
 from bench.glass.figures import Figures, join, pooled, read_frames, sent_frames, summary
 from bench.glass.peers import Peer, Place
-from bench.glass.screen import Sampler, ScreenError, xvfb
+from bench.glass.screen import Sampler, Screen, ScreenError, xvfb
+from bench.glass.unread import why_unread_on
 from thinair.conditions import ConditionsWatch
 
 WARM_UP_S = 3.0  # from the first picture on the screen; not counted
@@ -113,7 +114,7 @@ def _measure(peer: Peer, settings: Settings) -> Row:
         stack.callback(sampler.close)
         with _Cast(peer, settings, place) as cast:
             cast.start()
-            window_us, trouble = _watch(sampler, settings, cast.processes)
+            window_us, trouble = _watch(sampler, screen, settings, cast.processes)
         # All have ended by now, so the frame logs are whole.
         if trouble:
             return Row(peer.name, trouble)
@@ -130,7 +131,9 @@ def _measure(peer: Peer, settings: Settings) -> Row:
         return Row(peer.name, note, figures, [gap / 1000 for gap in sampler.gaps_us])
 
 
-def _watch(sampler: Sampler, settings: Settings, processes: Mapping[str, Process]) -> tuple[tuple[int, int], str]:
+def _watch(
+    sampler: Sampler, screen: Screen, settings: Settings, processes: Mapping[str, Process]
+) -> tuple[tuple[int, int], str]:
     """Samples until the window is over: (first, last capture time that counts), and what went wrong, if anything."""
     began_us = time.monotonic_ns() // 1000
     trouble, warm = "", False
@@ -141,7 +144,8 @@ def _watch(sampler: Sampler, settings: Settings, processes: Mapping[str, Process
             if process.popen.poll() is not None:
                 trouble = f"{what} ended with code {process.popen.returncode}{process.last_words()}"
         if not sampler.sightings and now_us - began_us > _FIRST_PICTURE_S * 1e6:
-            trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s"
+            why = why_unread_on(screen.file, settings.width, settings.height)
+            trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s: {why}"
         since_s = (now_us - sampler.sightings[0].seen_us) / 1e6 if sampler.sightings else 0.0
         if since_s > WARM_UP_S and not warm:
             warm = True

@@ -27,6 +27,7 @@ import av
 
 from bench.glass.row import Process, above, free_port, process, wait_for_port
 from bench.glass.screen import Framebuffer, ScreenError, xvfb
+from bench.glass.unread import why_unread_on
 from bench.loop.slow import PLAYER_STAGES, SENDER_STAGES
 from link.config import Mode
 from link.native import CodeWatcher, X11Presenter, now_us, sleep_until_us
@@ -164,6 +165,7 @@ class Eye:
     """Reads both codes of the player's window out of the screen's memory."""
 
     def __init__(self, file: Path, mode: Mode, strip: int) -> None:
+        self._file, self._size, self._strip = file, (mode.width, mode.height), strip
         with file.open("rb") as opened:
             self._map = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
         where = Framebuffer.parse(self._map[:_XWD_HEADER])
@@ -174,6 +176,10 @@ class Eye:
     def look(self, until_us: int) -> tuple[list[Seen], bytes]:
         seen, gaps = self._watcher.watch(until_us)
         return [Seen(seq, time_us, code, at_us) for seq, time_us, at_us, code, _ in seen], gaps
+
+    def why(self) -> str:
+        """Why the codes cannot be read."""
+        return why_unread_on(self._file, *self._size, y=self._strip)
 
     def close(self) -> None:
         self._watcher.close()
@@ -235,7 +241,8 @@ def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: di
             if len(found.emitted) % 100 == 0:
                 found.trouble = _trouble(running)
         if not found.seen and not found.trouble:
-            found.trouble = f"the code did not come round within {_FIRST_PICTURE_S:g} s"
+            why = eye.why()
+            found.trouble = f"the code did not come round within {_FIRST_PICTURE_S:g} s: {why}"
     finally:
         stop.set()
         thread.join()

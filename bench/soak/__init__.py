@@ -100,7 +100,7 @@ def _soak(stage: Stage, seconds: float, every_s: float, kinds: tuple[str, ...]) 
 
 
 def _next(kinds: tuple[str, ...], number: int, *, middle: bool) -> str:
-    """In turn; in the middle of the soak none that ends a process, so that each lives long enough to be seen to grow."""
+    """In turn; in the middle of the soak none that ends a process, so that each lives long enough to show growth."""
     mild = tuple(kind for kind in kinds if kind not in KILLS)
     chosen = mild if middle and mild else kinds
     return chosen[number % len(chosen)]
@@ -115,6 +115,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     out = [f"{found['seconds'] / 60:.1f} minutes, {found['pictures']} pictures seen on the screen"]
     out.append(f"{'latency, ms':22}{'p50':>9}{'p95':>9}{'p99':>9}{'n':>9}")
     for name, figures in found["latency_ms"].items():
+        values = [figures[key] for key in ("p50", "p95", "p99")]
         values = [figures[key] for key in ("p50", "p95", "p99")]
         cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)
         out.append(f"{name:22}{cells}{figures['n']:>9}")

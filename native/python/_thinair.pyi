@@ -253,8 +253,9 @@ def keep_secret() -> str | None:
     why not."""
 
 def map_large_blocks(on: bool, /) -> None:
-    """Whether blocks of 128 KiB and more are mapped one by one and given back when they are freed (mallopt(3)): heaps come
-    apart where an encoder's pictures are made among others. What comes and goes with each picture wants the heap."""
+    """Whether blocks of 128 KiB and more are mapped one by one and given back when they are freed (mallopt(3)): heaps
+    come apart where an encoder's pictures are made among others. What comes and goes with each picture wants the
+    heap."""
 
 def realtime(priority: int) -> str | None:
     """Asks SCHED_FIFO for the calling thread; None when granted, else why not."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +21,7 @@ from sender.encoders.x264 import X264
 from sender.sources import testcard
 from sender.sources.base import Colour, Picture
 from sender.sources.card import Canvas
+from tests.processes import environment
 
 SMALL = Mode(640, 360, Fraction(25))
 SEED = 11
@@ -166,3 +169,35 @@ def test_an_encoder_that_holds_pictures_back_is_refused(monkeypatch: pytest.Monk
     monkeypatch.setattr("sender.encoders.x264._TUNE", "film")
     with pytest.raises(DeviceError, match="hold none back"):
         open_encoder(EncoderConfig(SMALL, 2_000_000), preset="medium")
+
+
+def test_a_change_of_mode_leaves_no_memory_behind() -> None:
+    """Opened and closed again and again among other pictures, as a camera's modes come and go."""
+    code = """
+from pathlib import Path
+from link.native import map_large_blocks
+from sender.encoders.base import EncoderConfig
+from sender.encoders.x264 import X264
+from sender.sources.base import Mode
+from sender.sources.testcard import Testcard
+
+def rss_kb():
+    return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0])
+
+modes = Mode.parse("1280x720@60"), Mode.parse("1280x720@50")
+card = Testcard(modes[0])
+card.open()
+for turn in range(24):
+    if turn == 6:
+        before = rss_kb()
+    map_large_blocks(True)  # as the pipeline does
+    card.ask(modes[turn % 2])
+    encoder = X264(EncoderConfig(modes[turn % 2], 4_000_000))
+    encoder.open()
+    for _ in range(6):
+        encoder.encode(card.next())
+    encoder.close()
+print(rss_kb() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True)
+    assert int(done.stdout) < 4_096
