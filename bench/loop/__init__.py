@@ -7,10 +7,12 @@ docs/measuring.md says where each figure begins and ends."""
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import tempfile
 from array import array
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from bench.glass.figures import read_frames as read_numbers
 from bench.glass.screen import ScreenError
 from bench.loop.cost import cost
 from bench.loop.figures import Lap, agreement, laps
+from bench.loop.outside import Outside
+from bench.loop.outside import laps as laps_outside
+from bench.loop.outside import run as run_outside
 from bench.loop.ring import Round, Setting, Slowed
 from bench.loop.ring import run as run_ring
 from bench.loop.slow import SLOWED
@@ -40,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of pictures, over all rounds; default 30")
     parser.add_argument("--rounds", type=int, default=1, help="so often all starts anew; compare wants 6; default 1")
     parser.add_argument("--bitrate", default="8M", help="default 8M")
+    parser.add_argument(
+        "--board",
+        metavar="STRIP,WINDOW",
+        help="the sender is a board whose HDMI input is cabled to monitor STRIP; its picture comes to monitor WINDOW",
+    )
+    parser.add_argument("--listen", default="5004", metavar="[HOST:]PORT", help="of --board: where it sends to")
     parser.add_argument("--cost", action="store_true", help="what the bench itself adds: rounds with it and without")
     parser.add_argument("--slow", metavar="STAGE=US", help=f"a regression on purpose, in one of {', '.join(SLOWED)}")
     parser.add_argument("--wire-us", type=int, help="a wire of this length between both ends, not sealed")
@@ -52,7 +63,12 @@ def run(args: argparse.Namespace) -> int:
     """0 where the three agree, else 1. Raises ConfigError, DeviceError, FileError."""
     if args.rounds < 1 or args.seconds <= 0:
         raise ConfigError("give --rounds of 1 or more and --seconds above 0")
-    mode = Mode.parse(args.mode)
+    mode, outside = Mode.parse(args.mode), None
+    if args.board is not None:
+        if args.slow or args.cost or args.wire_us is not None:
+            raise ConfigError("--board measures what is there: without --slow, --cost and --wire-us")
+        outside = Outside.of(args.board, os.environ.get("DISPLAY", ":0"), args.listen)
+        mode = replace(mode, width=outside.strip.width, height=outside.strip.height)
     try:
         Geometry(mode.width, mode.height)
     except ValueError as error:
@@ -63,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     if args.cost:
         return cost(setting, args.rounds, args.json)
     try:
-        found = _measure(setting, args.rounds, refused, args.pcap)
+        found = _measure(setting, args.rounds, refused, args.pcap, outside)
     except ScreenError as error:
         raise DeviceError(str(error)) from error
     assert found.loop is not None
@@ -88,9 +104,9 @@ def _slowed(args: argparse.Namespace) -> Slowed:
     return Slowed(stage, us, args.wire_us, args.lossy)
 
 
-def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | None) -> Run:
+def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | None, outside: Outside | None) -> Run:
     conditions = collect() | {
-        "display": f"Xvfb, {setting.mode.width} wide, no refresh",
+        "display": f"Xvfb, {setting.mode.width} wide, no refresh" if outside is None else outside.display,
         "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {_PRIORITY} for all processes",
     }
     watch = ConditionsWatch()
@@ -103,33 +119,44 @@ def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | No
     for number in range(rounds):
         with tempfile.TemporaryDirectory(prefix="thinair-loop-") as folder:
             home = Path(folder)
-            found = run_ring(setting, home, ["--packets", str(home / "player.pcap")])
+            words = ["--packets", str(home / "player.pcap")]
+            if outside is None:
+                found = run_ring(setting, home, words)
+            else:
+                found = run_outside(outside, setting, home, words)
             if found.trouble:
                 raise DeviceError(found.trouble)
-            mine, rows = _joined(found, number)
+            mine, rows = _joined(found, number, outside)
             all_laps += mine
             gaps += found.gaps_us
             frames += rows
             stories += worst(rows, by_frame(read_pcap(home / "player.pcap")))
-            player, sender = (evidence.read_json(home / f"{end}.json") for end in ("player", "sender"))
-            reports.append(merge(player, sender, {}))
+            sender = {} if outside is not None else evidence.read_json(home / "sender.json")
+            reports.append(merge(evidence.read_json(home / "player.json"), sender, {}))
             if pcap is not None and number == rounds - 1:
                 shutil.copyfile(home / "player.pcap", pcap)
     report = reports[-1] | {"conditions": {**reports[-1]["conditions"], **conditions, **watch.stop()}}
     for section in ("frames", "drops", "recovery"):
         report[section] = _summed([one.get(section) or {} for one in reports], report.get(section) or {})
     stories.sort(key=lambda story: -(story["late_ms"] or 1e9))
-    return Run("loop", report, frames, stories[:10], agreement(all_laps, gaps))
+    return Run("loop", report, frames, stories[:10], agreement(all_laps, gaps, _refresh_ms(reports[-1], outside)))
 
 
-def _joined(found: Round, number: int) -> tuple[list[Lap], list[dict[str, Any]]]:
+def _joined(found: Round, number: int, outside: Outside | None) -> tuple[list[Lap], list[dict[str, Any]]]:
     rows = evidence.read_frames(found.home / "player.csv")
-    mine = laps(found, read_numbers(found.home / "sender.csv"), rows)
+    sent = [] if outside is not None else read_numbers(found.home / "sender.csv")
+    mine = laps(found, sent, rows) if outside is None else laps_outside(found, rows)
     loop_us = {lap.frame_id: round(lap.loop_us) for lap in mine}
     first, last = found.window_us
     known = [row["frame_id"] for row in rows if row["capture_us"] is not None and first <= row["capture_us"] < last]
     kept = [row for row in rows if known and known[0] <= row["frame_id"] <= known[-1]]
     return mine, [row | {"round": number, "loop_us": loop_us.get(row["frame_id"])} for row in kept]
+
+
+def _refresh_ms(report: dict[str, Any], outside: Outside | None) -> float:
+    """Both displays' refreshes: the strip waits for its own, the window for its."""
+    hz = (report.get("conditions") or {}).get("refresh_hz") or 60.0
+    return 0.0 if outside is None else 2 * 1000 / hz
 
 
 def _summed(sections: Sequence[dict[str, Any]], last: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +173,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     if not found["n"]:
         return ["no picture was timed"]
     out = [f"{'':12}{'mean':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}  ms, {found['n']} pictures"]
-    for name, words in (("loop", "loop"), ("screen", "screen"), ("in_band", "in-band")):
+    for name, words in ((name, name.replace("_", "-")) for name in found["means_ms"]):
         figures = found[f"{name}_ms"]
         values = [found["means_ms"][name], *(figures[key] for key in ("p50", "p95", "p99", "max"))]
         cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)

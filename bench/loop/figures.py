@@ -9,9 +9,9 @@ from statistics import fmean, median
 from typing import Any
 
 from bench.evidence import summary
-from bench.loop.ring import Round
+from bench.loop.ring import Round, unwrapped
 
-_MASK_16, _MASK_32 = 0xFFFF, 0xFFFF_FFFF
+_MASK_32 = 0xFFFF_FFFF
 LIMIT_MS = 1.5  # by which the three may differ at the mean
 
 
@@ -23,11 +23,11 @@ class Lap:
 
     frame_id: int
     loop_us: float
-    screen_us: int
+    screen_us: int | None  # None: the sender is a board of its own
     in_band_us: int
     bound_us: int  # of the player's clock for this frame
-    grab_us: int  # from the grab's stamp until its picture was ready
-    wait_us: float  # from the strip's code to the grab's stamp
+    grab_us: int | None  # from the grab's stamp until its picture was ready
+    wait_us: float | None  # from the strip's code to the grab's stamp
     half_step_us: float  # half the time between this code and the next
 
 
@@ -41,7 +41,7 @@ def laps(found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Map
         if grabbed is None or not found.window_us[0] <= grabbed["capture_us"] < found.window_us[1]:
             continue
         frame = shown.get(grabbed["frame_id"])
-        number = _unwrapped(seen.code, len(found.emitted), found.emitted, seen.seen_us)
+        number = unwrapped(seen.code, found.emitted, seen.seen_us)
         if frame is None or number is None:
             continue
         here, following = (fmean(found.emitted[n]) for n in (number, number + 1))
@@ -60,31 +60,26 @@ def laps(found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Map
     return out
 
 
-def _unwrapped(code: int, count: int, emitted: Sequence[tuple[int, int]], seen_us: int) -> int | None:
-    """The newest code of this low part that stood on the screen before it was seen; None where the one after it is not
-    known."""
-    number = count - 1 - ((count - 1 - code) & _MASK_16)
-    while number >= 0 and emitted[number][0] > seen_us:
-        number -= 1 << 16
-    return number if 0 <= number < count - 1 else None
-
-
-def agreement(laps: Sequence[Lap], gaps_us: Sequence[int]) -> dict[str, Any]:
-    """The three pairwise, ms, each with the bound that it is held to: its parts are docs/measuring.md's."""
+def agreement(laps: Sequence[Lap], gaps_us: Sequence[int], refresh_ms: float = 0.0) -> dict[str, Any]:
+    """Those that there are pairwise, ms, each with the bound that it is held to: its parts are docs/measuring.md's.
+    `refresh_ms`: of displays that lie between loop and in-band."""
     n = len(laps)
     if not n:
         return {"n": 0, "faults": ["no picture was timed by all three"]}
+    names = ("loop", "screen", "in_band") if laps[0].screen_us is not None else ("loop", "in_band")
     clock = median(lap.bound_us for lap in laps) / 1000
     eye = median(gaps_us) / 1000 if gaps_us else 0.0
-    grab = fmean(lap.grab_us for lap in laps) / 1000
+    grab, wait = (fmean(getattr(lap, what) or 0 for lap in laps) / 1000 for what in ("grab_us", "wait_us"))
     # The strip's lines are read somewhere within the grab, and its code changed somewhere within a step.
     step = 2 * fmean(lap.half_step_us for lap in laps) / 1000 / math.sqrt(12 * n) * 2
-    means = {name: fmean(getattr(lap, f"{name}_us") for lap in laps) / 1000 for name in ("loop", "screen", "in_band")}
+    means = {name: fmean(getattr(lap, f"{name}_us") for lap in laps) / 1000 for name in names}
     bounds = {"loop_in_band": grab + step + clock + eye, "loop_screen": grab + step, "screen_in_band": clock + eye}
     pairs, faults = {}, []
     for name, bound in bounds.items():
         one, other = ("loop", name[5:]) if name.startswith("loop") else ("screen", "in_band")
-        difference, allowed = means[one] - means[other], min(bound, LIMIT_MS)
+        if one not in means or other not in means:
+            continue
+        difference, allowed = means[one] - means[other], min(bound, LIMIT_MS) + refresh_ms
         pairs[name] = {"mean_ms": round(difference, 3), "bound_ms": round(allowed, 3)}
         if abs(difference) > allowed:
             words = f"{one.replace('_', '-')} and {other.replace('_', '-')}"
@@ -94,7 +89,7 @@ def agreement(laps: Sequence[Lap], gaps_us: Sequence[int]) -> dict[str, Any]:
         **{f"{name}_ms": summary([getattr(lap, f"{name}_us") / 1000 for lap in laps]) for name in means},
         "means_ms": {name: round(value, 3) for name, value in means.items()},
         "pairs": pairs,
-        "wait_ms": round(fmean(lap.wait_us for lap in laps) / 1000, 3),
+        "wait_ms": round(wait, 3),
         "half_step_ms": round(fmean(lap.half_step_us for lap in laps) / 1000, 3),
         "grab_ms": round(grab, 3),
         "clock_bound_ms": round(clock, 3),

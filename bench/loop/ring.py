@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,9 +37,9 @@ from sender.visualcode import ROWS, Geometry, Painter, Reader
 EMIT_US = 4_370  # between two codes: no simple part of any picture's interval, so that phases spread evenly
 _SAMPLE_US = 200
 _XWD_HEADER = 100
-_WARM_UP_S = 3.0
-_FIRST_PICTURE_S = 15.0
-_TAIL_S = 0.5
+WARM_UP_S = 3.0
+FIRST_PICTURE_S = 15.0
+TAIL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +99,17 @@ class Round:
 
 
 class Strip:
-    """Draws codes on a monitor of its own."""
+    """Draws codes on a monitor of its own; `whole`: which is as large as a picture."""
 
-    def __init__(self, display: str, mode: Mode, monitor: int) -> None:
+    def __init__(self, display: str, mode: Mode, monitor: int, *, whole: bool = False) -> None:
         geometry = Geometry(mode.width, mode.height)
-        self._frame = av.VideoFrame(mode.width, strip_height(mode), "yuv420p")
+        self._frame = av.VideoFrame(mode.width, mode.height if whole else strip_height(mode), "yuv420p")
         self._canvas = Canvas.of(self._frame)
         self._canvas.y[:], self._canvas.u[:], self._canvas.v[:] = 16, 128, 128
         self._painter = Painter(geometry)
         size = self._frame.width, self._frame.height
         self._window = X11Presenter(display=display, width=size[0], height=size[1], fullscreen=True, monitor=monitor)
+        self.refresh_hz = self._window.refresh_hz
         self._count = 0
 
     def emit(self) -> tuple[int, int]:
@@ -229,27 +230,37 @@ def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: di
     thread.start()
     try:
         began_us = due_us = now_us()
-        end_us = began_us + round(_FIRST_PICTURE_S * 1e6)
+        end_us = began_us + round(FIRST_PICTURE_S * 1e6)
         while now_us() < end_us and not found.trouble:
             sleep_until_us(due_us)
             found.emitted.append(emitter.emit())
             due_us = max(due_us + EMIT_US, now_us())
             if not found.window_us[1] and found.seen:
-                first_us = found.seen[0].seen_us + round(_WARM_UP_S * 1e6)
+                first_us = found.seen[0].seen_us + round(WARM_UP_S * 1e6)
                 found.window_us = first_us, first_us + round(setting.seconds * 1e6)
-                end_us = found.window_us[1] + round(_TAIL_S * 1e6)
+                end_us = found.window_us[1] + round(TAIL_S * 1e6)
             if len(found.emitted) % 100 == 0:
-                found.trouble = _trouble(running)
+                found.trouble = trouble_of(running)
         if not found.seen and not found.trouble:
             why = eye.why()
-            found.trouble = f"the code did not come round within {_FIRST_PICTURE_S:g} s: {why}"
+            found.trouble = f"the code did not come round within {FIRST_PICTURE_S:g} s: {why}"
     finally:
         stop.set()
         thread.join()
 
 
-def _trouble(running: dict[str, Process]) -> str:
+def trouble_of(running: Mapping[str, Process]) -> str:
+    """Who has ended, and with what words; "" while all run."""
     for what, one in running.items():
         if one.popen.poll() is not None:
             return f"{what} ended with code {one.popen.returncode}{one.last_words()}"
     return ""
+
+
+def unwrapped(code: int, emitted: Sequence[tuple[int, int]], seen_us: int) -> int | None:
+    """The newest code of this low part that stood on the screen before it was seen; None where the one after it is not
+    known."""
+    number = len(emitted) - 1 - ((len(emitted) - 1 - code) & 0xFFFF)
+    while number >= 0 and emitted[number][0] > seen_us:
+        number -= 1 << 16
+    return number if 0 <= number < len(emitted) - 1 else None

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from bench.evidence import SCHEMA, read_run
+from bench.glass.row import free_port
+from bench.glass.screen import xvfb
 from bench.report.story import by_frame, read_pcap
 from link.trace import STAGES
-from tests.processes import call, environment
+from tests.processes import THINAIR, call, environment, running
 
 pytestmark = pytest.mark.display
 
@@ -135,3 +137,35 @@ def test_webrtc_carries_our_encoders_pictures_through_the_relay(peer: str, tmp_p
     assert row["intact_share"] is not None, row["note"]
     assert row["intact"] > 20, row
     assert row["screen_ms"]["p50"] > 3, "the relay's delay at least"
+
+
+@pytest.mark.timeout(120)
+def test_a_sender_outside_the_bench_is_timed_from_one_monitor_to_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a board cabled to a second output is, a sender that grabs that monitor is here."""
+    port, file = free_port(), tmp_path / "board.json"
+    with xvfb(2560, 720) as screen:
+        monkeypatch.setenv("DISPLAY", screen.display)
+        for name, x, output in (("LEFT", 0, "screen"), ("RIGHT", 1280, "none")):
+            place = f"1280/320x720/180+{x}+0"
+            subprocess.run(["xrandr", "--setmonitor", name, place, output], check=True)
+        sender = [*THINAIR, "send", "--to", f"127.0.0.1:{port}", "--source", f"screen:{screen.display}+0,0"]
+        with running([*sender, "--mode", "1280x720@25", "--bitrate", "3M"]) as one:
+            words = ("--board", "0,1", "--listen", f"127.0.0.1:{port}", "--seconds", "4", "--json", str(file))
+            done = call("bench", "loop", *words, timeout_s=90)
+            one.stop()
+    found = json.loads(file.read_text())["loop"]
+    assert found["n"] > 60, done.stdout + done.stderr
+    assert set(found["pairs"]) == {"loop_in_band"}
+    assert done.returncode == int(bool(found["faults"])), done.stdout
+    assert abs(found["pairs"]["loop_in_band"]["mean_ms"]) < 20, done.stdout
+
+
+def test_monitors_that_are_not_there_are_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    with xvfb(1280, 720) as screen:
+        monkeypatch.setenv("DISPLAY", screen.display)
+        done = call("bench", "loop", "--board", "0,7")
+    assert done.returncode == 3
+    assert "there is no monitor 7" in done.stderr
+    assert done.stderr.count("\n") == 1
