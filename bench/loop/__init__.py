@@ -120,10 +120,7 @@ def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | No
         with tempfile.TemporaryDirectory(prefix="thinair-loop-") as folder:
             home = Path(folder)
             words = ["--packets", str(home / "player.pcap")]
-            if outside is None:
-                found = run_ring(setting, home, words)
-            else:
-                found = run_outside(outside, setting, home, words)
+            found = run_ring(setting, home, words) if outside is None else run_outside(outside, setting, home, words)
             if found.trouble:
                 raise DeviceError(found.trouble)
             mine, rows = _joined(found, number, outside)

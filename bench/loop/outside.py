@@ -23,7 +23,18 @@ import numpy as np
 from bench.glass.row import above, process
 from bench.glass.unread import why_unread
 from bench.loop.figures import Lap
-from bench.loop.ring import FIRST_PICTURE_S, TAIL_S, WARM_UP_S, Round, Seen, Strip, strip_height, trouble_of, unwrapped
+from bench.loop.ring import (
+    FIRST_PICTURE_S,
+    TAIL_S,
+    WARM_UP_S,
+    Round,
+    Seen,
+    Setting,
+    Strip,
+    strip_height,
+    trouble_of,
+    unwrapped,
+)
 from link.config import Mode
 from link.errors import ConfigError, DeviceError
 from link.native import now_us, sleep_until_us
