@@ -6,7 +6,7 @@
 
 The sender takes raw H.264 with delimiters from UDP port FEED, so that pictures and encoder are those of all other rows,
 and serves offer and page on TCP port SIGNAL. Of the answer's addresses it is told the relay's alone, which it starts
-once it knows where the receiver is; the offer has none, so that nothing goes around the relay."""
+once it knows where the receiver is; the offer has one where nobody is, so that nothing goes around the relay."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from bench.glass.browser import answers, start_browser
 from link.native import AuStream, X11Presenter, now_us
 
 _PATIENCE_S = 15.0
+_NOBODY = 9  # RFC 863: a port that answers nothing; aiortc gives up where it is offered none
 _CLOCK = Fraction(1, 90_000)
 _PAGE = """<!doctype html><meta charset=utf-8><style>*{margin:0}body{background:#000;overflow:hidden}
 video{display:block;width:100vw;height:100vh;object-fit:fill}</style><video autoplay muted playsinline></video><script>
@@ -77,10 +78,6 @@ def _track(inlet: socket.socket) -> Any:
     return Feed()
 
 
-def _without_addresses(sdp: str) -> str:
-    return "".join(line for line in sdp.splitlines(keepends=True) if not line.startswith("a=candidate"))
-
-
 def address_of(sdp: str) -> tuple[str, int] | None:
     """The first IPv4 address of a description that is the machine's own (RFC 8839, 5.1)."""
     for line in sdp.splitlines():
@@ -118,7 +115,7 @@ async def _send(feed: int, signal_port: int, entry: int, link: list[str]) -> Non
     relays: list[asyncio.subprocess.Process] = []
 
     async def offer(_: web.Request) -> web.Response:
-        return web.json_response({"sdp": _without_addresses(pc.localDescription.sdp), "type": "offer"})
+        return web.json_response({"sdp": through(pc.localDescription.sdp, here[0], _NOBODY), "type": "offer"})
 
     async def answer(request: web.Request) -> web.Response:
         said = await request.json()
@@ -175,7 +172,8 @@ async def _receive(signal_port: int, display: str, width: int, height: int) -> N
         offer = await (await http.get("/offer")).json()
         await pc.setRemoteDescription(RTCSessionDescription(offer["sdp"], offer["type"]))
         await pc.setLocalDescription(await pc.createAnswer())
-        await http.post("/answer", json={"sdp": pc.localDescription.sdp, "type": "answer"})
+        said = await http.post("/answer", json={"sdp": pc.localDescription.sdp, "type": "answer"})
+        said.raise_for_status()
         await done.wait()
     await pc.close()
     window.close()

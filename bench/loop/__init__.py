@@ -26,9 +26,8 @@ from bench.loop.figures import Lap, agreement, laps
 from bench.loop.outside import Outside
 from bench.loop.outside import laps as laps_outside
 from bench.loop.outside import run as run_outside
-from bench.loop.ring import Round, Setting, Slowed
+from bench.loop.ring import SLOWED, Round, Setting, Slowed
 from bench.loop.ring import run as run_ring
-from bench.loop.slow import SLOWED
 from bench.report import outputs
 from bench.report.story import by_frame, read_pcap, worst
 from link.config import Mode, parse_bitrate

@@ -24,18 +24,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
+import numpy as np
 
 from bench.glass.row import Process, above, free_port, process, wait_for_port
 from bench.glass.screen import Framebuffer, ScreenError, xvfb
 from bench.glass.unread import why_unread_on
-from bench.loop.slow import PLAYER_STAGES, SENDER_STAGES
 from link.config import Mode
 from link.native import CodeWatcher, X11Presenter, now_us, sleep_until_us
 from sender.sources.card import Canvas
-from sender.visualcode import ROWS, Geometry, Painter, Reader
+from sender.visualcode import CELLS, ROWS, Geometry, Painter, Reader
 
+# Whose program makes a stage slower (bench.loop.slow); air and repair are the wire's (bench.loop.wire).
+SENDER_STAGES = ("capture", "wait", "encode", "pace")
+PLAYER_STAGES = ("decode", "hold", "present")
+SLOWED = (*SENDER_STAGES, "air", "repair", *PLAYER_STAGES)
 EMIT_US = 4_370  # between two codes: no simple part of any picture's interval, so that phases spread evenly
 _SAMPLE_US = 200
+_NOISE = np.random.default_rng(1).normal(126, 24, (320, 2400)).clip(16, 235).astype(np.uint8)
 _XWD_HEADER = 100
 WARM_UP_S = 3.0
 FIRST_PICTURE_S = 15.0
@@ -107,6 +112,10 @@ class Strip:
         self._canvas = Canvas.of(self._frame)
         self._canvas.y[:], self._canvas.u[:], self._canvas.v[:] = 16, 128, 128
         self._painter = Painter(geometry)
+        # Noise beside the code, another window of it each time: it runs down the picture with every way round, so that
+        # the encoder has as much to do as with any picture that moves.
+        beside = (slice(0, geometry.left), slice(geometry.left + CELLS * geometry.cell, mode.width))
+        self._beside = [self._canvas.y[: strip_height(mode), part] for part in beside]
         size = self._frame.width, self._frame.height
         self._window = X11Presenter(display=display, width=size[0], height=size[1], fullscreen=True, monitor=monitor)
         self.refresh_hz = self._window.refresh_hz
@@ -115,6 +124,10 @@ class Strip:
     def emit(self) -> tuple[int, int]:
         """The next code; when it came to the screen: between these two moments."""
         began_us = now_us()
+        for part in self._beside:
+            height, width = part.shape
+            y, x = self._count * 31 % (_NOISE.shape[0] - height), self._count * 53 % (_NOISE.shape[1] - width)
+            part[:] = _NOISE[y : y + height, x : x + width]
         self._painter.draw_at(0, self._canvas.y, self._count, began_us)
         y, u, v = self._frame.planes
         before_us = now_us()

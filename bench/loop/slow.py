@@ -12,11 +12,6 @@ from typing import Any
 
 from link.native import now_us
 
-SENDER_STAGES = ("capture", "wait", "encode", "pace")
-PLAYER_STAGES = ("decode", "hold", "present")
-WIRE_STAGES = ("air", "repair")
-SLOWED = (*SENDER_STAGES, *WIRE_STAGES, *PLAYER_STAGES)
-
 
 def slow(stage: str, us: int) -> None:
     """Makes the program of this process that much slower there."""

@@ -1,7 +1,8 @@
 """A wire that is as long as it is told: `python -m bench.loop.wire IN OUT AIR_US REPAIR_US LOSE`.
 
-Each packet takes AIR_US, those of repair REPAIR_US more; with LOSE 1 the second packet of each frame and all symbols
-that nobody asked for are lost, so that every frame waits for repair. Both ways take AIR_US: a clock is only as good as
+Each packet takes AIR_US, those of repair REPAIR_US more; with LOSE 1 the second packet of each frame of six or more and
+all symbols that nobody asked for are lost, so that such a frame waits for repair; where a smaller share is left, what
+may be asked for runs out. Both ways take AIR_US: a clock is only as good as
 its path is symmetric."""
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import time
 
 _SPIN_S = 0.000_2
 _MEDIA, _SYMBOL = 96, 97
-_EXTENSION, _SECOND = 12, 1
+_EXTENSION, _SECOND, _LEAST = 12, 1, 6
 
 
 def is_lost(data: bytes) -> bool:
-    """The second media packet of a frame, or a symbol that nobody asked for (docs/wire-protocol.md)."""
+    """The second media packet of a frame that is not small, or a symbol that nobody asked for
+    (docs/wire-protocol.md)."""
     kind = data[1] & 0x7F
     if kind == _SYMBOL:
         index, flags = data[_EXTENSION + 9], data[_EXTENSION + 10]
@@ -32,7 +34,8 @@ def is_lost(data: bytes) -> bool:
     while at < end:
         name, size = data[at] >> 4, (data[at] & 15) + 1
         if name == 2:
-            return int.from_bytes(data[at + 5 : at + 7]) == _SECOND
+            index, count = (int.from_bytes(data[at + part : at + part + 2]) for part in (5, 7))
+            return index == _SECOND and count >= _LEAST
         at += 1 + (size if name else 0)
     return False
 

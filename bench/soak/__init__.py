@@ -28,6 +28,7 @@ from thinair.conditions import ConditionsWatch, collect
 SCHEMA = "thinair.soak/1"
 _PRIORITY = 5
 _FIRST_S, _START_S = 15.0, 5.0
+_LONG_S = 900.0  # enough for a process to be seen to grow
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +93,7 @@ def _soak(stage: Stage, seconds: float, every_s: float, kinds: tuple[str, ...]) 
         stage.sample()
         if kinds and now >= due and now < began + seconds - every_s / 2:
             due += every_s
-            share = (now - began) / seconds
+            share = (now - began) / seconds if seconds >= _LONG_S else 0.0
             found.append(faults.do(_next(kinds, len(found), middle=1 / 6 < share < 5 / 6)))
             _tell(found[-1], now - began)
         time.sleep(max(0.0, min(1.0, due - time.monotonic())))

@@ -1,6 +1,6 @@
-"""The air of a soak, at an address of its own: `python -m bench.soak.relay PORT`.
+"""The air of a soak, at an address of its own: `python -m bench.soak.relay PORT PLAYER`.
 
-UDP that comes to PORT of any address of this machine goes on to the player at 127.0.0.2:PORT, answers go back to
+UDP that comes to PORT of any address of this machine goes on to the player at PLAYER:PORT, answers go back to
 whoever sent last. The sender's door is called from those addresses, so a sealed link, whose ends are where they call
 from, stays on this way. Lines
 of standard input: `up`, `down`, `model NAME`; its end ends it."""
@@ -20,17 +20,17 @@ import ifaddr
 
 from bench.network import MODELS, Link
 
-_HERE, PLAYER = "127.0.0.1", "127.0.0.2"
+_HERE = "127.0.0.1"
 _SPIN_S = 0.000_2
 _CLEAN = "none"
 
 
 class Relay:
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, player: str) -> None:
         addresses = {ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if isinstance(ip.ip, str)}
-        self._outers = [_udp((address, port)) for address in {_HERE, *addresses} - {PLAYER}]
+        self._outers = [_udp((address, port)) for address in {_HERE, *addresses} - {player}]
         self._outer, self._inner = self._outers[0], _udp((_HERE, 0))
-        self._target = (PLAYER, port)
+        self._target = (player, port)
         self._caller: tuple[str, int] | None = None
         self._link: Link | None = None
         self._origin_s = 0.0
@@ -107,7 +107,7 @@ def _udp(address: tuple[str, int]) -> socket.socket:
 
 
 def main() -> None:
-    relay = Relay(int(sys.argv[1]))
+    relay = Relay(int(sys.argv[1]), sys.argv[2])
     with contextlib.suppress(OSError):  # before whom it serves, where the system grants it
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(7))
     signal.signal(signal.SIGINT, signal.SIG_IGN)

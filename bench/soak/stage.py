@@ -14,13 +14,13 @@ from pathlib import Path
 from bench.glass.browser import free_tcp_port
 from bench.glass.row import above, free_port
 from bench.glass.screen import Sampler, Screen, Sighting, XvfbProcess
-from bench.soak.relay import PLAYER
 from link import state
 from link.config import Mode
 from link.native import now_us
 from link.pairings import Pairings
 from receiver.remote import Sender, choose
 
+PLAYER = "127.0.0.2"  # the relay has all other addresses of this machine
 _STOP_S = 5.0
 _LOOK_US = 100_000
 
@@ -85,7 +85,7 @@ class Stage:
                 *("--dashboard", "off", "--priority", "0"),
             ]
         if name == "relay":
-            return [sys.executable, "-m", "bench.soak.relay", str(self.port)]
+            return [sys.executable, "-m", "bench.soak.relay", str(self.port), PLAYER]
         return [
             *(
                 *thinair,

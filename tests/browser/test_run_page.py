@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage
+from playwright.sync_api import Browser
 
 from bench.evidence import Run
 from bench.report.page import page
@@ -42,10 +42,10 @@ def test_the_page_of_a_run_is_whole_and_asks_nobody_for_anything(
     one = run()
     file.write_text(page(Run(one.kind, one.report, one.frames, [STORY])))
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}, offline=True)  # type: ignore[arg-type]  # a literal
-    said: list[ConsoleMessage] = []
+    said: list[str] = []
     asked: list[str] = []
     opened = context.new_page()
-    opened.on("console", said.append)
+    opened.on("console", lambda message: said.append(message.text))
     opened.on("request", lambda request: asked.append(request.url))
     opened.goto(file.as_uri())
     assert asked == [file.as_uri()]

@@ -67,8 +67,8 @@ def test_a_regression_of_five_milliseconds_in_the_encoder_is_found_by_its_name(t
 @pytest.mark.timeout(120)
 def test_on_the_lossy_wire_every_frame_is_repaired_and_its_story_says_how(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
-    words = ("--seconds", "4", "--wire-us", "2000", "--lossy", "--json", str(file))
-    done = call("bench", "loop", *SMALL, *words, timeout_s=100)
+    words = ("--mode", "1920x1080@25", "--seconds", "4", "--wire-us", "2000", "--lossy", "--json", str(file))
+    done = call("bench", "loop", *words, timeout_s=100)
     run = read_run(file)
     repairs = [row["repaired_us"] - row["last_packet_us"] for row in run.shown if row["repaired_us"]]
     assert len(repairs) > 50, done.stdout

@@ -16,8 +16,7 @@ import pytest
 
 from bench.glass.row import free_port
 from bench.loop import figures
-from bench.loop.ring import EMIT_US, Round, Seen
-from bench.loop.slow import SLOWED
+from bench.loop.ring import EMIT_US, SLOWED, Round, Seen
 from bench.loop.wire import is_lost
 from link.native import CodeWatcher, Packetizer, now_us
 from link.trace import STAGES
