@@ -50,9 +50,9 @@ class Promise:
         return self.found is not None and self.found <= self.limit
 
     def words(self) -> str:
-        found = self.why if self.found is None else f"{self.found:,.6g}"
+        found = self.why if self.found is None else f"{self.found:,}"
         unit = f" {self.unit}" if self.unit else ""
-        return f"{'kept' if self.kept else 'BROKEN':8}{self.what:36}{found}{unit}, {self.limit:,.6g} promised"
+        return f"{'kept' if self.kept else 'BROKEN':8}{self.what:62}{found}{unit}, {self.limit:,} promised"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

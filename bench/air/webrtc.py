@@ -67,7 +67,7 @@ def _track(inlet: socket.socket) -> Any:
 
     asyncio.get_running_loop().add_reader(inlet, take)
 
-    class Feed(MediaStreamTrack):  # type: ignore[misc]  # aiortc has no types here
+    class Feed(MediaStreamTrack):
         kind = "video"
 
         async def recv(self) -> Any:

@@ -41,9 +41,11 @@ def judge(soak: Soak) -> dict[str, Any]:
     seen = [(one.seen_us, one.code.near(one.seen_us), one.code.frame_id) for one in soak.sightings]
     quiet = [one for one in seen if not _disturbed(one[0], soak.faults)]
     ends_us = min(_ENDS_US, (soak.ended_us - soak.began_us) // 4)
+    # Another rate has other latencies: drift is told of the mode that the soak began with.
+    same = [one for one in quiet if not _in_other_mode(one[0], soak.faults)]
     parts = {
-        "first": [one for one in quiet if one[0] < soak.began_us + ends_us],
-        "last": [one for one in quiet if one[0] >= soak.ended_us - ends_us],
+        "first": [one for one in same if one[0] < soak.began_us + ends_us],
+        "last": [one for one in same if one[0] >= soak.ended_us - ends_us],
         "all": quiet,
     }
     latency = {name: summary([(at - captured) / 1000 for at, captured, _ in part]) for name, part in parts.items()}
@@ -61,6 +63,7 @@ def judge(soak: Soak) -> dict[str, Any]:
         "stale": stale,
         "lost": lost,
         "lost_share": round(lost / max(1, expected), 5),
+        "p50_ms_by_minute": _by_minute(same, soak.began_us),
         "memory_growth_kb": _growth(soak.lives, "rss_kb"),
         "descriptor_growth": _growth(soak.lives, "descriptors"),
         "faults": _by_kind(recovered),
@@ -71,6 +74,19 @@ def judge(soak: Soak) -> dict[str, Any]:
 
 def _disturbed(at_us: int, faults: Sequence[Fault]) -> bool:
     return any(fault.began_us <= at_us < fault.over_us + _SETTLE_US for fault in faults)
+
+
+def _in_other_mode(at_us: int, faults: Sequence[Fault]) -> bool:
+    """Each change of the source takes the other of two modes (bench.soak.faults)."""
+    return sum(one.kind == "source changes" and not one.note and one.began_us <= at_us for one in faults) % 2 == 1
+
+
+def _by_minute(seen: Sequence[tuple[int, int, int]], began_us: int) -> list[float | None]:
+    """None for a minute without a picture of that mode."""
+    minutes: dict[int, list[float]] = defaultdict(list)
+    for at, captured, _ in seen:
+        minutes[(at - began_us) // 60_000_000].append((at - captured) / 1000)
+    return [round(median(minutes[n]), 2) if n in minutes else None for n in range(max(minutes, default=-1) + 1)]
 
 
 def _recovery(fault: Fault, seen: Sequence[tuple[int, int, int]]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def test_a_code_goes_round_the_whole_chain_and_the_three_ways_to_time_it_agree(t
 def test_a_regression_of_five_milliseconds_in_the_encoder_is_found_by_its_name(tmp_path: Path) -> None:
     """The size that a short run on a busy machine shows; docs/measuring.md has the one of a millisecond."""
     for name, more in (("a", []), ("b", ["--slow", "encode=5000"])):
-        words = ("bench", "loop", *SMALL, "--seconds", "6", "--rounds", "2", "--json", str(tmp_path / name), *more)
+        words = ("bench", "loop", *SMALL, "--seconds", "5", "--rounds", "2", "--json", str(tmp_path / name), *more)
         assert call(*words, timeout_s=100).returncode in {0, 1}
     done = call("bench", "compare", str(tmp_path / "a"), str(tmp_path / "b"))
     assert done.returncode == 1, done.stdout
@@ -97,10 +97,10 @@ def test_a_demos_report_frames_and_packets_become_a_run(tmp_path: Path) -> None:
 @pytest.mark.timeout(120)
 def test_a_short_soak_recovers_from_a_link_that_was_down_and_a_player_that_was_killed(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
-    words = ("--hours", "0.0125", "--every", "10", "--faults", "receiver killed,link down", "--mode", "1280x720@25")
+    words = ("--hours", "0.0085", "--every", "10", "--faults", "receiver killed,link down", "--mode", "1280x720@25")
     done = call("bench", "soak", *words, "--json", str(file), timeout_s=110)
     found = json.loads(file.read_text())
-    assert {kind: one["n"] for kind, one in found["faults"].items()} == {"receiver killed": 2, "link down": 1}, (
+    assert {kind: one["n"] for kind, one in found["faults"].items()} == {"receiver killed": 1, "link down": 1}, (
         done.stdout
     )
     assert all(one["recovered"] == one["n"] for one in found["faults"].values()), done.stdout
@@ -126,17 +126,19 @@ def test_one_piece_of_the_suite_is_timed_counted_and_can_be_compared(tmp_path: P
 
 @pytest.mark.peer
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("peer", ["webrtc-aiortc", "webrtc-chromium"])
-def test_webrtc_carries_our_encoders_pictures_through_the_relay(peer: str, tmp_path: Path) -> None:
-    file = tmp_path / "air.json"
-    words = ("--suite", "clean", "--peers", f"thinair,{peer}", "--seconds", "3", "--mode", "1280x720@25")
-    call("bench", "air", *words, "--bitrate", "2M", "--json", str(file), timeout_s=170)
-    (row,) = (one for one in json.loads(file.read_text())["rows"] if one["peer"] == peer)
-    if "no address but loopback" in row["note"]:
-        pytest.skip(row["note"])
-    assert row["intact_share"] is not None, row["note"]
-    assert row["intact"] > 20, row
-    assert row["screen_ms"]["p50"] > 3, "the relay's delay at least"
+def test_webrtc_carries_our_encoders_pictures_through_the_relay(tmp_path: Path) -> None:
+    file, peers = tmp_path / "air.json", ("webrtc-aiortc", "webrtc-chromium")
+    words = ("--suite", "clean", "--peers", ",".join(peers), "--seconds", "3", "--mode", "1280x720@25")
+    done = call("bench", "air", *words, "--bitrate", "2M", "--json", str(file), timeout_s=170)
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["peer"] for row in rows] == [*peers]
+    for row in rows:
+        if "no address but loopback" in row["note"]:
+            pytest.skip(row["note"])
+        assert row["intact_share"] is not None, row["note"]
+        assert row["intact"] > 20, row
+        assert row["screen_ms"]["p50"] > 3, "the relay's delay at least"
+        assert "a key frame that it asks for does not reach the encoder" in done.stdout
 
 
 @pytest.mark.timeout(120)
