@@ -66,7 +66,8 @@ def _mode(run: Run) -> str:
 def _head(run: Run) -> str:
     conditions = run.report.get("conditions") or {}
     words = [_mode(run), f"{len(run.shown)} pictures shown of {len(run.frames)}"]
-    words += ["sealed" if run.report.get("sealed") else "not sealed", str(conditions.get("cpu") or "")]
+    sealed = run.report.get("sealed")
+    words += ["" if sealed is None else "sealed" if sealed else "not sealed", str(conditions.get("cpu") or "")]
     return f"<h1>How late: {escape(run.kind)}</h1><p class=soft>{escape(' · '.join(filter(None, words)))}</p>"
 
 
@@ -157,7 +158,7 @@ def _stages(run: Run) -> str:
 
 
 def _swatch(name: str) -> str:
-    return f'<span class="key" style="display:inline"><i style="background:{_INK[name]}"></i></span>{name}'
+    return f'<span class="key name"><i style="background:{_INK[name]}"></i></span>{name}'
 
 
 def _fall(parts: Mapping[str, float]) -> str:

@@ -11,10 +11,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 10, 30
 
 
 def plot(height: int, x: tuple[float, float, str], y: tuple[float, float, str], body: str, *, label: str) -> str:
-    """A frame with axes; `body` is drawn by `Scale` of the same ranges."""
+    """A frame with axes; `body` is drawn by `Scale` of the same ranges. An axis without a unit has no numbers."""
     scale = Scale(height, x[:2], y[:2])
     parts = []
-    for value in ticks(*y[:2], 5):
+    for value in ticks(*y[:2], 5) if y[2] else ():
         at = scale.y(value)
         parts.append(f'<line x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}" class="grid"/>')
         parts.append(f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{_number(value)}</text>')

@@ -83,7 +83,7 @@ def test_what_is_lost_is_asked_for_and_mended_sealed() -> None:
         for _ in range(50):
             datagram, (_, port) = relay.recvfrom(2000)
             relay.sendto(datagram, (HOST, tx.local_port if port == rx.local_port else rx.local_port))
-            if (got := rx.wait(0)) is not None:
+            if (got := rx.wait(20_000)) is not None:
                 break
         assert got is not None
         assert got.repaired
