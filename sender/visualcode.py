@@ -84,15 +84,21 @@ class Painter:
         self._cells[:, 0] = WHITE
 
     def draw(self, y_plane: npt.NDArray[np.uint8], frame_id: int, time_us: int) -> None:
+        lines = self._lines(frame_id, time_us)
         for place in self._geometry.places():
-            self.draw_at(place, y_plane, frame_id, time_us)
+            self._put(place, y_plane, lines)
 
     def draw_at(self, place: int, y_plane: npt.NDArray[np.uint8], frame_id: int, time_us: int) -> None:
         """One of the two: `place` is its first luma row."""
-        g = self._geometry
+        self._put(place, y_plane, self._lines(frame_id, time_us))
+
+    def _lines(self, frame_id: int, time_us: int) -> npt.NDArray[np.uint8]:
         bits = np.unpackbits(np.frombuffer(pack(frame_id, time_us), np.uint8)).reshape(ROWS, 32)
         self._cells[:, 2:] = self._levels[bits]
-        lines = np.repeat(self._cells, g.cell, axis=1)
+        return np.repeat(self._cells, self._geometry.cell, axis=1)
+
+    def _put(self, place: int, y_plane: npt.NDArray[np.uint8], lines: npt.NDArray[np.uint8]) -> None:
+        g = self._geometry
         for row in range(ROWS):
             y = place + row * g.cell
             y_plane[y : y + g.cell, g.left : g.left + CELLS * g.cell] = lines[row]
