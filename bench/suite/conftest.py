@@ -28,9 +28,9 @@ def counted() -> Callable[[str], int]:
 
 @pytest.fixture
 def measure(benchmark: Any) -> Callable[..., None]:
-    """measure(act, size_bytes, rounds=200): times `act`, and notes what docs/measuring.md says."""
+    """measure(act, size_bytes, rounds=400): times `act`, and notes what docs/measuring.md says."""
 
-    def run(act: Callable[[], object], size_bytes: int = 0, rounds: int = 200) -> None:
+    def run(act: Callable[[], object], size_bytes: int = 0, rounds: int = 400) -> None:
         kept, peak, blocks = allocations(act)
         benchmark.pedantic(act, rounds=rounds, iterations=1, warmup_rounds=20)
         figures = summary([value * 1e6 for value in benchmark.stats.stats.data])

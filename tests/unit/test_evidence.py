@@ -232,7 +232,7 @@ def suite(*benchmarks: dict[str, Any], cpu: str = "one") -> dict[str, Any]:
 def test_suites_are_compared_by_times_on_one_machine_and_by_instructions_on_two() -> None:
     rng = np.random.default_rng(1)
     a = suite(benchmark("scan", 50, rng, 1000), benchmark("seal", 90, rng, 5000))
-    b = suite(benchmark("scan", 80, rng, 1000), benchmark("seal", 90, rng, 5200))
+    b = suite(benchmark("test_piece[scan]", 80, rng, 1000), benchmark("seal", 90, rng, 5200))
     verdicts = {one.name: one.verdict for one in compare.compare_suites(a, b)[0]}
     assert verdicts == {"scan": "slower", "scan (counted)": "same", "seal": "same", "seal (counted)": "slower"}
     verdicts_of_two, notes = compare.compare_suites(a, {**b, "machine_info": {}})
