@@ -1,4 +1,4 @@
-"""`python -m bench.suite.baseline build/bench.json`: what of a run of `make bench` is kept as the baseline: names, times,
+"""`python -m bench.suite.baseline build/bench.json`: what of a run of `make bench` is kept as baseline: names, times,
 what was noted of them, and of which machine they are. Commit it where a change of a piece's cost is meant."""
 
 from __future__ import annotations
