@@ -53,11 +53,13 @@ test-long: test
 
 # Every hot piece by itself, against the committed baseline: instructions anywhere, times on the baseline's machine.
 bench: setup-test bench-setup
+	@mkdir -p build
 	$(PY) -m pytest bench/suite -p no:cacheprovider --benchmark-json=build/bench.json --benchmark-save-data
 	.venv/bin/thinair bench compare bench/suite/baseline.json build/bench.json
 
 # The tables of README.md.
 bench-tables: setup-test bench-setup
+	@mkdir -p build
 	.venv/bin/thinair bench glass --mode 1920x1080@25 --seconds 15 --peers all --json build/glass-1080p25.json
 	.venv/bin/thinair bench glass --mode 1280x720@60 --seconds 15 --peers all --json build/glass-720p60.json
 	.venv/bin/thinair bench air --suite all --json build/air.json
@@ -66,6 +68,7 @@ bench-tables: setup-test bench-setup
 
 # Half an hour with a fault every twenty seconds; HOURS=8 for a night.
 bench-soak: setup-test bench-setup
+	@mkdir -p build
 	.venv/bin/thinair bench soak --hours $(HOURS) --every 20 --json build/soak.json
 
 # What is promised and does not depend on the machine: instructions, the simulated link.

@@ -32,6 +32,7 @@ from bench.report import outputs
 from bench.report.story import by_frame, read_pcap, worst
 from link.config import Mode, parse_bitrate
 from link.errors import ConfigError, DeviceError, Exit
+from link.files import check_writable
 from sender.visualcode import Geometry
 from thinair.conditions import ConditionsWatch, collect
 from thinair.demo import merge
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     """0 where the three agree, else 1. Raises ConfigError, DeviceError, FileError."""
     if args.rounds < 1 or args.seconds <= 0:
         raise ConfigError("give --rounds of 1 or more and --seconds above 0")
+    check_writable(args.json, args.html, args.csv, args.pcap)
     mode, outside = Mode.parse(args.mode), None
     if args.board is not None:
         if args.slow or args.cost or args.wire_us is not None:
@@ -84,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
     assert found.loop is not None
     for line in lines(found.loop):
         print(line)
+    for why in found.report["conditions"]["unfit"]:
+        print(f"unfit: {why}")
     outputs.write(found, args)
     faults = [*found.faults(), *found.loop["faults"]]
     for fault in faults:
