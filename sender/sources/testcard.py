@@ -13,11 +13,12 @@ from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter, Witness
 _POOL = 3  # frames: one may be with the encoder while the next is drawn
 _SPIN_US = 100
 _AHEAD_US = 2_000  # the scene is drawn this long before its time: it takes 0.5 ms at 1080p
+_CODE_US = 150  # to draw the code, where the scene was late
 
 
 class Testcard:
-    """See Source. The scene is drawn just ahead of its time, as one stands before a camera; capture begins when the
-    code, with `seq` and `capture_us` in it, is drawn into the picture."""
+    """See Source. Scene and code, with `seq` and `capture_us` in it, are drawn just ahead of their time, as they stand
+    before a camera; capture begins at that time."""
 
     name = "testcard"
     colour = Colour()
@@ -52,13 +53,13 @@ class Testcard:
 
     def next(self) -> Picture | None:
         if self._pace is None:
-            self._pace = Pace(self.mode.rate, now_us())
+            self._pace = Pace(self.mode.rate, now_us() + _AHEAD_US)
         due_us, skipped = self._pace.take(now_us())
         sleep_until_us(due_us - _AHEAD_US)
         frame, canvas = self._scene(self._pace.index, self._seq)
-        sleep_until_us(due_us, _SPIN_US)
-        capture_us = now_us()
+        capture_us = max(due_us, now_us() + _CODE_US)
         self._code(canvas, self._seq, capture_us)
+        sleep_until_us(capture_us, _SPIN_US)
         picture = Picture(frame, self._seq, capture_us, now_us(), skipped)
         self._seq += 1
         return picture

@@ -119,7 +119,7 @@ def test_every_part_that_moves_does_move() -> None:
 
 
 @pytest.mark.quick
-def test_paced_pictures_carry_the_moment_their_drawing_began(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paced_pictures_carry_the_time_that_they_are_of(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = VirtualClock(monkeypatch, testcard)
     source = open_source("testcard", FAST)
     reader = Reader(Geometry(640, 360), 640, pixel_bytes=1)
