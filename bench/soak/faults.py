@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from bench.glass.screen import ScreenError
 from bench.soak.stage import Stage
 from link.errors import LinkError
 from link.native import now_us
@@ -26,6 +27,7 @@ KILLS = KINDS[:2]
 _DOWN_S, _BAD_AIR_S, _BAD_AIR, _GONE_S = 2.0, 5.0, "B", 1.0
 _STEP_S, _STEPPED_S = 2.0, 1.0
 _OTHER_RATE = Fraction(30)
+_TRIES = 5  # for a display number that another program holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,14 @@ class Faults:
     def _display(self) -> int:
         number = self._stage.stop_display()
         time.sleep(_GONE_S)
-        self._stage.start_display(number)
+        for left in range(_TRIES, -1, -1):
+            try:
+                self._stage.start_display(number)
+                break
+            except ScreenError as error:
+                if not left:
+                    raise ScreenError(f"{error}: another program has taken display {number} meanwhile") from error
+                time.sleep(_GONE_S)
         return now_us()
 
 
