@@ -56,21 +56,6 @@ def _ranks(n: int, percent: float) -> tuple[int, int]:
     return max(0, low - 1), min(n - 1, high)
 
 
-def samples_for(spread: float, half_width: float, confidence: float = CONFIDENCE) -> int:
-    """How many independent samples give a mean within `half_width`, where they spread by `spread` (standard
-    deviation)."""
-    z = math.sqrt(2) * _inverse_erf(confidence)
-    return max(1, math.ceil((z * spread / half_width) ** 2))
-
-
-def _inverse_erf(x: float) -> float:
-    low, high = 0.0, 6.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if math.erf(middle) < x else (low, middle)
-    return low
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Of two runs' medians, b against a, with 99 % intervals."""

@@ -117,7 +117,6 @@ def lines(found: dict[str, Any]) -> list[str]:
     out.append(f"{'latency, ms':22}{'p50':>9}{'p95':>9}{'p99':>9}{'n':>9}")
     for name, figures in found["latency_ms"].items():
         values = [figures[key] for key in ("p50", "p95", "p99")]
-        values = [figures[key] for key in ("p50", "p95", "p99")]
         cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)
         out.append(f"{name:22}{cells}{figures['n']:>9}")
     out.append(

@@ -41,8 +41,6 @@ class Fault:
 
 
 class Faults:
-    """`which(n)` names the nth fault; call it when it is due."""
-
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._asked = stage.mode

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bench.statistics import compare, needed, quantile, samples_for
+from bench.statistics import compare, needed, quantile
 
 pytestmark = pytest.mark.quick
 
@@ -32,13 +32,6 @@ def test_a_percentile_is_the_nearest_rank() -> None:
     found = quantile(range(1, 1001), 95)
     assert found is not None
     assert found.value == 950
-
-
-def test_the_sample_size_for_a_wanted_interval_gives_that_interval() -> None:
-    n = samples_for(11.5, 0.5)
-    rng = np.random.default_rng(3)
-    means = [rng.uniform(0, 40, n).mean() for _ in range(500)]
-    assert np.mean(np.abs(np.array(means) - 20) <= 0.5) == pytest.approx(0.95, abs=0.03)
 
 
 def rounds(rng: np.random.Generator, middle_ms: float, count: int = 6, n: int = 250) -> list[np.ndarray]:
