@@ -1,8 +1,8 @@
 """The air of a soak, at an address of its own: `python -m bench.soak.relay PORT PLAYER`.
 
-UDP that comes to PORT of any address of this machine goes on to the player at PLAYER:PORT, answers go back to whoever
-sent last. The sender's door is called from those addresses, so a sealed link, whose ends are where they call from, stays
-on this way. Lines of standard input: `up`, `down`, `model NAME`; its end ends it."""
+UDP that comes to PORT of any address of this machine goes on to the player at PLAYER:PORT, answers go back to
+whoever sent last. The sender's door is called from those addresses, so a sealed link, whose ends are where they
+call from, stays on this way. Lines of standard input: `up`, `down`, `model NAME`; its end ends it."""
 
 from __future__ import annotations
 
