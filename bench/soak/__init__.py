@@ -28,6 +28,7 @@ from thinair.conditions import ConditionsWatch, collect
 SCHEMA = "thinair.soak/1"
 _PRIORITY = 5
 _FIRST_S, _START_S = 15.0, 5.0
+_SAMPLE_S = 1.0
 _LONG_S = 900.0  # enough for a process to be seen to grow
 
 
@@ -86,18 +87,20 @@ def _soak(stage: Stage, seconds: float, every_s: float, kinds: tuple[str, ...]) 
         time.sleep(0.05)
     time.sleep(_START_S)
     began = time.monotonic()
-    began_us, due = now_us(), began + every_s
+    began_us, due, trouble = now_us(), began + every_s, ""
     while (now := time.monotonic()) < began + seconds:
-        if (trouble := stage.trouble()) and not found:
-            raise DeviceError(trouble)
+        if trouble := stage.trouble():
+            break  # by itself: the soak ends with what it has
         stage.sample()
-        if kinds and now >= due and now < began + seconds - every_s / 2:
+        if now >= due:
             due += every_s
+            if not kinds or now > began + seconds - every_s / 2:
+                continue
             share = (now - began) / seconds if seconds >= _LONG_S else 0.0
             found.append(faults.do(_next(kinds, len(found), middle=1 / 6 < share < 5 / 6)))
             _tell(found[-1], now - began)
-        time.sleep(max(0.0, min(1.0, due - time.monotonic())))
-    return Soak(began_us, now_us(), float(stage.mode.interval_us), stage.sightings, found, stage.lives)
+        time.sleep(max(0.0, min(_SAMPLE_S, due - time.monotonic())))
+    return Soak(began_us, now_us(), float(stage.mode.interval_us), stage.sightings, found, stage.lives, trouble)
 
 
 def _next(kinds: tuple[str, ...], number: int, *, middle: bool) -> str:

@@ -34,6 +34,7 @@ class Soak:
     sightings: Sequence[Sighting]
     faults: Sequence[Fault]
     lives: Sequence[Life]
+    ended: str = ""  # which process ended by itself, and with what words
 
 
 def judge(soak: Soak) -> dict[str, Any]:
@@ -69,7 +70,8 @@ def judge(soak: Soak) -> dict[str, Any]:
         "faults": _by_kind(recovered),
         "each_fault": recovered,
     }
-    return figures | {"failed": _failed(figures)}
+    ended = [soak.ended] if soak.ended else []
+    return figures | {"failed": [*ended, *_failed(figures)]}
 
 
 def _disturbed(at_us: int, faults: Sequence[Fault]) -> bool:

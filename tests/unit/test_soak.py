@@ -73,6 +73,11 @@ def test_a_picture_that_never_comes_back_fails() -> None:
     assert any("1 of 1 times no picture came again" in why for why in judge(one)["failed"])
 
 
+def test_a_process_that_ends_by_itself_fails_with_its_words() -> None:
+    found = judge(replace(soak(), ended="player ended with code 70: a defect"))
+    assert found["failed"] == ["player ended with code 70: a defect"]
+
+
 def test_a_fault_that_could_not_be_done_is_told_and_not_judged() -> None:
     found = judge(soak(fault("clock steps", 100, "PermissionError: no")))
     assert found["failed"] == []
