@@ -9,7 +9,7 @@ import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,6 @@ class Run:
     frames: Sequence[Frame]  # those of docs/report.md, and `round` from 0
     stories: Sequence[Mapping[str, Any]] = ()
     loop: Mapping[str, Any] | None = None
-    notes: Sequence[str] = field(default_factory=list)
 
     @property
     def shown(self) -> list[Frame]:
@@ -107,7 +106,6 @@ class Run:
             "frames": [[frame.get(name) for name in columns] for frame in self.frames],
             "stories": list(self.stories),
             "loop": self.loop,
-            "notes": list(self.notes),
         }
 
 
@@ -162,7 +160,7 @@ def read_run(path: Path, frames: Path | None = None) -> Run:
         if schema == SCHEMA:
             columns = content["columns"]
             rows = [dict(zip(columns, row, strict=True)) for row in content["frames"]]
-            return Run(content["kind"], content["report"], rows, content["stories"], content["loop"], content["notes"])
+            return Run(content["kind"], content["report"], rows, content["stories"], content["loop"])
         if schema in REPORTS:
             if frames is None:
                 raise ConfigError(f"{path} has no frames in it: add --frames FILE.csv, which the same run wrote")

@@ -11,7 +11,7 @@ from typing import Any
 from link.errors import FileError
 from link.native import Rx
 
-_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
+HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
 
 
 class PacketLog:
@@ -25,7 +25,7 @@ class PacketLog:
             self._file = path.open("wb")
         except OSError as error:
             raise FileError(f"cannot write {path}: {error.strerror}") from error
-        self._file.write(_HEADER)
+        self._file.write(HEADER)
 
     def drain(self) -> None:
         """A few times a second at least: the pump keeps only so many."""

@@ -182,8 +182,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         one, other = ("loop", name[5:]) if name.startswith("loop") else ("screen", "in_band")
         words = f"{one} - {other.replace('_', '-')}"
         out.append(f"{words:22}{pair['mean_ms']:+7.2f} ms at the mean, bound {pair['bound_ms']:.2f}")
-    out.append(
-        f"strip to grab {found['wait_ms']:.2f} ms on average, half a step is {found['half_step_ms']:.2f}; "
-        f"a grab takes {found['grab_ms']:.2f}; clock ±{found['clock_bound_ms']:.3f}, eye {found['eye_gap_ms']:.3f}"
-    )
+    if found["grab_ms"]:
+        out.append(f"strip to grab {found['wait_ms']:.2f} ms on average; a grab takes {found['grab_ms']:.2f}")
+    known = f"clock ±{found['clock_bound_ms']:.3f}, eye {found['eye_gap_ms']:.3f}"
+    out.append(f"half a step of the strip's code is {found['half_step_ms']:.2f} ms; {known}")
     return out

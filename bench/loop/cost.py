@@ -19,6 +19,7 @@ from bench.evidence import read_json, write_text
 from bench.glass.row import free_port, process, wait_for_port
 from bench.glass.screen import Sampler, ScreenError, xvfb
 from link.errors import DeviceError, Exit
+from thinair.conditions import ConditionsWatch, collect
 
 if TYPE_CHECKING:
     from bench.loop.ring import Setting
@@ -33,6 +34,8 @@ def cost(setting: Setting, rounds: int, json_path: Path | None) -> int:
     """0 where the p50 with the bench is no more than LIMIT_MS above the one without. Raises DeviceError, FileError."""
     rounds = max(_LEAST_ROUNDS, rounds)
     found: dict[str, list[float]] = {name: [] for name in _VARIANTS}
+    watch = ConditionsWatch()
+    watch.start()
     for number in range(rounds):
         for name in _VARIANTS if number % 2 else reversed(_VARIANTS):
             try:
@@ -45,8 +48,12 @@ def cost(setting: Setting, rounds: int, json_path: Path | None) -> int:
     code, code_spread = _added(found["code"], found["off"])
     print(f"the bench adds {added:+.2f} ms (standard error {spread:.2f}, n {rounds} pairs), {LIMIT_MS} allowed")
     print(f"of it coding the codes {code:+.2f} ms (standard error {code_spread:.2f})")
+    conditions = collect() | watch.stop()
+    for why in conditions["unfit"]:
+        print(f"unfit: {why}")
     if json_path is not None:
-        content: dict[str, Any] = {"schema": "thinair.bench-cost/1", "p50_ms": found, "added_ms": added}
+        content: dict[str, Any] = {"schema": "thinair.bench-cost/1", "conditions": conditions, "p50_ms": found}
+        content["added_ms"] = added
         content |= {"standard_error_ms": spread, "code_ms": code, "limit_ms": LIMIT_MS}
         write_text(json_path, json.dumps(content, indent=1) + "\n")
     return int(Exit.OK if added <= LIMIT_MS else Exit.FAULTS)

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
     found = read_run(args.run, args.frames)
     if args.packets is not None:
         stories = worst(found.frames, by_frame(read_pcap(args.packets)))
-        found = Run(found.kind, found.report, found.frames, stories, found.loop, found.notes)
+        found = Run(found.kind, found.report, found.frames, stories, found.loop)
     for line in lines(found):
         print(line)
     outputs.write(found, args)

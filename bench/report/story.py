@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.evidence import Frame, stage_us
+from bench.network.ours import Media, Symbol, read
 from link.errors import ConfigError, FileError
 from link.rtcp import Pli, Repair, Target, is_control, parse
 from link.trace import STAGES
 
 WORST = 10
 _MAGIC, _RAW = 0xA1B2C3D4, 101
-_MEDIA, _SYMBOL = 96, 97
 _RTP = 12
 _SHOWN_PACKETS = 400  # in one story
 
@@ -85,21 +85,14 @@ def by_frame(packets: Iterator[Packet]) -> dict[int, list[Event]]:
 
 
 def _media(packet: Packet) -> tuple[int, Event] | None:
-    data, kind = packet.data, packet.data[1] & 0x7F
-    if kind == _SYMBOL and len(data) >= _RTP + 12:
-        frame_id, _, count, block, index, flags = struct.unpack_from(">IHHBBB", data, _RTP)
-        asked = "asked for" if index >= flags >> 1 else "unasked"
-        return frame_id, Event(packet.at_us, "symbol", f"symbol {index} of block {block}, {asked}", index, count)
-    if kind != _MEDIA or not data[0] & 0x10 or len(data) < _RTP + 4:
-        return None
-    at = _RTP + 4
-    end = min(len(data), at + 4 * int.from_bytes(data[_RTP + 2 : _RTP + 4]))
-    while at < end:
-        name, size = data[at] >> 4, (data[at] & 15) + 1
-        if name == 2 and at + 10 <= len(data):
-            frame_id, index, count = struct.unpack_from(">IHH", data, at + 1)
-            return frame_id, Event(packet.at_us, "media", f"packet {index + 1} of {count}", index, count)
-        at += 1 + (size if name else 0)
+    what = read(packet.data)
+    if isinstance(what, Symbol):
+        asked = "asked for" if what.asked else "unasked"
+        text = f"symbol {what.index} of block {what.block}, {asked}"
+        return what.frame_id, Event(packet.at_us, "symbol", text, what.index, what.count)
+    if isinstance(what, Media):
+        text = f"packet {what.index + 1} of {what.count}"
+        return what.frame_id, Event(packet.at_us, "media", text, what.index, what.count)
     return None
 
 
@@ -162,7 +155,7 @@ def _words(stages: dict[str, float | None], events: Sequence[Event], lost: Seque
         numbers = ", ".join(str(index + 1) for index in lost[:8]) + (" ..." if len(lost) > 8 else "")
         parts.append(f"packet{'s' * (len(lost) > 1)} {numbers} did not come")
     if symbols := kinds.count("symbol"):
-        asked = sum(event.kind == "symbol" and event.text.endswith("asked for") for event in events)
+        asked = sum(event.kind == "symbol" and event.text.endswith(", asked for") for event in events)
         parts.append(f"{symbols} symbols came, {asked} of them asked for")
     if kinds.count("asked"):
         parts.append(f"{kinds.count('asked')} requests")

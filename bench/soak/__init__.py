@@ -100,7 +100,7 @@ def _soak(stage: Stage, seconds: float, every_s: float, kinds: tuple[str, ...]) 
             found.append(faults.do(_next(kinds, len(found), middle=1 / 6 < share < 5 / 6)))
             _tell(found[-1], now - began)
         time.sleep(max(0.0, min(_SAMPLE_S, due - time.monotonic())))
-    return Soak(began_us, now_us(), float(stage.mode.interval_us), stage.sightings, found, stage.lives, trouble)
+    return Soak(began_us, now_us(), stage.sightings, found, stage.lives, trouble)
 
 
 def _next(kinds: tuple[str, ...], number: int, *, middle: bool) -> str:

@@ -30,7 +30,6 @@ class Soak:
 
     began_us: int
     ended_us: int
-    interval_us: float
     sightings: Sequence[Sighting]
     faults: Sequence[Fault]
     lives: Sequence[Life]

@@ -6,111 +6,54 @@ call from, stays on this way. Lines of standard input: `up`, `down`, `model NAME
 
 from __future__ import annotations
 
-import contextlib
-import heapq
 import os
-import select
 import signal
-import socket
 import sys
 import time
+from collections.abc import Sequence
 
 import ifaddr
 
 from bench.network import MODELS, Link
+from bench.network.carrier import Carrier, Lane, bound
 
 _HERE = "127.0.0.1"
-_SPIN_S = 0.000_2
-_CLEAN = "none"
+_NONE = "none"
+_HEADERS = 28  # bytes of UDP and IPv4
 
 
-class Relay:
-    def __init__(self, port: int, player: str) -> None:
-        addresses = {ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if isinstance(ip.ip, str)}
-        self._outers = [_udp((address, port)) for address in {_HERE, *addresses} - {player}]
-        self._outer, self._inner = self._outers[0], _udp((_HERE, 0))
-        self._target = (player, port)
-        self._caller: tuple[str, int] | None = None
+class Air:
+    def __init__(self) -> None:
+        self._up = True
         self._link: Link | None = None
-        self._origin_s = 0.0
-        self.up = True
-        self._waiting: list[tuple[float, int, bool, bytes]] = []
-        self._count = 0
+        self._origin_us = 0.0  # a model's time begins where it does
 
-    def run(self) -> None:
-        commands = sys.stdin.fileno()
-        while True:
-            due = self._waiting[0][0] - time.monotonic() if self._waiting else 0.1
-            ready = select.select([*self._outers, self._inner, commands], [], [], max(0.0, due - _SPIN_S))[0]
-            for one in (*self._outers, self._inner):
-                if one in ready:
-                    self._receive(one)
-            if commands in ready:
-                words = os.read(commands, 4096).decode()
-                if not words:
-                    return
-                for line in words.splitlines():
-                    self._obey(line.split())
-            self._release()
+    def cross(self, data: bytes, forward: bool, now_us: float) -> Sequence[float]:
+        if not self._up:
+            return ()
+        if self._link is None:
+            return (now_us,)
+        way = self._link.forward if forward else self._link.reverse
+        return [self._origin_us + at for at in way.send(len(data) + _HEADERS, now_us - self._origin_us)]
 
-    def _obey(self, words: list[str]) -> None:
-        if words[0] in {"up", "down"}:
-            self.up = words[0] == "up"
-        elif words[0] == "model":
-            self._link = None if words[1] == _CLEAN else Link(MODELS[words[1]], seed=1)
-            self._origin_s = time.monotonic()
-
-    def _receive(self, source: socket.socket) -> None:
-        forward = source is not self._inner
-        for _ in range(64):
-            try:
-                data, sender = source.recvfrom(65536)
-            except OSError:
-                return
-            if forward:
-                self._caller, self._outer = sender, source
-            if not self.up:
-                continue
-            if self._link is None and not self._waiting:
-                self._send(forward, data)
-                continue
-            now = time.monotonic()
-            at_us = [1e6 * (now - self._origin_s)]
-            if self._link is not None:
-                at_us = (self._link.forward if forward else self._link.reverse).send(len(data) + 28, at_us[0])
-            for at in at_us:
-                self._count += 1
-                heapq.heappush(self._waiting, (self._origin_s + at / 1e6, self._count, forward, data))
-
-    def _release(self) -> None:
-        while self._waiting and time.monotonic() >= self._waiting[0][0]:
-            _, _, forward, data = heapq.heappop(self._waiting)
-            if self.up:
-                self._send(forward, data)
-
-    def _send(self, forward: bool, data: bytes) -> None:
-        with contextlib.suppress(OSError):
-            if forward:
-                self._inner.sendto(data, self._target)
-            elif self._caller is not None:
-                self._outer.sendto(data, self._caller)
-
-
-def _udp(address: tuple[str, int]) -> socket.socket:
-    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-        one.setsockopt(socket.SOL_SOCKET, option, 1 << 22)
-    one.setblocking(False)
-    one.bind(address)
-    return one
+    def obey(self) -> bool:
+        """What stands on the input; False at its end."""
+        said = os.read(sys.stdin.fileno(), 4096).decode()
+        for words in map(str.split, said.splitlines()):
+            if words[0] == "model":
+                self._link = None if words[1] == _NONE else Link(MODELS[words[1]], seed=1)
+                self._origin_us = time.monotonic() * 1e6
+            else:
+                self._up = words[0] == "up"
+        return bool(said)
 
 
 def main() -> None:
-    relay = Relay(int(sys.argv[1]), sys.argv[2])
-    with contextlib.suppress(OSError):  # before whom it serves, where the system grants it
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(7))
+    port, player, air = int(sys.argv[1]), sys.argv[2], Air()
+    addresses = {ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if isinstance(ip.ip, str)}
+    outers = [bound(address, port) for address in {_HERE, *addresses} - {player}]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    relay.run()
+    Carrier([Lane(outers, bound(_HERE, 0), (player, port))], air.cross).run(sys.stdin.fileno(), air.obey)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from link.errors import ConfigError, FileError
 from link.native import Packetizer
 from link.rtcp import Pli, Repair, RepairRequest, build
 from link.trace import STAGES
-from receiver.packets import _HEADER
+from receiver.packets import HEADER
 from receiver.report import COLUMNS
 from thinair.cli import main
 
@@ -130,7 +130,7 @@ def test_what_a_report_says_cannot_become_markup() -> None:
 
 
 def pcap(records: list[tuple[int, bool, bytes]]) -> bytes:
-    out = [_HEADER]
+    out = [HEADER]
     for at_us, is_out, data in records:
         ip = bytearray(28)
         ip[0], ip[9] = 0x45, 17
@@ -172,7 +172,7 @@ def test_frames_that_were_never_shown_have_stories_too() -> None:
     assert len(stories) == 10
 
 
-@pytest.mark.parametrize("content", [b"", b"abc", bytes(60), _HEADER[:20] + bytes(4)])
+@pytest.mark.parametrize("content", [b"", b"abc", bytes(60), HEADER[:20] + bytes(4)])
 def test_what_is_no_packet_file_is_refused_in_words(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x.pcap"
     file.write_bytes(content)

@@ -18,6 +18,7 @@ from bench.glass.row import free_port
 from bench.loop import figures
 from bench.loop.ring import EMIT_US, SLOWED, Round, Seen
 from bench.loop.wire import is_lost
+from bench.network.ours import read
 from link.native import CodeWatcher, Packetizer, now_us
 from link.trace import STAGES
 from sender.visualcode import Geometry, Painter, Reader
@@ -106,13 +107,13 @@ def test_the_lossy_wire_loses_the_second_packet_of_a_frame_and_symbols_that_nobo
     small = Packetizer(ssrc=7, elements=True).packetize(
         b"\0\0\0\1\x41" + bytes(range(1, 255)) * 9, frame_id=1, rtp_time=9
     )
-    assert not any(map(is_lost, small))
-    assert [is_lost(packet) for packet in packets] == [n == 1 for n in range(len(packets))]
+    assert not any(is_lost(read(packet)) for packet in small)
+    assert [is_lost(read(packet)) for packet in packets] == [n == 1 for n in range(len(packets))]
     unasked, asked = (
         b"\x80\x61" + bytes(10) + bytes((0, 0, 0, 1, 0, 0, 0, 9, 0, index, 2 << 1, 0)) for index in (1, 2)
     )
-    assert is_lost(unasked)
-    assert not is_lost(asked)
+    assert is_lost(read(unasked))
+    assert not is_lost(read(asked))
 
 
 def test_a_wire_takes_as_long_as_it_is_told() -> None:

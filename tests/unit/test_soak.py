@@ -44,7 +44,7 @@ def soak(*faults: Fault, drift_us: int = 0, away_us: int = 400_000) -> Soak:
         late = 8_000 + number % 7 * 100 + drift_us * number * INTERVAL // LENGTH
         if not any(fault.began_us <= at < fault.over_us + away_us for fault in faults):
             sightings.append(picture(at, late, number))
-    return Soak(BEGAN, BEGAN + LENGTH, INTERVAL, sightings, faults, [life("player", 500), life("sender", 0)])
+    return Soak(BEGAN, BEGAN + LENGTH, sightings, faults, [life("player", 500), life("sender", 0)])
 
 
 def fault(kind: str, at_s: int, note: str = "") -> Fault:

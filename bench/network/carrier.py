@@ -1,0 +1,93 @@
+"""UDP from one end to the other in real time, each datagram when it is due: what the relays of bench.air, bench.loop
+and bench.soak have in common. One thread sleeps until shortly before a datagram is due and spins the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# (datagram, whether it goes from the senders' side to the receiver, now in µs of time.monotonic()) → arrivals, µs
+Cross = Callable[[bytes, bool, float], Iterable[float]]
+_SPIN_S = 0.000_2
+_IDLE_S = 0.1
+_AT_ONCE = 64  # of one socket, before others have their turn
+_KEPT = 200_000  # lateness of so many releases
+_PRIORITY = 7
+
+
+@dataclass(slots=True)
+class Lane:
+    """One five-tuple: what comes to any of `outers` goes on to `target` by `inner`; answers go back to whoever sent
+    last, by the socket that it came to."""
+
+    outers: Sequence[socket.socket]
+    inner: socket.socket
+    target: tuple[str, int]
+    reply: tuple[socket.socket, tuple[str, int]] | None = None
+
+
+class Carrier:
+    def __init__(self, lanes: Sequence[Lane], cross: Cross) -> None:
+        self._cross = cross
+        self._of = {one: (lane, True) for lane in lanes for one in lane.outers}
+        self._of |= {lane.inner: (lane, False) for lane in lanes}
+        self._waiting: list[tuple[float, int, Lane, bool, bytes]] = []
+        self._count = 0
+        self.late_us: list[float] = []
+
+    def run(self, control: int | None = None, obey: Callable[[], bool] = lambda: True) -> None:
+        """For ever, or until `obey` says False, which is asked whenever the descriptor `control` can be read."""
+        with contextlib.suppress(OSError):  # before whom it serves, where the system grants it
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
+        watched: list[Any] = [*self._of, *([] if control is None else [control])]
+        while True:
+            due = self._waiting[0][0] - time.monotonic() if self._waiting else _IDLE_S
+            ready = select.select(watched, [], [], max(0.0, due - _SPIN_S))[0]  # epoll counts in milliseconds
+            for one in ready:
+                if isinstance(one, socket.socket):
+                    self._receive(one)
+                elif not obey():
+                    return
+            self._release()
+
+    def _receive(self, source: socket.socket) -> None:
+        lane, forward = self._of[source]
+        for _ in range(_AT_ONCE):
+            try:
+                data, sender = source.recvfrom(65536)
+            except OSError:  # nothing more, or nobody listens there yet
+                return
+            if forward:
+                lane.reply = source, sender
+            for at_us in self._cross(data, forward, time.monotonic() * 1e6):
+                self._count += 1
+                heapq.heappush(self._waiting, (at_us / 1e6, self._count, lane, forward, data))
+
+    def _release(self) -> None:
+        waiting = self._waiting
+        while waiting and (now := time.monotonic()) >= waiting[0][0]:
+            due, _, lane, forward, data = heapq.heappop(waiting)
+            with contextlib.suppress(OSError):
+                if forward:
+                    lane.inner.sendto(data, lane.target)
+                elif lane.reply is not None:
+                    lane.reply[0].sendto(data, lane.reply[1])
+            if len(self.late_us) < _KEPT:
+                self.late_us.append((now - due) * 1e6)
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """A UDP socket that waits for nothing. Raises OSError."""
+    one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        one.setsockopt(socket.SOL_SOCKET, option, 1 << 22)
+    one.setblocking(False)
+    one.bind((host, port))
+    return one
