@@ -100,7 +100,7 @@ def _soak(stage: Stage, seconds: float, every_s: float, kinds: tuple[str, ...]) 
             found.append(faults.do(_next(kinds, len(found), middle=1 / 6 < share < 5 / 6)))
             _tell(found[-1], now - began)
         time.sleep(max(0.0, min(_SAMPLE_S, due - time.monotonic())))
-    return Soak(began_us, now_us(), stage.sightings, found, stage.lives, trouble)
+    return Soak(began_us, now_us(), stage.sightings, found, stage.lives, stage.yardstick(), trouble)
 
 
 def _next(kinds: tuple[str, ...], number: int, *, middle: bool) -> str:
@@ -115,6 +115,13 @@ def _tell(fault: Fault, at_s: float) -> None:
         print(f"{at_s:8.0f} s  {fault.kind}{': ' if fault.note else ''}{fault.note}", file=sys.stderr, flush=True)
 
 
+def _drift(found: dict[str, Any]) -> str:
+    if found["drift_ms"] is None:
+        return "not known"
+    whole, machine = found["drift_ms"] + found["machine_ms"], found["machine_ms"]
+    return f"{found['drift_ms']:+.2f} ms (in all {whole:+.2f}, of which the machine {machine:+.2f})"
+
+
 def lines(found: dict[str, Any]) -> list[str]:
     out = [f"{found['seconds'] / 60:.1f} minutes, {found['pictures']} pictures seen on the screen"]
     out.append(f"{'latency, ms':22}{'p50':>9}{'p95':>9}{'p99':>9}{'n':>9}")
@@ -122,9 +129,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         values = [figures[key] for key in ("p50", "p95", "p99")]
         cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)
         out.append(f"{name:22}{cells}{figures['n']:>9}")
-    out.append(
-        f"drift {found['drift_ms']} ms; stale {found['stale']}; lost {found['lost']} ({found['lost_share']:.3%})"
-    )
+    out.append(f"drift {_drift(found)}; stale {found['stale']}; lost {found['lost']} ({found['lost_share']:.3%})")
     for what in ("memory_growth_kb", "descriptor_growth"):
         words = ", ".join(f"{name} {'lived too short' if grown is None else f'{grown:+d}'}"
                           for name, grown in found[what].items())  # fmt: skip

@@ -33,6 +33,7 @@ class Soak:
     sightings: Sequence[Sighting]
     faults: Sequence[Fault]
     lives: Sequence[Life]
+    yardstick: Sequence[tuple[int, int]]  # when, and what the same work took, µs
     ended: str = ""  # which process ended by itself, and with what words
 
 
@@ -43,15 +44,13 @@ def judge(soak: Soak) -> dict[str, Any]:
     ends_us = min(_ENDS_US, (soak.ended_us - soak.began_us) // 4)
     # Another rate has other latencies: drift is told of the mode that the soak began with.
     same = [one for one in quiet if not _in_other_mode(one[0], soak.faults)]
-    parts = {
-        "first": [one for one in same if one[0] < soak.began_us + ends_us],
-        "last": [one for one in same if one[0] >= soak.ended_us - ends_us],
-        "all": quiet,
-    }
+    ends = ((0, soak.began_us + ends_us), (soak.ended_us - ends_us, soak.ended_us))
+    first, last = ([one for one in same if since <= one[0] < until] for since, until in ends)
+    parts = {"first": first, "last": last, "all": quiet}
     latency = {name: summary([(at - captured) / 1000 for at, captured, _ in part]) for name, part in parts.items()}
-    drift = None
-    if latency["first"]["p50"] is not None and latency["last"]["p50"] is not None:
-        drift = round(latency["last"]["p50"] - latency["first"]["p50"], 3)
+    work = [one for one in soak.yardstick if not _disturbed(one[0], soak.faults)]
+    paces = [[took for at, took in work if since <= at < until] for since, until in ends]
+    drift, machine = _drift(latency["first"]["p50"], latency["last"]["p50"], *paces)
     stale = sum(later[1] < earlier[1] for earlier, later in pairwise(seen))
     recovered = [_recovery(fault, seen) for fault in soak.faults]
     lost, expected = _lost(quiet)
@@ -60,10 +59,12 @@ def judge(soak: Soak) -> dict[str, Any]:
         "pictures": len(seen),
         "latency_ms": latency,
         "drift_ms": drift,
+        "machine_ms": machine,
         "stale": stale,
         "lost": lost,
         "lost_share": round(lost / max(1, expected), 5),
-        "p50_ms_by_minute": _by_minute(same, soak.began_us),
+        "p50_ms_by_minute": _by_minute([(at, at - captured) for at, captured, _ in same], soak.began_us),
+        "yardstick_p50_ms_by_minute": _by_minute(work, soak.began_us),
         "memory_growth_kb": _growth(soak.lives, "rss_kb"),
         "descriptor_growth": _growth(soak.lives, "descriptors"),
         "faults": _by_kind(recovered),
@@ -82,11 +83,23 @@ def _in_other_mode(at_us: int, faults: Sequence[Fault]) -> bool:
     return sum(one.kind == "source changes" and not one.note and one.began_us <= at_us for one in faults) % 2 == 1
 
 
-def _by_minute(seen: Sequence[tuple[int, int, int]], began_us: int) -> list[float | None]:
-    """None for a minute without a picture of that mode."""
+def _drift(
+    first_ms: float | None, last_ms: float | None, first_us: Sequence[int], last_us: Sequence[int]
+) -> tuple[float | None, float | None]:
+    """ms by which the picture came later at the end, and what of the whole is the machine's: by as much as the same
+    work took longer, as a ratio."""
+    if first_ms is None or last_ms is None or min(len(first_us), len(last_us)) < _LEAST_SAMPLES:
+        return None, None
+    machine_ms = first_ms * (median(last_us) / median(first_us) - 1)
+    return round(last_ms - first_ms - machine_ms, 3), round(machine_ms, 3)
+
+
+def _by_minute(times: Sequence[tuple[int, int]], began_us: int) -> list[float | None]:
+    """Of (when, µs). None for a minute without any."""
     minutes: dict[int, list[float]] = defaultdict(list)
-    for at, captured, _ in seen:
-        minutes[(at - began_us) // 60_000_000].append((at - captured) / 1000)
+    for at, took_us in times:
+        if at >= began_us:
+            minutes[(at - began_us) // 60_000_000].append(took_us / 1000)
     return [round(median(minutes[n]), 2) if n in minutes else None for n in range(max(minutes, default=-1) + 1)]
 
 

@@ -59,10 +59,11 @@ class Stage:
         self.start("player")
         self.start("relay")
         self.start("sender")
+        self.start("yardstick")
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in ("sender", "relay", "player"):
+        for name in ("yardstick", "sender", "relay", "player"):
             self.stop(name)
         self.stop_display()
 
@@ -86,18 +87,12 @@ class Stage:
             ]
         if name == "relay":
             return [sys.executable, "-m", "bench.soak.relay", str(self.port), PLAYER]
+        if name == "yardstick":
+            return [sys.executable, "-m", "bench.soak.yardstick", str(self.mode), str(self._bitrate_bps)]
         return [
-            *(
-                *thinair,
-                "send",
-                "--to",
-                f"127.0.0.1:{self.port}",
-                "--door",
-                str(self.door),
-                "--control",
-                str(self.control),
-            ),
-            *("--source", "testcard", "--mode", str(self.mode), "--bitrate", str(self._bitrate_bps), "--priority", "0"),
+            *(*thinair, "send", "--to", f"127.0.0.1:{self.port}"),
+            *("--door", str(self.door), "--control", str(self.control), "--priority", "0"),
+            *("--source", "testcard", "--mode", str(self.mode), "--bitrate", str(self._bitrate_bps)),
         ]
 
     def stop(self, name: str, number: signal.Signals = signal.SIGTERM) -> None:
@@ -118,6 +113,11 @@ class Stage:
         for name in ("player", "sender"):
             if name in self._running:
                 self._running[name].sample()
+
+    def yardstick(self) -> list[tuple[int, int]]:
+        """(when, how long), µs: bench.soak.yardstick."""
+        lines = (self._home / "yardstick.log").read_text().split("\n")[:-1]  # the last is whole, or not there
+        return [(int(at), int(took)) for at, took in map(str.split, lines)]
 
     def trouble(self) -> str:
         for name, life in self._running.items():

@@ -13,15 +13,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.report.story import read_pcap
 from link.native import AccessUnit, BitstreamError, Packetizer, Rx, Tx, now_us
 from link.rtcp import Hello, Pli, Probe, ProbeEcho, build, parse
-from receiver.packets import PacketLog
 from tests.processes import environment
 from tests.seeds import seed
 
@@ -488,45 +485,3 @@ def test_a_receiver_that_is_left_alone_takes_units_after_a_storm() -> None:
                 raw.sendto(packet, (HOST, rx.local_port))
         while bytes(take(rx)) != unit(3000, 19):
             pass
-
-
-# ---- packets that are noted
-
-
-def test_packets_are_noted_both_ways_as_a_pcap_that_tells_addresses_and_times(tmp_path: Path) -> None:
-    hello, pli = build(Hello(SSRC, BOOT_ID, COOKIE, SSRC, 640, 360, 25, 1, 1000, "io")), build(Pli(7, SSRC))
-    with linked(note_packets=True) as (tx, rx):
-        log = PacketLog(tmp_path / "a.pcap", rx)
-        began = now_us()
-        count = push(tx, unit(5_000, 1), 1, key=True)
-        assert rx.wait(PATIENCE_US) is not None
-        tx.send_control(hello)
-        until(lambda: bool(rx.control()), "the control came")
-        assert rx.send_control(pli, HOST, tx.local_port)
-        log.close()
-    noted = list(read_pcap(tmp_path / "a.pcap"))
-    assert [one.out for one in noted] == [False] * (count + 1) + [True]
-    assert noted[-1].data == pli
-    assert noted[-2].data == hello
-    assert sum(one.size for one in noted[:count]) > 5_000
-    assert all(len(one.data) <= 192 for one in noted)
-    assert all(began <= one.at_us <= now_us() for one in noted)
-
-
-def test_packets_that_nobody_fetches_make_room_for_newer_ones_and_are_counted() -> None:
-    with linked(note_packets=True) as (tx, rx):
-        for number in range(60):
-            push(tx, unit(400_000, 1), number)
-            while rx.wait(20_000) is not None:
-                pass
-        stats = rx.stats()
-        assert stats["packets_unnoted"] == max(0, stats["packets"] - 16_384)
-        records = b"".join(iter(rx.packets, b""))
-        assert records.count(HOST_BYTES) >= min(16_384, stats["packets"])
-
-
-def test_without_being_asked_nothing_is_noted() -> None:
-    with linked() as (tx, rx):
-        push(tx, unit(1_000, 1), 1, key=True)
-        assert rx.wait(PATIENCE_US) is not None
-        assert rx.packets() == b""

@@ -36,15 +36,18 @@ def life(name: str, per_hour_kb: int, descriptors: int = 0) -> Life:
     return out
 
 
-def soak(*faults: Fault, drift_us: int = 0, away_us: int = 400_000) -> Soak:
-    """A picture every interval, but not within a fault and `away_us` after it."""
+def soak(*faults: Fault, drift_us: int = 0, away_us: int = 400_000, slower: float = 0.0) -> Soak:
+    """A picture every interval, but not within a fault and `away_us` after it. `slower`: the machine, at the end."""
     sightings = []
     for number in range(LENGTH // INTERVAL):
         at = BEGAN + number * INTERVAL
-        late = 8_000 + number % 7 * 100 + drift_us * number * INTERVAL // LENGTH
+        late = int((8_000 + number % 7 * 100) * (1 + slower * number * INTERVAL / LENGTH))
+        late += drift_us * number * INTERVAL // LENGTH
         if not any(fault.began_us <= at < fault.over_us + away_us for fault in faults):
             sightings.append(picture(at, late, number))
-    return Soak(BEGAN, BEGAN + LENGTH, sightings, faults, [life("player", 500), life("sender", 0)])
+    lives = [life("player", 500), life("sender", 0)]
+    work = [(BEGAN + at, int(6_000 * (1 + slower * at / LENGTH))) for at in range(0, LENGTH, 100_000)]
+    return Soak(BEGAN, BEGAN + LENGTH, sightings, faults, lives, work)
 
 
 def fault(kind: str, at_s: int, note: str = "") -> Fault:
@@ -61,6 +64,18 @@ def test_a_good_soak_passes_and_its_faults_are_told_apart() -> None:
 
 def test_latency_that_drifts_fails() -> None:
     assert "drifted by +0.4" in judge(soak(drift_us=500))["failed"][0]
+
+
+@pytest.mark.parametrize("slower", [-0.2, 0.3])
+def test_a_machine_that_grows_slower_or_faster_is_no_drift_and_hides_none(slower: float) -> None:
+    found = judge(soak(slower=slower))
+    assert found["failed"] == []
+    assert found["machine_ms"] == pytest.approx(8.3 * slower * 5 / 6, rel=0.1)
+    assert "drifted by +0.4" in judge(soak(slower=slower, drift_us=500))["failed"][0]
+
+
+def test_a_soak_without_its_yardstick_tells_no_drift() -> None:
+    assert any("to tell drift" in why for why in judge(replace(soak(), yardstick=[]))["failed"])
 
 
 def test_a_fault_that_takes_longer_than_a_second_fails_and_is_named() -> None:

@@ -1,0 +1,48 @@
+"""How fast this machine is, all through a soak: `python -m bench.soak.yardstick MODE BITRATE_BPS`.
+
+The same pictures coded and decoded again and again, as sender and player do it, by a process that no fault touches.
+Each time is a line of standard output: when it began and how long it took, both in µs of CLOCK_MONOTONIC."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+
+import av
+
+from link.config import Mode
+from link.native import now_us
+from receiver.decode import THREADS, open_context
+from sender.encoders.base import EncoderConfig
+from sender.encoders.x264 import X264
+from sender.sources.base import Picture
+from sender.sources.testcard import Testcard
+
+_PICTURES = 12
+_PAUSE_S = (0.05, 0.13)  # of any phase against the chain's pictures; some ten times a second
+
+
+def main() -> None:
+    mode = Mode.parse(sys.argv[1])
+    card = Testcard(mode)
+    card.open()
+    pictures = [
+        av.VideoFrame.from_ndarray(card.draw(index, index, 0).to_ndarray(), "yuv420p") for index in range(_PICTURES)
+    ]
+    card.close()
+    encoder, decoder, rng = X264(EncoderConfig(mode, int(sys.argv[2]))), open_context(THREADS), random.Random(1)
+    encoder.open()
+    number = 0
+    while True:
+        began_us = now_us()
+        unit = encoder.encode(Picture(pictures[number % _PICTURES], number, began_us, began_us, 0))
+        decoder.decode(av.Packet(unit.data))
+        os.write(1, f"{began_us} {now_us() - began_us}\n".encode())
+        number += 1
+        time.sleep(rng.uniform(*_PAUSE_S))
+
+
+if __name__ == "__main__":
+    main()
