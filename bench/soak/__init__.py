@@ -116,10 +116,13 @@ def _tell(fault: Fault, at_s: float) -> None:
 
 
 def _drift(found: dict[str, Any]) -> str:
+    whole = "" if found["difference_ms"] is None else f"p50 of the last less the first {found['difference_ms']:+.2f} ms"
     if found["drift_ms"] is None:
-        return "not known"
-    whole, machine = found["drift_ms"] + found["machine_ms"], found["machine_ms"]
-    return f"{found['drift_ms']:+.2f} ms (in all {whole:+.2f}, of which the machine {machine:+.2f})"
+        return f"not told{whole and '; '}{whole}"
+    low, high = found["drift_interval_ms"]
+    return (
+        f"{found['drift_ms']:+.2f} ms, 95 % interval {low:+.2f} to {high:+.2f} ({whole}, the machine's share with it)"
+    )
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -129,7 +132,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         values = [figures[key] for key in ("p50", "p95", "p99")]
         cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)
         out.append(f"{name:22}{cells}{figures['n']:>9}")
-    out.append(f"drift {_drift(found)}; stale {found['stale']}; lost {found['lost']} ({found['lost_share']:.3%})")
+    out.append(f"drift {_drift(found)}")
+    out.append(f"stale {found['stale']}; lost {found['lost']} ({found['lost_share']:.3%})")
     for what in ("memory_growth_kb", "descriptor_growth"):
         words = ", ".join(f"{name} {'lived too short' if grown is None else f'{grown:+d}'}"
                           for name, grown in found[what].items())  # fmt: skip

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 from bench.evidence import summary
 from bench.glass.screen import Sighting
@@ -22,6 +25,20 @@ _SETTLE_US = 5_000_000  # after a fault: not counted as its absence
 _ENDS_US = 300_000_000  # compared: the first and last five minutes; of short runs their quarters
 _WARM_S = 150.0  # of a process's life: the first time of each fault loads what it needs
 _LEAST_SAMPLES = 20
+_PIECE_US, _APART_US = 20_000_000, 1_000_000
+_LEAST_PIECES = 2
+_DRAWN = 2000
+
+
+_Seen = tuple[int, int, int]  # when, captured when (both µs), frame number
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A quiet stretch: what was late at p50, and what the yardstick's work took meanwhile."""
+
+    late_ms: float
+    work_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +57,18 @@ class Soak:
 def judge(soak: Soak) -> dict[str, Any]:
     """Figures, and `failed`: sentences, none where all is well."""
     seen = [(one.seen_us, one.code.near(one.seen_us), one.code.frame_id) for one in soak.sightings]
-    quiet = [one for one in seen if not _disturbed(one[0], soak.faults)]
+    quiet = _quiet(seen, soak.faults)
     ends_us = min(_ENDS_US, (soak.ended_us - soak.began_us) // 4)
     # Another rate has other latencies: drift is told of the mode that the soak began with.
-    same = [one for one in quiet if not _in_other_mode(one[0], soak.faults)]
+    same = _in_first_mode(quiet, soak.faults)
     ends = ((0, soak.began_us + ends_us), (soak.ended_us - ends_us, soak.ended_us))
     first, last = ([one for one in same if since <= one[0] < until] for since, until in ends)
     parts = {"first": first, "last": last, "all": quiet}
     latency = {name: summary([(at - captured) / 1000 for at, captured, _ in part]) for name, part in parts.items()}
-    work = [one for one in soak.yardstick if not _disturbed(one[0], soak.faults)]
-    paces = [[took for at, took in work if since <= at < until] for since, until in ends]
-    drift, machine = _drift(latency["first"]["p50"], latency["last"]["p50"], *paces)
+    pieces = [_pieces(part, soak.yardstick) for part in (first, last)]
+    drift, whole = _drift(*pieces), None
+    if latency["first"]["p50"] is not None and latency["last"]["p50"] is not None:
+        whole = round(latency["last"]["p50"] - latency["first"]["p50"], 3)
     stale = sum(later[1] < earlier[1] for earlier, later in pairwise(seen))
     recovered = [_recovery(fault, seen) for fault in soak.faults]
     lost, expected = _lost(quiet)
@@ -58,13 +76,14 @@ def judge(soak: Soak) -> dict[str, Any]:
         "seconds": round((soak.ended_us - soak.began_us) / 1e6, 1),
         "pictures": len(seen),
         "latency_ms": latency,
-        "drift_ms": drift,
-        "machine_ms": machine,
+        "drift_ms": drift and drift[0],
+        "drift_interval_ms": drift and drift[1:],
+        "difference_ms": whole,
         "stale": stale,
         "lost": lost,
         "lost_share": round(lost / max(1, expected), 5),
         "p50_ms_by_minute": _by_minute([(at, at - captured) for at, captured, _ in same], soak.began_us),
-        "yardstick_p50_ms_by_minute": _by_minute(work, soak.began_us),
+        "yardstick_p50_ms_by_minute": _by_minute(soak.yardstick, soak.began_us),
         "memory_growth_kb": _growth(soak.lives, "rss_kb"),
         "descriptor_growth": _growth(soak.lives, "descriptors"),
         "faults": _by_kind(recovered),
@@ -74,24 +93,49 @@ def judge(soak: Soak) -> dict[str, Any]:
     return figures | {"failed": [*ended, *_failed(figures)]}
 
 
-def _disturbed(at_us: int, faults: Sequence[Fault]) -> bool:
-    return any(fault.began_us <= at_us < fault.over_us + _SETTLE_US for fault in faults)
+def _quiet(seen: Sequence[_Seen], faults: Sequence[Fault]) -> list[_Seen]:
+    began = [fault.began_us for fault in faults]
+    return [
+        one
+        for one in seen
+        if not (before := bisect_right(began, one[0])) or one[0] >= faults[before - 1].over_us + _SETTLE_US
+    ]
 
 
-def _in_other_mode(at_us: int, faults: Sequence[Fault]) -> bool:
+def _in_first_mode(seen: Sequence[_Seen], faults: Sequence[Fault]) -> list[_Seen]:
     """Each change of the source takes the other of two modes (bench.soak.faults)."""
-    return sum(one.kind == "source changes" and not one.note and one.began_us <= at_us for one in faults) % 2 == 1
+    changes = [one.began_us for one in faults if one.kind == "source changes" and not one.note]
+    return [one for one in seen if bisect_right(changes, one[0]) % 2 == 0]
 
 
-def _drift(
-    first_ms: float | None, last_ms: float | None, first_us: Sequence[int], last_us: Sequence[int]
-) -> tuple[float | None, float | None]:
-    """ms by which the picture came later at the end, and what of the whole is the machine's: by as much as the same
-    work took longer, as a ratio."""
-    if first_ms is None or last_ms is None or min(len(first_us), len(last_us)) < _LEAST_SAMPLES:
-        return None, None
-    machine_ms = first_ms * (median(last_us) / median(first_us) - 1)
-    return round(last_ms - first_ms - machine_ms, 3), round(machine_ms, 3)
+def _drift(first: Sequence[_Piece], last: Sequence[_Piece]) -> tuple[float, float, float] | None:
+    """ms by which the picture came later at the end, as if on a machine as fast as at the beginning, and where the true
+    value lies with 95 % confidence (pieces drawn anew). A disturbed piece or two do not move a median of pieces."""
+    if min(len(first), len(last)) < _LEAST_PIECES:
+        return None
+    rng = np.random.default_rng(1)
+    scale_ms = median(piece.work_ms for piece in first)
+    ends = [np.array([piece.late_ms / piece.work_ms for piece in part]) for part in (first, last)]
+    before, after = (np.median(rng.choice(end, (_DRAWN, len(end))), axis=1) for end in ends)
+    low, high = np.quantile(after - before, (0.025, 0.975)) * scale_ms
+    drift = (np.median(ends[1]) - np.median(ends[0])) * scale_ms
+    return round(float(drift), 3), round(float(low), 3), round(float(high), 3)
+
+
+def _pieces(seen: Sequence[_Seen], work: Sequence[tuple[int, int]]) -> list[_Piece]:
+    """Of quiet pictures: each ends with a fault, or after twenty seconds."""
+    cuts = [0]
+    for index in range(1, len(seen)):
+        if seen[index][0] - seen[index - 1][0] > _APART_US or seen[index][0] - seen[cuts[-1]][0] > _PIECE_US:
+            cuts.append(index)
+    out = []
+    for since, until in pairwise([*cuts, len(seen)]):
+        part = seen[since:until]
+        times = [took / 1000 for at, took in work if part and part[0][0] <= at <= part[-1][0]]
+        if len(part) >= _LEAST_SAMPLES and len(times) >= _LEAST_SAMPLES:
+            late_ms = median(at - captured for at, captured, _ in part) / 1000
+            out.append(_Piece(late_ms, median(times)))
+    return out
 
 
 def _by_minute(times: Sequence[tuple[int, int]], began_us: int) -> list[float | None]:
@@ -103,15 +147,16 @@ def _by_minute(times: Sequence[tuple[int, int]], began_us: int) -> list[float | 
     return [round(median(minutes[n]), 2) if n in minutes else None for n in range(max(minutes, default=-1) + 1)]
 
 
-def _recovery(fault: Fault, seen: Sequence[tuple[int, int, int]]) -> dict[str, Any]:
+def _recovery(fault: Fault, seen: Sequence[_Seen]) -> dict[str, Any]:
     """ms from the fault's end to the first picture on the screen that is younger than a quarter of a second. What never
     stopped has recovered at once."""
-    after = next((at for at, captured, _ in seen if at >= fault.over_us and at - captured < _LIVE_US), None)
+    since = bisect_left(seen, fault.over_us, key=lambda one: one[0])
+    after = next((at for at, captured, _ in islice(seen, since, None) if at - captured < _LIVE_US), None)
     took = None if after is None or fault.note else round((after - fault.over_us) / 1000, 1)
     return {"kind": fault.kind, "at_us": fault.began_us, "recovered_ms": took, "note": fault.note}
 
 
-def _lost(quiet: Sequence[tuple[int, int, int]]) -> tuple[int, int]:
+def _lost(quiet: Sequence[_Seen]) -> tuple[int, int]:
     """Pictures that a quiet stretch left out, and how many it should have had: by their numbers."""
     lost = expected = 0
     for (before_us, _, before), (at_us, _, number) in pairwise(quiet):
@@ -160,7 +205,8 @@ def _failed(figures: dict[str, Any]) -> list[str]:
     if drift is None:
         out.append("too few pictures at the beginning or at the end to tell drift")
     elif abs(drift) > DRIFT_MS:
-        out.append(f"latency drifted by {drift:+.2f} ms at p50, {DRIFT_MS} allowed")
+        low, high = figures["drift_interval_ms"]
+        out.append(f"latency drifted by {drift:+.2f} ms at p50 ({low:+.2f} to {high:+.2f}), {DRIFT_MS} allowed")
     if figures["stale"]:
         out.append(f"{figures['stale']} times an older picture came after a newer one")
     if figures["lost_share"] > LOST_SHARE:

@@ -41,8 +41,8 @@ def soak(*faults: Fault, drift_us: int = 0, away_us: int = 400_000, slower: floa
     sightings = []
     for number in range(LENGTH // INTERVAL):
         at = BEGAN + number * INTERVAL
-        late = int((8_000 + number % 7 * 100) * (1 + slower * number * INTERVAL / LENGTH))
-        late += drift_us * number * INTERVAL // LENGTH
+        share = number * INTERVAL / LENGTH
+        late = int((8_000 + number % 7 * 100 + drift_us * share) * (1 + slower * share))
         if not any(fault.began_us <= at < fault.over_us + away_us for fault in faults):
             sightings.append(picture(at, late, number))
     lives = [life("player", 500), life("sender", 0)]
@@ -70,7 +70,9 @@ def test_latency_that_drifts_fails() -> None:
 def test_a_machine_that_grows_slower_or_faster_is_no_drift_and_hides_none(slower: float) -> None:
     found = judge(soak(slower=slower))
     assert found["failed"] == []
-    assert found["machine_ms"] == pytest.approx(8.3 * slower * 5 / 6, rel=0.1)
+    assert found["difference_ms"] == pytest.approx(8.3 * slower * 5 / 6, rel=0.1)
+    assert abs(found["drift_ms"]) < 0.05
+    assert found["drift_interval_ms"][0] <= found["drift_ms"] <= found["drift_interval_ms"][1]
     assert "drifted by +0.4" in judge(soak(slower=slower, drift_us=500))["failed"][0]
 
 
