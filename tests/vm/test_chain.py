@@ -271,9 +271,8 @@ def follow(chain: Chain, rounds: int) -> None:
             late = [kind for kind in spans if late_us[kind] > 0]
             if late and spoiled < SPOILED and all(late_us[kind] <= waited_us(*spans[kind]) for kind in late):
                 spoiled += 1
-                print(
-                    f"{', '.join(late)}: a round is played again", late_us, [waited_us(*spans[kind]) for kind in late]
-                )
+                told = "; ".join(f"{kind} {late_us[kind]:.0f} late, waited {waited_us(*spans[kind])}" for kind in late)
+                print(f"a round is played again, in µs: {told}")
                 continue
             for kind, (event, at) in spans.items():
                 usual[kind].append((at - event) / statistics.median(gaps[kind]))
