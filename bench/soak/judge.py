@@ -28,8 +28,6 @@ _LEAST_SAMPLES = 20
 _PIECE_US, _APART_US = 20_000_000, 1_000_000
 _LEAST_PIECES = 2
 _DRAWN = 2000
-
-
 _Seen = tuple[int, int, int]  # when, captured when (both µs), frame number
 
 

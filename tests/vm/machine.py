@@ -118,11 +118,6 @@ class Machine:
     def alive(self) -> bool:
         return self._qemu is not None and self._qemu.poll() is None
 
-    @property
-    def pid(self) -> int:
-        assert self._qemu is not None
-        return self._qemu.pid
-
     def boot(self) -> None:
         self.share.mkdir(parents=True, exist_ok=True)
         self._port, theirs = socket.socketpair()

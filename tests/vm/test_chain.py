@@ -43,7 +43,7 @@ SPOILED = 5  # rounds that may be played again because this machine was taken aw
 WARM_UP = 4  # rounds after which nothing may grow any more
 FEW = 5  # rounds whose memory is looked at, at either end
 GROWTH_KB = 4096
-LOOK_S = 0.01  # at what waited for a core
+LOOK_S = 0.01  # at what the hypervisor took
 KEY_FRAMES = 60  # until one that was asked for has come
 SENDER_STAMPS = ("capture", "dequeue", "encode_in", "encode_out", "first_send", "last_send")
 PLAYER_STAMPS = ("first_packet", "last_packet", "taken", "decoded", "presented")
@@ -97,26 +97,19 @@ class Chain:
 
 
 @contextlib.contextmanager
-def waits_of(chain: Chain) -> Iterator[Callable[[float, float], int]]:
-    """What tells the µs for which guest and player were kept waiting for this machine's cores from one moment to
-    another: by the hypervisor (steal, proc(5)), and each thread for its turn (Documentation/scheduler/sched-stats.rst).
-    """
-    ended, times, waited = threading.Event(), list[int](), list[int]()
-    by_thread: dict[Path, int] = {}
+def steal() -> Iterator[Callable[[float, float], int]]:
+    """What tells the µs that the hypervisor took from this machine's cores from one moment to another (proc(5))."""
+    ended, times, taken = threading.Event(), list[int](), list[int]()
 
     def watch() -> None:
         while not ended.wait(LOOK_S):
-            for pid in (chain.vm.pid, chain.player.process.pid):
-                with contextlib.suppress(OSError):  # a thread that ends meanwhile
-                    for task in Path(f"/proc/{pid}/task").iterdir():
-                        by_thread[task] = int((task / "schedstat").read_text().split()[1]) // 1000
-            steal_us = parse_stat(Path("/proc/stat").read_text())[2] * 1_000_000 // os.sysconf("SC_CLK_TCK")
+            ticks = parse_stat(Path("/proc/stat").read_text())[2]
             times.append(now_us())
-            waited.append(steal_us + sum(by_thread.values()))
+            taken.append(ticks * 1_000_000 // os.sysconf("SC_CLK_TCK"))
 
     def between(since_us: float, until_us: float) -> int:
         first, last = max(0, bisect.bisect_right(times, since_us) - 1), bisect.bisect_left(times, until_us)
-        return waited[min(last, len(waited) - 1)] - waited[first]
+        return taken[min(last, len(taken) - 1)] - taken[first]
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -236,15 +229,15 @@ def numbers_rise(chain: Chain) -> None:
 def follow(chain: Chain, rounds: int) -> None:
     """In each round another mode while live, the cable pulled, the cable back. One before is not counted: what it needs
     is read from the host's files first. Fails where it took too long by the guest's frames, or something leaks. A round
-    over the limit by no more than it was kept waiting for this machine's cores, from the event to the screen, is played
-    again, a few times at most."""
+    over the limit by no more than the hypervisor took meanwhile, from the event to the screen, is played again, a few
+    times at most."""
     usual: dict[str, list[float]] = {"mode": [], "pulled": [], "back": []}
     worst: dict[str, list[float]] = {"mode": [], "pulled": [], "back": []}
     holds: list[tuple[list[int], list[int]]] = []
     limits = {"pulled": STATE_FRAMES, "mode": MODE_FRAMES, "back": MODE_FRAMES}
     before = chain.gaps_us(MODES[0])
     spoiled = 0
-    with waits_of(chain) as waited_us:
+    with steal() as stolen_us:
         for count in itertools.count():
             new = 2 if count % 2 == 0 else 0
             event_us = chain.cable(new)
@@ -269,9 +262,9 @@ def follow(chain: Chain, rounds: int) -> None:
                 continue
             late_us = {kind: at - event - limits[kind] * max(gaps[kind]) for kind, (event, at) in spans.items()}
             late = [kind for kind in spans if late_us[kind] > 0]
-            if late and spoiled < SPOILED and all(late_us[kind] <= waited_us(*spans[kind]) for kind in late):
+            if late and spoiled < SPOILED and all(late_us[kind] <= stolen_us(*spans[kind]) for kind in late):
                 spoiled += 1
-                told = "; ".join(f"{kind} {late_us[kind]:.0f} late, waited {waited_us(*spans[kind])}" for kind in late)
+                told = "; ".join(f"{kind} {late_us[kind]:.0f} late, stolen {stolen_us(*spans[kind])}" for kind in late)
                 print(f"a round is played again, in µs: {told}")
                 continue
             for kind, (event, at) in spans.items():
