@@ -22,7 +22,7 @@ vm: setup-test
 test-armv6: setup-test
 	tools/armv6/setup.sh test
 	tools/armv6/test.sh
-	$(PY) -m bench.armv6
+	$(PY) -m thinair.bench.armv6
 
 # The wheel for the Pi Zero W, in dist/.
 wheel-armv6: setup-test
@@ -47,7 +47,7 @@ fuzz: setup-test
 	PATH="$(CURDIR)/.venv/bin:$$PATH" tools/fuzz.sh
 
 test-long: test
-	THINAIR_SEED=random $(PY) -m pytest tests/unit tests/property tests/sim
+	THINAIR_SEED=random $(PY) -m pytest --ignore tests/system --ignore tests/vm --ignore tests/browser --ignore tests/peers -m "not long"
 	$(PY) -m pytest -m long
 	FUZZ_SECONDS=1200 $(MAKE) fuzz
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence import SCHEMA as RUN
-from bench.evidence import WHOLE, Run, read_json, read_run, write_text
-from bench.statistics import BLOCK_S, Difference, compare
-from link.errors import ConfigError, Exit
-from link.trace import STAGES
+from thinair.bench.analysis.recorded_run import SCHEMA as RUN
+from thinair.bench.analysis.recorded_run import WHOLE, Run, read_json, read_run, write_text
+from thinair.bench.analysis.statistics import BLOCK_S, Difference, compare
+from thinair.link.errors import ConfigError, Exit
+from thinair.link.protocol.frame_trace import STAGES
 
 SCHEMA = "thinair.compare/1"
 FLOOR_MS = 0.3  # two runs of one program differ by less: docs/measuring.md

@@ -1,4 +1,4 @@
-"""Raw capture pictures to I420, beside swscale in the same run: `python -m bench.convert`.
+"""Raw capture pictures to I420, beside swscale in the same run: `python -m thinair.bench.convert`.
 
 Both work on one thread, take turns picture by picture, and read another picture each time, so that caches are as cold
 as behind a camera.
@@ -17,9 +17,9 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from bench.glass.figures import summary
-from link.config import Mode
-from link.native import raw_to_i420
+from thinair.bench.glass.figures import summary
+from thinair.link.native import raw_to_i420
+from thinair.link.options import Mode
 
 _FORMATS = {"UYVY": "uyvy422", "YUYV": "yuyv422", "NV12": "nv12"}
 _PICTURES = 8  # different ones, in turn
@@ -27,7 +27,7 @@ _WARM_UP = 10
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.convert", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m thinair.bench.convert", description=__doc__)
     parser.add_argument("--mode", type=Mode.parse, default=Mode.parse("1920x1080@60"))
     parser.add_argument("--count", type=int, default=200, help="pictures per format")
     parser.add_argument("--json", type=Path)

@@ -1,4 +1,5 @@
-"""What the encode call costs, and what its settings do: `python -m bench.encode`, with --rate-change or --key-dip.
+"""What the encode call costs, and what its settings do: `python -m thinair.bench.encode`, with --rate-change or
+--key-dip.
 
 Variants run in turn, a round each, so that a change of the machine's load meets all of them. Times are those of the
 encode call alone, on the moving test card; faults are minor page faults per picture of the whole process.
@@ -22,13 +23,13 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from link.config import Mode, parse_bitrate
-from link.native import now_us, sleep_until_us
-from sender.encoders import EncoderConfig
-from sender.encoders.x264 import VBV_FRAMES, X264
-from sender.sources.base import Picture
-from sender.sources.card import Canvas
-from sender.sources.testcard import Testcard
+from thinair.link.native import now_us, sleep_until_us
+from thinair.link.options import Mode, parse_bitrate
+from thinair.sender.encoders import EncoderConfig
+from thinair.sender.encoders.x264 import VBV_FRAMES, X264
+from thinair.sender.sources.base import Picture
+from thinair.sender.sources.testcard import Testcard
+from thinair.sender.sources.testcard_layers import Canvas
 
 _WARM_UP = 3  # pictures at the start of a round that do not count
 _REALTIME = 5
@@ -85,7 +86,7 @@ class Result:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.encode", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m thinair.bench.encode", description=__doc__)
     parser.add_argument("--mode", type=Mode.parse, default=Mode.parse("1920x1080@25"))
     parser.add_argument("--bitrate", type=parse_bitrate, default=8_000_000)
     parser.add_argument("--rounds", type=int, default=4)

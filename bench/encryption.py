@@ -6,17 +6,17 @@ import argparse
 import json
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
 
-from bench.desk.back import first_live, playing, started
-from bench.glass.row import Settings, free_port, sender_command
-from link.errors import FileError
-from link.native import Seal
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.glass.row import Settings, free_port, sender_command
+from thinair.bench.players.recovery_time import first_live, playing, started
+from thinair.link.child_process import python_module
+from thinair.link.errors import FileError
+from thinair.link.native import Seal
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-sealed/1"
 HANDSHAKE_MS, RESTART_MS = 300, 500
@@ -94,7 +94,7 @@ def _kill_one(port: int) -> None:
     """A player that shows the picture, and then has no time to say so long."""
     words = ["play", "--headless", "--dashboard", "off", "--listen", f"127.0.0.1:{port}", "--priority", "0"]
     with subprocess.Popen(
-        [sys.executable, "-m", "thinair", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        python_module("thinair", *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as one:
         time.sleep(_SHOWS_S)
         one.send_signal(signal.SIGKILL)

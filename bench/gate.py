@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from bench import instructions
-from bench.evidence import WHOLE, Run, read_run, summary, write_text
-from bench.network import MODELS
-from bench.sim import Job, fold, simulate
-from bench.suite.pieces import BY_NAME
-from link.errors import ConfigError, Exit, FileError
-from link.trace import STAGES
+from thinair.bench.analysis.recorded_run import WHOLE, Run, read_run, summary, write_text
+from thinair.bench.network import MODELS
+from thinair.bench.sim import Job, fold, simulate
+from thinair.bench.suite import instructions
+from thinair.bench.suite.pieces import BY_NAME
+from thinair.link.errors import ConfigError, Exit, FileError
+from thinair.link.protocol.frame_trace import STAGES
 
 SCHEMA = "thinair.gate/1"
 _PARTS = ("instructions", "sim", "stages")

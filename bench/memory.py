@@ -9,12 +9,12 @@ import argparse
 import ctypes
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 from statistics import median
 
-from link.errors import Exit
+from thinair.link.child_process import python_module
+from thinair.link.errors import Exit
 
 _INTERVAL_S = 1.0
 _PR_SET_THP_DISABLE = 41  # linux/prctl.h; children have it too
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     words = ["demo", "--dashboard", "off", "--mode", arguments.mode, "--seconds", str(arguments.seconds)]
     words += ["--headless"] if arguments.headless else []
     ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)
-    with subprocess.Popen([sys.executable, "-m", "thinair", *words], stdout=subprocess.DEVNULL) as demo:
+    with subprocess.Popen(python_module("thinair", *words), stdout=subprocess.DEVNULL) as demo:
         series = _watch(demo)
     if demo.returncode != Exit.OK:
         return int(demo.returncode)

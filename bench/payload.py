@@ -14,13 +14,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.glass import realtime
-from bench.glass.row import free_port
-from bench.stream import access_units
-from link.config import Mode, parse_bitrate
-from link.errors import FileError
-from link.native import Rx, Tx, now_us, sleep_until_us
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.glass import realtime
+from thinair.bench.glass.row import free_port
+from thinair.bench.harness.stream import access_units
+from thinair.link.errors import FileError
+from thinair.link.native import Rx, Tx, now_us, sleep_until_us
+from thinair.link.options import Mode, parse_bitrate
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-payload/1"
 SIZES = (600, 800, 1000, 1200, 1300, 1400, 1472)

@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.glass import realtime
-from bench.glass.figures import summary
-from bench.glass.screen import ScreenError, xvfb
-from link.errors import ConfigError, DeviceError, FileError
-from link.native import i420_to_bgrx, now_us, sleep_until_us
-from receiver.picture import planes
-from receiver.present import open_presenter
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.glass import realtime
+from thinair.bench.glass.figures import summary
+from thinair.bench.harness.xvfb_screen import ScreenError, xvfb
+from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.native import i420_to_bgrx, now_us, sleep_until_us
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
+from thinair.receiver.video.i420 import planes
+from thinair.receiver.video.presenter import open_presenter
 
 if TYPE_CHECKING:
     import av

@@ -12,23 +12,23 @@ import json
 import shutil
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.glass import realtime
-from bench.glass.figures import summary
-from bench.glass.peers import INSTALL
-from bench.glass.row import free_port
-from bench.stream import access_units
-from link.config import Mode, parse_bitrate
-from link.errors import FileError
-from link.native import Outbox, Packetizer, Reassembler, Rx, Seal
-from link.rtcp import Target, build
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.glass import realtime
+from thinair.bench.glass.baselines import INSTALL
+from thinair.bench.glass.figures import summary
+from thinair.bench.glass.row import free_port
+from thinair.bench.harness.stream import access_units
+from thinair.link.child_process import python_module
+from thinair.link.errors import FileError
+from thinair.link.native import Outbox, Packetizer, Reassembler, Rx, Seal
+from thinair.link.options import Mode, parse_bitrate
+from thinair.link.protocol.rtcp import Target, build
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-receive/1"
 _SSRC = 0x7A1A
@@ -81,7 +81,7 @@ def latency(mode: Mode, bitrate_bps: int, seconds: float, pace_us: int) -> dict[
     rx = Rx(port=port, host="127.0.0.1", slots=16)
     rx.accept("127.0.0.1", sender_port, _SSRC)
     arguments = (mode, bitrate_bps, seconds, sender_port, port, _SSRC, pace_us)
-    sender = subprocess.Popen([sys.executable, "-m", "bench.stream", *map(str, arguments)])
+    sender = subprocess.Popen(python_module("thinair.bench.harness.stream", *map(str, arguments)))
     values = []
     try:
         began = time.monotonic()

@@ -18,10 +18,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bench.isal import IsaL
-from link.errors import ConfigError, FileError
-from link.native import RepairDecoder, RepairEncoder
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.suite.isal import IsaL
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.native import RepairDecoder, RepairEncoder
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-repair/1"
 _BLOCKS = 8  # different ones, in turn: the first-level cache holds one

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edid.errors import EdidError, ModeError
-from edid.timings import Timing
+from thinair.edid.errors import EdidError, ModeError
+from thinair.edid.timings import Timing
 
 BLOCK_BYTES = 128
 HEADER = bytes.fromhex("00ffffffffffff00")

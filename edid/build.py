@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TypeVar
 
-from edid.base import (
+from thinair.edid.base import (
     DIGITAL,
     EMPTY,
     NO_STANDARD,
@@ -19,10 +19,10 @@ from edid.base import (
     DetailedTiming,
     RangeLimits,
 )
-from edid.cta import EXTENDED, UNDERSCAN, VENDOR_BLOCK, VIDEO_BLOCK, YCBCR_422, YCBCR_444, CtaBlock, DataBlock
-from edid.errors import EdidError, ModeError
-from edid.parse import Edid
-from edid.timings import NTSC, VICS, Timing, find, refusal
+from thinair.edid.cta import EXTENDED, UNDERSCAN, VENDOR_BLOCK, VIDEO_BLOCK, YCBCR_422, YCBCR_444, CtaBlock, DataBlock
+from thinair.edid.errors import EdidError, ModeError
+from thinair.edid.parse import Edid
+from thinair.edid.timings import NTSC, VICS, Timing, find, refusal
 
 Item = TypeVar("Item")
 DEFAULT_NAME = "thinair"

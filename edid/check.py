@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edid.base import (
+from thinair.edid.base import (
     DIGITAL,
     INTERLACED,
     PREFERRED_FIRST,
@@ -18,7 +18,7 @@ from edid.base import (
     DetailedTiming,
     RangeLimits,
 )
-from edid.cta import (
+from thinair.edid.cta import (
     AUDIO,
     NATIVE,
     OUI_HDMI,
@@ -31,9 +31,9 @@ from edid.cta import (
     DataBlock,
     ShortVideo,
 )
-from edid.names import block_name
-from edid.parse import Edid, Offer, offers, parse, wrong_checksums
-from edid.timings import VICS, Timing
+from thinair.edid.names import block_name
+from thinair.edid.parse import Edid, Offer, offers, parse, wrong_checksums
+from thinair.edid.timings import VICS, Timing
 
 DRIVER_BLOCKS = 8
 RGB_SELECTABLE = 0x40

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edid.base import BLOCK_BYTES, DESCRIPTOR_BYTES, DetailedTiming, checksum
-from edid.errors import EdidError
+from thinair.edid.base import BLOCK_BYTES, DESCRIPTOR_BYTES, DetailedTiming, checksum
+from thinair.edid.errors import EdidError
 
 CTA_TAG = 0x02
 UNDERSCAN, AUDIO, YCBCR_444, YCBCR_422, NATIVE = 0x80, 0x40, 0x20, 0x10, 0x0F  # of `flags`

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from edid.base import (
+from thinair.edid.base import (
     DIGITAL,
     EMPTY,
     NO_STANDARD,
@@ -23,8 +23,8 @@ from edid.base import (
     RangeLimits,
     fits,
 )
-from edid.build import DEFAULT_NAME, limits_of
-from edid.check import (
+from thinair.edid.build import DEFAULT_NAME, limits_of
+from thinair.edid.check import (
     DRIVER_BLOCKS,
     RGB_SELECTABLE,
     TEXT_TAGS,
@@ -37,7 +37,7 @@ from edid.check import (
     scan_flags,
     too_large,
 )
-from edid.cta import (
+from thinair.edid.cta import (
     AUDIO,
     EXTENDED,
     NATIVE,
@@ -54,9 +54,9 @@ from edid.cta import (
     ShortVideo,
     hdmi_vics,
 )
-from edid.errors import EdidError
-from edid.names import block_name
-from edid.parse import (
+from thinair.edid.errors import EdidError
+from thinair.edid.names import block_name
+from thinair.edid.parse import (
     Edid,
     detailed_offer,
     established_bits,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edid.cta import OUI_HDMI, OUI_HDMI_FORUM, DataBlock
+from thinair.edid.cta import OUI_HDMI, OUI_HDMI_FORUM, DataBlock
 
 EXTENSIONS = {
     0x02: "CTA-861",

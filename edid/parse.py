@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edid import timings
-from edid.base import BLOCK_BYTES, NO_STANDARD, TAG_STANDARD, Base, DetailedTiming, checksum
-from edid.cta import (
-    CTA_TAG,
-    EXTENSION_COUNT,
-    OUI_HDMI,
-    Y420_VIDEO,
-    CtaBlock,
-    OtherBlock,
-    ShortVideo,
-    hdmi_vics,
-)
-from edid.errors import EdidError
-from edid.timings import DEFAULT_CHAIN, Chain, Timing
+from thinair.edid import timings
+from thinair.edid.base import BLOCK_BYTES, NO_STANDARD, TAG_STANDARD, Base, DetailedTiming, checksum
+from thinair.edid.cta import CTA_TAG, EXTENSION_COUNT, OUI_HDMI, Y420_VIDEO, CtaBlock, OtherBlock, ShortVideo, hdmi_vics
+from thinair.edid.errors import EdidError
+from thinair.edid.timings import DEFAULT_CHAIN, Chain, Timing
 
 MAX_BLOCKS = 256
 # Of the base block's established timings, from the highest bit of its first byte on (table 3.18).

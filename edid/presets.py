@@ -1,4 +1,5 @@
-"""What edid.build makes of its presets, as bytes: a sender compares one with the device's at each start, and building
+"""What thinair.edid.build makes of its presets, as bytes: a sender compares one with the device's at each start, and
+building
 it would cost a Pi Zero W some 60 million instructions. A test holds them against each other."""
 
 PRESETS = {

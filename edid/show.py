@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edid import timings
-from edid.base import DIGITAL, EMPTY, TAG_NAME, TAG_RANGE, TAG_SERIAL, TAG_TEXT, Base, Descriptor, RangeLimits
-from edid.cta import (
+from thinair.edid import timings
+from thinair.edid.base import DIGITAL, EMPTY, TAG_NAME, TAG_RANGE, TAG_SERIAL, TAG_TEXT, Base, Descriptor, RangeLimits
+from thinair.edid.cta import (
     AUDIO,
     AUDIO_BLOCK,
     COLORIMETRY,
@@ -26,8 +26,8 @@ from edid.cta import (
     ShortVideo,
     hdmi_vics,
 )
-from edid.names import EXTENSIONS, block_name
-from edid.parse import (
+from thinair.edid.names import EXTENSIONS, block_name
+from thinair.edid.parse import (
     Edid,
     Offer,
     detailed_offer,

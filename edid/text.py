@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from edid.base import HEADER
-from edid.errors import EdidError
+from thinair.edid.base import HEADER
+from thinair.edid.errors import EdidError
 
 MAX_FILE_BYTES = 1 << 20
 # What v4l2-ctl adds below a block that it read.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from link.errors import FileError
+from thinair.link.errors import FileError
 
 
 def check_writable(*paths: Path | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from link.pairing import clean_name
+from thinair.link.security.pairing import clean_name
 
 SERVICE = "_thinair._udp.local."
 

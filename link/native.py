@@ -1,6 +1,6 @@
 """The one door to the C extension."""
 
-from _thinair import (
+from thinair._native import (
     AU_GAP,
     AU_KEY,
     AU_SPS,

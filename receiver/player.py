@@ -18,12 +18,13 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from link.config import Mode, ReceiverConfig, split_plain_input
-from link.errors import Exit, NoPeerError
-from link.files import check_writable
-from link.native import AccessUnit, Rx, now_us, realtime
-from link.policy import Decision
-from link.receiver_session import (
+from thinair.link.errors import Exit, NoPeerError
+from thinair.link.files import check_writable
+from thinair.link.native import AccessUnit, Rx, now_us, realtime
+from thinair.link.options import Mode, ReceiverConfig, split_plain_input
+from thinair.link.protocol.congestion_control import Decision
+from thinair.link.protocol.frame_trace import TraceBook
+from thinair.link.protocol.receiver_session import (
     ARRIVALS,
     SENDER_SILENCE_US,
     ModeKept,
@@ -35,19 +36,19 @@ from link.receiver_session import (
     SenderLost,
     SourceChanged,
 )
-from link.session import MediaDescription
-from link.source import SourceCode, SourceState
-from link.trace import TraceBook
-from receiver import hud, report, snapshot
-from receiver.decode import Decoded, Decoder
-from receiver.desk import Desk
-from receiver.intake import open_rx, suspended_us
-from receiver.mailbox import Mailbox
-from receiver.packets import PacketLog
-from receiver.report import Figures, FrameCsv, Rates, Recent, write_json
-from receiver.screen import Screen, Showing, Shown
-from receiver.sealed import SealedLink
-from receiver.table import LiveTable
+from thinair.link.protocol.sender_session import MediaDescription
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.receiver.connection.encrypted_link import SealedLink
+from thinair.receiver.connection.open_rx import open_rx, suspended_us
+from thinair.receiver.stats import report
+from thinair.receiver.stats.pcap import PacketLog
+from thinair.receiver.stats.report import Figures, FrameCsv, Rates, Recent, write_json
+from thinair.receiver.stats.terminal_table import LiveTable
+from thinair.receiver.video import hud, snapshot
+from thinair.receiver.video.decoder import Decoded, Decoder
+from thinair.receiver.video.display_thread import Screen, Showing, Shown
+from thinair.receiver.video.mailbox import Mailbox
+from thinair.receiver.workers.hub import Desk
 
 if TYPE_CHECKING:
     pass

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from sender.light import Facts, Lamp, Light, choose, rhythm
-from sender.notify import Notifier
+from thinair.sender.board.status_led import Facts, Lamp, Light, choose, rhythm
+from thinair.sender.systemd.sd_notify import Notifier
 
 _STEP_S = 0.25  # a new state shows after this long at most
 NETS = Path("/sys/class/net")

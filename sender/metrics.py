@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from link.config import Endpoint
-from link.errors import ConfigError, NetworkError
-from link.source import SourceCode
+from thinair.link.errors import ConfigError, NetworkError
+from thinair.link.options import Endpoint
+from thinair.link.protocol.source_state import SourceCode
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from sender.pipeline import Pipeline
-    from sender.service import Service
+    from thinair.sender.pipeline.base import Pipeline
+    from thinair.sender.service import Service
 
 
 def serve(where: Endpoint, service: Service, pipeline: Pipeline) -> Callable[[], None]:

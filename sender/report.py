@@ -6,13 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from link.errors import FileError
-from sender.encoders.base import AccessUnitOut
-from sender.sources import Picture
+from thinair.link.errors import FileError
+from thinair.sender.encoders.base import AccessUnitOut
+from thinair.sender.sources import Picture
 
 if TYPE_CHECKING:
-    from sender.pipeline import Pipeline
-    from sender.service import Service
+    from thinair.sender.pipeline.base import Pipeline
+    from thinair.sender.service import Service
 
 COLUMNS = (
     "frame_id", "seq", "capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us",

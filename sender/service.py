@@ -15,14 +15,15 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from link.config import Endpoint, Mode, SenderConfig, split_plain_output
-from link.entropy import random_bits
-from link.errors import ConfigError, Exit, NetworkError, NoPeerError
-from link.files import check_writable
-from link.log import Log
-from link.native import MAX_LINK_PACKET, Tx, now_us
-from link.rtcp import Pli, parse
-from link.session import (
+from thinair.link.entropy import random_bits
+from thinair.link.errors import ConfigError, Exit, NetworkError, NoPeerError
+from thinair.link.files import check_writable
+from thinair.link.log import Log
+from thinair.link.native import MAX_LINK_PACKET, Tx, now_us
+from thinair.link.options import Endpoint, Mode, SenderConfig, split_plain_output
+from thinair.link.protocol.bitrate import BitrateFollower, Reason
+from thinair.link.protocol.rtcp import Pli, parse
+from thinair.link.protocol.sender_session import (
     KEY_FRAME_INTERVAL_US,
     BitrateWanted,
     KeyFrameRequested,
@@ -33,18 +34,17 @@ from link.session import (
     SenderSession,
     Unlinked,
 )
-from link.source import SourceCode, SourceState
-from link.targets import BitrateFollower, Reason
-from sender import pacing
-from sender.light import Facts, Lamp, Light, choose, find
-from sender.notify import Notifier
-from sender.panel import Panel, network_up
-from sender.pipeline import Counts, Hooks, Pipeline, open_pipeline
-from sender.report import write_report
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.sender.board.status_led import Facts, Lamp, Light, choose, find
+from thinair.sender.heartbeat import Panel, network_up
+from thinair.sender.pipeline import pacing
+from thinair.sender.pipeline.base import Counts, Hooks, Pipeline, open_pipeline
+from thinair.sender.report import write_report
+from thinair.sender.systemd.sd_notify import Notifier
 
 if TYPE_CHECKING:
-    from sender.preview import Thumbnail
-    from sender.sealed import SealedLink
+    from thinair.sender.connection.encrypted_link import SealedLink
+    from thinair.sender.pipeline.preview import Thumbnail
 
 _USUAL_RATE = Fraction(25)  # pacing hardly depends on it
 _EVENTS = 256  # of the source, kept for the report
@@ -159,7 +159,7 @@ class Service:
         self._pipeline, self._running = pipeline, True
         with contextlib.ExitStack() as stack:
             if self.config.metrics is not None:
-                from sender.metrics import serve
+                from thinair.sender.metrics import serve
 
                 stack.callback(serve(self.config.metrics, self, pipeline))
             asyncio.run(self._main())
@@ -344,7 +344,7 @@ class Service:
             stack.callback(self.end_session)
             stack.callback(loop.remove_reader, self.tx.eventfd)
             if self.sealed:
-                from sender.sealed import SealedLink  # loads TLS
+                from thinair.sender.connection.encrypted_link import SealedLink  # loads TLS
 
                 self._sealed = SealedLink(self)
                 await stack.enter_async_context(self._sealed.open())

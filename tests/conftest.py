@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.glass.screen import Framebuffer, xvfb
-from link.pairings import introduce
-from tests import seeds
+from tests.support import seeds
+from thinair.bench.harness.xvfb_screen import Framebuffer, xvfb
+from thinair.link.security.pairing_store import introduce
 
 if TYPE_CHECKING:
     import numpy as np

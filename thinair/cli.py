@@ -13,10 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
-from link.config import Endpoint, ReceiverConfig, SenderConfig, add_arguments, load
-from link.errors import EXIT_HELP, ConfigError, Exit, LinkError
-from link.log import Log
 from thinair import __version__
+from thinair.link.errors import EXIT_HELP, ConfigError, Exit, LinkError
+from thinair.link.log import Log
+from thinair.link.options import Endpoint, ReceiverConfig, SenderConfig, add_arguments, load
 
 _FILES, _FOLDERS = ("FILE", "FILE.json", "FILE.csv", "PATH"), ("FOLDER",)
 _EPILOG = "exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_HELP.items())
@@ -172,7 +172,7 @@ def _parser() -> _Parser:
         description="Benches:\n" + "\n".join(f"  {name:9}{text}" for name, text in _BENCHES.items()),
         epilog="thinair bench NAME --help tells its options.",
     )
-    bench.add_argument("bench", choices=_BENCHES, metavar="NAME")
+    bench.add_argument("bench", type=lambda name: _RENAMED_BENCHES.get(name, name), choices=_BENCHES, metavar="NAME")
     bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
     bench.set_defaults(run=_bench)
 
@@ -240,8 +240,8 @@ _BENCHES = {
     "report": "a run as a page, JSON and CSV: stages, glass age, the worst frames' stories",
     "glass": "screen latency, read from the screen, beside peers",
     "receive": "from the last packet to the decoder, and reassembly throughput beside GStreamer",
-    "sealed": "how soon a paired receiver has a picture, and what the seal costs",
-    "desk": "what recorder, dashboard and browsers cost the picture",
+    "encryption": "how soon a paired receiver has a picture, and what the seal costs",
+    "players": "what recorder, dashboard and browsers cost the picture",
     "payload": "what the packet size costs",
     "encode": "x264 paced and back to back",
     "present": "from a picture to the screen",
@@ -251,6 +251,8 @@ _BENCHES = {
     "air": "the same links over real sockets, judged by pixels, beside real peers",
     "repair": "repair symbols beside XOR parity, and zfec where it is installed",
 }
+
+_RENAMED_BENCHES = {"desk": "players", "sealed": "encryption"}
 
 _SERVICE_ACTIONS = {
     "install": "write the systemd units and a first configuration, and enable them; needs sudo",
@@ -310,20 +312,20 @@ def _add_play_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    from thinair.demo import run
+    from thinair.commands.demo import run
 
     return run(arguments)
 
 
 def _send(arguments: argparse.Namespace) -> int:
-    from sender.service import run
+    from thinair.sender.service import run
 
     return run(load(SenderConfig, arguments))
 
 
 def _play(arguments: argparse.Namespace) -> int:
-    from receiver.player import run
-    from thinair.conditions import ConditionsWatch, collect
+    from thinair.receiver.player import run
+    from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
     config = load(ReceiverConfig, arguments)
     watch = ConditionsWatch()
@@ -332,7 +334,7 @@ def _play(arguments: argparse.Namespace) -> int:
 
 
 def _place(text: str) -> Endpoint:
-    from link.tls import PORT
+    from thinair.link.security.tls import PORT
 
     try:
         return Endpoint.parse(text if re.search(r":\d+$", text) else f"{text}:{PORT}")
@@ -341,19 +343,19 @@ def _place(text: str) -> Endpoint:
 
 
 def _pair(arguments: argparse.Namespace) -> int:
-    from receiver.pair import run
+    from thinair.receiver.commands.pair import run
 
     return run(arguments.place, arguments.code)
 
 
 def _ls(arguments: argparse.Namespace) -> int:
-    from receiver.ls import run
+    from thinair.receiver.commands.ls import run
 
     return run(arguments.seconds)
 
 
 def _pairings(arguments: argparse.Namespace) -> int:
-    from thinair import pairings
+    from thinair.commands import pairings
 
     text = _PAIRING_ACTIONS[arguments.action]
     parser = _Parser(prog=f"thinair pairings {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
@@ -362,7 +364,7 @@ def _pairings(arguments: argparse.Namespace) -> int:
 
 
 def _remote(arguments: argparse.Namespace) -> int:
-    from receiver import remote
+    from thinair.receiver.commands import remote
 
     text = _REMOTE_ACTIONS[arguments.action]
     parser = _Parser(prog=f"thinair remote {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
@@ -371,7 +373,7 @@ def _remote(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> int:
-    from thinair.reference import toml
+    from thinair.commands.config_reference import toml
 
     print(toml(), end="")
     return int(Exit.OK)
@@ -403,9 +405,9 @@ def _all_actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 
 
 def _bench(arguments: argparse.Namespace) -> int:
-    from link.pairings import introduce
+    from thinair.link.security.pairing_store import introduce
 
-    bench = import_module(f"bench.{arguments.bench}")
+    bench = import_module(f"thinair.bench.{arguments.bench}")
     parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
     bench.add_arguments(parser)
     words = parser.parse_args(arguments.rest)
@@ -421,26 +423,26 @@ def _bench(arguments: argparse.Namespace) -> int:
 
 
 def _add_recover_arguments(parser: argparse.ArgumentParser) -> None:
-    from receiver.record.recover import add_arguments
+    from thinair.receiver.record.recover import add_arguments
 
     add_arguments(parser)
 
 
 def _recover(arguments: argparse.Namespace) -> int:
-    from receiver.record.recover import run
+    from thinair.receiver.record.recover import run
 
     return run(arguments)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from sender.doctor import Board
-    from thinair.doctor import run
+    from thinair.commands.doctor import run
+    from thinair.sender.board.doctor import Board
 
     return run(Board(), mend=arguments.fix)
 
 
 def _service(arguments: argparse.Namespace) -> int:
-    from thinair import service
+    from thinair.commands import service
 
     text = _SERVICE_ACTIONS[arguments.action]
     parser = _Parser(prog=f"thinair service {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
@@ -449,7 +451,7 @@ def _service(arguments: argparse.Namespace) -> int:
 
 
 def _wifi(arguments: argparse.Namespace) -> int:
-    from thinair import wifi
+    from thinair.commands import wifi
 
     text = _WIFI_ACTIONS[arguments.action]
     parser = _Parser(prog=f"thinair wifi {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
@@ -458,7 +460,7 @@ def _wifi(arguments: argparse.Namespace) -> int:
 
 
 def _edid(arguments: argparse.Namespace) -> int:
-    from thinair import edid
+    from thinair.commands import edid
 
     text = _EDID_ACTIONS[arguments.action]
     parser = _Parser(prog=f"thinair edid {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")

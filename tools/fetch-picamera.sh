@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches picamera 1.13's source archive into build/, by its checksum. tests/unit/test_mmal_abi.py reads one file of it, the
+# Fetches picamera 1.13's source archive into build/, by its checksum. tests/native/test_mmal_abi.py reads one file of it, the
 # independent copy of MMAL's headers; the package is not installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."

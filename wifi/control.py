@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from link.errors import ConfigError, DeviceError
-from wifi import air, profiles
-from wifi.profiles import Network
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.wifi import profiles, survey
+from thinair.wifi.profiles import Network
 
 _SCAN_TIMEOUT_S = 20.0
 _LOOK_S = 1.0  # between two looks at the channel's load
@@ -54,9 +54,9 @@ def pick(name: str | None) -> str:
     return name or found[0]
 
 
-def phy_of(interface: str) -> air.Phy:
+def phy_of(interface: str) -> survey.Phy:
     name = (Path("/sys/class/net") / interface / "phy80211" / "name").read_text().strip()
-    return air.parse_phy(run("iw", "phy", name, "info"))
+    return survey.parse_phy(run("iw", "phy", name, "info"))
 
 
 def plan_ap(interface: str, ssid: str, key: str, country: str | None, wpa3: str) -> tuple[Network, list[str]]:
@@ -66,7 +66,7 @@ def plan_ap(interface: str, ssid: str, key: str, country: str | None, wpa3: str)
     if country is not None:
         run("iw", "reg", "set", country.upper())
         time.sleep(0.2)
-    known = country.upper() if country is not None else air.parse_country(run("iw", "reg", "get"))
+    known = country.upper() if country is not None else survey.parse_country(run("iw", "reg", "get"))
     if known == "00":
         raise ConfigError("the country is not set, so the channels allowed are not known: add --country XX")
     phy, said = phy_of(interface), []
@@ -81,12 +81,12 @@ def plan_ap(interface: str, ssid: str, key: str, country: str | None, wpa3: str)
     elif wpa3 != "no" and not phy.sae_ap:
         raise ConfigError(f"{interface} cannot do WPA3 as an access point: use --wpa3 no")
     run("ip", "link", "set", interface, "up")
-    heard = air.parse_scan(_scan(interface))
+    heard = survey.parse_scan(_scan(interface))
     try:
-        channel = air.choose_channel(phy.channels, heard)
+        channel = survey.choose_channel(phy.channels, heard)
     except ValueError as error:
         raise DeviceError(f"{error}: {known} forbids them all on {interface}") from error
-    near = sum(abs(other.mhz - channel.mhz) < air.OVERLAP_MHZ for other in heard)
+    near = sum(abs(other.mhz - channel.mhz) < survey.OVERLAP_MHZ for other in heard)
     said.append(f"channel {channel.number} ({channel.mhz} MHz): {near} of {len(heard)} networks heard are near it")
     return Network(ssid, key, known, channel.number, channel.mhz, wpa3), said
 
@@ -281,25 +281,25 @@ def joined(interface: str, ssid: str) -> str:
     return "up" if f"SSID: {ssid}" in text else ""
 
 
-def look(name: str) -> air.Report:
+def look(name: str) -> survey.Report:
     """All that is known of one interface now; waits a second for the channel's load."""
-    interface = air.parse_interface(name, run("iw", "dev", name, "info"))
-    before = air.parse_survey(run("iw", "dev", name, "survey", "dump", check=False))
+    interface = survey.parse_interface(name, run("iw", "dev", name, "info"))
+    before = survey.parse_survey(run("iw", "dev", name, "survey", "dump", check=False))
     time.sleep(_LOOK_S)
-    after = air.parse_survey(run("iw", "dev", name, "survey", "dump", check=False))
+    after = survey.parse_survey(run("iw", "dev", name, "survey", "dump", check=False))
     load = None
     if before is not None and after is not None and after.active_ms > before.active_ms:
         load = (after.busy_ms - before.busy_ms) / (after.active_ms - before.active_ms)
     saving = run("iw", "dev", name, "get", "power_save", check=False)
-    report = air.Report(
+    report = survey.Report(
         interface,
-        tuple(air.parse_stations(run("iw", "dev", name, "station", "dump", check=False))),
+        tuple(survey.parse_stations(run("iw", "dev", name, "station", "dump", check=False))),
         power_save="on" in saving.lower().split() if saving else None,
         load=load,
-        neighbours=tuple(air.parse_scan(run("iw", "dev", name, "scan", "dump", check=False))),
+        neighbours=tuple(survey.parse_scan(run("iw", "dev", name, "scan", "dump", check=False))),
         bluetooth=any(Path("/sys/class/bluetooth").glob("hci*")),
     )
-    return replace(report, hurts=air.what_hurts(report))
+    return replace(report, hurts=survey.what_hurts(report))
 
 
 def say(text: str) -> None:

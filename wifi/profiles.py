@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from link.errors import ConfigError, FileError
+from thinair.link.errors import ConfigError, FileError
 
 NETWORK = "10.55.0"  # /24; the access point is .1
 AP_ADDRESS = f"{NETWORK}.1"

@@ -1,4 +1,4 @@
-"""`thinair bench air`: the link models of bench.network over real sockets, in real time, with real pictures.
+"""`thinair bench air`: the link models of thinair.bench.network over real sockets, in real time, with real pictures.
 
 docs/transport.md says where each figure begins and ends.
 """
@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.air.row import PEERS, Run, measure
-from bench.glass import realtime
-from bench.network import MODELS
-from link.config import Mode, parse_bitrate
-from link.errors import ConfigError, FileError
-from thinair.conditions import collect
+from thinair.bench.air.row import PEERS, Run, measure
+from thinair.bench.glass import realtime
+from thinair.bench.network import MODELS
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.options import Mode, parse_bitrate
+from thinair.receiver.stats.run_conditions import collect
 
 SCHEMA = "thinair.bench-air/1"
 SUITE = ("clean", "A", "B", "C", "GE", "D", "E")

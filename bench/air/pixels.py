@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.glass.figures import summary
-from bench.glass.screen import SAMPLE_US, Framebuffer
-from link.native import CodeWatcher, now_us
-from sender.visualcode import Code, Geometry, Reader, Witness
+from thinair.bench.glass.figures import summary
+from thinair.bench.harness.xvfb_screen import SAMPLE_US, Framebuffer
+from thinair.link.native import CodeWatcher, now_us
+from thinair.sender.sources.visual_code import Code, Geometry, Reader, Witness
 
 FREEZE_US = 100_000
 
@@ -108,7 +108,8 @@ def figures(
 def link_latencies_ms(
     sent: Sequence[Mapping[str, int]], received: Sequence[Mapping[str, int]], window_us: tuple[int, int]
 ) -> list[float]:
-    """As bench.sim has it: from a frame's first packet to when it, or a newer one, was complete and could be decoded.
+    """As thinair.bench.sim has it: from a frame's first packet to when it, or a newer one, was complete and could be
+    decoded.
     Rows of both frame logs of our own; what never came counts up to the next that did."""
     begin, end = window_us
     done = {row["frame_id"]: row["repaired_us"] for row in received if row.get("decoded_us") and row.get("repaired_us")}

@@ -1,6 +1,7 @@
 """The network between sender and receiver: UDP through a link model, in real time.
 
-python -m bench.air.relay MODEL SEED FIGURES.json IN:[HOST:]OUT,...: a lane for each five-tuple. What comes to IN of
+python -m thinair.bench.air.relay MODEL SEED FIGURES.json IN:[HOST:]OUT,...: a lane for each five-tuple. What comes to
+IN of
 loopback, or of all addresses where HOST is another, goes on to OUT. SIGINT ends it and writes how late it was.
 """
 
@@ -12,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.network import MODELS, Link
-from bench.network.carrier import Carrier, Lane, bound
+from thinair.bench.harness.udp_relay import Carrier, Lane, bound
+from thinair.bench.network import MODELS, Link
 
 _HERE = "127.0.0.1"
 _HEADERS = 28  # bytes of UDP and IPv4

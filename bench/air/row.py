@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +13,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.air.judge import Eye, figures, link_latencies_ms
-from bench.glass.browser import chromium
-from bench.glass.figures import read_frames, summary
-from bench.glass.peers import INSTALL, Place
-from bench.glass.peers import PEERS as GLASS
-from bench.glass.row import Process, above, free_port, process, wait_for_port
-from bench.glass.screen import Screen, ScreenError, xvfb
-from bench.glass.unread import why_unread_on
-from bench.network import Model
+from thinair.bench.air.pixels import Eye, figures, link_latencies_ms
+from thinair.bench.glass.baselines import INSTALL, Place
+from thinair.bench.glass.baselines import PEERS as GLASS
+from thinair.bench.glass.figures import read_frames, summary
+from thinair.bench.glass.row import Process, above, free_port, process, wait_for_port
+from thinair.bench.harness.chromium import chromium
+from thinair.bench.harness.unreadable_code import why_unread_on
+from thinair.bench.harness.xvfb_screen import Screen, ScreenError, xvfb
+from thinair.bench.network import Model
+from thinair.link.child_process import python_module
 
 WARM_UP_S = 4.0  # from the first picture on the screen: joining, and the rate finding its place
 _FIRST_PICTURE_S = 15.0
@@ -78,7 +78,7 @@ class Peer:
 
 
 def _glass(name: str) -> Callable[[Place, Ports], list[list[str]]]:
-    """A player of bench.glass, as it stands there."""
+    """A player of thinair.bench.glass, as it stands there."""
     peer = next(one for one in GLASS if one.name == name)
     return lambda place, ports: [peer.command(place)]
 
@@ -139,12 +139,12 @@ def _srt(latency_ms: int) -> Peer:
 
 def _undelimited(ports: Ports, _: Sequence[str]) -> list[list[str]]:
     """The raw stream as the origin sends it."""
-    return [[sys.executable, "-m", "bench.glass.undelimit", str(ports.feed), str(ports.entry)]]
+    return [python_module("thinair.bench.glass.strip_delimiters", str(ports.feed), str(ports.entry))]
 
 
 def _webrtc(what: str) -> Peer:
     """By aiortc and, `receive`, by aiortc or, `browse`, by Chromium."""
-    program = [sys.executable, "-m", "bench.air.webrtc"]
+    program = python_module("thinair.bench.air.webrtc")
 
     def receivers(place: Place, ports: Ports) -> list[list[str]]:
         home = [str(place.home)] if what == "browse" else []
@@ -264,7 +264,7 @@ def _start(cast: ExitStack, peer: Peer, link: list[str], run: Run, scene: Scene)
         # RTCP goes each way on ports of its own; the receiver's reports cross the link too, on a lane of their own.
         lanes += f",{ports.entry + 1}:{ports.exit + 1},{ports.back}:{ports.back + 1}"
     if peer.lanes:
-        relay = [sys.executable, "-m", "bench.air.relay", *link, lanes]
+        relay = python_module("thinair.bench.air.relay", *link, lanes)
         wait_for_port(ports.entry, add("relay", relay))
     for number, argv in enumerate(senders):
         wait_for_port(ports.feed, add(f"helper{number}", argv))
@@ -282,7 +282,7 @@ def _sender(peer: Peer, run: Run, place: Place, port: int) -> list[str]:
     target = ["--to", address, *_open(peer)] if peer.feed == "thinair" else ["--plain", f"{peer.feed}://{address}"]
     key = [] if peer.feed == "thinair" else ["--key-interval", "1"]
     return [
-        *(sys.executable, "-m", "thinair", "send", *target, "--source", "testcard:witness", "--mode", run.mode, *key),
+        *(*python_module("thinair"), "send", *target, "--source", "testcard:witness", "--mode", run.mode, *key),
         *("--bitrate", str(run.bitrate_bps), "--priority", "0", "--max-packet", str(peer.max_packet)),
         *("--frames", str(place.sender_log)),
     ]

@@ -1,8 +1,8 @@
 """WebRTC as a peer: our encoder's pictures sent by aiortc, shown by aiortc or by Chromium.
 
-    python -m bench.air.webrtc send FEED SIGNAL ENTRY MODEL SEED FIGURES
-    python -m bench.air.webrtc receive SIGNAL DISPLAY WIDTH HEIGHT
-    python -m bench.air.webrtc browse SIGNAL DISPLAY WIDTH HEIGHT HOME
+    python -m thinair.bench.air.webrtc send FEED SIGNAL ENTRY MODEL SEED FIGURES
+    python -m thinair.bench.air.webrtc receive SIGNAL DISPLAY WIDTH HEIGHT
+    python -m thinair.bench.air.webrtc browse SIGNAL DISPLAY WIDTH HEIGHT HOME
 
 The sender takes raw H.264 with delimiters from UDP port FEED, so that pictures and encoder are those of all other rows,
 and serves offer and page on TCP port SIGNAL. Of the answer's addresses it is told the relay's alone, which it starts
@@ -20,8 +20,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from bench.glass.browser import answers, start_browser
-from link.native import AuStream, X11Presenter, now_us
+from thinair.bench.harness.chromium import answers, start_browser
+from thinair.link.child_process import python_module
+from thinair.link.native import AuStream, X11Presenter, now_us
 
 _PATIENCE_S = 15.0
 _NOBODY = 9  # RFC 863: a port that answers nothing; aiortc gives up where it is offered none
@@ -123,7 +124,7 @@ async def _send(feed: int, signal_port: int, entry: int, link: list[str]) -> Non
         if there is None:
             raise web.HTTPBadRequest(text="no address in the answer")
         lanes = f"{entry}:{there[0]}:{there[1]}"
-        words = (sys.executable, "-m", "bench.air.relay", *link, lanes)
+        words = (*python_module("thinair.bench.air.relay"), *link, lanes)
         relays.append(await asyncio.create_subprocess_exec(*words))
         await pc.setRemoteDescription(RTCSessionDescription(through(said["sdp"], here[0], entry), "answer"))
         return web.Response()

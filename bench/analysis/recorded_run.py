@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.statistics import Values, needed, quantile
-from link.errors import ConfigError, FileError
-from link.trace import STAGE_STAMPS, STAGES
+from thinair.bench.analysis.statistics import Values, needed, quantile
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.protocol.frame_trace import STAGE_STAMPS, STAGES
 
 SCHEMA = "thinair.run/1"
 REPORTS = ("thinair.report/1",)
@@ -110,7 +110,7 @@ class Run:
 
 
 def stage_us(frame: Frame, stage: str) -> float | None:
-    """µs of a stage (link.trace.STAGES), of the whole, or of `loop`."""
+    """µs of a stage (thinair.link.protocol.frame_trace.STAGES), of the whole, or of `loop`."""
     if stage == WHOLE:
         return frame.get("capture_to_present_us")
     if stage == "loop":

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from link.errors import ConfigError, DeviceError, Exit, FileError
-from link.pairings import introduce
+from thinair.link.errors import ConfigError, DeviceError, Exit, FileError
+from thinair.link.security.pairing_store import introduce
 
 SCHEMA = "thinair.bench.armv6/1"
 INSTRUCTIONS_PER_S = 0.7e9  # 1 GHz at 0.7 per cycle
@@ -30,12 +30,15 @@ SEALED_CEILING = 2_500_000  # with those, sealed
 SEAL_CEILING = 36_000  # one packet of 1200 bytes
 START_CEILING = 500_000_000
 
-_HERE = Path(__file__).parent
+_HERE = Path(__file__).resolve().parent  # thinair/bench is a link in the source tree
 _ROOT = _HERE.parents[1]
 _BUILD = _ROOT / "build" / "armv6"
 _PYTHON = _ROOT / "tools" / "armv6" / "python"
 _SENDTO = 290  # EABI number of the system call that the first packet leaves by
-_IMPORTS = "import os, thinair.cli, sender.service, sender.hdmi_port, sender.chain; os._exit(0)"
+_IMPORTS = (
+    "import os, thinair.cli, thinair.sender.service, thinair.sender.hdmi.port, thinair.sender.pipeline.hardware; "
+    "os._exit(0)"
+)
 _EMPTY, _SCAN, _PACKETIZE, _PUSH, _REPAIR, _SEALED, _SEAL = range(7)  # regions of frame.c
 
 
@@ -198,7 +201,7 @@ def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0, **env
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         plugin = f"{_BUILD / 'count.so'},out={out.name}" + (f",mark={mark}" if mark else "")
         own = {
-            "PYTHONPATH": os.pathsep.join(str(path) for path in (_BUILD / "build", _ROOT)),
+            "PYTHONPATH": str(_BUILD / "package"),
             "PYTHONPYCACHEPREFIX": str(_BUILD / "pycache"),
             "PYTHONDONTWRITEBYTECODE": "",  # what pip has compiled on a Pi is compiled here by the first run
             "PYTHONHASHSEED": "0",
@@ -219,7 +222,7 @@ def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0, **env
 def _prepare() -> None:
     """Builds what is measured; quick where it stands already."""
     if not _PYTHON.exists():
-        raise ConfigError("this bench builds from the sources: run it in a checkout, as python -m bench.armv6")
+        raise ConfigError("this bench builds from the sources: run it in a checkout, as python -m thinair.bench.armv6")
     if shutil.which("cc") is None:
         raise DeviceError("no C compiler: apt-get install gcc libc6-dev")
     for command in (["tools/armv6/setup.sh", "test"], ["tools/armv6/build.sh"]):

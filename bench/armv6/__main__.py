@@ -1,4 +1,4 @@
-"""`python -m bench.armv6`, the same as `thinair bench armv6`."""
+"""`python -m thinair.bench.armv6`, the same as `thinair bench armv6`."""
 
 import sys
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import sys
 import threading
 
-import sender.chain
-import sender.hdmi_port
-import sender.service
-from sender.pipeline import Counts, Hooks
+import thinair.sender.hdmi.port
+import thinair.sender.pipeline.hardware
+import thinair.sender.service
 from thinair import cli
+from thinair.sender.pipeline.base import Counts, Hooks
 
 
 class _Still:
@@ -37,12 +37,12 @@ class _Still:
 
 
 def _open(config: object, tx: object, hooks: Hooks) -> _Still:
-    sender.hdmi_port.read_edid("low-latency")
+    thinair.sender.hdmi.port.read_edid("low-latency")
     return _Still()
 
 
 if __name__ == "__main__":
-    setattr(sender.service, "open_pipeline", _open)  # noqa: B010 -- the double takes the place of what it imported
+    setattr(thinair.sender.service, "open_pipeline", _open)  # noqa: B010 -- the double takes the place of what it imported
     # Nobody answers at the discard port: the command ends by its time, which is no fault here.
     cli.main(["send", "--to", "127.0.0.1:9", "--source", "hdmi", "--seconds", "1", "--priority", "0"])
     sys.exit(0)

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.glass.figures import summary
-from bench.glass.peers import OURS, Peer, choose
-from bench.glass.row import Row, Settings, measure, merged
-from link.config import Mode, parse_bitrate
-from link.errors import ConfigError, FileError
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.glass.baselines import OURS, Peer, choose
+from thinair.bench.glass.figures import summary
+from thinair.bench.glass.row import Row, Settings, measure, merged
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.options import Mode, parse_bitrate
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-glass/1"
 _TRIES = 3  # of a turn that was unfit

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.glass.browser import chromium
+from thinair.bench.harness.chromium import chromium
+from thinair.link.child_process import python_module
 
 BROWSER = "thinair-browser"
 INSTALL = "not installed; make bench-setup"
@@ -58,7 +58,7 @@ class Peer:
 
 def _thinair(place: Place) -> list[str]:
     return [
-        *(sys.executable, "-m", "thinair", "play", "--listen", f"127.0.0.1:{place.port}", "--presenter", "x11"),
+        *(*python_module("thinair"), "play", "--listen", f"127.0.0.1:{place.port}", "--presenter", "x11"),
         *("--dashboard", "off"),
         *("--display", place.display, "--fullscreen", "--priority", "0", "--frames", str(place.receiver_log)),
     ]
@@ -66,11 +66,11 @@ def _thinair(place: Place) -> list[str]:
 
 def _browser(place: Place) -> list[str]:
     words = str(place.port), place.display, str(place.width), str(place.height), str(place.home)
-    return [sys.executable, "-m", "bench.glass.browser", *words]
+    return python_module("thinair.bench.harness.chromium", *words)
 
 
 def _floor(place: Place) -> list[str]:
-    return [sys.executable, "-m", "bench.glass.floor", place.mode, place.display, str(place.receiver_log)]
+    return python_module("thinair.bench.glass.floor", place.mode, place.display, str(place.receiver_log))
 
 
 def _ffplay(place: Place, *options: str) -> list[str]:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.glass.screen import Sighting
-from link.stats import Series
+from thinair.bench.harness.xvfb_screen import Sighting
+from thinair.link.protocol.percentiles import Series
 
 _TIME_MASK = 0xFFFF_FFFF  # the code carries this much of the capture time
 

@@ -1,6 +1,6 @@
 """The floor: the test card drawn, converted and put on the screen by one process, without codec or network.
 
-python -m bench.glass.floor WIDTHxHEIGHT@RATE DISPLAY FRAMES.csv
+python -m thinair.bench.glass.floor WIDTHxHEIGHT@RATE DISPLAY FRAMES.csv
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
-from link.native import X11Presenter
-from sender.sources import Mode
-from sender.sources.testcard import Testcard
+from thinair.link.native import X11Presenter
+from thinair.sender.sources import Mode
+from thinair.sender.sources.testcard import Testcard
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.glass.figures import Figures, join, pooled, read_frames, sent_frames, summary
-from bench.glass.peers import Peer, Place
-from bench.glass.screen import Sampler, Screen, ScreenError, xvfb
-from bench.glass.unread import why_unread_on
-from thinair.conditions import ConditionsWatch
+from thinair.bench.glass.baselines import Peer, Place
+from thinair.bench.glass.figures import Figures, join, pooled, read_frames, sent_frames, summary
+from thinair.bench.harness.unreadable_code import why_unread_on
+from thinair.bench.harness.xvfb_screen import Sampler, Screen, ScreenError, xvfb
+from thinair.link.child_process import python_module
+from thinair.receiver.stats.run_conditions import ConditionsWatch
 
 WARM_UP_S = 3.0  # from the first picture on the screen; not counted
 _FIRST_PICTURE_S = 15.0
@@ -213,7 +213,7 @@ class _Cast(ExitStack):
         port = self._place.port
         if not self._peer.delimiters:
             port = free_port()
-            relay = [sys.executable, "-m", "bench.glass.undelimit", str(port), str(self._place.port)]
+            relay = python_module("thinair.bench.glass.strip_delimiters", str(port), str(self._place.port))
             wait_for_port(port, self._add("relay", relay))
         self._add("sender", sender_command(self._peer.feed, port, self._settings, self._place.sender_log))
 
@@ -241,7 +241,7 @@ def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[
     ours = {"thinair": ["--to", address], "thinair-open": ["--to", address, "--no-sealed"]}
     target = ours.get(feed, ["--plain", f"{feed}://{address}"])
     return [
-        *(sys.executable, "-m", "thinair", "send", *target, "--source", "testcard", "--mode", settings.mode),
+        *(*python_module("thinair"), "send", *target, "--source", "testcard", "--mode", settings.mode),
         *("--bitrate", str(settings.bitrate_bps), "--preset", settings.preset, "--key-interval", "1", "--pace", "off"),
         *("--priority", "0", "--frames", str(log)),
     ]

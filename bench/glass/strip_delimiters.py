@@ -1,6 +1,6 @@
 """Passes a raw H.264 stream on without its access-unit delimiters: the stream as the origin sends it.
 
-python -m bench.glass.undelimit FROM_PORT TO_PORT
+python -m thinair.bench.glass.strip_delimiters FROM_PORT TO_PORT
 """
 
 from __future__ import annotations

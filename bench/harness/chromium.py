@@ -1,5 +1,5 @@
 """The browser's row of `thinair bench glass`: a headless player with its dashboard, and Chromium that fills the screen
-with the page's picture. `python -m bench.glass.browser PORT DISPLAY WIDTH HEIGHT HOME`."""
+with the page's picture. `python -m thinair.bench.harness.chromium PORT DISPLAY WIDTH HEIGHT HOME`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+from thinair.link.child_process import python_module
 
 # No sandbox because benches run as root here; the rest keeps it from calling home or asking at its first start.
 QUIET = (
@@ -35,7 +37,7 @@ def main() -> int:
     page = free_tcp_port()
     player = subprocess.Popen(
         [
-            *(sys.executable, "-m", "thinair", "play", "--headless", "--listen", f"127.0.0.1:{port}"),
+            *(*python_module("thinair"), "play", "--headless", "--listen", f"127.0.0.1:{port}"),
             *("--dashboard", str(page), "--priority", "0"),
         ]
     )

@@ -1,17 +1,17 @@
 """A 1080p stream for benches: access units of the test card, and a process that sends them at their own pace.
 
-python -m bench.stream MODE BITRATE_BPS SECONDS BIND_PORT PORT SSRC PACE_US
+python -m thinair.bench.harness.stream MODE BITRATE_BPS SECONDS BIND_PORT PORT SSRC PACE_US
 """
 
 from __future__ import annotations
 
 import sys
 
-from link.native import Tx, now_us, sleep_until_us
-from sender.encoders.base import EncoderConfig
-from sender.encoders.x264 import X264
-from sender.sources.base import Mode, Picture
-from sender.sources.testcard import Testcard
+from thinair.link.native import Tx, now_us, sleep_until_us
+from thinair.sender.encoders.base import EncoderConfig
+from thinair.sender.encoders.x264 import X264
+from thinair.sender.sources.base import Mode, Picture
+from thinair.sender.sources.testcard import Testcard
 
 _UNITS = 50  # coded once and sent again and again: decoding them is not this bench's business
 

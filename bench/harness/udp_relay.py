@@ -1,5 +1,6 @@
-"""UDP from one end to the other in real time, each datagram when it is due: what the relays of bench.air, bench.loop
-and bench.soak have in common. One thread sleeps until shortly before a datagram is due and spins the rest."""
+"""UDP from one end to the other in real time, each datagram when it is due: what the relays of thinair.bench.air,
+thinair.bench.loop
+and thinair.bench.soak have in common. One thread sleeps until shortly before a datagram is due and spins the rest."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from bench.glass.screen import Framebuffer
-from sender.visualcode import CELLS, ROWS, Code, Geometry, decode
+from thinair.bench.harness.xvfb_screen import Framebuffer
+from thinair.sender.sources.visual_code import CELLS, ROWS, Code, Geometry, decode
 
 Lines = npt.NDArray[np.uint8]
 _FLAT = 12  # a picture whose brightness spreads by less is none

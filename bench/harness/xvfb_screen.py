@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from link.native import CodeWatcher, now_us
-from sender.visualcode import Code, Geometry, Reader
+from thinair.link.native import CodeWatcher, now_us
+from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
 _XWD = struct.Struct(">25I")  # XWDFile.h: XWDFileHeader, all CARD32, most significant byte first
 _XWD_VERSION, _Z_PIXMAP, _COLOUR_BYTES = 7, 2, 12

@@ -16,26 +16,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench import evidence
-from bench.evidence import Run
-from bench.glass import realtime
-from bench.glass.figures import read_frames as read_numbers
-from bench.glass.screen import ScreenError
-from bench.loop.cost import cost
-from bench.loop.figures import Lap, agreement, laps
-from bench.loop.outside import Outside
-from bench.loop.outside import laps as laps_outside
-from bench.loop.outside import run as run_outside
-from bench.loop.ring import SLOWED, Round, Setting, Slowed
-from bench.loop.ring import run as run_ring
-from bench.report import outputs
-from bench.report.story import by_frame, read_pcap, worst
-from link.config import Mode, parse_bitrate
-from link.errors import ConfigError, DeviceError, Exit
-from link.files import check_writable
-from sender.visualcode import Geometry
-from thinair.conditions import ConditionsWatch, collect
-from thinair.demo import merge
+from thinair.bench.analysis import recorded_run
+from thinair.bench.analysis.recorded_run import Run
+from thinair.bench.glass import realtime
+from thinair.bench.glass.figures import read_frames as read_numbers
+from thinair.bench.harness.xvfb_screen import ScreenError
+from thinair.bench.loop.board import Outside
+from thinair.bench.loop.board import laps as laps_outside
+from thinair.bench.loop.board import run as run_outside
+from thinair.bench.loop.cost import cost
+from thinair.bench.loop.figures import Lap, agreement, laps
+from thinair.bench.loop.ring import SLOWED, Round, Setting, Slowed
+from thinair.bench.loop.ring import run as run_ring
+from thinair.bench.report import outputs
+from thinair.bench.report.frame_timeline import by_frame, read_pcap, worst
+from thinair.commands.demo import merge
+from thinair.link.errors import ConfigError, DeviceError, Exit
+from thinair.link.files import check_writable
+from thinair.link.options import Mode, parse_bitrate
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
+from thinair.sender.sources.visual_code import Geometry
 
 _PRIORITY = 5
 
@@ -131,8 +131,8 @@ def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | No
             gaps += found.gaps_us
             frames += rows
             stories += worst(rows, by_frame(read_pcap(home / "player.pcap")))
-            sender = {} if outside is not None else evidence.read_json(home / "sender.json")
-            reports.append(merge(evidence.read_json(home / "player.json"), sender, {}))
+            sender = {} if outside is not None else recorded_run.read_json(home / "sender.json")
+            reports.append(merge(recorded_run.read_json(home / "player.json"), sender, {}))
             if pcap is not None and number == rounds - 1:
                 shutil.copyfile(home / "player.pcap", pcap)
     report = reports[-1] | {"conditions": {**reports[-1]["conditions"], **conditions, **watch.stop()}}
@@ -143,7 +143,7 @@ def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | No
 
 
 def _joined(found: Round, number: int, outside: Outside | None) -> tuple[list[Lap], list[dict[str, Any]]]:
-    rows = evidence.read_frames(found.home / "player.csv")
+    rows = recorded_run.read_frames(found.home / "player.csv")
     sent = [] if outside is not None else read_numbers(found.home / "sender.csv")
     mine = laps(found, sent, rows) if outside is None else laps_outside(found, rows)
     loop_us = {lap.frame_id: round(lap.loop_us) for lap in mine}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -20,10 +19,10 @@ from typing import Any
 import av
 import numpy as np
 
-from bench.glass.row import above, process
-from bench.glass.unread import why_unread
-from bench.loop.figures import Lap
-from bench.loop.ring import (
+from thinair.bench.glass.row import above, process
+from thinair.bench.harness.unreadable_code import why_unread
+from thinair.bench.loop.figures import Lap
+from thinair.bench.loop.ring import (
     FIRST_PICTURE_S,
     TAIL_S,
     WARM_UP_S,
@@ -35,10 +34,11 @@ from bench.loop.ring import (
     trouble_of,
     unwrapped,
 )
-from link.config import Mode
-from link.errors import ConfigError, DeviceError
-from link.native import now_us, sleep_until_us
-from sender.visualcode import Geometry, Reader
+from thinair.link.child_process import python_module
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.link.native import now_us, sleep_until_us
+from thinair.link.options import Mode
+from thinair.sender.sources.visual_code import Geometry, Reader
 
 _MONITOR = re.compile(r"^\s*(\d+): \S+ (\d+)/\d+x(\d+)/\d+\+(\d+)\+(\d+)", re.MULTILINE)
 _LATE_US = 3_000  # the eye may see a picture this long before the player's stamp
@@ -134,7 +134,7 @@ def run(outside: Outside, setting: Setting, home: Path, words: Sequence[str]) ->
     """One round; the sender is there, or comes. Raises DeviceError."""
     found, mode = Round(home=home), setting.mode
     player = [
-        *(sys.executable, "-m", "thinair", "play", "--listen", outside.listen, "--display", outside.display),
+        *(*python_module("thinair"), "play", "--listen", outside.listen, "--display", outside.display),
         *("--fullscreen", "--monitor", str(outside.window.number), "--dashboard", "off", "--hud", "off"),
         *("--report", str(home / "player.json"), "--frames", str(home / "player.csv"), *words),
     ]

@@ -15,14 +15,14 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from bench.evidence import read_json, write_text
-from bench.glass.row import free_port, process, wait_for_port
-from bench.glass.screen import Sampler, ScreenError, xvfb
-from link.errors import DeviceError, Exit
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.analysis.recorded_run import read_json, write_text
+from thinair.bench.glass.row import free_port, process, wait_for_port
+from thinair.bench.harness.xvfb_screen import Sampler, ScreenError, xvfb
+from thinair.link.errors import DeviceError, Exit
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 if TYPE_CHECKING:
-    from bench.loop.ring import Setting
+    from thinair.bench.loop.ring import Setting
 
 LIMIT_MS = 0.2
 _VARIANTS = ("off", "code", "all")

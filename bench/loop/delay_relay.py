@@ -1,4 +1,4 @@
-"""A wire that is as long as it is told: `python -m bench.loop.wire IN OUT AIR_US REPAIR_US LOSE`.
+"""A wire that is as long as it is told: `python -m thinair.bench.loop.delay_relay IN OUT AIR_US REPAIR_US LOSE`.
 
 Each packet takes AIR_US, those of repair REPAIR_US more; with LOSE 1 the second packet of each frame of six or more and
 all symbols that nobody asked for are lost, so that such a frame waits for repair; where a smaller share is left, what
@@ -10,8 +10,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from bench.network.carrier import Carrier, Lane, bound
-from bench.network.ours import Media, Symbol, read
+from thinair.bench.harness.udp_relay import Carrier, Lane, bound
+from thinair.bench.network.packets import Media, Symbol, read
 
 _HERE = "127.0.0.1"
 _SECOND, _LEAST = 1, 6

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from bench.evidence import summary
-from bench.loop.ring import Round, unwrapped
+from thinair.bench.analysis.recorded_run import summary
+from thinair.bench.loop.ring import Round, unwrapped
 
 _MASK_32 = 0xFFFF_FFFF
 LIMIT_MS = 1.5  # by which the three may differ at the mean

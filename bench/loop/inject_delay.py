@@ -1,7 +1,7 @@
-"""`thinair`, with one stage made slower on purpose: `python -m bench.loop.slow STAGE US send|play ...`.
+"""`thinair`, with one stage made slower on purpose: `python -m thinair.bench.loop.inject_delay STAGE US send|play ...`.
 
 It shows that `thinair bench compare` finds a regression where there is one. `air` and `repair` are slowed by the wire
-between (bench.loop.wire), all others here, by work between the stage's own stamps."""
+between (thinair.bench.loop.delay_relay), all others here, by work between the stage's own stamps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from link.native import now_us
+from thinair.link.native import now_us
 
 
 def slow(stage: str, us: int) -> None:
@@ -30,23 +30,23 @@ def slow(stage: str, us: int) -> None:
 
 def _place(stage: str) -> tuple[Any, str]:
     if stage == "capture":
-        from sender.sources.fit import Fitter
+        from thinair.sender.sources.scale import Fitter
 
         return Fitter, "fit"
     if stage in {"wait", "encode"}:
-        from sender.encoders.x264 import X264
+        from thinair.sender.encoders.x264 import X264
 
         return X264, "encode" if stage == "wait" else "_one_packet"
     if stage == "pace":
-        from sender.software import SoftwarePipeline
+        from thinair.sender.pipeline.software import SoftwarePipeline
 
         return SoftwarePipeline, "_push"
     if stage == "decode":
-        from receiver.decode import Decoder
+        from thinair.receiver.video.decoder import Decoder
 
         return Decoder, "decode"
-    from receiver.present_x11 import X11WindowPresenter
-    from receiver.screen import Screen
+    from thinair.receiver.video.display_thread import Screen
+    from thinair.receiver.video.presenter_x11 import X11WindowPresenter
 
     return (Screen, "offer") if stage == "hold" else (X11WindowPresenter, "present")
 

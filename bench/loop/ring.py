@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import mmap
 import subprocess
-import sys
 import threading
 from array import array
 from collections.abc import Mapping, Sequence
@@ -26,15 +25,17 @@ from pathlib import Path
 import av
 import numpy as np
 
-from bench.glass.row import Process, above, free_port, process, wait_for_port
-from bench.glass.screen import Framebuffer, ScreenError, xvfb
-from bench.glass.unread import why_unread_on
-from link.config import Mode
-from link.native import CodeWatcher, X11Presenter, now_us, sleep_until_us
-from sender.sources.card import Canvas
-from sender.visualcode import CELLS, ROWS, Geometry, Painter, Reader
+from thinair.bench.glass.row import Process, above, free_port, process, wait_for_port
+from thinair.bench.harness.unreadable_code import why_unread_on
+from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenError, xvfb
+from thinair.link.child_process import python_module
+from thinair.link.native import CodeWatcher, X11Presenter, now_us, sleep_until_us
+from thinair.link.options import Mode
+from thinair.sender.sources.testcard_layers import Canvas
+from thinair.sender.sources.visual_code import CELLS, ROWS, Geometry, Painter, Reader
 
-# Whose program makes a stage slower (bench.loop.slow); air and repair are the wire's (bench.loop.wire).
+# Whose program makes a stage slower (thinair.bench.loop.inject_delay); air and repair are the wire's
+# (thinair.bench.loop.delay_relay).
 SENDER_STAGES = ("capture", "wait", "encode", "pace")
 PLAYER_STAGES = ("decode", "hold", "present")
 SLOWED = (*SENDER_STAGES, "air", "repair", *PLAYER_STAGES)
@@ -51,7 +52,7 @@ TAIL_S = 0.5
 class Slowed:
     """What is put in the way on purpose."""
 
-    stage: str = ""  # of link.trace.STAGES
+    stage: str = ""  # of thinair.link.protocol.frame_trace.STAGES
     us: int = 0
     wire_us: int | None = None  # None: no wire between
     lossy: bool = False
@@ -59,8 +60,8 @@ class Slowed:
     def program(self, stages: Sequence[str]) -> list[str]:
         """How thinair is started."""
         if self.stage in stages:
-            return [sys.executable, "-m", "bench.loop.slow", self.stage, str(self.us)]
-        return [sys.executable, "-m", "thinair"]
+            return python_module("thinair.bench.loop.inject_delay", self.stage, str(self.us))
+        return python_module("thinair")
 
     def wire(self) -> list[str]:
         """IN and OUT are to be put before the last three."""
@@ -218,7 +219,11 @@ def _start(cast: ExitStack, setting: Setting, display: str, home: Path, words: S
     entry = port
     if slowed.wire_us is not None:
         entry = free_port()
-        add("wire", [sys.executable, "-m", "bench.loop.wire", str(entry), str(port), *slowed.wire()], entry)
+        add(
+            "wire",
+            python_module("thinair.bench.loop.delay_relay", str(entry), str(port), *slowed.wire()),
+            entry,
+        )
     sender = [
         *(*slowed.program(SENDER_STAGES), "send", "--to", f"127.0.0.1:{entry}"),
         *("--source", f"screen:{display}+0,0+code", "--mode", str(setting.mode), *unsealed),

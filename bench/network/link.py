@@ -6,7 +6,7 @@ import math
 import random
 from bisect import bisect_right
 
-from bench.network.models import Fades, Jitter, Loss, Model, Rate, Stalls
+from thinair.bench.network.models import Fades, Jitter, Loss, Model, Rate, Stalls
 
 _FIFO_US = 0.1  # between two arrivals in order
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from link.errors import ConfigError, FileError
+from thinair.link.errors import ConfigError, FileError
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ _LOSSES = {
     "burst5": Loss.bursts(0.05, 4),
     "burst10": Loss.bursts(0.10, 5),
 }
-_ROOM = Rate.constant(100.0)  # bench.air: the rows of losses have no queue worth the name
+_ROOM = Rate.constant(100.0)  # thinair.bench.air: the rows of losses have no queue worth the name
 
 
 def _named(models: Sequence[Model]) -> dict[str, Model]:

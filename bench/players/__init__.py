@@ -16,15 +16,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.desk import back
-from bench.desk.cast import KINDS
-from bench.glass import realtime
-from bench.glass.browser import QUIET, answers, chromium, free_tcp_port
-from bench.glass.peers import Peer, Place
-from bench.glass.row import Row, Settings, free_port, measure, merged, process, sender_command
-from link.config import Mode, parse_bitrate
-from link.errors import ConfigError, DeviceError, FileError
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.glass import realtime
+from thinair.bench.glass.baselines import Peer, Place
+from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, process, sender_command
+from thinair.bench.harness.chromium import QUIET, answers, chromium, free_tcp_port
+from thinair.bench.players import recovery_time
+from thinair.bench.players.player_process import KINDS
+from thinair.link.child_process import python_module
+from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.options import Mode, parse_bitrate
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-desk/1"
 _PRIORITY = 5
@@ -72,7 +73,11 @@ def run(args: argparse.Namespace) -> int:
                for kind in kinds if "off" in turns}  # fmt: skip
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # a browser shares the machine with a real desk
     joins_ms = _joins(settings, args.joins) if args.joins else []
-    returns_ms = {kind: sorted(back.times_ms(kind, settings, args.returns)) for kind in back.KINDS if args.returns}
+    returns_ms = {
+        kind: sorted(recovery_time.times_ms(kind, settings, args.returns))
+        for kind in recovery_time.KINDS
+        if args.returns
+    }
     conditions = collect(tools=True) | watch.stop() | {"mode": str(mode), "bitrate_bps": settings.bitrate_bps}
     content = {
         "schema": SCHEMA, "conditions": conditions, "rows": rows, "against_off_ms": against,
@@ -111,7 +116,13 @@ def _peer(kind: str, kept: Path) -> Peer:
         link = place.home / "shares.json"
         if not link.is_symlink():
             link.symlink_to(kept)
-        return [sys.executable, "-m", "bench.desk.cast", kind, str(place.port), place.display, str(place.home)]
+        return [
+            *python_module("thinair.bench.players.player_process"),
+            kind,
+            str(place.port),
+            place.display,
+            str(place.home),
+        ]
 
     return Peer(kind, KINDS[kind], "thinair", command)
 
@@ -122,7 +133,7 @@ def _joins(settings: Settings, count: int) -> list[int]:
 
     found: list[int] = []
     media, page_port = free_port(), free_tcp_port()
-    words = [sys.executable, "-m", "thinair", "play", "--headless", "--listen", f"127.0.0.1:{media}"]
+    words = python_module("thinair", "play", "--headless", "--listen", f"127.0.0.1:{media}")
     with tempfile.TemporaryDirectory() as home:
         folder = Path(home)
         with (

@@ -1,4 +1,5 @@
-"""A player with what its row wants beside it: `python -m bench.desk.cast KIND PORT DISPLAY HOME`. Ends on SIGINT and
+"""A player with what its row wants beside it: `python -m thinair.bench.players.player_process KIND PORT DISPLAY
+HOME`. Ends on SIGINT and
 leaves HOME/shares.json: the share of a core that recorder and dashboard took."""
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.glass.browser import QUIET, answers, chromium, free_tcp_port
+from thinair.bench.harness.chromium import QUIET, answers, chromium, free_tcp_port
+from thinair.link.child_process import python_code, python_module
 
 KINDS = {
     "off": "no recorder, no dashboard",
@@ -39,7 +41,7 @@ def main() -> int:
     words = ["--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", display, "--fullscreen"]
     words += ["--priority", "0", "--frames", str(folder / "receiver.csv"), "--record-to", str(folder / "set")]
     words += ["--dashboard", str(page or "off")] + (["--record"] if kind in {"record", "reader", "browser"} else [])
-    player = subprocess.Popen([sys.executable, "-m", "thinair", "play", *words])
+    player = subprocess.Popen(python_module("thinair", "play", *words))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     # The player gives its own processes ordinary scheduling; so does this to what stands for other machines' browsers.
     beside = _Beside(kind, page, folder)
@@ -79,7 +81,9 @@ class _Beside:
         if not self._page or not answers(self._page):
             return
         if not self._processes and self._kind in {"reader", "browser", "ten"}:
-            words = [sys.executable, "-c", f"from bench.desk.cast import read; read({self._page}, {self._count()})"]
+            words = python_code(
+                f"from thinair.bench.players.player_process import read; read({self._page}, {self._count()})"
+            )
             if self._kind == "browser":
                 program = chromium()
                 assert program is not None, "run() has looked"

@@ -6,7 +6,6 @@ import csv
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -14,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.glass.row import Settings, free_port, sender_command
+from thinair.bench.glass.row import Settings, free_port, sender_command
+from thinair.link.child_process import python_module
 
 GONE_S = 2.5  # longer than either end's patience
 _LIVE_US = 250_000  # a picture older than this is not live
@@ -75,7 +75,7 @@ def _path(home: Path, settings: Settings, count: int) -> list[float]:
 def playing(home: Path, port: int, name: str = "frames.csv", more: Sequence[str] = ()) -> Iterator[Path]:
     """Its frames are whole once it has ended."""
     words = ["play", "--headless", "--dashboard", "off", "--listen", f"127.0.0.1:{port}", "--priority", "0", *more]
-    with started([sys.executable, "-m", "thinair", *words, "--frames", str(home / name)], "listening "):
+    with started(python_module("thinair", *words, "--frames", str(home / name)), "listening "):
         yield home / name
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.evidence import WHOLE, Run, read_run, summary
-from bench.report import outputs
-from bench.report.story import by_frame, read_pcap, worst
-from link.errors import Exit
-from link.trace import STAGES
+from thinair.bench.analysis.recorded_run import WHOLE, Run, read_run, summary
+from thinair.bench.report import outputs
+from thinair.bench.report.frame_timeline import by_frame, read_pcap, worst
+from thinair.link.errors import Exit
+from thinair.link.protocol.frame_trace import STAGES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.evidence import Frame, stage_us
-from bench.network.ours import Media, Symbol, read
-from link.errors import ConfigError, FileError
-from link.rtcp import Pli, Repair, Target, is_control, parse
-from link.trace import STAGES
+from thinair.bench.analysis.recorded_run import Frame, stage_us
+from thinair.bench.network.packets import Media, Symbol, read
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.protocol.frame_trace import STAGES
+from thinair.link.protocol.rtcp import Pli, Repair, Target, is_control, parse
 
 WORST = 10
 _MAGIC, _RAW = 0xA1B2C3D4, 101
@@ -41,7 +41,7 @@ class Event:
 
 
 def read_pcap(path: Path) -> Iterator[Packet]:
-    """What the player wrote (receiver/packets.py). A record that is cut at the end of the file ends it. Raises
+    """What the player wrote (receiver/stats/pcap.py). A record that is cut at the end of the file ends it. Raises
     FileError, ConfigError."""
     try:
         data = path.read_bytes()

@@ -6,8 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from bench.evidence import Run, write_csv, write_text
-from bench.report.page import page
+from thinair.bench.analysis.recorded_run import Run, write_csv, write_text
+from thinair.bench.report.page import page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence import WHOLE, Run, stage_us, summary
-from bench.report import svg
-from link.trace import STAGES
+from thinair.bench.analysis.recorded_run import WHOLE, Run, stage_us, summary
+from thinair.bench.report import svg
+from thinair.link.protocol.frame_trace import STAGES
 
 _INKS = ("#2f7ed8", "#7aa51c", "#c8452f", "#6b4fbb", "#1593b5", "#b8860b", "#d2527f", "#808080", "#4f8f6b")
 _INK = dict(zip(STAGES, _INKS, strict=True))

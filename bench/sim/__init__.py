@@ -15,13 +15,13 @@ from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
-from bench.network import MODELS, Model, read_trace
-from bench.sim.figures import row
-from bench.sim.ours import Receiver, Sender
-from bench.sim.peers import PEERS
-from bench.sim.world import INTERVAL_US, World
-from link.config import parse_bitrate
-from link.errors import ConfigError, FileError
+from thinair.bench.network import MODELS, Model, read_trace
+from thinair.bench.sim.figures import row
+from thinair.bench.sim.peer_strategies import PEERS
+from thinair.bench.sim.simulator import INTERVAL_US, World
+from thinair.bench.sim.thinair_strategy import Receiver, Sender
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.options import parse_bitrate
 
 SCHEMA = "thinair.bench-sim/1"
 _LOSS = ("clean", "ge", "burst1", "burst5", "burst10")
@@ -201,7 +201,7 @@ def _write(
                 writer.writeheader()
                 writer.writerows(flat)
         if args.html is not None:
-            from bench.sim.page import page  # loads matplotlib
+            from thinair.bench.sim.page import page  # loads matplotlib
 
             args.html.write_text(page(results, table(rows)))
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.network import Model
+from thinair.bench.network import Model
 
 FREEZE_US = 100_000  # a picture that stays longer than this beyond its interval
 FORCING_MBPS = 0.5  # a link below this forces a freeze

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.sim.world import PAYLOAD, End, Packet, Sender, World
+from thinair.bench.sim.simulator import PAYLOAD, End, Packet, Sender, World
 
 _HEADERS = 12 + 28  # RTP, UDP, IPv4
 _CONTROL = 60  # bytes of a control packet, with UDP and IPv4

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from bench.network import Link, Model
-from bench.sim.figures import Sent, Timeline
+from thinair.bench.network import Link, Model
+from thinair.bench.sim.figures import Sent, Timeline
 
 INTERVAL_US = 1e6 / 30  # unless said
 PAYLOAD = 1200  # bytes of a unit in one packet

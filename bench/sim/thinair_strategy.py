@@ -6,11 +6,17 @@ import random
 from collections import deque
 from fractions import Fraction
 
-from bench.sim.world import PAYLOAD, Packet, World
-from link.native import HOLD, READY_KEY, Outbox, Reassembler
-from link.receiver_session import ARRIVALS, NewSender, ReceiverSession
-from link.session import BitrateWanted, KeyFrameRequested, Linked, MediaDescription, SenderSession
-from link.targets import BitrateFollower
+from thinair.bench.sim.simulator import PAYLOAD, Packet, World
+from thinair.link.native import HOLD, READY_KEY, Outbox, Reassembler
+from thinair.link.protocol.bitrate import BitrateFollower
+from thinair.link.protocol.receiver_session import ARRIVALS, NewSender, ReceiverSession
+from thinair.link.protocol.sender_session import (
+    BitrateWanted,
+    KeyFrameRequested,
+    Linked,
+    MediaDescription,
+    SenderSession,
+)
 
 _SSRC, _COOKIE, _SENDER, _RECEIVER = 0x1000, 77, 0x5E, 0x4E
 _UDP = 28  # bytes of UDP and IPv4

@@ -13,17 +13,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.evidence import write_text
-from bench.glass import realtime
-from bench.glass.screen import ScreenError
-from bench.soak.faults import KILLS, KINDS, Fault, Faults
-from bench.soak.judge import Soak, judge
-from bench.soak.stage import Stage
-from link.config import Mode, parse_bitrate
-from link.errors import ConfigError, DeviceError, Exit
-from link.files import check_writable
-from link.native import now_us
-from thinair.conditions import ConditionsWatch, collect
+from thinair.bench.analysis.recorded_run import write_text
+from thinair.bench.glass import realtime
+from thinair.bench.harness.xvfb_screen import ScreenError
+from thinair.bench.soak.faults import KILLS, KINDS, Fault, Faults
+from thinair.bench.soak.rig import Stage
+from thinair.bench.soak.verdict import Soak, judge
+from thinair.link.errors import ConfigError, DeviceError, Exit
+from thinair.link.files import check_writable
+from thinair.link.native import now_us
+from thinair.link.options import Mode, parse_bitrate
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.soak/1"
 _PRIORITY = 5

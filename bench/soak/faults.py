@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from bench.glass.screen import ScreenError
-from bench.soak.stage import Stage
-from link.errors import LinkError
-from link.native import now_us
+from thinair.bench.harness.xvfb_screen import ScreenError
+from thinair.bench.soak.rig import Stage
+from thinair.link.errors import LinkError
+from thinair.link.native import now_us
 
 KINDS = (
     "receiver killed",

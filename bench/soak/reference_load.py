@@ -1,4 +1,4 @@
-"""How fast this machine is, all through a soak: `python -m bench.soak.yardstick MODE BITRATE_BPS`.
+"""How fast this machine is, all through a soak: `python -m thinair.bench.soak.reference_load MODE BITRATE_BPS`.
 
 The same pictures coded and decoded again and again, as sender and player do it, by a process that no fault touches.
 Each time is a line of standard output: when it began and how long it took, both in µs of CLOCK_MONOTONIC."""
@@ -12,13 +12,13 @@ import time
 
 import av
 
-from link.config import Mode
-from link.native import now_us
-from receiver.decode import THREADS, open_context
-from sender.encoders.base import EncoderConfig
-from sender.encoders.x264 import X264
-from sender.sources.base import Picture
-from sender.sources.testcard import Testcard
+from thinair.link.native import now_us
+from thinair.link.options import Mode
+from thinair.receiver.video.decoder import THREADS, open_context
+from thinair.sender.encoders.base import EncoderConfig
+from thinair.sender.encoders.x264 import X264
+from thinair.sender.sources.base import Picture
+from thinair.sender.sources.testcard import Testcard
 
 _PICTURES = 12
 _PAUSE_S = (0.05, 0.13)  # of any phase against the chain's pictures; some ten times a second

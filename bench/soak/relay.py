@@ -1,4 +1,4 @@
-"""The air of a soak, at an address of its own: `python -m bench.soak.relay PORT PLAYER`.
+"""The air of a soak, at an address of its own: `python -m thinair.bench.soak.relay PORT PLAYER`.
 
 UDP that comes to PORT of any address of this machine goes on to the player at PLAYER:PORT, answers go back to
 whoever sent last. The sender's door is called from those addresses, so a sealed link, whose ends are where they
@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import ifaddr
 
-from bench.network import MODELS, Link
-from bench.network.carrier import Carrier, Lane, bound
+from thinair.bench.harness.udp_relay import Carrier, Lane, bound
+from thinair.bench.network import MODELS, Link
 
 _HERE = "127.0.0.1"
 _NONE = "none"

@@ -6,19 +6,19 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.glass.browser import free_tcp_port
-from bench.glass.row import above, free_port
-from bench.glass.screen import Sampler, Screen, Sighting, XvfbProcess
-from link import state
-from link.config import Mode
-from link.native import now_us
-from link.pairings import Pairings
-from receiver.remote import Sender, choose
+from thinair.bench.glass.row import above, free_port
+from thinair.bench.harness.chromium import free_tcp_port
+from thinair.bench.harness.xvfb_screen import Sampler, Screen, Sighting, XvfbProcess
+from thinair.link.child_process import python_module
+from thinair.link.native import now_us
+from thinair.link.options import Mode
+from thinair.link.security import private_files
+from thinair.link.security.pairing_store import Pairings
+from thinair.receiver.commands.remote import Sender, choose
 
 PLAYER = "127.0.0.2"  # the relay has all other addresses of this machine
 _STOP_S = 5.0
@@ -79,16 +79,16 @@ class Stage:
         self.lives.append(self._running[name])
 
     def _command(self, name: str) -> list[str]:
-        thinair = [sys.executable, "-m", "thinair"]
+        thinair = python_module("thinair")
         if name == "player":
             return [
                 *(*thinair, "play", "--listen", f"{PLAYER}:{self.port}", "--presenter", "x11", "--fullscreen"),
                 *("--dashboard", "off", "--priority", "0"),
             ]
         if name == "relay":
-            return [sys.executable, "-m", "bench.soak.relay", str(self.port), PLAYER]
+            return python_module("thinair.bench.soak.relay", str(self.port), PLAYER)
         if name == "yardstick":
-            return [sys.executable, "-m", "bench.soak.yardstick", str(self.mode), str(self._bitrate_bps)]
+            return python_module("thinair.bench.soak.reference_load", str(self.mode), str(self._bitrate_bps))
         return [
             *(*thinair, "send", "--to", f"127.0.0.1:{self.port}"),
             *("--door", str(self.door), "--control", str(self.control), "--priority", "0"),
@@ -115,7 +115,7 @@ class Stage:
                 self._running[name].sample()
 
     def yardstick(self) -> list[tuple[int, int]]:
-        """(when, how long), µs: bench.soak.yardstick."""
+        """(when, how long), µs: thinair.bench.soak.reference_load."""
         lines = (self._home / "yardstick.log").read_text().split("\n")[:-1]  # the last is whole, or not there
         return [(int(at), int(took)) for at, took in map(str.split, lines)]
 
@@ -134,7 +134,7 @@ class Stage:
 
     def ask_mode(self, mode: Mode) -> None:
         """By the control API. Raises LinkError."""
-        Sender(choose(Pairings(state.folder("receiver")).all(), "")).ask("PUT", "mode", {"mode": str(mode)})
+        Sender(choose(Pairings(private_files.folder("receiver")).all(), "")).ask("PUT", "mode", {"mode": str(mode)})
 
     # ---- display ----------------------------------------------------------------------------------------------
 

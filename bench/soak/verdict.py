@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.evidence import summary
-from bench.glass.screen import Sighting
-from bench.soak.faults import Fault
-from bench.soak.stage import Life
-from link.stats import nearest_rank
+from thinair.bench.analysis.recorded_run import summary
+from thinair.bench.harness.xvfb_screen import Sighting
+from thinair.bench.soak.faults import Fault
+from thinair.bench.soak.rig import Life
+from thinair.link.protocol.percentiles import nearest_rank
 
 DRIFT_MS, GROWTH_KB, RECOVERY_MS, DESCRIPTORS = 0.3, 4096, 1000.0, 2
 LOST_SHARE = 0.005
@@ -101,7 +101,7 @@ def _quiet(seen: Sequence[_Seen], faults: Sequence[Fault]) -> list[_Seen]:
 
 
 def _in_first_mode(seen: Sequence[_Seen], faults: Sequence[Fault]) -> list[_Seen]:
-    """Each change of the source takes the other of two modes (bench.soak.faults)."""
+    """Each change of the source takes the other of two modes (thinair.bench.soak.faults)."""
     changes = [one.began_us for one in faults if one.kind == "source changes" and not one.note]
     return [one for one in seen if bisect_right(changes, one[0]) % 2 == 0]
 

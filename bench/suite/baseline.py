@@ -1,4 +1,5 @@
-"""`python -m bench.suite.baseline build/bench.json`: what of a run of `make bench` is kept as baseline: names, times,
+"""`python -m thinair.bench.suite.baseline build/bench.json`: what of a run of `make bench` is kept as baseline:
+names, times,
 what was noted of them, and of which machine they are. Commit it where a change of a piece's cost is meant."""
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.evidence import read_json, write_text
+from thinair.bench.analysis.recorded_run import read_json, write_text
 
 BASELINE = Path(__file__).with_name("baseline.json")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bench import instructions
-from bench.evidence import summary
-from bench.glass import realtime
+from thinair.bench.analysis.recorded_run import summary
+from thinair.bench.glass import realtime
+from thinair.bench.suite import instructions
 
 _CALLS = 20  # over which allocations are looked at
 

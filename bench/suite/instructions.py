@@ -1,7 +1,7 @@
 """Instructions of each hot piece, counted by callgrind: the same on a busy machine as on a quiet one.
 
 A piece is done `n` times and twice as often; the difference over n is what one costs, so that the interpreter's start
-falls out. `python -m bench.instructions` prints them."""
+falls out. `python -m thinair.bench.suite.instructions` prints them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from bench.suite.pieces import PIECES
-from link.errors import DeviceError
+from thinair.bench.suite.pieces import PIECES
+from thinair.link.child_process import python_module
+from thinair.link.errors import DeviceError
 
 _COUNTS = {"convert": 2, "paint": 2, "clock": 40}
 _USUAL = 20
@@ -39,11 +39,10 @@ def _one(name: str) -> int:
 
 def _run(name: str, times: int) -> int:
     argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
-    argv += [sys.executable, "-m", "bench.suite.pieces", name, str(times)]
+    argv += python_module("thinair.bench.suite.pieces", name, str(times))
     # What depends on the machine or the moment is held still: hashes, and the vectors that libcrypto finds.
     env = {**os.environ, "PYTHONHASHSEED": "0", "OPENSSL_ia32cap": "~0x0:~0x21c0002c", "PYTHONMALLOC": "pymalloc"}
-    root = str(Path(__file__).parents[1])
-    env["PYTHONPATH"] = os.pathsep.join(filter(None, (env.get("PYTHONPATH"), root)))
+    env["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # the build that this process uses
     done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=_PATIENCE_S, check=False)
     found = _COLLECTED.search(done.stderr)
     if done.returncode or found is None:

@@ -1,6 +1,7 @@
 """The hot pieces of a frame's way that are ours, each as a call that does one frame's worth of it.
 
-`python -m bench.suite.pieces NAME COUNT` does it so often, for bench.instructions to count: nothing here loads numpy or
+`python -m thinair.bench.suite.pieces NAME COUNT` does it so often, for thinair.bench.suite.instructions to count:
+nothing here loads numpy or
 PyAV, whose start would drown what is counted."""
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ def _turns(items: Sequence[T], act: Callable[[T], object]) -> Callable[[], objec
 
 
 def _scan() -> Callable[[], object]:
-    from link.native import split_nals
+    from thinair.link.native import split_nals
 
     return _turns(units(), split_nals)
 
 
 def _packetize() -> Callable[[], object]:
-    from link.native import Packetizer
+    from thinair.link.native import Packetizer
 
     packetizer, number = Packetizer(ssrc=_SSRC, elements=True), 0
 
@@ -67,7 +68,7 @@ def _packetize() -> Callable[[], object]:
 
 def _packets() -> list[list[bytes]]:
     """Of frames in a row."""
-    from link.native import Packetizer
+    from thinair.link.native import Packetizer
 
     packetizer = Packetizer(ssrc=_SSRC, elements=True)
     return [
@@ -76,7 +77,7 @@ def _packets() -> list[list[bytes]]:
 
 
 def _reassemble() -> Callable[[], object]:
-    from link.native import Reassembler
+    from thinair.link.native import Reassembler
 
     frames = _packets()
     reassembler, at = Reassembler(elements=True), -1
@@ -96,7 +97,7 @@ def _reassemble() -> Callable[[], object]:
 
 def _repair() -> Callable[[], object]:
     """A frame's symbols made at a quarter, and as many packets restored from them."""
-    from link.native import RepairDecoder, RepairEncoder
+    from thinair.link.native import RepairDecoder, RepairEncoder
 
     k = FRAME_BYTES // PACKET_BYTES + 1
     r = k // 4
@@ -124,7 +125,7 @@ def _repair() -> Callable[[], object]:
 
 def _seal() -> Callable[[], object]:
     """A frame's packets sealed, and opened by the other end."""
-    from link.native import Seal
+    from thinair.link.native import Seal
 
     own, peer, sequence = Seal(), Seal(), 0
     own.install(_KEYS, bytes(88), _SSRC)
@@ -145,7 +146,7 @@ def _seal() -> Callable[[], object]:
 
 def _convert() -> Callable[[], object]:
     """A captured picture, UYVY, to what an encoder takes."""
-    from link.native import raw_to_i420
+    from thinair.link.native import raw_to_i420
 
     raws = [random.Random(seed).randbytes(WIDTH * 2) * HEIGHT for seed in range(3)]
     y, u, v = (bytearray(WIDTH * HEIGHT // part) for part in (1, 4, 4))
@@ -158,7 +159,7 @@ def _convert() -> Callable[[], object]:
 
 def _paint() -> Callable[[], object]:
     """A decoded picture to what a screen takes."""
-    from link.native import i420_to_bgrx
+    from thinair.link.native import i420_to_bgrx
 
     rng = random.Random(4)
     pictures = [
@@ -176,7 +177,7 @@ def _paint() -> Callable[[], object]:
 
 def _clock() -> Callable[[], object]:
     """One exchange with a full minute before it, and what the clock says then."""
-    from link.clock import ClockSync
+    from thinair.link.protocol.clock_sync import ClockSync
 
     rng, clock, now = random.Random(5), ClockSync(), 0
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bench.glass.screen import xvfb
-from bench.stream import access_units
-from bench.suite.pieces import PIECES, WIDTH, Piece
-from link.config import Mode
-from link.native import Reassembler
-from receiver.decode import Decoder
-from receiver.present import open_presenter
+from thinair.bench.harness.stream import access_units
+from thinair.bench.harness.xvfb_screen import xvfb
+from thinair.bench.suite.pieces import PIECES, WIDTH, Piece
+from thinair.link.native import Reassembler
+from thinair.link.options import Mode
+from thinair.receiver.video.decoder import Decoder
+from thinair.receiver.video.presenter import open_presenter
 
 MODE = Mode.parse("1920x1080@25")
 Measure = Callable[..., None]
@@ -29,7 +29,7 @@ def test_piece(piece: Piece, measure: Measure, counted: Callable[[str], int], be
 @pytest.fixture(scope="module")
 def coded() -> list[Any]:
     """Access units as the packet thread hands them over, a key frame first."""
-    from link.native import Packetizer
+    from thinair.link.native import Packetizer
 
     packetizer, reassembler, out = Packetizer(ssrc=1, elements=True), Reassembler(elements=True), []
     for number, unit in enumerate(access_units(MODE, 8_000_000, 50)):

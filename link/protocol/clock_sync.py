@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import exp
 
-from link.rtcp import ProbeEcho
+from thinair.link.protocol.rtcp import ProbeEcho
 
 WINDOW_US = 60_000_000
 BURST = 8

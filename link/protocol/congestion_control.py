@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
-from link.rtcp import PACE_OWN
-from link.targets import MIN_BITRATE_BPS, Reason
+from thinair.link.protocol.bitrate import MIN_BITRATE_BPS, Reason
+from thinair.link.protocol.rtcp import PACE_OWN
 
 PACE_GROUP = 5  # packets
 MAX_SHARE = 128  # of 256: 50 %
@@ -39,7 +39,7 @@ _QUIET_SHARE = 0.15  # of frames with loss, where asking is quick: not worth sym
 
 
 class Frame(Protocol):
-    """The fields of _thinair.FrameReport that decide."""
+    """The fields of FrameReport that decide."""
 
     frame_id: int
     complete: bool

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
-from link.rtcp import MAX_REPORTS, OFFSET_FAR, Feedback
+from thinair.link.protocol.rtcp import MAX_REPORTS, OFFSET_FAR, Feedback
 
 FRAMES = 8
 MAX_PACKETS = 680  # keeps a report within one datagram of 1400 bytes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from link.clock import ClockSync
+from thinair.link.protocol.clock_sync import ClockSync
 
 _PEER_STAMPS = {"capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us"}
 STAGE_STAMPS = {  # where each begins and ends
@@ -31,7 +31,7 @@ class Outcome(StrEnum):
 
 
 class Unit(Protocol):
-    """The fields of _thinair.AccessUnit that a trace begins with."""
+    """The fields of AccessUnit that a trace begins with."""
 
     frame_id: int
     size: int

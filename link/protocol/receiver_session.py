@@ -1,4 +1,5 @@
-"""The session of docs/wire-protocol.md at the receiver's end. See link.session, whose ways it shares."""
+"""The session of docs/wire-protocol.md at the receiver's end. See thinair.link.protocol.sender_session, whose ways it
+shares."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -6,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from link.clock import ClockSync
-from link.feedback import ReportBuilder
-from link.policy import AirPolicy, Decision, Frame
-from link.rtcp import (
+from thinair.link.protocol.clock_sync import ClockSync
+from thinair.link.protocol.congestion_control import AirPolicy, Decision, Frame
+from thinair.link.protocol.feedback import ReportBuilder
+from thinair.link.protocol.rtcp import (
     FLAG_PATH,
     Bye,
     Call,
@@ -25,8 +26,8 @@ from link.rtcp import (
     build,
     parse,
 )
-from link.session import MAX_EVENTS, MediaDescription
-from link.source import SourceState
+from thinair.link.protocol.sender_session import MAX_EVENTS, MediaDescription
+from thinair.link.protocol.source_state import SourceState
 
 SENDER_SILENCE_US = 500_000
 PLI_INTERVAL_US = 100_000

@@ -11,7 +11,7 @@ from fractions import Fraction
 from struct import Struct
 from typing import Any
 
-from link.source import DETAIL_BYTES, SourceCode
+from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode
 
 VERSION = 1
 NAME_BYTES = 16

@@ -1,5 +1,5 @@
 """The session of docs/wire-protocol.md at the sender's end, sans-IO: datagrams and `now` in, datagrams and events out.
-The other end is link.receiver_session, which a sender need not load.
+The other end is thinair.link.protocol.receiver_session, which a sender need not load.
 
 After each `receive_datagram` and at each `next_timeout` the caller drains `next_datagram` and then `next_event` until
 they give None. What a state does with what happens stands in `_SENDER_TRANSITIONS`.
@@ -11,10 +11,23 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from link.feedback import FeedbackTally
-from link.rtcp import FLAG_PATH, Bye, Feedback, Hello, ModeWish, Pli, Probe, Source, Target, Welcome, build, parse
-from link.source import SourceCode, SourceState
-from link.targets import MIN_BITRATE_BPS, Reason
+from thinair.link.protocol.bitrate import MIN_BITRATE_BPS, Reason
+from thinair.link.protocol.feedback import FeedbackTally
+from thinair.link.protocol.rtcp import (
+    FLAG_PATH,
+    Bye,
+    Feedback,
+    Hello,
+    ModeWish,
+    Pli,
+    Probe,
+    Source,
+    Target,
+    Welcome,
+    build,
+    parse,
+)
+from thinair.link.protocol.source_state import SourceCode, SourceState
 
 HELLO_INTERVAL_US = 200_000
 FIRST_HELLO_INTERVAL_US = 10_000  # to a receiver that is known to be there; doubled with each

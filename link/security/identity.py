@@ -10,8 +10,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from link import state
-from link.errors import DeviceError, FileError
+from thinair.link.errors import DeviceError, FileError
+from thinair.link.security import private_files
 
 _DAYS = 36_500  # a board without a clock cannot tell how old it is; pairings end by being forgotten
 
@@ -70,4 +70,4 @@ def _make(place: Path) -> None:
         except OSError:
             if not place.is_dir():
                 raise
-    state.sync(place.parent)
+    private_files.sync(place.parent)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from link.errors import AuthenticationError, ConfigError
+from thinair.link.errors import AuthenticationError, ConfigError
 
 VERSION = 1
 MAX_MESSAGE = 8192  # bytes of a line

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from link import identity, state
-from link.errors import FileError
-from link.identity import fingerprint
-from link.pairing import Peer
+from thinair.link.errors import FileError
+from thinair.link.security import identity, private_files
+from thinair.link.security.identity import fingerprint
+from thinair.link.security.pairing import Peer
 
 MOST = 64  # an operator who pairs more has lost count
 
@@ -34,7 +34,7 @@ class Pairings:
     def all(self) -> list[Pairing]:
         """The newest last. Raises FileError."""
         found: list[Pairing] = []
-        for item in state.read(self.path).get("pairings", []):
+        for item in private_files.read(self.path).get("pairings", []):
             try:
                 found.append(Pairing(**item))
             except TypeError as error:
@@ -67,7 +67,7 @@ class Pairings:
 
     def _write(self, pairings: list[Pairing]) -> None:
         content: dict[str, Any] = {"pairings": [asdict(one) for one in pairings]}
-        state.write(self.path, content)
+        private_files.write(self.path, content)
 
 
 def digest(token: str) -> str:

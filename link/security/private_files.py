@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from link.errors import FileError
+from thinair.link.errors import FileError
 
 
 def folder(end: str) -> Path:

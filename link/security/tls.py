@@ -10,9 +10,9 @@ from asyncio import StreamReader, StreamWriter, sleep, timeout
 from collections.abc import Iterable
 from typing import Any
 
-from link.errors import AuthenticationError
-from link.identity import Identity
-from link.pairing import MAX_MESSAGE
+from thinair.link.errors import AuthenticationError
+from thinair.link.security.identity import Identity
+from thinair.link.security.pairing import MAX_MESSAGE
 
 PORT = 5010  # of the sender's door
 CONTROL_PORT = 5011  # of its control API

@@ -25,7 +25,7 @@ int ta_py_add_outbox(PyObject *module);   /* outbox_types.c */
 int ta_py_add_recovery(PyObject *module); /* recovery_types.c */
 int ta_py_add_seal(PyObject *module);    /* seal_types.c */
 
-/* The pump of a _thinair.Tx, which lives as long as the object; NULL and TypeError for others. */
+/* The pump of a thinair._native.Tx, which lives as long as the object; NULL and TypeError for others. */
 struct ta_tx *ta_py_tx(PyObject *object);
 /* An AccessUnit over bytes that `release(owner)` gives back when the object dies. Steals nothing on failure. */
 PyObject *ta_py_access_unit(const ta_au_info *info, const uint8_t *data, uint64_t taken_us, void (*release)(void *),

@@ -117,7 +117,7 @@ static PyType_Slot picture_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec picture_spec = {"_thinair.CapturedPicture", sizeof(PictureObject), 0,
+static PyType_Spec picture_spec = {"thinair._native.CapturedPicture", sizeof(PictureObject), 0,
                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, picture_slots};
 
 /* ---- Capture ---- */
@@ -254,7 +254,7 @@ static PyType_Slot capture_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec capture_spec = {"_thinair.Capture", sizeof(CaptureObject), 0, Py_TPFLAGS_DEFAULT, capture_slots};
+static PyType_Spec capture_spec = {"thinair._native.Capture", sizeof(CaptureObject), 0, Py_TPFLAGS_DEFAULT, capture_slots};
 
 /* ---- conversion ---- */
 

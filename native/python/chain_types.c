@@ -284,7 +284,7 @@ static PyType_Slot encoder_slots[] = {{Py_tp_new, encoder_new},
                                       {Py_tp_methods, encoder_methods},
                                       {Py_tp_getset, encoder_getset},
                                       {0, NULL}};
-static PyType_Spec encoder_spec = {"_thinair.HardwareEncoder", sizeof(EncoderObject), 0, Py_TPFLAGS_DEFAULT, encoder_slots};
+static PyType_Spec encoder_spec = {"thinair._native.HardwareEncoder", sizeof(EncoderObject), 0, Py_TPFLAGS_DEFAULT, encoder_slots};
 
 /* ---- Chain ---- */
 
@@ -484,7 +484,7 @@ static PyType_Slot chain_slots[] = {{Py_tp_new, chain_new},
                                     {Py_tp_methods, chain_methods},
                                     {Py_tp_getset, chain_getset},
                                     {0, NULL}};
-static PyType_Spec chain_spec = {"_thinair.Chain", sizeof(ChainObject), 0, Py_TPFLAGS_DEFAULT, chain_slots};
+static PyType_Spec chain_spec = {"thinair._native.Chain", sizeof(ChainObject), 0, Py_TPFLAGS_DEFAULT, chain_slots};
 
 static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);

@@ -1,4 +1,4 @@
-/* The functions of the `core` section of _thinair.pyi. */
+/* The functions of the `core` section of thinair/_native.pyi. */
 #include "binding.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* The types of the `core` section of _thinair.pyi; its functions are in core_functions.c. */
+/* The types of the `core` section of thinair/_native.pyi; its functions are in core_functions.c. */
 #include "binding.h"
 
 #include <stdlib.h>
@@ -141,7 +141,7 @@ static PyType_Slot access_unit_slots[] = {
 };
 
 static PyType_Spec access_unit_spec = {
-    .name = "_thinair.AccessUnit",
+    .name = "thinair._native.AccessUnit",
     .basicsize = sizeof(access_unit),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = access_unit_slots,
@@ -236,7 +236,7 @@ static PyType_Slot packetizer_slots[] = {
     {Py_tp_methods, packetizer_methods},
     {0, NULL},
 };
-static PyType_Spec packetizer_spec = {"_thinair.Packetizer", sizeof(packetizer), 0,
+static PyType_Spec packetizer_spec = {"thinair._native.Packetizer", sizeof(packetizer), 0,
                                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, packetizer_slots};
 
 /* ---- Reassembler and AuStream: the same shape over two cores ------------------------------------------------ */
@@ -447,9 +447,9 @@ static PyType_Slot austream_slots[] = {
     {Py_tp_methods, austream_methods},
     {0, NULL},
 };
-static PyType_Spec reassembler_spec = {"_thinair.Reassembler", sizeof(receiver), 0,
+static PyType_Spec reassembler_spec = {"thinair._native.Reassembler", sizeof(receiver), 0,
                                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, reassembler_slots};
-static PyType_Spec austream_spec = {"_thinair.AuStream", sizeof(receiver), 0,
+static PyType_Spec austream_spec = {"thinair._native.AuStream", sizeof(receiver), 0,
                                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, austream_slots};
 
 /* ---- module ---------------------------------------------------------------------------------------------- */
@@ -482,7 +482,7 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
 
 int ta_py_add_core(PyObject *module) {
     PyType_Spec *specs[] = {&packetizer_spec, &reassembler_spec, &austream_spec};
-    bitstream_error = PyErr_NewException("_thinair.BitstreamError", PyExc_ValueError, NULL);
+    bitstream_error = PyErr_NewException("thinair._native.BitstreamError", PyExc_ValueError, NULL);
     access_unit_type = add_type(module, &access_unit_spec);
     if (!bitstream_error || PyModule_AddObjectRef(module, "BitstreamError", bitstream_error) < 0 || !access_unit_type)
         return -1;

@@ -1,4 +1,4 @@
-/* _thinair: the binding. Each part registers its own types and functions. */
+/* thinair._native: the binding. Each part registers its own types and functions. */
 #include "binding.h"
 
 static int (*const parts[])(PyObject *) = {
@@ -18,9 +18,9 @@ static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec_module}, {0, NULL}};
 
 static struct PyModuleDef definition = {
     .m_base = PyModuleDef_HEAD_INIT,
-    .m_name = "_thinair",
+    .m_name = "thinair._native",
     .m_doc = "thinair's C core and I/O",
     .m_slots = slots,
 };
 
-PyMODINIT_FUNC PyInit__thinair(void) { return PyModuleDef_Init(&definition); }
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }

@@ -153,7 +153,7 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"_thinair.Outbox", sizeof(outbox), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
+static PyType_Spec spec = {"thinair._native.Outbox", sizeof(outbox), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
 
 int ta_py_add_outbox(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

@@ -314,7 +314,7 @@ static PyType_Slot x11_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec x11_spec = {"_thinair.X11Presenter", sizeof(X11Object), 0, Py_TPFLAGS_DEFAULT, x11_slots};
+static PyType_Spec x11_spec = {"thinair._native.X11Presenter", sizeof(X11Object), 0, Py_TPFLAGS_DEFAULT, x11_slots};
 
 static PyMethodDef functions[] = {
     {"i420_to_bgrx", (PyCFunction)(void (*)(void))py_i420_to_bgrx, METH_VARARGS | METH_KEYWORDS, "Pixels of a picture."},

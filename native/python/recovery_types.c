@@ -11,7 +11,7 @@ static PyStructSequence_Field fields[] = {
     {"asked_came", NULL}, {"rounds", NULL}, {"reached", NULL}, {"bytes", NULL}, {"gap_us", NULL}, {"first_us", NULL}, {"newest_us", NULL},
     {"done_us", NULL}, {"peer_us", NULL}, {NULL, NULL},
 };
-static PyStructSequence_Desc description = {"_thinair.FrameReport", "What came of a frame (thinair/recovery.h).", fields,
+static PyStructSequence_Desc description = {"thinair._native.FrameReport", "What came of a frame (thinair/recovery.h).", fields,
                                             sizeof fields / sizeof fields[0] - 1};
 
 static PyObject *report(const ta_frame_report *f) {

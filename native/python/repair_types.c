@@ -1,4 +1,4 @@
-/* The types of the `repair` section of _thinair.pyi. */
+/* The types of the `repair` section of thinair/_native.pyi. */
 #include "binding.h"
 
 #include "thinair/repair.h"
@@ -184,8 +184,8 @@ static PyType_Slot decoder_slots[] = {
 };
 
 static PyType_Spec specs[] = {
-    {"_thinair.RepairEncoder", sizeof(encoder), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, encoder_slots},
-    {"_thinair.RepairDecoder", sizeof(decoder), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, decoder_slots},
+    {"thinair._native.RepairEncoder", sizeof(encoder), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, encoder_slots},
+    {"thinair._native.RepairDecoder", sizeof(decoder), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, decoder_slots},
 };
 
 int ta_py_add_repair(PyObject *module) {

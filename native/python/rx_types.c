@@ -272,6 +272,6 @@ static PyType_Slot rx_slots[] = {
     {Py_tp_getset, rx_getset}, {0, NULL},
 };
 
-static PyType_Spec rx_spec = {"_thinair.Rx", sizeof(RxObject), 0, Py_TPFLAGS_DEFAULT, rx_slots};
+static PyType_Spec rx_spec = {"thinair._native.Rx", sizeof(RxObject), 0, Py_TPFLAGS_DEFAULT, rx_slots};
 
 int ta_py_add_rx(PyObject *module) { return ta_py_add_type(module, "Rx", &rx_spec); }

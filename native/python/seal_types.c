@@ -1,4 +1,4 @@
-/* The `seal` section of _thinair.pyi. */
+/* The `seal` section of thinair/_native.pyi. */
 #include "binding.h"
 
 #include "thinair/seal.h"
@@ -131,7 +131,7 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"_thinair.Seal", sizeof(SealObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
+static PyType_Spec spec = {"thinair._native.Seal", sizeof(SealObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
 
 int ta_py_add_seal(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

@@ -234,6 +234,6 @@ static PyType_Slot tx_slots[] = {
     {Py_tp_getset, tx_getset}, {0, NULL},
 };
 
-static PyType_Spec tx_spec = {"_thinair.Tx", sizeof(TxObject), 0, Py_TPFLAGS_DEFAULT, tx_slots};
+static PyType_Spec tx_spec = {"thinair._native.Tx", sizeof(TxObject), 0, Py_TPFLAGS_DEFAULT, tx_slots};
 
 int ta_py_add_tx(PyObject *module) { return ta_py_add_type(module, "Tx", &tx_spec); }

@@ -106,7 +106,7 @@ static PyType_Slot type_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"_thinair.CodeWatcher", sizeof(WatcherObject), 0, Py_TPFLAGS_DEFAULT, type_slots};
+static PyType_Spec spec = {"thinair._native.CodeWatcher", sizeof(WatcherObject), 0, Py_TPFLAGS_DEFAULT, type_slots};
 
 int ta_py_add_watch(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

@@ -1,4 +1,4 @@
-/* Repair symbols: the C interface itself. The code is compared with another one in tests/unit/test_repair.py. */
+/* Repair symbols: the C interface itself. The code is compared with another one in tests/native/test_repair.py. */
 #include "thinair/repair.h"
 
 #include "check.h"

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from link.findings import Finding, Verdict
-from link.native import Rx, realtime
-from receiver.present import NullPresenter, Presenter, open_presenter
-from receiver.record.names import default_folder
+from thinair.link.diagnostics import Finding, Verdict
+from thinair.link.native import Rx, realtime
+from thinair.receiver.file_names import default_folder
+from thinair.receiver.video.presenter import NullPresenter, Presenter, open_presenter
 
 if TYPE_CHECKING:
     import av
@@ -43,7 +43,7 @@ def decoder(pictures: list[av.VideoFrame]) -> Finding:
     try:
         import av
 
-        from receiver.decode import THREADS, open_context
+        from thinair.receiver.video.decoder import THREADS, open_context
     except ImportError as error:
         mend = "pip install 'thinair[pc]'"
         return Finding("decoder", Verdict.BAD, f"PyAV is not installed ({error.name})", mend)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
-from link import state
-from link.errors import Exit
-from link.pairings import Pairings
-from link.service import Sighting
-from receiver.discover import look
+from thinair.link.errors import Exit
+from thinair.link.mdns import Sighting
+from thinair.link.security import private_files
+from thinair.link.security.pairing_store import Pairings
+from thinair.receiver.connection.mdns_browser import look
 
 _COLUMNS = ("NAME", "ADDRESS", "PAIRED", "STATE", "MODE", "SIGNAL", "MODEL")
 
 
 def run(seconds: float) -> int:
     """1 where none is found. Raises NetworkError, FileError."""
-    paired = {one.fingerprint for one in Pairings(state.folder("receiver")).all()}
+    paired = {one.fingerprint for one in Pairings(private_files.folder("receiver")).all()}
     found = asyncio.run(look(seconds))
     print("\n".join(table(found, paired)) if found else "no sender is found on this network")
     return int(Exit.OK if found else Exit.FAULTS)

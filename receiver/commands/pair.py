@@ -8,14 +8,14 @@ import socket
 import ssl
 import sys
 
-from link import identity, state, tls
-from link.config import Endpoint
-from link.errors import AuthenticationError, ConfigError, NetworkError
-from link.identity import Identity
-from link.pairing import NONCE, Own, PairingReceiver, Peer, read_scan, stretch
-from link.pairings import Pairing, Pairings
-from link.service import Sighting
-from receiver.discover import look
+from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
+from thinair.link.mdns import Sighting
+from thinair.link.options import Endpoint
+from thinair.link.security import identity, private_files, tls
+from thinair.link.security.identity import Identity
+from thinair.link.security.pairing import NONCE, Own, PairingReceiver, Peer, read_scan, stretch
+from thinair.link.security.pairing_store import Pairing, Pairings
+from thinair.receiver.connection.mdns_browser import look
 
 _LOOK_S = 3.0
 _CONNECT_S, _ANSWER_S = 5.0, 15.0  # a Pi takes two seconds for its first scrypt
@@ -23,7 +23,7 @@ _CONNECT_S, _ANSWER_S = 5.0, 15.0  # a Pi takes two seconds for its first scrypt
 
 def run(place: Endpoint | None, code: str | None) -> int:
     """Raises ConfigError, NetworkError, AuthenticationError, FileError, DeviceError."""
-    home = state.folder("receiver")
+    home = private_files.folder("receiver")
     own, pairings = identity.load(home), Pairings(home)
     if place is None and code is None and not sys.stdin.isatty():
         code = _ask()

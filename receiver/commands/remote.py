@@ -11,13 +11,14 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-from link import qr, state, tls
-from link.config import Mode, parse_bitrate
-from link.errors import AuthenticationError, ConfigError, FileError, NetworkError
-from link.files import check_writable
-from link.identity import fingerprint
-from link.pairing import clean_name
-from link.pairings import Pairing, Pairings, matches
+from thinair.link.errors import AuthenticationError, ConfigError, FileError, NetworkError
+from thinair.link.files import check_writable
+from thinair.link.options import Mode, parse_bitrate
+from thinair.link.security import private_files, tls
+from thinair.link.security.identity import fingerprint
+from thinair.link.security.pairing import clean_name
+from thinair.link.security.pairing_store import Pairing, Pairings, matches
+from thinair.link.web import qr
 
 _TIMEOUT_S = 5.0
 _MOST = 1 << 20  # bytes of an answer
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
 
 def run(action: str, arguments: argparse.Namespace) -> int:
     """Raises LinkError."""
-    sender = Sender(choose(Pairings(state.folder("receiver")).all(), arguments.sender))
+    sender = Sender(choose(Pairings(private_files.folder("receiver")).all(), arguments.sender))
     try:
         _do(sender, action, arguments)
     except (ValueError, KeyError, TypeError, AttributeError) as error:

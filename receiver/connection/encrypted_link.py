@@ -9,17 +9,17 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from link import identity, state
-from link.errors import NetworkError
-from link.native import keep_secret
-from link.pairings import Pairings
-from link.receiver_session import ReceiverState
-from receiver.caller import Caller, Hooks, Session
+from thinair.link.errors import NetworkError
+from thinair.link.native import keep_secret
+from thinair.link.protocol.receiver_session import ReceiverState
+from thinair.link.security import identity, private_files
+from thinair.link.security.pairing_store import Pairings
+from thinair.receiver.connection.session_client import Caller, Hooks, Session
 
 if TYPE_CHECKING:
-    from link.config import ReceiverConfig
-    from link.native import Rx
-    from link.receiver_session import ReceiverSession
+    from thinair.link.native import Rx
+    from thinair.link.options import ReceiverConfig
+    from thinair.link.protocol.receiver_session import ReceiverSession
 
 
 _LOOK_AFTER_S = 0.5
@@ -39,7 +39,7 @@ class SealedLink:
         note: Callable[[str], None],
     ) -> None:
         keep_secret()
-        home = state.folder("receiver")
+        home = private_files.folder("receiver")
         self._rx, self._session, self._show, self._note = rx, session, waiting, note
         self._packets = 0  # received before the present keys
         self._words = ""
@@ -62,7 +62,7 @@ class SealedLink:
         while self._alive():  # noqa: ASYNC110 -- nothing tells of its end
             await asyncio.sleep(_LOOK_AFTER_S)
         try:
-            discover = await asyncio.to_thread(importlib.import_module, "receiver.discover")
+            discover = await asyncio.to_thread(importlib.import_module, "thinair.receiver.connection.mdns_browser")
             async with discover.watching(self.caller.see):
                 await asyncio.Event().wait()
         except (ImportError, NetworkError) as error:

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from link.errors import NetworkError
-from link.service import SERVICE, Sighting, read_sighting
+from thinair.link.errors import NetworkError
+from thinair.link.mdns import SERVICE, Sighting, read_sighting
 
 _ANSWER_MS = 2000
 _MOST = 64  # asked about; somebody may shout many names

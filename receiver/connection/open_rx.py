@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from link.config import Endpoint, ReceiverConfig
-from link.errors import NetworkError
-from link.native import Rx
+from thinair.link.errors import NetworkError
+from thinair.link.native import Rx
+from thinair.link.options import Endpoint, ReceiverConfig
 
 _SLOTS = 16
 _PATIENCE_US = 60_000  # for a frame, until its interval is known

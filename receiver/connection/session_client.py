@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from link import tls
-from link.errors import AuthenticationError, FileError
-from link.identity import Identity, fingerprint
-from link.keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
-from link.pairing import clean_name, read_port, read_random, read_words
-from link.pairings import Pairing, Pairings, matches
-from link.rtcp import Call, Hello, parse
-from link.service import Sighting
+from thinair.link.errors import AuthenticationError, FileError
+from thinair.link.mdns import Sighting
+from thinair.link.protocol.rtcp import Call, Hello, parse
+from thinair.link.security import tls
+from thinair.link.security.identity import Identity, fingerprint
+from thinair.link.security.media_keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
+from thinair.link.security.pairing import clean_name, read_port, read_random, read_words
+from thinair.link.security.pairing_store import Pairing, Pairings, matches
 
 _CONNECT_S = 1.5
 _ANSWER_S = 3.0

@@ -1,4 +1,4 @@
-"""The dashboard's process: `python -m receiver.dashboard --fd N --listen HOST:PORT`; the player starts it."""
+"""The dashboard's process: `python -m thinair.receiver.dashboard --fd N --listen HOST:PORT`; the player starts it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from link.config import Endpoint
-from link.guard import Guard, is_loopback, same
-from link.network import own_address
-from link.patience import Patience
-from receiver.dashboard import SECRET_NAME
-from receiver.dashboard.server import Dashboard
-from receiver.feed import Splitter, pack_json
+from thinair.link.host import own_address
+from thinair.link.options import Endpoint
+from thinair.link.web.connection_limits import Patience
+from thinair.link.web.request_guard import Guard, is_loopback, same
+from thinair.receiver.dashboard import SECRET_NAME
+from thinair.receiver.dashboard.server import Dashboard
+from thinair.receiver.workers.ipc import Splitter, pack_json
 
 _READ = 1 << 20
 _RETRY_S = 1.0

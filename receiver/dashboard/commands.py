@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from link.config import Mode
-from link.errors import ConfigError
+from thinair.link.errors import ConfigError
+from thinair.link.options import Mode
 
 _BITRATES = 50_000, 200_000_000
 _WHY = {

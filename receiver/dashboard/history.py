@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from link.stats import nearest_rank
-from link.trace import STAGE_STAMPS
-from receiver.report import COLUMNS
+from thinair.link.protocol.frame_trace import STAGE_STAMPS
+from thinair.link.protocol.percentiles import nearest_rank
+from thinair.receiver.stats.report import COLUMNS
 
 KEPT_S = 900
 _AT = {name: index for index, name in enumerate(COLUMNS)}

@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from receiver.decode import open_context, refusal
-from receiver.feed import Unit
+from thinair.receiver.video.decoder import open_context, refusal
+from thinair.receiver.workers.ipc import Unit
 
 MAX_WIDTH = 960
 _INTERVAL_S = 0.1

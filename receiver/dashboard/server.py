@@ -12,15 +12,15 @@ from typing import Any
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
-from link.guard import HEADERS, Guard, set_cookie
-from link.native import now_us
-from link.patience import Patience
-from receiver.dashboard.history import History
-from receiver.dashboard.jpeg import JpegMaker
-from receiver.dashboard.metrics import ReceiverMetrics
-from receiver.dashboard.viewer import JPEG, Viewer, picture_message, unit_message
-from receiver.dashboard.wishes import WishError, read_wish
-from receiver.feed import Unit
+from thinair.link.native import now_us
+from thinair.link.web.connection_limits import Patience
+from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
+from thinair.receiver.dashboard.commands import WishError, read_wish
+from thinair.receiver.dashboard.history import History
+from thinair.receiver.dashboard.jpeg import JpegMaker
+from thinair.receiver.dashboard.metrics import ReceiverMetrics
+from thinair.receiver.dashboard.viewer import JPEG, Viewer, picture_message, unit_message
+from thinair.receiver.workers.ipc import Unit
 
 MAX_VIEWERS = 32
 MAX_WISH = 4096  # bytes

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from receiver.feed import Unit
+from thinair.receiver.workers.ipc import Unit
 
 HEAD = struct.Struct("<BBxxIdd")  # kind, flags, frame id, capture µs on the player's clock or 0, stream's µs
 H264, JPEG = 1, 2

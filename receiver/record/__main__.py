@@ -1,4 +1,5 @@
-"""The recorder's process: `python -m receiver.record --fd N --folder F`; the player starts it (receiver/child.py)."""
+"""The recorder's process: `python -m thinair.receiver.record --fd N --folder F`; the player starts it
+(receiver/workers/worker.py)."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from link.native import now_us
-from receiver.feed import Splitter, Unit, pack_json
-from receiver.record.recorder import Recorder, Settings
+from thinair.link.native import now_us
+from thinair.receiver.record.recorder import Recorder, Settings
+from thinair.receiver.workers.ipc import Splitter, Unit, pack_json
 
 _TICK_S = 0.25
 _READ = 1 << 20

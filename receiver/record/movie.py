@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
-from link.native import split_nals
-from receiver.decode import refusal
-from receiver.record.disk import DiskFile
+from thinair.link.native import split_nals
+from thinair.receiver.record.disk import DiskFile
+from thinair.receiver.video.decoder import refusal
 
 TIME_BASE = Fraction(1, 90_000)
 _FRAGMENT_US = 900_000  # with the frame that ends it less than a second

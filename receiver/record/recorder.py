@@ -13,10 +13,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from receiver.feed import Unit
-from receiver.record.movie import parameter_sets
-from receiver.record.names import stem
-from receiver.record.recording import Recording
+from thinair.receiver.file_names import stem
+from thinair.receiver.record.movie import parameter_sets
+from thinair.receiver.record.recording import Recording
+from thinair.receiver.workers.ipc import Unit
 
 RETRY_US = 2_000_000
 _ROWS_US = 1_500_000  # how long rows of the last frames are waited for

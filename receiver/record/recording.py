@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from receiver.feed import Unit
-from receiver.record.disk import Disk, DiskFile
-from receiver.record.movie import Movie, parameter_sets
-from receiver.record.names import numbered
-from receiver.report import COLUMNS
+from thinair.receiver.file_names import numbered
+from thinair.receiver.record.disk import Disk, DiskFile
+from thinair.receiver.record.movie import Movie, parameter_sets
+from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.workers.ipc import Unit
 
 FRAME_COLUMNS = ("file_us", *COLUMNS)
 EVENT_COLUMNS = ("file_us", "time", "kind", "text")

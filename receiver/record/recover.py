@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from link.errors import Exit, FileError
-from receiver.record.movie import FORMATS
-from receiver.record.names import default_folder
+from thinair.link.errors import Exit, FileError
+from thinair.receiver.file_names import default_folder
+from thinair.receiver.record.movie import FORMATS
 
 _MARK = ".recovered"
 _PROGRESS_EVERY = 1000  # pictures

@@ -8,8 +8,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from link.errors import FileError
-from link.native import Rx
+from thinair.link.errors import FileError
+from thinair.link.native import Rx
 
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
 

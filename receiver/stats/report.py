@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from link.clock import ClockEstimate
-from link.errors import FileError
-from link.native import now_us
-from link.policy import FAST_BPS, Decision
-from link.rtcp import PACE_OWN
-from link.session import MediaDescription
-from link.stats import GlassAge, Series
-from link.trace import STAGES, FrameTrace, Outcome
-from receiver import hud
+from thinair.link.errors import FileError
+from thinair.link.native import now_us
+from thinair.link.protocol.clock_sync import ClockEstimate
+from thinair.link.protocol.congestion_control import FAST_BPS, Decision
+from thinair.link.protocol.frame_trace import STAGES, FrameTrace, Outcome
+from thinair.link.protocol.percentiles import GlassAge, Series
+from thinair.link.protocol.rtcp import PACE_OWN
+from thinair.link.protocol.sender_session import MediaDescription
+from thinair.receiver.video import hud
 
 if TYPE_CHECKING:
-    from receiver.player import Player
+    from thinair.receiver.player import Player
 
 SCHEMA = "thinair.report/1"
 RECENT_FRAMES = 250  # what live figures speak of

@@ -6,14 +6,14 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
-from link.log import Log
-from link.native import now_us
-from link.network import own_address
-from link.trace import STAGES
-from receiver.report import RECENT_FRAMES, milliseconds
+from thinair.link.host import own_address
+from thinair.link.log import Log
+from thinair.link.native import now_us
+from thinair.link.protocol.frame_trace import STAGES
+from thinair.receiver.stats.report import RECENT_FRAMES, milliseconds
 
 if TYPE_CHECKING:
-    from receiver.player import Player
+    from thinair.receiver.player import Player
 
 _INTERVAL_S = 0.5
 _LINE_INTERVAL_S = 2.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from link.errors import DeviceError
-from link.native import AccessUnit, BitstreamError, parse_sps, split_nals
+from thinair.link.errors import DeviceError
+from thinair.link.native import AccessUnit, BitstreamError, parse_sps, split_nals
 
 if TYPE_CHECKING:
     import av

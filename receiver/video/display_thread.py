@@ -7,20 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from link.config import ReceiverConfig
-from link.errors import DeviceError
-from link.native import now_us, realtime, sleep_until_us
-from link.source import SourceCode, SourceState
-from receiver.awake import Awake
-from receiver.cadence import Cadence
-from receiver.hud import Hud
-from receiver.mailbox import Mailbox
-from receiver.present import NullPresenter, Presenter, open_presenter
+from thinair.link.errors import DeviceError
+from thinair.link.native import now_us, realtime, sleep_until_us
+from thinair.link.options import ReceiverConfig
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.receiver.video.cadence import Cadence
+from thinair.receiver.video.hud import Hud
+from thinair.receiver.video.mailbox import Mailbox
+from thinair.receiver.video.presenter import NullPresenter, Presenter, open_presenter
+from thinair.receiver.video.screensaver import Awake
 
 if TYPE_CHECKING:
     import av
 
-    from receiver.decode import Decoded
+    from thinair.receiver.video.decoder import Decoded
 
 _POLL_S = 0.02  # keys are seen after this long when no picture comes
 _WAITING_SIZE = (1280, 720)

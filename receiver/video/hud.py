@@ -9,13 +9,13 @@ from functools import lru_cache
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from receiver.picture import fit
-from receiver.present import Overlay
+from thinair.receiver.video.i420 import fit
+from thinair.receiver.video.presenter import Overlay
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from receiver.present import Presenter
+    from thinair.receiver.video.presenter import Presenter
 
 Row = tuple[str, str]  # label and value; without a label the value is a line of its own
 Graph = tuple[float | None, ...]  # ms, oldest first; None where nothing was shown

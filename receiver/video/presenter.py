@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from link.errors import ConfigError, DeviceError
+from thinair.link.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
     import av
@@ -150,14 +150,14 @@ def _gpus() -> list[Path]:
 
 
 def _x11(reason: str, window: dict[str, Any]) -> Presenter:
-    from receiver.present_x11 import X11WindowPresenter
+    from thinair.receiver.video.presenter_x11 import X11WindowPresenter
 
     return X11WindowPresenter(reason, **window)
 
 
 def _sdl(reason: str, window: dict[str, Any], *, gpu: bool = False) -> Presenter:
     try:
-        from receiver.present_sdl import SdlPresenter
+        from thinair.receiver.video.presenter_sdl import SdlPresenter
     except ImportError as error:
         raise DeviceError(f"SDL is not installed ({error}): pip install 'thinair[pc]'") from error
     return SdlPresenter(reason, gpu=gpu, **window)

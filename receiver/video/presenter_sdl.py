@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from link.errors import DeviceError
-from link.native import i420_to_bgrx
-from receiver.picture import Colour, Preparer, fit, planes
+from thinair.link.errors import DeviceError
+from thinair.link.native import i420_to_bgrx
+from thinair.receiver.video.i420 import Colour, Preparer, fit, planes
 
 with warnings.catch_warnings():  # PySDL2 warns about the library it found
     warnings.simplefilter("ignore")
@@ -21,7 +21,7 @@ with warnings.catch_warnings():  # PySDL2 warns about the library it found
 if TYPE_CHECKING:
     import av
 
-    from receiver.present import Event, Overlay, StampQuality
+    from thinair.receiver.video.presenter import Event, Overlay, StampQuality
 
 _SOFTWARE_GL = ("llvmpipe", "softpipe", "swrast", "swr", "software")
 _GL_RENDERER = 0x1F01

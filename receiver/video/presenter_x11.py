@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from link.errors import DeviceError
-from link.native import X11Presenter
-from receiver.picture import Preparer, fit, planes
+from thinair.link.errors import DeviceError
+from thinair.link.native import X11Presenter
+from thinair.receiver.video.i420 import Preparer, fit, planes
 
 if TYPE_CHECKING:
     import av
 
-    from receiver.present import Event, Overlay, StampQuality
+    from thinair.receiver.video.presenter import Event, Overlay, StampQuality
 
 
 class X11WindowPresenter:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from receiver.record.names import numbered, stem
+from thinair.receiver.file_names import numbered, stem
 
 if TYPE_CHECKING:
     import av

@@ -9,18 +9,18 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from link.config import ReceiverConfig
-from link.native import AccessUnit, now_us
-from link.trace import FrameTrace
-from receiver.child import Child
-from receiver.dashboard import SECRET_NAME
-from receiver.feed import Unit
-from receiver.outlet import Outlet
-from receiver.record.names import default_folder
-from receiver.report import frame_row, live_state
+from thinair.link.native import AccessUnit, now_us
+from thinair.link.options import ReceiverConfig
+from thinair.link.protocol.frame_trace import FrameTrace
+from thinair.receiver.dashboard import SECRET_NAME
+from thinair.receiver.file_names import default_folder
+from thinair.receiver.stats.report import frame_row, live_state
+from thinair.receiver.workers.ipc import Unit
+from thinair.receiver.workers.unit_queue import Outlet
+from thinair.receiver.workers.worker import Child
 
 if TYPE_CHECKING:
-    from receiver.player import Player
+    from thinair.receiver.player import Player
 
 _RECORDER_BACKLOG = 64 << 20  # bytes: a minute of 8 Mbit/s
 _DASHBOARD_BACKLOG = 1 << 20
@@ -43,7 +43,7 @@ class Desk:
         self.folder = config.record_to or default_folder()  # of recordings and snapshots
         words = ["--folder", str(self.folder), "--format", config.record_format]
         words += ["--pre-record", str(config.pre_record_s)]
-        self._recorder = Child("receiver.record", words, self._hear, _RECORDER_BACKLOG)
+        self._recorder = Child("thinair.receiver.record", words, self._hear, _RECORDER_BACKLOG)
         self._to_recorder = Outlet(self._recorder)
         self._recorder.on_start = self._recorder_is_there
         self._recorder.on_end = lambda code: self._ended("recorder", code)
@@ -51,7 +51,7 @@ class Desk:
         if config.dashboard is not None:
             where, token = ["--listen", str(config.dashboard)], {SECRET_NAME: config.dashboard_token or ""}
             self._dashboard = Child(
-                "receiver.dashboard", where, self._hear, _DASHBOARD_BACKLOG, niceness=5, secrets=token
+                "thinair.receiver.dashboard", where, self._hear, _DASHBOARD_BACKLOG, niceness=5, secrets=token
             )
             self._to_dashboard = Outlet(self._dashboard)
             self._dashboard.on_start = self._dashboard_is_there

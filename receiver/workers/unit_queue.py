@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from receiver.child import Child
-from receiver.feed import Unit, pack_unit
+from thinair.receiver.workers.ipc import Unit, pack_unit
+from thinair.receiver.workers.worker import Child
 
 _HELD = 16 << 20  # bytes for a process that starts: 16 s of 8 Mbit/s
 

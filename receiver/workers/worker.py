@@ -7,11 +7,11 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from receiver.feed import Splitter, Unit, pack_json
+from thinair.link.child_process import python_module
+from thinair.receiver.workers.ipc import Splitter, Unit, pack_json
 
 _RESTART_S = (0.5, 1.0, 2.0, 5.0, 15.0)
 _STEADY_S = 30.0  # a process that lived this long starts again at once
@@ -69,7 +69,7 @@ class Child(asyncio.Protocol):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        words = [sys.executable, "-m", self._module, "--fd", str(theirs.fileno()), *self._words]
+        words = python_module(self._module, "--fd", str(theirs.fileno()), *self._words)
         self._began_s = loop.time()
         self._splitter = Splitter()
         try:

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from link.findings import Finding, Verdict
+from thinair.link.diagnostics import Finding, Verdict
 
 CMA_MB, GPU_MEM_MB, H264_MHZ = 96, 96, 300  # docs/hardware.md says where these come from
 _TOOL_TIMEOUT_S = 5.0

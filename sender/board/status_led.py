@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from link.source import SourceCode
+from thinair.link.protocol.source_state import SourceCode
 
 LEDS = Path("/sys/class/leds")
 _NAMES = ("ACT", "led0", "default-on")  # Raspberry Pi OS with kernel 6, before, and boards with one light

@@ -13,23 +13,23 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from link import identity, state, tls
-from link.entropy import random_bits
-from link.errors import NetworkError
-from link.keys import MediaKeys
-from link.native import keep_secret, now_us
-from link.network import own_address
-from link.pairing import scan_text
-from link.rtcp import Call, build
-from link.service import Sighting, properties
-from link.session import SenderSession
-from sender.announce import announce
-from sender.door import Door, Guest, House, RefusedError
-from sender.facts import signal_dbm
+from thinair.link.entropy import random_bits
+from thinair.link.errors import NetworkError
+from thinair.link.host import own_address
+from thinair.link.mdns import Sighting, properties
+from thinair.link.native import keep_secret, now_us
+from thinair.link.protocol.rtcp import Call, build
+from thinair.link.protocol.sender_session import SenderSession
+from thinair.link.security import identity, private_files, tls
+from thinair.link.security.media_keys import MediaKeys
+from thinair.link.security.pairing import scan_text
+from thinair.sender.board.telemetry import signal_dbm
+from thinair.sender.connection.mdns_publisher import announce
+from thinair.sender.connection.session_server import Door, Guest, House, RefusedError
 
 if TYPE_CHECKING:
-    from sender.control.server import Control
-    from sender.service import Service
+    from thinair.sender.control.server import Control
+    from thinair.sender.service import Service
 
 CALL_INTERVAL_US = 200_000
 _CONTROL_AFTER_S = 1.0
@@ -42,7 +42,7 @@ class SealedLink:
 
     def __init__(self, service: Service) -> None:
         keep_secret()
-        home = state.folder("sender")
+        home = private_files.folder("sender")
         self._service, self._config, self._tx = service, service.config, service.tx
         self._identity = identity.load(home)
         house = House(self._open, self._renew, self._hear_figures, self._control_port, self._turn_out, service.say)
@@ -129,8 +129,8 @@ class SealedLink:
         """Once the picture runs: what it needs takes a Pi's processor for a second."""
         await asyncio.sleep(_CONTROL_AFTER_S)
         try:
-            server = await asyncio.to_thread(importlib.import_module, "sender.control.server")
-            knobs = await asyncio.to_thread(importlib.import_module, "sender.control.knobs")
+            server = await asyncio.to_thread(importlib.import_module, "thinair.sender.control.server")
+            knobs = await asyncio.to_thread(importlib.import_module, "thinair.sender.control.operations")
         except ImportError as error:
             self._service.say(f"no control API and no page: {error.name} is not installed")
             return
@@ -163,7 +163,7 @@ class SealedLink:
         if sys.stderr.isatty() and code is None:  # in no log
             self._service.say("closed to new receivers after too many wrong codes: thinair pairings renew")
         elif sys.stderr.isatty() and code is not None:
-            from link import qr  # a service has no terminal
+            from thinair.link.web import qr  # a service has no terminal
 
             scan = "\n".join(qr.lines(qr.encode(scan_text(place, code))))
             print(f"thinair: to let one in: thinair pair {place}, and the code {code}\n{scan}", file=sys.stderr)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from link.service import SERVICE
+from thinair.link.mdns import SERVICE
 
 _LOOK_S = 1.0
 AVAHI_FILE = Path("/etc/avahi/services/thinair.service")  # made by `thinair service prepare`

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from link import state
-from link.entropy import random_bits
-from link.pairing import WRONG_TRIES, make_code
+from thinair.link.entropy import random_bits
+from thinair.link.security import private_files
+from thinair.link.security.pairing import WRONG_TRIES, make_code
 
 
 class Code:
@@ -15,25 +15,25 @@ class Code:
 
     def current(self) -> str | None:
         """Made at the first start. None: closed after too many wrong tries. Raises FileError."""
-        content = state.read(self.path)
+        content = private_files.read(self.path)
         if "code" not in content:
             return self.renew()
         return None if int(content.get("wrong", 0)) >= WRONG_TRIES else str(content["code"])
 
     def wrong(self) -> int:
         """One more wrong try is on the disk when this returns; how many are left."""
-        content = state.read(self.path)
+        content = private_files.read(self.path)
         wrong = int(content.get("wrong", 0)) + 1
-        state.write(self.path, content | {"wrong": wrong})
+        private_files.write(self.path, content | {"wrong": wrong})
         return max(0, WRONG_TRIES - wrong)
 
     def right(self) -> None:
-        content = state.read(self.path)
+        content = private_files.read(self.path)
         if content.get("wrong"):
-            state.write(self.path, content | {"wrong": 0})
+            private_files.write(self.path, content | {"wrong": 0})
 
     def renew(self) -> str:
         """Another code, and all tries again."""
         code = make_code(random_bits(60))
-        state.write(self.path, {"code": code, "wrong": 0})
+        private_files.write(self.path, {"code": code, "wrong": 0})
         return code

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from link import tls
-from link.errors import AuthenticationError, FileError, NetworkError
-from link.identity import Identity, fingerprint
-from link.keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
-from link.pairing import NONCE, PairingSender, clean_name, read_random, read_us, read_words, stretch
-from link.pairings import Pairing, Pairings, digest
-from sender.code import Code
+from thinair.link.errors import AuthenticationError, FileError, NetworkError
+from thinair.link.security import tls
+from thinair.link.security.identity import Identity, fingerprint
+from thinair.link.security.media_keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
+from thinair.link.security.pairing import NONCE, PairingSender, clean_name, read_random, read_us, read_words, stretch
+from thinair.link.security.pairing_store import Pairing, Pairings, digest
+from thinair.sender.connection.pairing_code import Code
 
 _MOST = 16  # connections at once of whom is not known yet, of which from one address; the oldest give way
 _MOST_OF_ONE = 4

@@ -6,16 +6,16 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from link.config import Mode
-from link.native import now_us
-from link.source import SourceCode
-from sender.facts import battery_percent, signal_dbm
-from sender.light import PATTERNS
-from sender.preview import Preview
+from thinair.link.native import now_us
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import SourceCode
+from thinair.sender.board.status_led import PATTERNS
+from thinair.sender.board.telemetry import battery_percent, signal_dbm
+from thinair.sender.pipeline.preview import Preview
 
 if TYPE_CHECKING:
-    from sender.sealed import SealedLink
-    from sender.service import Service
+    from thinair.sender.connection.encrypted_link import SealedLink
+    from thinair.sender.service import Service
 
 
 class Knobs:

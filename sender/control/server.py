@@ -15,16 +15,17 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from link import qr, tls
-from link.config import Mode, parse_bitrate
-from link.errors import ConfigError, FileError, NetworkError
-from link.guard import HEADERS, Guard, set_cookie
-from link.identity import Identity
-from link.network import own_address
-from link.pairing import scan_text
-from link.patience import Patience
-from sender.control.passes import Passes
-from sender.door import Door
+from thinair.link.errors import ConfigError, FileError, NetworkError
+from thinair.link.host import own_address
+from thinair.link.options import Mode, parse_bitrate
+from thinair.link.security import tls
+from thinair.link.security.identity import Identity
+from thinair.link.security.pairing import scan_text
+from thinair.link.web import qr
+from thinair.link.web.connection_limits import Patience
+from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
+from thinair.sender.connection.session_server import Door
+from thinair.sender.control.tokens import Passes
 
 _BODY = 1024  # bytes
 _BODY_S = 3.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import time
 
-from link.entropy import random_bits
-from link.errors import FileError
-from link.guard import same
-from link.pairings import Pairings, digest
+from thinair.link.entropy import random_bits
+from thinair.link.errors import FileError
+from thinair.link.security.pairing_store import Pairings, digest
+from thinair.link.web.request_guard import same
 
 _MOST = 8  # pages at once; the oldest gives way
 _LIFE_S = 12 * 3600.0  # a day on set

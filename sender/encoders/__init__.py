@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from link.errors import DeviceError
-from sender.encoders.base import AccessUnitOut, Encoder, EncoderConfig
+from thinair.link.errors import DeviceError
+from thinair.sender.encoders.base import AccessUnitOut, Encoder, EncoderConfig
 
 __all__ = ["AccessUnitOut", "Encoder", "EncoderConfig", "open_encoder"]
 
@@ -22,7 +22,7 @@ def open_encoder(
     is told why. Raises DeviceError where it is missing or refuses the mode."""
     if choice == "x264":
         return _open_x264(config, preset, threads)
-    from sender.encoders.hardware import KINDS, Hardware
+    from thinair.sender.encoders.hardware import KINDS, Hardware
 
     reasons = []
     for name in KINDS if choice == "auto" else (choice,):
@@ -44,7 +44,7 @@ def open_encoder(
 
 def _open_x264(config: EncoderConfig, preset: str, threads: int) -> Encoder:
     try:
-        from sender.encoders.x264 import X264
+        from thinair.sender.encoders.x264 import X264
 
         encoder = X264(config, preset=preset, threads=threads)
         encoder.open()

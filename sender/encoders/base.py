@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from sender.sources.base import Colour, Mode, Picture
+from thinair.sender.sources.base import Colour, Mode, Picture
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,21 @@
 """Hardware encoders for pictures that Python holds: test card, screen, clip. Each picture is copied in once. A camera's
-pictures go to them without Python and without a copy (sender/chain.py)."""
+pictures go to them without Python and without a copy (sender/pipeline/hardware.py)."""
 
 from __future__ import annotations
 
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from link.config import Mode
-from link.errors import DeviceError
-from link.native import HardwareEncoder, now_us
-from sender.encoders.base import AccessUnitOut, EncoderConfig
+from thinair.link.errors import DeviceError
+from thinair.link.native import HardwareEncoder, now_us
+from thinair.link.options import Mode
+from thinair.sender.encoders.base import AccessUnitOut, EncoderConfig
 
 if TYPE_CHECKING:
     import av
     from typing_extensions import Buffer
 
-    from sender.sources.base import Picture
+    from thinair.sender.sources.base import Picture
 
 KINDS = {"v4l2m2m": "m2m", "mmal": "mmal"}  # as a person says it → as the extension does; in the order auto tries them
 MIN_BITRATE_BPS, MAX_BITRATE_BPS = 100_000, 25_000_000

@@ -1,6 +1,7 @@
 """The camera's HDMI input, watched: says when its capture node can be opened, in which mode, and when to let go of it.
 
-The decisions are sender.hdmi's; here is what touches the device. Everything goes over a handle of its own, so that the
+The decisions are thinair.sender.hdmi.state_machine's; here is what touches the device. Everything goes over a handle
+of its own, so that the
 capture may stream in C meanwhile.
 """
 
@@ -14,21 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from edid.presets import PRESETS
-from edid.timings import DEFAULT_CHAIN, Chain, Timing, carried_instead, menu_name
-from link.config import SenderConfig
-from link.errors import ConfigError, DeviceError, FileError
-from link.native import (
+from thinair.edid.presets import PRESETS
+from thinair.edid.timings import DEFAULT_CHAIN, Chain, Timing, carried_instead, menu_name
+from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.native import (
     V4L2_CID_DV_RX_POWER_PRESENT,
     V4L2_EVENT_CTRL,
     V4L2_EVENT_SOURCE_CHANGE,
     V4L2Device,
     now_us,
 )
-from link.source import DETAIL_BYTES
-from sender.hdmi import Action, HdmiMachine
-from sender.sources.base import Mode, NoPicture
-from sender.v4l2 import (
+from thinair.link.options import SenderConfig
+from thinair.link.protocol.source_state import DETAIL_BYTES
+from thinair.sender.hdmi.state_machine import Action, HdmiMachine
+from thinair.sender.hdmi.v4l2 import (
     Input,
     choose_format,
     find_input,
@@ -40,6 +40,7 @@ from sender.v4l2 import (
     timing_of,
     write_edid,
 )
+from thinair.sender.sources.base import Mode, NoPicture
 
 FOURCCS = ("UYVY", "YUYV", "NV12", "MJPG")  # the best first
 KEEP_EDID = "keep"
@@ -126,8 +127,8 @@ class HdmiPort:
         self._asked: Mode | None = None  # done by the thread that polls
 
     def ask(self, mode: Mode) -> None:
-        from edid.build import mode as carried  # most senders are never asked
-        from edid.errors import EdidError
+        from thinair.edid.build import mode as carried  # most senders are never asked
+        from thinair.edid.errors import EdidError
 
         if self._found is None or self._found.timings:
             try:
@@ -224,8 +225,8 @@ class HdmiPort:
             self._wish = mode
             self._machine.gone(now_us(), f"opened again for {mode}")
             return
-        from edid.build import build
-        from edid.build import mode as carried
+        from thinair.edid.build import build
+        from thinair.edid.build import mode as carried
 
         self._edid = build([carried(mode.width, mode.height, mode.rate)])
         self._write_edid()
@@ -358,8 +359,8 @@ def read_edid(text: str) -> bytes | None:
         return None
     if text in PRESETS:
         return PRESETS[text]
-    from edid.errors import EdidError  # only a file has to be read and checked
-    from edid.text import read
+    from thinair.edid.errors import EdidError  # only a file has to be read and checked
+    from thinair.edid.text import read
 
     path = Path(text)
     try:
@@ -375,8 +376,8 @@ def read_edid(text: str) -> bytes | None:
 
 def check_edid(data: bytes) -> None:
     """Raises ConfigError where a driver or a camera would refuse it; `thinair edid check` tells lesser faults."""
-    from edid.errors import EdidError
-    from edid.parse import parse, wrong_checksums
+    from thinair.edid.errors import EdidError
+    from thinair.edid.parse import parse, wrong_checksums
 
     if not data or len(data) % 128 or len(data) > 8 * 128:
         raise ConfigError(f"the EDID has {len(data)} bytes: it must be 1 to 8 blocks of 128")

@@ -1,7 +1,8 @@
 """What the HDMI input is doing, sans-IO: what was found and `now` in, actions and states out.
 
 After each input, and at each `next_timeout`, the caller executes `next_action` until it gives None and then hands on
-`next_report`. What a state does with an input stands in `_TRANSITIONS`; `python -m sender.hdmi` draws it into
+`next_report`. What a state does with an input stands in `_TRANSITIONS`; `python -m thinair.sender.hdmi.state_machine`
+draws it into
 docs/hdmi-states.md.
 
 The word of the device counts: an event, the +5 V control, silence for two pictures and a timer only make it be asked.
@@ -15,8 +16,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from link.config import Mode
-from link.source import DETAIL_BYTES, SourceCode, SourceState
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
 
 REPORT_INTERVAL_US = 500_000
 OPEN_RETRY_US = (200_000, 5_000_000)  # first, and after doubling at most
@@ -25,7 +26,7 @@ RESTART_RETRY_US = (500_000, 8_000_000)
 WATCHDOG_PICTURES = 2
 STALL_US = 500_000  # of silence in a mode that the device confirms
 FIRST_PICTURE_US = 1_500_000  # the same after a start
-DOCUMENT = Path(__file__).parents[1] / "docs" / "hdmi-states.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "hdmi-states.md"
 
 
 class HdmiState(StrEnum):
@@ -362,7 +363,7 @@ def draw() -> str:
     body = "\n".join(f"    {line}" for line in ["state asked <<choice>>", *edges])
     return f"""# States of the HDMI input
 
-Drawn from the table in `sender/hdmi.py` by `python -m sender.hdmi`. A state with a device leads to `asked` at an event of the driver, a change of +5 V, silence for
+Drawn from the table in `sender/hdmi/state_machine.py` by `python -m thinair.sender.hdmi.state_machine`. A state with a device leads to `asked` at an event of the driver, a change of +5 V, silence for
 {WATCHDOG_PICTURES} pictures, and every {QUERY_RETRY_US[1] // 1000} ms while there is no picture; the answer decides. `another mode` and `capture failed` close a running capture first.
 
 ```mermaid

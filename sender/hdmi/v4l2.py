@@ -14,16 +14,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from edid.timings import Chain, Timing, chip_refusal
-from link.config import Mode
-from link.errors import DeviceError
-from link.native import (
+from thinair.edid.timings import Chain, Timing, chip_refusal
+from thinair.link.errors import DeviceError
+from thinair.link.native import (
     V4L2_CAP_VIDEO_CAPTURE,
     V4L2_CAP_VIDEO_CAPTURE_MPLANE,
     V4L2Device,
     media_set_link,
     media_topology,
 )
+from thinair.link.options import Mode
 
 # linux/videodev2.h, linux/v4l2-dv-timings.h, linux/media.h, linux/media-bus-format.h
 _CAP_M2M = 0x4000 | 0x8000

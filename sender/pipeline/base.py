@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from link.config import SenderConfig
-from link.native import Tx
-from link.source import SourceState
-from sender.sources.base import Mode
+from thinair.link.native import Tx
+from thinair.link.options import SenderConfig
+from thinair.link.protocol.source_state import SourceState
+from thinair.sender.sources.base import Mode
 
 if TYPE_CHECKING:
-    from sender.preview import Thumbnail
+    from thinair.sender.pipeline.preview import Thumbnail
 
 
 @dataclass(slots=True)
@@ -70,11 +70,11 @@ def open_pipeline(config: SenderConfig, tx: Tx, hooks: Hooks) -> Pipeline:
     """An opened pipeline. Raises DeviceError, ConfigError, FileError."""
     pipeline: Pipeline | None = None
     if config.source.partition(":")[0] == "hdmi":
-        from sender.chain import open_hardware
+        from thinair.sender.pipeline.hardware import open_hardware
 
         pipeline = open_hardware(config, tx, hooks)
     if pipeline is None:
-        from sender.software import SoftwarePipeline
+        from thinair.sender.pipeline.software import SoftwarePipeline
 
         pipeline = SoftwarePipeline(config, tx, hooks)
     try:

@@ -11,20 +11,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from link.config import Mode, SenderConfig, split_plain_output
-from link.errors import ConfigError, DeviceError, FileError
-from link.native import Chain, Tx, now_us
-from link.source import SourceCode, SourceState
-from sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware, key_interval_pictures
-from sender.hdmi_port import Port, Start, Stop, port_of
-from sender.pipeline import Counts, Hooks
-from sender.rate import RateMeter
-from sender.report import ChainRecord, FrameLog
-from sender.sdp import describe_stream
+from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.native import Chain, Tx, now_us
+from thinair.link.options import Mode, SenderConfig, split_plain_output
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware, key_interval_pictures
+from thinair.sender.hdmi.port import Port, Start, Stop, port_of
+from thinair.sender.hdmi.rate_meter import RateMeter
+from thinair.sender.pipeline.base import Counts, Hooks
+from thinair.sender.pipeline.sdp import describe_stream
+from thinair.sender.report import ChainRecord, FrameLog
 
 if TYPE_CHECKING:
-    from sender.preview import Thumbnail
-    from sender.slate_stream import CodedSlate, SlateStream
+    from thinair.sender.pipeline.preview import Thumbnail
+    from thinair.sender.pipeline.slate_encoder import CodedSlate, SlateStream
 
 FOURCCS = ("UYVY", "YUYV", "NV12")  # what the encoders take as it is, the best first
 _IDLE_US = 500_000
@@ -167,7 +167,7 @@ class ChainPipeline:
             found = self._chain.look() if self._chain is not None else None
         if found is None:
             return None
-        from sender.preview import packed_thumbnail
+        from thinair.sender.pipeline.preview import packed_thumbnail
 
         return packed_thumbnail(*found)
 
@@ -247,7 +247,7 @@ class ChainPipeline:
             self._end_slates()
             return
         if self._slates is None:
-            from sender.slate_stream import SlateStream  # most never need it
+            from thinair.sender.pipeline.slate_encoder import SlateStream  # most never need it
 
             self._slates = SlateStream(
                 self._name, self._mode, self._bitrate_bps, self._say_of_slates, coded=self._coded

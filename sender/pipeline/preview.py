@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from link.native import now_us
+from thinair.link.native import now_us
 
 if TYPE_CHECKING:
     import av

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from link.config import Mode
-from link.native import now_us
-from link.source import SourceState
-from sender.encoders.base import EncoderConfig
-from sender.encoders.hardware import RAW_FORMATS, Hardware
-from sender.slate import SLATE_MODE, draw_slate
+from thinair.link.native import now_us
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import SourceState
+from thinair.sender.encoders.base import EncoderConfig
+from thinair.sender.encoders.hardware import RAW_FORMATS, Hardware
+from thinair.sender.pipeline.slate import SLATE_MODE, draw_slate
 
 if TYPE_CHECKING:
-    from sender.encoders.base import AccessUnitOut
+    from thinair.sender.encoders.base import AccessUnitOut
 
 _PERIOD_US = 300_000
 _KEY_INTERVAL = 2  # pictures: a key frame a second, though one of them may come late

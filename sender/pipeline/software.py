@@ -7,19 +7,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from link.config import SenderConfig, split_plain_output
-from link.errors import ConfigError, DeviceError, FileError
-from link.native import HOLD, READY_KEY, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
-from link.source import DETAIL_BYTES, SourceCode, SourceState
-from sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
-from sender.pipeline import Counts, Hooks
-from sender.report import FrameLog
-from sender.sdp import describe_stream
-from sender.sources import Colour, Mode, Picture, Source, open_source
-from sender.sources.base import NewMode
+from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.native import HOLD, READY_KEY, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
+from thinair.link.options import SenderConfig, split_plain_output
+from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
+from thinair.sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
+from thinair.sender.pipeline.base import Counts, Hooks
+from thinair.sender.pipeline.sdp import describe_stream
+from thinair.sender.report import FrameLog
+from thinair.sender.sources import Colour, Mode, Picture, Source, open_source
+from thinair.sender.sources.base import NewMode
 
 if TYPE_CHECKING:
-    from sender.preview import Thumbnail
+    from thinair.sender.pipeline.preview import Thumbnail
 
 _PLAIN_KEY_INTERVAL_S = 1.0
 _NTP_EPOCH_S = 2_208_988_800  # RFC 5905: from 1900 to 1970
@@ -175,7 +175,7 @@ class SoftwarePipeline:
     def _show_slate(self, state: SourceState) -> None:
         import av
 
-        from sender.slate import SLATE_MODE, draw_slate  # most never need it
+        from thinair.sender.pipeline.slate import SLATE_MODE, draw_slate  # most never need it
 
         encoder = self._encoder or self._open_encoder(SLATE_MODE, Colour())
         mode, capture_us = encoder.config.mode, now_us()
@@ -260,7 +260,7 @@ class SoftwarePipeline:
     def _look_at(self, picture: Picture) -> None:
         if not self._looked_for:
             return
-        from sender.preview import thumbnail_of
+        from thinair.sender.pipeline.preview import thumbnail_of
 
         self._looked_for = False
         self._thumbnail = thumbnail_of(picture.frame)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from link.errors import ConfigError
-from sender.sources.base import Colour, Mode, Picture, Source
+from thinair.link.errors import ConfigError
+from thinair.sender.sources.base import Colour, Mode, Picture, Source
 
 __all__ = ["DEFAULT_MODE", "Colour", "Mode", "Picture", "Source", "open_source"]
 
@@ -17,20 +17,20 @@ def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True
     kind, _, rest = spec.partition(":")
     source: Source
     if kind == "testcard" and rest in {"", "witness"}:
-        from sender.sources.testcard import Testcard  # loads numpy, av and PIL
+        from thinair.sender.sources.testcard import Testcard  # loads numpy, av and PIL
 
         source = Testcard(mode or DEFAULT_MODE, visual_code=visual_code, witness=rest == "witness")
     elif kind == "screen":
-        from sender.sources.screen import Screen
+        from thinair.sender.sources.screen import Screen
 
         source = Screen(rest, mode)
     elif kind == "file" and rest:
-        from sender.sources.file import File
+        from thinair.sender.sources.file import File
 
         source = File(rest, mode)
     elif kind == "hdmi":
-        from sender.hdmi_port import HdmiPort, read_edid
-        from sender.sources.hdmi import Hdmi
+        from thinair.sender.hdmi.port import HdmiPort, read_edid
+        from thinair.sender.sources.hdmi import Hdmi
 
         source = Hdmi(HdmiPort(rest or None, read_edid(edid), wish=mode), mode or DEFAULT_MODE)
     else:

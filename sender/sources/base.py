@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
-from link.config import Mode
-from link.source import SourceState
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import SourceState
 
 if TYPE_CHECKING:
     import av

@@ -8,10 +8,10 @@ from fractions import Fraction
 import av
 import av.container
 
-from link.errors import ConfigError, FileError
-from link.native import now_us, sleep_until_us
-from sender.sources.base import Mode, NewMode, Picture
-from sender.sources.fit import OUT, Fitter, colour_of
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.native import now_us, sleep_until_us
+from thinair.sender.sources.base import Mode, NewMode, Picture
+from thinair.sender.sources.scale import OUT, Fitter, colour_of
 
 _SPIN_US = 100
 _LONGEST_SKIP = 10  # pictures; a machine that decodes slower than that plays the clip slower

@@ -1,5 +1,5 @@
 """The camera's HDMI input as a source of I420 pictures, for an encoder in software. A hardware encoder takes the
-driver's buffers as they are instead (sender/chain.py)."""
+driver's buffers as they are instead (sender/pipeline/hardware.py)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 import av
 from av.video.reformatter import ColorRange, VideoReformatter
 
-from link.native import Capture, raw_to_i420
-from sender.hdmi_port import Port, Start, Stop
-from sender.rate import RateMeter
-from sender.sources.base import Colour, Mode, NewMode, NoPicture, Picture
+from thinair.link.native import Capture, raw_to_i420
+from thinair.sender.hdmi.port import Port, Start, Stop
+from thinair.sender.hdmi.rate_meter import RateMeter
+from thinair.sender.sources.base import Colour, Mode, NewMode, NoPicture, Picture
 
 if TYPE_CHECKING:
-    from _thinair import CaptureFormat
     from typing_extensions import Buffer
+
+    from thinair._native import CaptureFormat
 
 FOURCCS = ("UYVY", "YUYV", "NV12", "MJPG")  # the best first
 _POOL = 3  # one with the encoder, one handed out, one drawn into

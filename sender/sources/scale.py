@@ -7,8 +7,8 @@ from fractions import Fraction
 import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from sender.sources.base import Colour
-from sender.sources.card import Canvas
+from thinair.sender.sources.base import Colour
+from thinair.sender.sources.testcard_layers import Canvas
 
 OUT = Colour()
 _THREADS = 2

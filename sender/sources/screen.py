@@ -8,12 +8,12 @@ from fractions import Fraction
 import av
 import av.container
 
-from link.errors import ConfigError, DeviceError
-from link.native import now_us, sleep_until_us
-from sender.sources.base import Colour, Mode, NewMode, Pace, Picture
-from sender.sources.card import Canvas
-from sender.sources.fit import Fitter
-from sender.visualcode import Geometry, Painter
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.link.native import now_us, sleep_until_us
+from thinair.sender.sources.base import Colour, Mode, NewMode, Pace, Picture
+from thinair.sender.sources.scale import Fitter
+from thinair.sender.sources.testcard_layers import Canvas
+from thinair.sender.sources.visual_code import Geometry, Painter
 
 _SPEC = re.compile(r"(\w*:\d+(?:\.\d+)?)(?:\+(\d+),(\d+))?(\+code)?")
 _RATE = Fraction(25)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import av
 
-from link.errors import ConfigError
-from link.native import now_us, sleep_until_us
-from sender.sources.base import Colour, Mode, NewMode, Pace, Picture
-from sender.sources.card import Canvas, Card
-from sender.visualcode import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter, Witness
+from thinair.link.errors import ConfigError
+from thinair.link.native import now_us, sleep_until_us
+from thinair.sender.sources.base import Colour, Mode, NewMode, Pace, Picture
+from thinair.sender.sources.testcard_layers import Canvas, Card
+from thinair.sender.sources.visual_code import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter, Witness
 
 _POOL = 3  # frames: one may be with the encoder while the next is drawn
 _SPIN_US = 100

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from sender.sources.base import Mode
-from sender.visualcode import ROWS, Geometry
+from thinair.sender.sources.base import Mode
+from thinair.sender.sources.visual_code import ROWS, Geometry
 
 Samples = npt.NDArray[np.uint8]
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from link import qr
-from link.errors import DeviceError, FileError
-from link.pairing import scan_text
-from link.tls import PORT
-from sender import light
-from sender.announce import AVAHI_FILE
-from sender.doctor import Board, fix
+from thinair.link.errors import DeviceError, FileError
+from thinair.link.security.pairing import scan_text
+from thinair.link.security.tls import PORT
+from thinair.link.web import qr
+from thinair.sender.board import status_led
+from thinair.sender.board.doctor import Board, fix
+from thinair.sender.connection.mdns_publisher import AVAHI_FILE
 
 UNITS = ("thinair-edid.service", "thinair.service")
 USER = "thinair"
@@ -58,14 +58,14 @@ def install(root: Path, program: str, run: bool) -> list[Path]:
     return written
 
 
-def prepare(user: str, board: Board, leds: Path = light.LEDS) -> list[str]:
+def prepare(user: str, board: Board, leds: Path = status_led.LEDS) -> list[str]:
     """As root, before the service starts: the board made quiet, the light handed to the service's user. What was done,
     in words; nothing here keeps the service from starting."""
     done = [f"{finding.name}: {why or 'mended'}" for finding, why in fix(board)]
-    if (led := light.find(leds)) is not None:
+    if (led := status_led.find(leds)) is not None:
         try:
             uid = pwd.getpwnam(user).pw_uid
-            _blink(led, light.Light.BOOTING)
+            _blink(led, status_led.Light.BOOTING)
             for name in ("brightness", "trigger"):
                 os.chown(led / name, uid, -1)
             done.append(f"light {led.name}: handed to {user}")
@@ -121,32 +121,32 @@ def _write_anew(path: Path, content: str) -> None:
         raise FileError(f"cannot write {path}: {error}") from error
 
 
-def release(leds: Path = light.LEDS, environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> None:
+def release(leds: Path = status_led.LEDS, environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> None:
     """As root, after the service ended: the kernel blinks on, fast where it ended by a fault (systemd.exec(5),
     SERVICE_RESULT), since nobody else is there to do it."""
     with contextlib.suppress(OSError):  # not unlinked: it is a mount of the unit's own
         os.truncate(root / AVAHI_FILE.relative_to("/"), 0)
-    led = light.find(leds)
+    led = status_led.find(leds)
     if led is None:
         return
     with contextlib.suppress(OSError):
         if environment.get("SERVICE_RESULT", "success") == "success":
             (led / "trigger").write_text("heartbeat")
         else:
-            _blink(led, light.Light.FAULT)
+            _blink(led, status_led.Light.FAULT)
 
 
-def _blink(led: Path, state: light.Light) -> None:
+def _blink(led: Path, state: status_led.Light) -> None:
     """By the kernel's own timer, while no service is there to do it. Raises OSError."""
     (led / "trigger").write_text("timer")
-    for name, length_ms in zip(("delay_on", "delay_off"), light.PATTERNS[state], strict=True):
+    for name, length_ms in zip(("delay_on", "delay_off"), status_led.PATTERNS[state], strict=True):
         (led / name).write_text(str(length_ms))
 
 
 def offer_edid(source: str, edid: str) -> str:
     """Writes the EDID into the HDMI input of `source` where it holds another. What was done. Raises LinkError."""
-    from sender.hdmi_port import read_edid
-    from sender.v4l2 import find_input, open_control, write_edid
+    from thinair.sender.hdmi.port import read_edid
+    from thinair.sender.hdmi.v4l2 import find_input, open_control, write_edid
 
     kind, _, device = source.partition(":")
     wanted = read_edid(edid) if kind == "hdmi" else None
@@ -160,4 +160,4 @@ def offer_edid(source: str, edid: str) -> str:
 
 
 def _packaged(name: str) -> str:
-    return (files("sender") / "units" / name).read_text()
+    return (files("thinair.sender.systemd") / "units" / name).read_text()

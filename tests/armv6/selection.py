@@ -1,4 +1,4 @@
-"""pytest plugin of `make test-armv6`: of tests/unit, tests/sim and tests/property, what the sender's processor can run.
+"""pytest plugin of `make test-armv6`: of the folders it is given, what the sender's processor can run.
 
 A module that imports a PC's packages, the receiver or the benches is left out by itself; so the sender's tests written
 from here on are in without being named."""
@@ -10,8 +10,13 @@ from pathlib import Path
 
 import pytest
 
-_PC = {"av", "numpy", "PIL", "sdl2", "receiver", "bench"}
-_PC_MODULES = {"sender.visualcode", "sender.sources.testcard", "sender.sources.screen", "sender.encoders.x264"}
+_PC = {"av", "numpy", "PIL", "sdl2", "thinair.receiver", "thinair.bench"}
+_PC_MODULES = {
+    "thinair.sender.sources.visual_code",
+    "thinair.sender.sources.testcard",
+    "thinair.sender.sources.screen",
+    "thinair.sender.encoders.x264",
+}
 _LEFT_OUT = {
     "test_cli.py": "starts the thinair command of this machine",
     "test_house.py": "reads sources, which are the same everywhere",
@@ -42,9 +47,13 @@ def needs_a_pc(source: str) -> bool:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
-        if any(name.split(".")[0] in _PC or name in _PC_MODULES or name == "tests.conftest" for name in names):
+        if any(_is_in(name, _PC) or name in _PC_MODULES or name == "tests.conftest" for name in names):
             return True
     return False
+
+
+def _is_in(name: str, packages: set[str]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

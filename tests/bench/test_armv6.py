@@ -1,4 +1,4 @@
-"""The check of ARMv6 code, and the figures of bench.armv6; what needs the emulator is in `make test-armv6`."""
+"""The check of ARMv6 code, and the figures of thinair.bench.armv6; what needs the emulator is in `make test-armv6`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.armv6 import (
+from thinair.bench.armv6 import (
     FRAME_CEILING,
     REPAIR_CEILING,
     SEAL_CEILING,
@@ -316,7 +316,7 @@ def test_each_ceiling_passed_is_a_fault_with_its_figures() -> None:
 
 def test_the_service_starts_without_anything_but_the_standard_library() -> None:
     code = (
-        "import sys, thinair.cli, sender.service, sender.chain, sender.hdmi_port\n"
+        "import sys, thinair.cli, thinair.sender.service, thinair.sender.pipeline.hardware, thinair.sender.hdmi.port\n"
         "print({'aiohttp', 'av', 'numpy', 'PIL'} & {name.partition('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

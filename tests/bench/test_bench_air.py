@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,13 +15,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.air.judge import Eye, Seen, figures
-from bench.air.row import Run, measure
-from bench.glass.row import free_port
-from bench.network import MODELS
-from link.native import now_us
-from sender.visualcode import Geometry, Painter, Witness
-from tests.unit.test_glass import HEIGHT, STRIDE, WIDTH, framebuffer_file, xwd_header
+from tests.bench.test_glass import HEIGHT, STRIDE, WIDTH, framebuffer_file, xwd_header
+from thinair.bench.air.pixels import Eye, Seen, figures
+from thinair.bench.air.row import Run, measure
+from thinair.bench.glass.row import free_port
+from thinair.bench.network import MODELS
+from thinair.link.child_process import python_module
+from thinair.link.native import now_us
+from thinair.sender.sources.visual_code import Geometry, Painter, Witness
 
 INTERVAL_US = 40_000
 BEGIN_US, END_US = 1_000_000, 2_000_000
@@ -102,7 +102,7 @@ def test_a_picture_with_a_part_of_another_is_damaged(tmp_path: Path) -> None:
 def test_the_relay_carries_both_ways_after_the_delay_of_its_model_and_says_how_late_it_was(tmp_path: Path) -> None:
     entry, exit_ = free_port(), free_port()
     file = tmp_path / "relay.json"
-    argv = [sys.executable, "-m", "bench.air.relay", "clean", "1", str(file), f"{entry}:{exit_}"]
+    argv = python_module("thinair.bench.air.relay", "clean", "1", str(file), f"{entry}:{exit_}")
     with (
         subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as relay,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver,
@@ -141,7 +141,7 @@ def test_a_row_of_ours_over_a_lossy_link_shows_pictures_intact_by_their_pixels()
 
 @pytest.mark.quick
 def test_a_peer_that_is_not_installed_is_said_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.air.row.shutil.which", lambda _: None)
+    monkeypatch.setattr("thinair.bench.air.row.shutil.which", lambda _: None)
     run = Run("640x360@25", 640, 360, 40_000.0, 1_500_000, 1.0, 1, realtime=False)
     row = measure("srt-60", MODELS["clean"], run)
     assert row["intact_share"] is None

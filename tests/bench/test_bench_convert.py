@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import convert
+from thinair.bench import convert
 
 pytestmark = pytest.mark.quick
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench import payload, receive
-from bench.stream import access_units
-from link.config import Mode
+from thinair.bench import payload, receive
+from thinair.bench.harness.stream import access_units
+from thinair.link.options import Mode
 
 MODE = Mode.parse("640x360@25")
 

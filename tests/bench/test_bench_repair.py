@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import repair
+from thinair.bench import repair
 from thinair.cli import main
 
 pytestmark = pytest.mark.quick

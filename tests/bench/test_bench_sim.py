@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from bench import sim
-from bench.network import MODELS
-from bench.sim import Job, against_best, fold, simulate, table
-from bench.sim.figures import Timeline
-from bench.sim.peers import PEERS
-from bench.sim.world import INTERVAL_US, World
-from link.errors import ConfigError
+from thinair.bench import sim
+from thinair.bench.network import MODELS
+from thinair.bench.sim import Job, against_best, fold, simulate, table
+from thinair.bench.sim.figures import Timeline
+from thinair.bench.sim.peer_strategies import PEERS
+from thinair.bench.sim.simulator import INTERVAL_US, World
+from thinair.link.errors import ConfigError
 
 
 def line(*complete: float | None, keys: tuple[int, ...] = (0,)) -> Timeline:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import socket
 import subprocess
-import sys
 import time
 from array import array
 from pathlib import Path
@@ -14,15 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.glass.row import free_port
-from bench.loop import figures
-from bench.loop.ring import EMIT_US, SLOWED, Round, Seen
-from bench.loop.wire import is_lost
-from bench.network.ours import read
-from link.native import CodeWatcher, Packetizer, now_us
-from link.trace import STAGES
-from sender.visualcode import Geometry, Painter, Reader
+from thinair.bench.glass.row import free_port
+from thinair.bench.loop import figures
+from thinair.bench.loop.delay_relay import is_lost
+from thinair.bench.loop.ring import EMIT_US, SLOWED, Round, Seen
+from thinair.bench.network.packets import read
 from thinair.cli import main
+from thinair.link.child_process import python_module
+from thinair.link.native import CodeWatcher, Packetizer, now_us
+from thinair.link.protocol.frame_trace import STAGES
+from thinair.sender.sources.visual_code import Geometry, Painter, Reader
 
 INTERVAL_US, GRAB_US = 40_000, 4_000
 PLACE = Geometry(1280, 720)
@@ -125,7 +125,7 @@ def test_a_wire_takes_as_long_as_it_is_told() -> None:
         far.bind(("127.0.0.1", exit_port))
         far.settimeout(5)
         words = [str(word) for word in (entry, exit_port, 20_000, 0, 0)]
-        with subprocess.Popen([sys.executable, "-m", "bench.loop.wire", *words]) as wire:
+        with subprocess.Popen(python_module("thinair.bench.loop.delay_relay", *words)) as wire:
             try:
                 took = _crossing_s(near, far, entry)
             finally:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.network import MODELS, Link, Model, Rate, Stalls, read_trace
-from link.errors import ConfigError, FileError
+from thinair.bench.network import MODELS, Link, Model, Rate, Stalls, read_trace
+from thinair.link.errors import ConfigError, FileError
 
 pytestmark = pytest.mark.quick
 CLEAN = MODELS["clean"]

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import compare, evidence, gate
-from bench.evidence import Run, summary
-from bench.report.page import page
-from bench.report.story import by_frame, read_pcap, worst
-from link.errors import ConfigError, FileError
-from link.native import Packetizer
-from link.rtcp import Pli, Repair, RepairRequest, build
-from link.trace import STAGES
-from receiver.packets import HEADER
-from receiver.report import COLUMNS
+from thinair.bench import compare, gate
+from thinair.bench.analysis import recorded_run
+from thinair.bench.analysis.recorded_run import Run, summary
+from thinair.bench.report.frame_timeline import by_frame, read_pcap, worst
+from thinair.bench.report.page import page
 from thinair.cli import main
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.native import Packetizer
+from thinair.link.protocol.frame_trace import STAGES
+from thinair.link.protocol.rtcp import Pli, Repair, RepairRequest, build
+from thinair.receiver.stats.pcap import HEADER
+from thinair.receiver.stats.report import COLUMNS
 
 pytestmark = pytest.mark.quick
 
@@ -97,7 +98,7 @@ def test_the_glass_ages_while_a_picture_stands() -> None:
 
 
 def test_a_run_comes_back_from_its_file(tmp_path: Path) -> None:
-    again = evidence.read_run(saved(tmp_path / "a.json", run()))
+    again = recorded_run.read_run(saved(tmp_path / "a.json", run()))
     assert again.as_json() == run().as_json()
 
 
@@ -325,9 +326,9 @@ def test_a_file_that_is_no_run_is_refused_in_one_line(
 
 def test_a_file_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="cannot read"):
-        evidence.read_run(tmp_path / "none.json")
+        recorded_run.read_run(tmp_path / "none.json")
     with pytest.raises(FileError, match="cannot read"):
-        evidence.read_frames(tmp_path / "none.csv")
+        recorded_run.read_frames(tmp_path / "none.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ConfigError, match="not the frame log of a player"):
-        evidence.read_frames(tmp_path / "other.csv")
+        recorded_run.read_frames(tmp_path / "other.csv")

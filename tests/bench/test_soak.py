@@ -8,13 +8,13 @@ from typing import cast
 
 import pytest
 
-from bench.glass.screen import Sighting
-from bench.soak import _next
-from bench.soak.faults import KILLS, KINDS, Fault
-from bench.soak.judge import Soak, judge
-from bench.soak.stage import Life
-from sender.visualcode import Code
+from thinair.bench.harness.xvfb_screen import Sighting
+from thinair.bench.soak import _next
+from thinair.bench.soak.faults import KILLS, KINDS, Fault
+from thinair.bench.soak.rig import Life
+from thinair.bench.soak.verdict import Soak, judge
 from thinair.cli import main
+from thinair.sender.sources.visual_code import Code
 
 pytestmark = pytest.mark.quick
 

@@ -1,11 +1,11 @@
-"""bench.statistics: intervals that hold as often as they say, differences that are found."""
+"""thinair.bench.analysis.statistics: intervals that hold as often as they say, differences that are found."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bench.statistics import compare, needed, quantile
+from thinair.bench.analysis.statistics import compare, needed, quantile
 
 pytestmark = pytest.mark.quick
 

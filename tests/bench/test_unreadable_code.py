@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from bench.glass.unread import why_unread
-from sender.visualcode import Geometry, Painter
+from thinair.bench.harness.unreadable_code import why_unread
+from thinair.sender.sources.visual_code import Geometry, Painter
 
 pytestmark = pytest.mark.quick
 

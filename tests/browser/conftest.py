@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from bench.glass.browser import QUIET, chromium
-from sender.visualcode import Code, Geometry, Reader
-from tests.desk import HEIGHT, WIDTH, Desk
+from tests.support.player_with_dashboard import HEIGHT, WIDTH, Desk
+from thinair.bench.harness.chromium import QUIET, chromium
+from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
 SHOTS = Path(os.environ.get("THINAIR_SHOTS", "build/shots"))  # to be looked at
 

@@ -12,9 +12,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Playwright, Route
 
-from sender.visualcode import Code
 from tests.browser.conftest import SHOTS, code_of, is_live, launched
-from tests.desk import HEIGHT, WIDTH, Desk, eventually, report
+from tests.support.player_with_dashboard import HEIGHT, WIDTH, Desk, eventually, report
+from thinair.sender.sources.visual_code import Code
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from bench.evidence import Run
-from bench.report.page import page
+from tests.bench.test_recorded_run import run
 from tests.browser.conftest import SHOTS
-from tests.unit.test_evidence import run
+from thinair.bench.analysis.recorded_run import Run
+from thinair.bench.report.page import page
 
 pytestmark = pytest.mark.browser
 

@@ -15,8 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, Playwright
 
 from tests.browser.conftest import SHOTS, launched
-from tests.desk import Desk, eventually
-from tests.net.test_control import API, HOST, Camera
+from tests.support.player_with_dashboard import Desk, eventually
+from tests.system.test_control import API, HOST, Camera
 
 pytestmark = pytest.mark.browser
 EVIL = "evil.example"

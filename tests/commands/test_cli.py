@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from link.errors import Exit
-from link.native import Rx
-from tests.processes import PLAY, call, environment, running
+from tests.support.processes import PLAY, call, environment, running
+from thinair.link.errors import Exit
+from thinair.link.native import Rx
 
 pytestmark = pytest.mark.quick
 
@@ -134,7 +134,7 @@ def test_what_a_run_would_write_is_left_alone_by_the_check(tmp_path: Path) -> No
 
 
 def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
-    script = "import sender.software as s; s.open_source = lambda *a, **k: 1 / 0\n"
+    script = "import thinair.sender.pipeline.software as s; s.open_source = lambda *a, **k: 1 / 0\n"
     script += "from thinair.cli import main; raise SystemExit(main(['send', '--to', '127.0.0.1:9']))"
     done = subprocess.run(
         [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=False
@@ -147,9 +147,9 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
 @pytest.mark.parametrize(
     ("command", "broken"),
     [
-        ("play", "receiver.player.Player._see_media"),
-        ("play", "receiver.screen.Screen.run"),
-        ("send", "sender.service.Service._talk"),
+        ("play", "thinair.receiver.player.Player._see_media"),
+        ("play", "thinair.receiver.video.display_thread.Screen.run"),
+        ("send", "thinair.sender.service.Service._talk"),
     ],
 )
 def test_a_defect_in_a_task_or_a_thread_ends_the_run(command: str, broken: str) -> None:
@@ -174,7 +174,7 @@ for command in ("", "send", "play", "demo", "bench"):
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
         main(words)
     said[" ".join(words)] = out.getvalue()
-heavy = sorted({"av", "numpy", "PIL", "sdl2", "_thinair"} & set(sys.modules))
+heavy = sorted({"av", "numpy", "PIL", "sdl2", "thinair._native"} & set(sys.modules))
 print(json.dumps([heavy, said]))
 """
     done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)

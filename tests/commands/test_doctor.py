@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from link.findings import Finding, Verdict
-from sender.doctor import Board, examine, fix
-from thinair.doctor import run
+from thinair.commands.doctor import run
+from thinair.link.diagnostics import Finding, Verdict
+from thinair.sender.board.doctor import Board, examine, fix
 
 pytestmark = pytest.mark.quick
 

@@ -10,22 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from link.config import ReceiverConfig, SenderConfig, load, options
-from link.errors import Exit
-from tests.processes import call
-from thinair import reference
+from tests.support.paths import ROOT
+from tests.support.processes import call
 from thinair.cli import main
-
-ROOT = Path(__file__).parents[2]
+from thinair.commands import config_reference
+from thinair.link.errors import Exit
+from thinair.link.options import ReceiverConfig, SenderConfig, load, options
 
 
 @pytest.mark.quick
 def test_the_configuration_page_is_what_the_parser_says() -> None:
-    assert (ROOT / "docs" / "configuration.md").read_text() == reference.markdown()
+    assert (ROOT / "docs" / "configuration.md").read_text() == config_reference.markdown()
 
 
 def test_the_configuration_file_is_toml_and_with_every_key_set_still_the_defaults(tmp_path: Path) -> None:
-    text = reference.toml()
+    text = config_reference.toml()
     assert load(SenderConfig, {}, written(tmp_path, text)) == SenderConfig()
     lines = [line.removeprefix("# ") if " = " in line and '= "' not in line else line for line in text.splitlines()]
     chosen = written(tmp_path, "\n".join(lines))
@@ -69,7 +68,7 @@ def test_bash_completes_commands_options_and_values() -> None:
     assert {"send", "play", "recover"} <= set(completed(["thinair", ""]))
     assert completed(["thinair", "play", "--lat"]) == ["--latency"]
     assert completed(["thinair", "play", "--latency", ""]) == ["lowest", "smooth"]
-    assert completed(["thinair", "bench", "des"]) == ["desk"]
+    assert completed(["thinair", "bench", "pla"]) == ["players"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])

@@ -9,23 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from edid import presets, show
-from edid.base import DetailedTiming, RangeLimits, checksum, fits
-from edid.build import PRESETS, build, mode, preset
-from edid.check import check
-from edid.cta import EXTENSION_COUNT, DataBlock
-from edid.errors import EdidError, ModeError
-from edid.fix import fix
-from edid.parse import offers, parse
-from edid.text import read, to_hex
-from edid.timings import DMTS, VICS, Timing, carried_instead, find, menu_name, refusal
-from link.errors import Exit
-from tests.seeds import seed
+from tests.support.paths import FIXTURES
+from tests.support.seeds import seed
 from thinair.cli import main
+from thinair.edid import presets, show
+from thinair.edid.base import DetailedTiming, RangeLimits, checksum, fits
+from thinair.edid.build import PRESETS, build, mode, preset
+from thinair.edid.check import check
+from thinair.edid.cta import EXTENSION_COUNT, DataBlock
+from thinair.edid.errors import EdidError, ModeError
+from thinair.edid.fix import fix
+from thinair.edid.parse import offers, parse
+from thinair.edid.text import read, to_hex
+from thinair.edid.timings import DMTS, VICS, Timing, carried_instead, find, menu_name, refusal
+from thinair.link.errors import Exit
 
 pytestmark = pytest.mark.quick
 
-ORIGIN = (Path(__file__).parents[1] / "fixtures" / "origin-edid.txt").read_bytes()
+ORIGIN = (FIXTURES / "origin-edid.txt").read_bytes()
 WISHES = (
     "1280x720@60",
     "1920x1080@30,1280x720@60",

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 import re
 
-from edid import show
-from edid.check import check
-from edid.errors import EdidError
-from edid.fix import fix
-from edid.parse import parse
-from tests.seeds import seed
-from tests.unit.test_edid import mutated, origin, valid_cached
+from tests.edid.test_edid import mutated, origin, valid_cached
+from tests.support.seeds import seed
+from thinair.edid import show
+from thinair.edid.check import check
+from thinair.edid.errors import EdidError
+from thinair.edid.fix import fix
+from thinair.edid.parse import parse
 
 
 def test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_sentence() -> None:

@@ -12,15 +12,15 @@ from fractions import Fraction
 
 from aiohttp.test_utils import make_mocked_request
 
-from link import tls
-from link.config import Endpoint, Mode, parse_bitrate
-from link.errors import AuthenticationError, ConfigError
-from link.guard import Guard
-from link.pairing import Own, PairingReceiver, PairingSender, clean_name, read_scan, stretch
-from link.receiver_session import ReceiverSession
-from link.rtcp import parse
-from link.service import SERVICE, read_sighting
-from link.session import MediaDescription, SenderSession
+from thinair.link.errors import AuthenticationError, ConfigError
+from thinair.link.mdns import SERVICE, read_sighting
+from thinair.link.options import Endpoint, Mode, parse_bitrate
+from thinair.link.protocol.receiver_session import ReceiverSession
+from thinair.link.protocol.rtcp import parse
+from thinair.link.protocol.sender_session import MediaDescription, SenderSession
+from thinair.link.security import tls
+from thinair.link.security.pairing import Own, PairingReceiver, PairingSender, clean_name, read_scan, stretch
+from thinair.link.web.request_guard import Guard
 
 _DER = b"a certificate"
 _KEY = stretch("7K2M-9QXD-41TV", _DER)

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.strangers import TARGETS, feed
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.quick
-CORPUS = sorted((Path(__file__).parents[1] / "fuzz" / "corpus").iterdir())
+CORPUS = sorted((ROOT / "tests" / "fuzz" / "corpus").iterdir())
 
 
 def test_each_target_has_something_in_the_corpus() -> None:

@@ -1,18 +1,18 @@
-"""link.errors: one table of exit codes, the same in the document."""
+"""thinair.link.errors: one table of exit codes, the same in the document."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from link import errors
-from link.errors import EXIT_HELP, ConfigError, DeviceError, Exit, LinkError
+from tests.support.paths import ROOT
+from thinair.link import errors
+from thinair.link.errors import EXIT_HELP, ConfigError, DeviceError, Exit, LinkError
 
 pytestmark = pytest.mark.quick
 
 
 def test_the_document_lists_the_exit_codes_as_they_are() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "exit-codes.md").read_text()
+    text = (ROOT / "docs" / "exit-codes.md").read_text()
     rows = re.findall(r"^\| (\d+) \| (\w+) \| (.+) \|$", text, re.M)
     assert rows == [(str(int(code)), code.name, EXIT_HELP[code]) for code in Exit]
 

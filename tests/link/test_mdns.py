@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.service import SERVICE, Sighting, properties, read_sighting
-from receiver.ls import table
+from thinair.link.mdns import SERVICE, Sighting, properties, read_sighting
+from thinair.receiver.commands.ls import table
 
 pytestmark = pytest.mark.quick
 

@@ -1,4 +1,4 @@
-"""link.config: arguments over file over defaults; every mistake is one sentence."""
+"""thinair.link.options: arguments over file over defaults; every mistake is one sentence."""
 
 import argparse
 from dataclasses import fields
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from link.config import (
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.options import (
     Endpoint,
     Mode,
     ReceiverConfig,
@@ -22,7 +23,6 @@ from link.config import (
     split_plain_input,
     split_plain_output,
 )
-from link.errors import ConfigError, FileError
 
 pytestmark = pytest.mark.quick
 

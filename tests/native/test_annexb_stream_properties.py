@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.native import AuStream
 from tests.oracle import annexb
 from tests.oracle.austream import access_units
+from thinair.link.native import AuStream
 
 pytestmark = pytest.mark.quick
 

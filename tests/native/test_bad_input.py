@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from link.native import AuStream, Packetizer, Reassembler
+from thinair.link.native import AuStream, Packetizer, Reassembler
 
 pytestmark = pytest.mark.quick
 

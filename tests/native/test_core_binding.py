@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from link.native import (
+from thinair.link.native import (
     AU_GAP,
     AU_KEY,
     AU_SPS,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from link.native import i420_to_bgrx
+from thinair.link.native import i420_to_bgrx
 
 pytestmark = pytest.mark.quick
 MATRICES = [(bt709, full) for bt709 in (False, True) for full in (False, True)]

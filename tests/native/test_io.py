@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from link.native import AccessUnit, BitstreamError, Packetizer, Rx, Tx, now_us
-from link.rtcp import Hello, Pli, Probe, ProbeEcho, build, parse
-from tests.processes import environment
-from tests.seeds import seed
+from tests.support.processes import environment
+from tests.support.seeds import seed
+from thinair.link.native import AccessUnit, BitstreamError, Packetizer, Rx, Tx, now_us
+from thinair.link.protocol.rtcp import Hello, Pli, Probe, ProbeEcho, build, parse
 
 pytestmark = pytest.mark.quick
 
@@ -348,7 +348,7 @@ def test_addresses_and_values_that_cannot_be_are_refused() -> None:
 def test_a_refused_priority_is_a_note_and_no_failure() -> None:
     script = """
 import os, resource
-from link.native import Rx, Tx
+from thinair.link.native import Rx, Tx
 resource.setrlimit(resource.RLIMIT_RTPRIO, (0, 0))
 if os.geteuid() == 0:
     os.setresuid(65534, 65534, 65534)

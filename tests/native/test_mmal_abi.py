@@ -8,13 +8,13 @@ import ctypes
 import re
 import subprocess
 import tarfile
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 ARCHIVE = ROOT / "build/picamera/picamera-1.13.tar.gz"
 COMPILERS = {
     "64-bit": ["cc"],

@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from link.native import HOLD, MAX_LINK_PACKET, READY, READY_KEY, Outbox
-from link.rtcp import PACE_OWN, WHOLE, Repair, RepairRequest, Target, build
 from tests.oracle import repair
-from tests.seeds import seed
+from tests.support.seeds import seed
+from thinair.link.native import HOLD, MAX_LINK_PACKET, READY, READY_KEY, Outbox
+from thinair.link.protocol.rtcp import PACE_OWN, WHOLE, Repair, RepairRequest, Target, build
 
 pytestmark = pytest.mark.quick
 SSRC, COOKIE, OWN = 0x10203040, 99, 5

@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from link.native import AccessUnit, Packetizer, Reassembler, split_nals
 from tests.oracle import annexb
 from tests.oracle.rtp import FrameReassembler, Meta, packetize
+from thinair.link.native import AccessUnit, Packetizer, Reassembler, split_nals
 
 THRICE = 3 * settings().max_examples  # of the profile, which is smaller where a processor is emulated
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from link.native import raw_to_i420
 from tests.oracle import raw
+from thinair.link.native import raw_to_i420
 
 pytestmark = pytest.mark.quick
 FOURCCS = ("UYVY", "YUYV", "NV12")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from link.native import Outbox, Reassembler
-from link.rtcp import Repair, parse
+from thinair.link.native import Outbox, Reassembler
+from thinair.link.protocol.rtcp import Repair, parse
 
 pytestmark = pytest.mark.quick
 COOKIE, INTERVAL_US, RTT_US, SPACING_US = 7, 33_333, 6_000, 300

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.native import Outbox, Reassembler
-from link.rtcp import PACE_OWN, Target, build
+from thinair.link.native import Outbox, Reassembler
+from thinair.link.protocol.rtcp import PACE_OWN, Target, build
 
 pytestmark = pytest.mark.quick
 COOKIE, SSRC, INTERVAL_US, WAY_US = 7, 9, 33_333, 3_000

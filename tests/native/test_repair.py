@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from link.native import BitstreamError, RepairDecoder, RepairEncoder
 from tests.oracle import repair
+from thinair.link.native import BitstreamError, RepairDecoder, RepairEncoder
 
 pytestmark = pytest.mark.quick
 SHAPES = [  # sources, repair symbols: the corners, then a sample

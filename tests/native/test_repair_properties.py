@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.native import RepairDecoder, RepairEncoder
+from thinair.link.native import RepairDecoder, RepairEncoder
 
 pytestmark = pytest.mark.quick
 

@@ -1,4 +1,4 @@
-"""_thinair.Seal against another implementation, and against who would forge, replay or mix up."""
+"""Seal against another implementation, and against who would forge, replay or mix up."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import struct
 
 import pytest
 
-from link.native import BitstreamError, Seal
 from tests.oracle.seal import Direction
+from thinair.link.native import BitstreamError, Seal
 
 pytestmark = pytest.mark.quick
 

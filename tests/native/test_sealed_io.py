@@ -9,9 +9,9 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from link.native import Rx, Seal, Tx, now_us
-from link.rtcp import Message, Pli, Probe, ProbeEcho, Repair, RepairRequest, Target, build, parse
-from tests.unit.test_io import BOOT_ID, COOKIE, HOST, SSRC, push, raw_socket, take, unit, until
+from tests.native.test_io import BOOT_ID, COOKIE, HOST, SSRC, push, raw_socket, take, unit, until
+from thinair.link.native import Rx, Seal, Tx, now_us
+from thinair.link.protocol.rtcp import Message, Pli, Probe, ProbeEcho, Repair, RepairRequest, Target, build, parse
 
 pytestmark = pytest.mark.quick
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.native import parse_sps, rewrite_sps
 from tests.oracle.sps import HIGH_PROFILES, Sps, Vui, build
+from thinair.link.native import parse_sps, rewrite_sps
 
 pytestmark = pytest.mark.quick
 

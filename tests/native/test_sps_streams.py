@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import pytest
 
-from link.native import BitstreamError, parse_pps, parse_sps, rewrite_au, rewrite_sps, slice_first_mb
 from tests.oracle import annexb
 from tests.oracle.sps import without_vui
+from thinair.link.native import BitstreamError, parse_pps, parse_sps, rewrite_au, rewrite_sps, slice_first_mb
 
 WIDTH, HEIGHT, FRAMES = 176, 152, 12
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from link.native import CodeWatcher, now_us
-from sender.visualcode import BLACK, WHITE, Code, decode, pack
+from thinair.link.native import CodeWatcher, now_us
+from thinair.sender.sources.visual_code import BLACK, WHITE, Code, decode, pack
 
 pytestmark = pytest.mark.quick
 STEP = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sender.slate import FONT
+from thinair.sender.pipeline.slate import FONT
 
 _LETTERS = {tuple(int(digit, 32) for digit in glyph): letter for letter, glyph in FONT.items()}
 _WEIGHTS = 1 << np.arange(4, -1, -1)

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from link.native import Reassembler, split_nals
+from thinair.link.native import Reassembler, split_nals
 
 pytestmark = pytest.mark.peer
 

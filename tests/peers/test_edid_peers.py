@@ -8,12 +8,12 @@ import subprocess
 
 import pytest
 
-from edid.errors import EdidError
-from edid.fix import fix
-from edid.text import read, to_hex
-from edid.timings import DMTS, VICS
-from tests.seeds import seed
-from tests.unit.test_edid import origin, sealed, valid, valid_cached
+from tests.edid.test_edid import origin, sealed, valid, valid_cached
+from tests.support.seeds import seed
+from thinair.edid.errors import EdidError
+from thinair.edid.fix import fix
+from thinair.edid.text import read, to_hex
+from thinair.edid.timings import DMTS, VICS
 
 pytestmark = pytest.mark.peer
 

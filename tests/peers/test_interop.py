@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from sender.visualcode import Code, Geometry, Reader
-from tests.processes import PLAY, THINAIR, Running, running
+from tests.support.processes import PLAY, THINAIR, Running, running
+from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
 pytestmark = pytest.mark.peer
 

@@ -1,16 +1,19 @@
-"""Who may import whom (docs/architecture: the house). Walks every import of every module."""
+"""Who may import whom (docs/architecture.md). Walks every import of every module."""
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 pytestmark = pytest.mark.quick
 
-ROOT = Path(__file__).parents[2]
-HOUSE = ("thinair", "link", "edid", "wifi", "sender", "receiver", "bench", "tests")
+# Folders at the top of the source tree; all but the first and the last are imported as thinair.NAME.
+PACKAGES = ("thinair", "link", "edid", "wifi", "sender", "receiver", "bench", "tests")
 MAY_IMPORT = {
     "thinair": {"sender", "receiver", "bench", "edid", "wifi", "link"},
     "sender": {"edid", "link"},
@@ -18,35 +21,37 @@ MAY_IMPORT = {
     "link": set(),
     "edid": set(),
     "wifi": {"link"},
-    "bench": set(HOUSE),
-    "tests": set(HOUSE),
+    "bench": set(PACKAGES),
+    "tests": set(PACKAGES),
 }
 THIRD_PARTY = {"thinair", "sender", "receiver", "bench", "tests"}  # may use other people's packages
 THIRD_PARTY_AT_TOP = {"receiver", "bench", "tests"}  # at the top of any module
 # The sender's modules that need other people's packages. The others import these inside functions only, so that a
 # sender with a hardware encoder runs with the standard library alone.
 PC_MODULES = {
-    "sender.control.server",
-    "sender.encoders.x264",
-    "sender.sources.card",
-    "sender.sources.file",
-    "sender.sources.fit",
-    "sender.sources.hdmi",
-    "sender.sources.screen",
-    "sender.sources.testcard",
-    "sender.visualcode",
+    "thinair.sender.control.server",
+    "thinair.sender.encoders.x264",
+    "thinair.sender.sources.testcard_layers",
+    "thinair.sender.sources.file",
+    "thinair.sender.sources.scale",
+    "thinair.sender.sources.hdmi",
+    "thinair.sender.sources.screen",
+    "thinair.sender.sources.testcard",
+    "thinair.sender.sources.visual_code",
 }
-EXTENSION_DOOR = "link.native"
+EXTENSION = "thinair._native"
+EXTENSION_MODULE = "thinair.link.native"
 # What both ends share but is not sans-IO; the other modules of link/ may not use it.
-LINK_EDGES = {EXTENSION_DOOR, "link.files", "link.log", "link.network"}
+LINK_EDGES = {EXTENSION_MODULE, "thinair.link.files", "thinair.link.log", "thinair.link.host"}
 LINK_EDGES |= {
-    "link.entropy",
-    "link.guard",
-    "link.identity",
-    "link.pairings",
-    "link.patience",
-    "link.state",
-    "link.tls",
+    "thinair.link.child_process",
+    "thinair.link.entropy",
+    "thinair.link.web.request_guard",
+    "thinair.link.security.identity",
+    "thinair.link.security.pairing_store",
+    "thinair.link.web.connection_limits",
+    "thinair.link.security.private_files",
+    "thinair.link.security.tls",
 }
 
 
@@ -75,36 +80,46 @@ def imported_by(path: Path, *, top_only: bool = False) -> set[str]:
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return name if name.split(".")[0] in {"thinair", "tests"} else f"thinair.{name}"
+
+
+def part_of(name: str) -> str:
+    """The folder that a module belongs to, or the other package that it is of."""
+    if name.startswith(EXTENSION):
+        return EXTENSION
+    first, _, rest = name.partition(".")
+    second = rest.partition(".")[0]
+    return second if first == "thinair" and second in PACKAGES else first
 
 
 def found_in(package: str, *, top_only: bool = False) -> list[tuple[str, str]]:
-    """(module, top-level name of what it imports)."""
+    """(module, folder or other package of what it imports)."""
     return [
         (module_name(path), name)
         for path in modules(package)
-        for name in sorted({name.split(".")[0] for name in imported_by(path, top_only=top_only)})
+        for name in sorted({part_of(name) for name in imported_by(path, top_only=top_only)})
     ]
 
 
 def is_third_party(name: str) -> bool:
-    return name not in HOUSE and name not in sys.stdlib_module_names and name not in {"_thinair", "__future__"}
+    return name not in {*PACKAGES, EXTENSION, "__future__"} and name not in sys.stdlib_module_names
 
 
-@pytest.mark.parametrize("package", HOUSE)
+@pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_the_packages_it_may(package: str) -> None:
     allowed = MAY_IMPORT[package] | {package}
-    wrong = [(path, name) for path, name in found_in(package) if name in HOUSE and name not in allowed]
+    wrong = [(path, name) for path, name in found_in(package) if name in PACKAGES and name not in allowed]
     assert wrong == []
 
 
 @pytest.mark.parametrize("package", ["thinair", "sender", "receiver", "link", "edid"])
-def test_the_extension_is_imported_through_one_door(package: str) -> None:
-    wrong = [path for path, name in found_in(package) if name == "_thinair" and path != EXTENSION_DOOR]
-    assert wrong == []
+def test_the_extension_is_imported_by_link_native_alone(package: str) -> None:
+    wrong = [path for path in modules(package) if EXTENSION in imported_by(path)]
+    assert [module_name(path) for path in wrong if module_name(path) != EXTENSION_MODULE] == []
 
 
-@pytest.mark.parametrize("package", sorted(set(HOUSE) - THIRD_PARTY))
+@pytest.mark.parametrize("package", sorted(set(PACKAGES) - THIRD_PARTY))
 def test_link_and_edid_stand_on_the_standard_library_alone(package: str) -> None:
     assert [(path, name) for path, name in found_in(package) if is_third_party(name)] == []
 
@@ -139,7 +154,7 @@ def test_the_sans_io_modules_of_link_neither_read_clocks_nor_open_anything() -> 
         "select",
         "subprocess",
         "os",
-        "_thinair",
+        EXTENSION,
         "random",
         "secrets",
     }
@@ -165,3 +180,22 @@ except ImportError:
     tree = ast.parse(source)
     assert set(imports(tree)) == {"a", "b.c", "b.c.d", "g", "h"}
     assert set(imports(tree, top_only=True)) == {"a", "g", "h"}
+
+
+@pytest.mark.parametrize("package", sorted(set(PACKAGES) - {"thinair", "tests"}))
+def test_a_folder_of_the_package_cannot_be_imported_under_a_second_name(package: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {package}"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert f"import thinair.{package}" in done.stderr.splitlines()[-1]
+
+
+def test_each_folder_of_the_package_is_linked_into_it() -> None:
+    links = {path.name: path.resolve() for path in (ROOT / "thinair").iterdir() if path.is_dir() and path.is_symlink()}
+    assert links == {package: ROOT / package for package in set(PACKAGES) - {"thinair", "tests"}}
+
+
+@pytest.mark.parametrize("package", sorted(set(PACKAGES) - {"tests"}))
+def test_the_interpreter_is_named_where_child_processes_are_made_and_nowhere_else(package: str) -> None:
+    wrong = [module_name(path) for path in modules(package) if "sys.executable" in path.read_text(encoding="utf-8")]
+    assert wrong == (["thinair.link.child_process"] if package == "link" else [])

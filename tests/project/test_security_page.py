@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+
 pytestmark = pytest.mark.quick
-ROOT = Path(__file__).parents[2]
 
 
 def test_what_the_security_page_claims_is_shown_by_tests_that_are_there() -> None:

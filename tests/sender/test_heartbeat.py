@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from link.source import SourceCode
-from sender.appliance import UNITS, install, prepare, release
-from sender.doctor import Board
-from sender.light import PATTERNS, Facts, Lamp, Light, choose, find, rhythm
-from sender.notify import Notifier
-from sender.panel import Panel, network_up
+from thinair.link.protocol.source_state import SourceCode
+from thinair.sender.board.doctor import Board
+from thinair.sender.board.status_led import PATTERNS, Facts, Lamp, Light, choose, find, rhythm
+from thinair.sender.heartbeat import Panel, network_up
+from thinair.sender.systemd.install import UNITS, install, prepare, release
+from thinair.sender.systemd.sd_notify import Notifier
 
 pytestmark = pytest.mark.quick
 LIVE = Facts(network=True, source=SourceCode.LIVE, linked=True, streaming=True)
@@ -190,7 +190,7 @@ def test_an_installation_leaves_a_configuration_alone_and_names_the_program_in_t
 
 
 def test_the_first_configuration_is_one_that_the_sender_takes(tmp_path: Path) -> None:
-    from link.config import SenderConfig, read_file
+    from thinair.link.options import SenderConfig, read_file
 
     install(tmp_path, "/usr/bin/thinair", run=False)
     values = read_file(SenderConfig, tmp_path / "etc/thinair/sender.toml")

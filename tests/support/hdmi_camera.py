@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from link.config import Mode
-from link.source import SourceState
-from sender.hdmi import Action, HdmiMachine
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import SourceState
+from thinair.sender.hdmi.state_machine import Action, HdmiMachine
 
 MODE_720P60 = Mode(1280, 720, Fraction(60))
 MODE_1080P25 = Mode(1920, 1080, Fraction(25))

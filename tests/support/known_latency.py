@@ -10,11 +10,11 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.evidence import summary
-from bench.network import Jitter, Link, Model
-from link.clock import ClockSync
-from link.trace import TraceBook
-from receiver.report import Figures, milliseconds
+from thinair.bench.analysis.recorded_run import summary
+from thinair.bench.network import Jitter, Link, Model
+from thinair.link.protocol.clock_sync import ClockSync
+from thinair.link.protocol.frame_trace import TraceBook
+from thinair.receiver.stats.report import Figures, milliseconds
 
 PERCENTS = ("p50", "p95", "p99")
 _SECONDS = 24

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from receiver.feed import Unit
+from thinair.receiver.workers.ipc import Unit
 
 
 @lru_cache(maxsize=8)

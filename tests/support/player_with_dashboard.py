@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from link.pairings import introduce
-from tests.processes import THINAIR, Running, environment, running
+from tests.support.processes import THINAIR, Running, environment, running
+from thinair.link.security.pairing_store import introduce
 
 WIDTH, HEIGHT, RATE = 640, 360, 30
 

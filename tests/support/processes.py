@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
-THINAIR = (sys.executable, "-m", "thinair")
+from thinair.link.child_process import python_module
+
+THINAIR = tuple(python_module("thinair"))
 PLAY = (*THINAIR, "play", "--dashboard", "off")  # tests run beside each other
 
 

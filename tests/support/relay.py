@@ -1,6 +1,6 @@
 """A UDP relay that delays each datagram in each direction by DELAY ± JITTER ms, evenly spread, from a seed.
 
-python -m tests.net.relay LISTEN_HOST LISTEN_PORT TARGET_HOST TARGET_PORT DELAY_MS JITTER_MS SEED
+python -m tests.support.relay LISTEN_HOST LISTEN_PORT TARGET_HOST TARGET_PORT DELAY_MS JITTER_MS SEED
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m tests.net.scripted STEPS SEND-WORDS...`: the sender with a source that follows a script.
+"""`python -m tests.support.scripted_source STEPS SEND-WORDS...`: the sender with a source that follows a script.
 
 STEPS have commas between: `1280x720@50:SECONDS` (test card pictures of that mode) or `NO_CABLE:SECONDS` (a state of the
 source, told twice a second). Each begins with a line `step WHAT µs`, on CLOCK_MONOTONIC."""
@@ -9,13 +9,13 @@ import sys
 import time
 from collections.abc import Iterator
 
-import sender.software
-from link.config import Mode
-from link.native import now_us, sleep_until_us
-from link.source import SourceCode, SourceState
-from sender.sources.base import Colour, NewMode, NoPicture, Pace, Picture
-from sender.sources.testcard import Testcard
+import thinair.sender.pipeline.software
 from thinair.cli import main
+from thinair.link.native import now_us, sleep_until_us
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.sender.sources.base import Colour, NewMode, NoPicture, Pace, Picture
+from thinair.sender.sources.testcard import Testcard
 
 _TELL_US = 500_000
 
@@ -83,5 +83,5 @@ def parse(text: str) -> list[tuple[Mode | SourceCode, float]]:
 if __name__ == "__main__":
     script = Script(parse(sys.argv[1]))
     script.open()
-    vars(sender.software)["open_source"] = lambda *_, **__: script
+    vars(thinair.sender.pipeline.software)["open_source"] = lambda *_, **__: script
     raise SystemExit(main(["send", *sys.argv[2:]]))

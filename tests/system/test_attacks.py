@@ -22,17 +22,17 @@ from typing import Any
 
 import pytest
 
-from link import identity, tls
-from link.config import Endpoint
-from link.errors import AuthenticationError
-from link.native import Seal, now_us
-from link.pairings import Pairings, introduce
-from link.rtcp import Message, Pli, Probe, Repair, RepairRequest, Target, Welcome, build
-from receiver.pair import pair
-from sender.code import Code
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, Running, environment, running
-from tests.seeds import seed
+from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.seeds import seed
+from thinair.link.errors import AuthenticationError
+from thinair.link.native import Seal, now_us
+from thinair.link.options import Endpoint
+from thinair.link.protocol.rtcp import Message, Pli, Probe, Repair, RepairRequest, Target, Welcome, build
+from thinair.link.security import identity, tls
+from thinair.link.security.pairing_store import Pairings, introduce
+from thinair.receiver.commands.pair import pair
+from thinair.sender.connection.pairing_code import Code
 
 pytestmark = [
     pytest.mark.net,

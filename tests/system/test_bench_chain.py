@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from bench.evidence import SCHEMA, read_run
-from bench.glass.row import free_port
-from bench.glass.screen import xvfb
-from bench.report.story import by_frame, read_pcap
-from link.trace import STAGES
-from tests.processes import THINAIR, call, environment, running
+from tests.support.processes import THINAIR, call, environment, running
+from thinair.bench.analysis.recorded_run import SCHEMA, read_run
+from thinair.bench.glass.row import free_port
+from thinair.bench.harness.xvfb_screen import xvfb
+from thinair.bench.report.frame_timeline import by_frame, read_pcap
+from thinair.link.protocol.frame_trace import STAGES
 
 pytestmark = pytest.mark.display
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.sealed import LIMITS, SCHEMA
-from tests.processes import call
+from tests.support.processes import call
+from thinair.bench.encryption import LIMITS, SCHEMA
 
 
 @pytest.mark.timeout(120)

@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from link import tls
-from link.pairings import Pairings, introduce
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.paths import ROOT
+from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from thinair.link.security import tls
+from thinair.link.security.pairing_store import Pairings, introduce
 
 HOST = "127.0.0.1"
-DOCUMENT = Path(__file__).parents[2] / "sender" / "control" / "static" / "openapi.json"
+DOCUMENT = ROOT / "sender" / "control" / "static" / "openapi.json"
 API = "/api/v1"
 
 
@@ -181,7 +182,7 @@ def test_what_opens_the_sender_to_others_is_done_with_the_device_in_hand_only(ca
 
 
 def camera_address() -> str:
-    from link.network import own_address
+    from thinair.link.host import own_address
 
     return own_address()
 
@@ -262,8 +263,8 @@ def test_a_mistake_is_said_in_words(camera: Camera, method: str, path: str, body
 
 
 def test_the_document_has_every_route_and_no_other() -> None:
-    from link.guard import Guard
-    from sender.control.server import Control
+    from thinair.link.web.request_guard import Guard
+    from thinair.sender.control.server import Control
 
     control = Control.__new__(Control)
     documented = {

@@ -15,8 +15,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.desk import Desk, eventually, free_port, report
-from tests.processes import call
+from tests.support.player_with_dashboard import Desk, eventually, free_port, report
+from tests.support.processes import call
 
 pytestmark = pytest.mark.net
 
@@ -165,7 +165,7 @@ def test_a_dashboard_that_dies_comes_back_at_its_address(tmp_path: Path) -> None
     try:
         player = one.play()
         began_s = time.monotonic()
-        subprocess.run(["pkill", "-9", "-f", f"receiver.dashboard.*127.0.0.1:{one.port}"], check=True)
+        subprocess.run(["pkill", "-9", "-f", f"thinair.receiver.dashboard.*127.0.0.1:{one.port}"], check=True)
         player.wait_for("the dashboard ended by itself")
         player.wait_for("dashboard: http", after_s=began_s)
         assert "thinair_viewers 0" in one.get("metrics")

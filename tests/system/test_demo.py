@@ -15,13 +15,14 @@ from typing import Any
 
 import pytest
 
-from receiver.report import COLUMNS
-from sender.report import COLUMNS as SENDER_COLUMNS
 from tests.conftest import Glass
-from tests.desk import free_port
-from tests.processes import PLAY, THINAIR, call, running
+from tests.support.paths import ROOT
+from tests.support.player_with_dashboard import free_port
+from tests.support.processes import PLAY, THINAIR, call, running
+from thinair.receiver.stats.report import COLUMNS
+from thinair.sender.report import COLUMNS as SENDER_COLUMNS
 
-DOC = Path(__file__).parents[2] / "docs" / "report.md"
+DOC = ROOT / "docs" / "report.md"
 DEMO = (*THINAIR, "demo", "--dashboard", "off")
 MODE = ("--mode", "640x360@30", "--bitrate", "2M")
 STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "hold", "present")

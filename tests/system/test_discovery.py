@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from link.pairings import Pairings, introduce
-from sender.announce import AVAHI_FILE
-from tests.desk import eventually
-from tests.net.netns import Cable, Host, cable
-from tests.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.netns import Cable, Host, cable
+from tests.support.player_with_dashboard import eventually
+from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from thinair.link.security.pairing_store import Pairings, introduce
+from thinair.sender.connection.mdns_publisher import AVAHI_FILE
 
 pytestmark = [
     pytest.mark.net,
@@ -116,7 +116,7 @@ def test_a_sender_that_a_stranger_makes_up_is_listed_as_not_paired_and_never_cal
 _LIAR = """
 import asyncio, socket, sys
 from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
-from link.service import SERVICE
+from thinair.link.mdns import SERVICE
 host, print_ = sys.argv[1:]
 async def main():
     here = AsyncZeroconf(interfaces=[host])

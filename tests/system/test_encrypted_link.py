@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from link import identity, tls
-from link.config import Endpoint
-from link.errors import AuthenticationError
-from link.pairings import Pairings, introduce
-from receiver.pair import pair
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from thinair.link.errors import AuthenticationError
+from thinair.link.options import Endpoint
+from thinair.link.security import identity, tls
+from thinair.link.security.pairing_store import Pairings, introduce
+from thinair.receiver.commands.pair import pair
 
 HOST = "127.0.0.1"
 MODE = ("--mode", "640x360@30", "--bitrate", "1M", "--name", "A-CAM")

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from link import tls
-from link.errors import Exit
-from tests.desk import Desk, eventually, free_port
-from tests.net.test_control import API, HOST, Camera
+from tests.support.player_with_dashboard import Desk, eventually, free_port
+from tests.system.test_control import API, HOST, Camera
+from thinair.link.errors import Exit
+from thinair.link.security import tls
 
 OVERSIZED = {
     "path": b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
@@ -159,7 +159,7 @@ def test_the_picture_goes_on_meanwhile(camera: Camera) -> None:
 
 
 def test_two_senders_on_one_machine_have_an_api_each(tmp_path: Path) -> None:
-    from tests.processes import THINAIR, environment, running
+    from tests.support.processes import THINAIR, environment, running
 
     env = environment(THINAIR_STATE=str(tmp_path))
     line = [*THINAIR, "send", "--mode", "640x360@30"]
@@ -179,7 +179,7 @@ def test_two_senders_on_one_machine_have_an_api_each(tmp_path: Path) -> None:
 
 
 def run_send(*words: str) -> tuple[int, str]:
-    from tests.processes import call
+    from tests.support.processes import call
 
     done = call("send", "--mode", "640x360@30", *words)
     return done.returncode, done.stderr

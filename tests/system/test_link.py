@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.netns import Cable, cable
-from tests.processes import PLAY, THINAIR, running
+from tests.support.netns import Cable, cable
+from tests.support.processes import PLAY, THINAIR, running
 
 pytestmark = [
     pytest.mark.net,
@@ -124,7 +124,7 @@ def test_the_picture_is_back_within_a_second_of_the_cable(net: Cable, tmp_path: 
 def test_the_clock_bound_holds_over_a_path_that_delays_each_way(net: Cable, tmp_path: Path) -> None:
     report_file, seed = tmp_path / "report.json", time.time_ns() & 0xFFFF
     print(f"seed {seed}")
-    relay = (*net.receiver.inside, THINAIR[0], "-m", "tests.net.relay")
+    relay = (*net.receiver.inside, THINAIR[0], "-m", "tests.support.relay")
     way = (net.receiver.address, "6000", "127.0.0.1", PORT, "5", "3", str(seed))
     with (
         running((*relay, *way)) as between,

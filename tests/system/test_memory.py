@@ -1,9 +1,9 @@
 import subprocess
-import sys
 
 import pytest
 
-from bench.memory import LIMIT_KB, growth_kb
+from thinair.bench.memory import LIMIT_KB, growth_kb
+from thinair.link.child_process import python_module
 
 
 @pytest.mark.quick
@@ -17,5 +17,5 @@ def test_growth_is_told_from_a_start_that_fills_buffers() -> None:
 @pytest.mark.timeout(900)
 def test_neither_end_grows_in_ten_minutes_at_1080p30() -> None:
     words = ["bench", "memory", "--seconds", "600", "--mode", "1920x1080@30"]
-    run = subprocess.run([sys.executable, "-m", "thinair", *words], capture_output=True, text=True, check=False)
+    run = subprocess.run(python_module("thinair", *words), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.desk import Desk, eventually, report
+from tests.support.player_with_dashboard import Desk, eventually, report
 
 pytestmark = pytest.mark.net
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from link.pairings import Pairings, introduce
-from sender.code import Code
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, call, environment, running
-from tests.seeds import seed
+from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.processes import PLAY, THINAIR, call, environment, running
+from tests.support.seeds import seed
+from thinair.link.security.pairing_store import Pairings, introduce
+from thinair.sender.connection.pairing_code import Code
 
 pytestmark = [
     pytest.mark.net,

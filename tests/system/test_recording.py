@@ -9,7 +9,6 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from receiver.feed import pack_json, pack_unit
-from tests import seeds
-from tests.pictures import encoded, unit
-from tests.processes import PLAY, THINAIR, Running, environment, running
+from tests.support import seeds
+from tests.support.pictures import encoded, unit
+from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from thinair.link.child_process import python_module
+from thinair.receiver.workers.ipc import pack_json, pack_unit
 
 pytestmark = pytest.mark.net
 RATE = 30
@@ -47,10 +47,8 @@ class Recorder:
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.player, theirs = socket.socketpair()
-        words = ("-m", "receiver.record", "--fd", str(theirs.fileno()), "--folder", str(folder), *words)
-        self.process = subprocess.Popen(
-            [sys.executable, *words], pass_fds=[theirs.fileno()], env=environment(), start_new_session=True
-        )
+        argv = python_module("thinair.receiver.record", "--fd", str(theirs.fileno()), "--folder", str(folder), *words)
+        self.process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=environment(), start_new_session=True)
         theirs.close()
         self.player.sendall(pack_json({"type": "camera", "name": "A-CAM"}))
         self.player.sendall(pack_json({"type": "record", "on": True}))
@@ -232,7 +230,7 @@ def test_a_player_that_is_killed_leaves_a_whole_recording(tmp_path: Path) -> Non
         play.process.send_signal(signal.SIGKILL)
         play.process.wait()
         deadline = time.monotonic() + 10
-        words = [sys.executable, "-m", "thinair", "recover", str(movie(tmp_path))]
+        words = python_module("thinair", "recover", str(movie(tmp_path)))
         while time.monotonic() < deadline:
             done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
             if "is whole" in done.stdout:
@@ -247,7 +245,7 @@ def test_a_recorder_that_dies_is_started_again_and_goes_on_in_another_file(tmp_p
         began_s = play.wait_for("recording to")
         play.run_on(1.5)
         found = subprocess.run(
-            ["pgrep", "-f", f"receiver.record --fd .*{tmp_path}"], capture_output=True, text=True, check=True
+            ["pgrep", "-f", f"thinair.receiver.record --fd .*{tmp_path}"], capture_output=True, text=True, check=True
         )
         os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
         play.wait_for("the recorder ended by itself")
@@ -288,7 +286,7 @@ def test_chromium_plays_recordings_to_their_end(made: tuple[Path, Path]) -> None
         pytest.skip("Chromium opens Matroska files only where they call themselves WebM")
     from playwright.sync_api import sync_playwright
 
-    from bench.glass.browser import QUIET, chromium
+    from thinair.bench.harness.chromium import QUIET, chromium
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=[*QUIET])

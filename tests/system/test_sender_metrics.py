@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, call, running
+from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.processes import PLAY, THINAIR, call, running
 
 pytestmark = pytest.mark.net
 

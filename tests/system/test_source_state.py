@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +13,12 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Glass
-from tests.processes import PLAY, Running, running
+from tests.support.processes import PLAY, Running, running
+from thinair.link.child_process import python_module
 
 pytestmark = pytest.mark.net
 
-SCRIPTED = (sys.executable, "-m", "tests.net.scripted")
+SCRIPTED = tuple(python_module("tests.support.scripted_source"))
 SMALL = "640x360@25"
 LARGE, FAST = "1920x1080@25", "1280x720@50"
 WARM = 6  # changes until each side has had both modes and its buffers are full

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.glass.screen import xvfb
-from link.findings import Verdict
-from receiver.doctor import display, examine, room
-from receiver.hud import marks
-from sender.visualcode import Code, Geometry, Reader
 from tests.conftest import Glass
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from thinair.bench.harness.xvfb_screen import xvfb
+from thinair.link.diagnostics import Verdict
+from thinair.receiver.commands.doctor import display, examine, room
+from thinair.receiver.video.hud import marks
+from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
 pytestmark = pytest.mark.display
 WIDTH, HEIGHT = 640, 360

@@ -15,13 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tests.desk import free_port
+from tests.support.paths import ROOT
+from tests.support.player_with_dashboard import free_port
 
-ROOT = Path(__file__).parents[2]
 MADE = ROOT / "build" / "vm"
 SCRIPTS = Path(__file__).parent / "guest"
 HOST = "10.0.2.2"  # this machine, seen from the guest
@@ -228,16 +227,18 @@ class Machine:
             command[0] = str(SCRIPTS / command[0])
         if command[0] == "python":
             command[0] = sys.executable
-        extension = find_spec("_thinair")
-        assert extension is not None
-        path = f"{ROOT}:{Path(extension.origin or '').parent}"  # the build that this process uses
         if not self.alive:
             self.boot()
         self._count += 1
         process = Process(self, self._count, shlex.join(map(str, argv)), time.monotonic() + timeout_s)
         self._processes[process.number] = process
         self.send(
-            {"id": process.number, "run": command, "env": {"PYTHONPATH": path, **(env or {})}, "timeout_s": timeout_s}
+            {
+                "id": process.number,
+                "run": command,
+                "env": {"PYTHONPATH": str(ROOT), **(env or {})},
+                "timeout_s": timeout_s,
+            }
         )
         return process
 

@@ -133,7 +133,7 @@ def test_what_cannot_be_captured_is_refused_in_words(seen: dict[str, Any]) -> No
 def test_an_encoder_is_no_capture_device(vm: Machine, vicodec: str) -> None:
     script = vm.share / "encoder.py"
     script.write_text(
-        "import sys\nfrom link.native import Capture\ntry:\n    Capture(device=sys.argv[1], fourcc='UYVY')\n"
+        "import sys\nfrom thinair.link.native import Capture\ntry:\n    Capture(device=sys.argv[1], fourcc='UYVY')\n"
         "except OSError as error:\n    print(error)\n"
     )
     assert "is no capture device" in vm.run("/share/encoder.py", vicodec).output

@@ -15,7 +15,6 @@ import shutil
 import signal
 import socket
 import statistics
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,13 +25,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from link.native import now_us
 from tests.conftest import Glass
 from tests.double.mmal.build import build_double
-from tests.processes import Running, environment, running
+from tests.support.processes import Running, environment, running
 from tests.vm import osd
 from tests.vm.machine import HOST, Machine, Process
-from thinair.conditions import parse_stat
+from thinair.link.child_process import python_module
+from thinair.link.native import now_us
+from thinair.receiver.stats.run_conditions import parse_stat
 
 MODES = {0: [640, 480], 2: [720, 480]}  # in vivid's menu
 PATIENCE_S = 40.0
@@ -134,7 +134,7 @@ def linked(vm: Machine, vivid: str, glass: Glass, encoder: str, play: list[str],
     with contextlib.ExitStack() as stack:
         player = stack.enter_context(
             running(
-                [sys.executable, "-m", "tests.vm.viewer", "--listen", f"127.0.0.1:{port}", *play],
+                python_module("tests.vm.viewer", "--listen", f"127.0.0.1:{port}", *play),
                 env=environment(DISPLAY=glass.name),
             )
         )

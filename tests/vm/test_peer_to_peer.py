@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.vm.machine import Machine, Process
+from thinair.link.child_process import python_module
 
 NAME = "thinair-lab"
 
@@ -23,7 +23,7 @@ class Air:
         self.vm = vm
 
     def command(self, where: str, *words: str) -> list[str]:
-        return ["ip", "netns", "exec", where, sys.executable, "-m", "thinair", *words]
+        return ["ip", "netns", "exec", where, *python_module("thinair", *words)]
 
     def start(self, where: str, *words: str, home: str = "") -> Process:
         env = {"THINAIR_STATE": f"/run/state/{home}"} if home else {}

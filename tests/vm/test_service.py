@@ -6,13 +6,12 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 
 import pytest
 
-from bench.glass.row import free_port
-from tests.processes import PLAY, Running, call, environment, running
+from tests.support.processes import PLAY, Running, call, environment, running
 from tests.vm.machine import HOST, ROOT, Machine, Process
+from thinair.bench.glass.row import free_port
 
 pytestmark = pytest.mark.long
 # What udev and the sysinit target would do, and a place to read what the service says.
@@ -24,7 +23,7 @@ StandardError=inherit
 ProtectHome={home}
 """
 _WRAPPER = """#!/bin/sh
-export PYTHONPATH=/opt/thinair:{root} PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH={root} PYTHONDONTWRITEBYTECODE=1
 exec {python} -m thinair "$@"
 """
 _CONFIG = """[send]
@@ -85,9 +84,6 @@ def installed(vm: Machine, vivid: str) -> Iterator[tuple[Manager, Running]]:
 
 def install(vm: Machine, vivid: str, port: int) -> None:
     """As on a Pi, but for the place of the program, and units that want nothing of this machine's own start."""
-    extension = find_spec("_thinair")
-    assert extension is not None
-    assert extension.origin is not None
     hidden = ROOT.is_relative_to("/home") or ROOT.is_relative_to("/root")
     texts = {
         "thinair": _WRAPPER.format(root=ROOT, python=sys.executable),
@@ -97,7 +93,6 @@ def install(vm: Machine, vivid: str, port: int) -> None:
     for name, text in texts.items():
         (vm.share / name).write_text(text)
     vm.run("sh", "-ec", f"""
-        install -D -m 644 {extension.origin} /opt/thinair/_thinair.abi3.so
         install -m 755 /share/thinair /usr/local/bin/thinair
         install -D -m 644 /share/sender.toml /etc/thinair/sender.toml
         /usr/local/bin/thinair service install --root /run/units --program /usr/local/bin/thinair

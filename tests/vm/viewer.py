@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import receiver.player
-from link.native import now_us
-from receiver.decode import Decoded
-from receiver.player import Player
-from receiver.screen import Screen
+import thinair.receiver.player
 from tests.vm import osd
 from thinair.cli import main
+from thinair.link.native import now_us
+from thinair.receiver.player import Player
+from thinair.receiver.video.decoder import Decoded
+from thinair.receiver.video.display_thread import Screen
 
 if TYPE_CHECKING:
-    from receiver.present import Presenter
+    from thinair.receiver.video.presenter import Presenter
 
 PLAYERS: list[Player] = []
 
@@ -78,5 +78,5 @@ class ToldScreen(Screen):
 
 
 if __name__ == "__main__":
-    vars(receiver.player).update(Screen=ToldScreen, Player=ToldPlayer)
+    vars(thinair.receiver.player).update(Screen=ToldScreen, Player=ToldPlayer)
     sys.exit(main(["play", "--dashboard", "off", *sys.argv[1:]]))

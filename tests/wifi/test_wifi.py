@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.errors import ConfigError
-from wifi import air, profiles
-from wifi.air import Channel, Interface, Neighbour, Peer, Report, choose_channel, what_hurts
-from wifi.control import Foreground
-from wifi.profiles import KEY_CHARACTERS, Network, new_key, own_key
+from tests.support.paths import FIXTURES
+from thinair.link.errors import ConfigError
+from thinair.wifi import profiles, survey
+from thinair.wifi.control import Foreground
+from thinair.wifi.profiles import KEY_CHARACTERS, Network, new_key, own_key
+from thinair.wifi.survey import Channel, Interface, Neighbour, Peer, Report, choose_channel, what_hurts
 
 pytestmark = pytest.mark.quick
-FIXTURES = Path(__file__).parents[1] / "fixtures" / "wifi"
+FIXTURES = FIXTURES / "wifi"
 
 channels = st.builds(
     Channel,
@@ -55,21 +56,21 @@ def test_the_channel_with_the_least_power_of_others_is_chosen_overlap_counted() 
 
 
 def test_what_iw_says_of_the_kernels_simulated_radios_is_read() -> None:
-    phy = air.parse_phy((FIXTURES / "phy.txt").read_text())
+    phy = survey.parse_phy((FIXTURES / "phy.txt").read_text())
     assert phy.ap
     assert phy.sae_station
     assert {channel.number for channel in phy.channels if channel.for_ap} >= {1, 6, 11}
     assert not next(channel for channel in phy.channels if channel.number == 36).for_ap, "no country is set"
     assert not next(channel for channel in phy.channels if channel.number == 14).for_ap
-    assert air.parse_country((FIXTURES / "reg.txt").read_text()) == "00"
-    assert air.parse_country("global\ncountry US: DFS-FCC\n") == "US"
-    interface = air.parse_interface("wlan0", (FIXTURES / "info-ap.txt").read_text())
+    assert survey.parse_country((FIXTURES / "reg.txt").read_text()) == "00"
+    assert survey.parse_country("global\ncountry US: DFS-FCC\n") == "US"
+    interface = survey.parse_interface("wlan0", (FIXTURES / "info-ap.txt").read_text())
     assert (interface.kind, interface.ssid) == ("AP", "thinair-lab")
     assert interface.channel > 0
-    (peer,) = air.parse_stations((FIXTURES / "stations.txt").read_text())
+    (peer,) = survey.parse_stations((FIXTURES / "stations.txt").read_text())
     assert peer.signal_dbm == -30
     assert peer.tx_packets > 0
-    (found,) = air.parse_scan((FIXTURES / "scan.txt").read_text())
+    (found,) = survey.parse_scan((FIXTURES / "scan.txt").read_text())
     assert (found.ssid, found.mhz) == ("thinair-lab", interface.mhz)
 
 
@@ -79,8 +80,8 @@ def test_a_survey_is_that_of_the_channel_in_use() -> None:
         "Survey data from wlan0\n\tfrequency:\t\t\t2437 MHz [in use]\n\tnoise:\t-95 dBm\n"
         "\tchannel active time:\t\t1000 ms\n\tchannel busy time:\t\t250 ms\n"
     )
-    assert air.parse_survey(text) == air.Survey(2437, 1000, 250)
-    assert air.parse_survey("Survey data from wlan0\n\tfrequency: 2412 MHz\n") is None
+    assert survey.parse_survey(text) == survey.Survey(2437, 1000, 250)
+    assert survey.parse_survey("Survey data from wlan0\n\tfrequency: 2412 MHz\n") is None
 
 
 def test_what_hurts_is_said_with_what_mends_it() -> None:

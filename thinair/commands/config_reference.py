@@ -1,12 +1,12 @@
 """The reference of all options, made from the one table behind arguments and files: docs/configuration.md, and
-`thinair config`. `python -m thinair.reference` prints the former."""
+`thinair config`. `python -m thinair.commands.config_reference` prints the former."""
 
 from __future__ import annotations
 
 from dataclasses import fields
 from typing import Any
 
-from link.config import ReceiverConfig, SenderConfig, options, shown_default
+from thinair.link.options import ReceiverConfig, SenderConfig, options, shown_default
 
 Kind = type[SenderConfig] | type[ReceiverConfig]
 _KINDS: dict[Kind, str] = {SenderConfig: "thinair send", ReceiverConfig: "thinair play"}
@@ -19,7 +19,7 @@ def markdown() -> str:
         "Every option stands on the command line (`--bitrate 6M`) or in a TOML file that `--config` names",
         '(`bitrate = "6M"`);',
         "arguments go before the file, the file before the defaults. `thinair config` prints a file with all of them.",
-        "This page is made from the parser: `python -m thinair.reference > docs/configuration.md`.",
+        "This page is made from the parser: `python -m thinair.commands.config_reference > docs/configuration.md`.",
     ]
     for kind, command in _KINDS.items():
         out += ["", f"## `{command}`, `[{kind.SECTION}]`", "", "| option | value | default | |", "|---|---|---|---|"]

@@ -8,17 +8,17 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from link.config import ReceiverConfig, SenderConfig, load, options
-from link.errors import Exit, FileError
-from link.files import check_readable, check_writable
-from link.pairings import introduce
-from thinair.conditions import ConditionsWatch
+from thinair.link.child_process import python_module
+from thinair.link.errors import Exit, FileError
+from thinair.link.files import check_readable, check_writable
+from thinair.link.options import ReceiverConfig, SenderConfig, load, options
+from thinair.link.security.pairing_store import introduce
+from thinair.receiver.stats.run_conditions import ConditionsWatch
 
 _STOP_S = 5.0
 
@@ -89,7 +89,7 @@ def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[Re
 
 
 def _start(words: Sequence[str], env: dict[str, str], stdout: int | None = None) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "thinair", *words], stdout=stdout, env=env)
+    return subprocess.Popen(python_module("thinair", *words), stdout=stdout, env=env)
 
 
 def _wait(player: subprocess.Popen[bytes], sender: subprocess.Popen[bytes]) -> int:

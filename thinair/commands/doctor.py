@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from link.errors import Exit
-from link.findings import Finding, Verdict, lines
-from sender.doctor import Board, examine, fix
+from thinair.link.diagnostics import Finding, Verdict, lines
+from thinair.link.errors import Exit
+from thinair.sender.board.doctor import Board, examine, fix
 
 
 def run(board: Board, *, mend: bool) -> int:
@@ -32,7 +32,7 @@ def run(board: Board, *, mend: bool) -> int:
 
 def _checks(board: Board) -> Iterator[Finding]:
     if not board.is_pi:
-        from receiver import doctor
+        from thinair.receiver.commands import doctor
 
         yield from doctor.examine()
     yield from examine(board)

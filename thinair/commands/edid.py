@@ -6,15 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from edid.build import DEFAULT_NAME, PRESETS, build, mode, preset
-from edid.check import check
-from edid.errors import EdidError, ModeError
-from edid.fix import fix
-from edid.parse import parse
-from edid.show import explain, show
-from edid.text import MAX_FILE_BYTES, read, to_hex
-from link.config import Mode
-from link.errors import ConfigError, Exit, FileError
+from thinair.edid.build import DEFAULT_NAME, PRESETS, build, mode, preset
+from thinair.edid.check import check
+from thinair.edid.errors import EdidError, ModeError
+from thinair.edid.fix import fix
+from thinair.edid.parse import parse
+from thinair.edid.show import explain, show
+from thinair.edid.text import MAX_FILE_BYTES, read, to_hex
+from thinair.link.errors import ConfigError, Exit, FileError
+from thinair.link.options import Mode
 
 _FILE_HELP = "binary, hex text of v4l2-ctl, or xxd's output; - reads standard input"
 

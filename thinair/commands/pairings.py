@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-from link import state
-from link.errors import ConfigError, Exit
-from link.pairings import Pairings
+from thinair.link.errors import ConfigError, Exit
+from thinair.link.security import private_files
+from thinair.link.security.pairing_store import Pairings
 
 _ENDS = {"sender": "receiver", "receiver": "sender"}  # whom each is paired with
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
 
 def _as_the_service() -> None:
     """The sender that runs as a service keeps its keys for itself. Raises ConfigError."""
-    from sender.appliance import STATE, UNIT
+    from thinair.sender.systemd.install import STATE, UNIT
 
     if not UNIT.exists() or {"THINAIR_STATE", "STATE_DIRECTORY"} & os.environ.keys():
         return
@@ -32,15 +32,15 @@ def run(action: str, arguments: argparse.Namespace) -> int:
     """Raises ConfigError, FileError."""
     _as_the_service()
     if action in {"code", "renew"}:
-        from sender.code import Code
+        from thinair.sender.connection.pairing_code import Code
 
-        code = Code(state.folder("sender"))
+        code = Code(private_files.folder("sender"))
         shown = code.renew() if action == "renew" else code.current()
         if shown is None:
             raise ConfigError("too many wrong codes were tried: thinair pairings renew makes a new one")
         print(shown)
         return int(Exit.OK)
-    known = {end: Pairings(state.folder(end)) for end in _ENDS}
+    known = {end: Pairings(private_files.folder(end)) for end in _ENDS}
     if action == "list":
         for end, pairings in known.items():
             for one in pairings.all():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 import sys
 from pathlib import Path
 
-from link.config import SenderConfig, load
-from link.errors import Exit
-from sender import appliance
-from sender.doctor import Board
+from thinair.link.child_process import python_module
+from thinair.link.errors import Exit
+from thinair.link.options import SenderConfig, load
+from thinair.sender.board.doctor import Board
+from thinair.sender.systemd import install
 
 
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
@@ -24,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
     elif action == "edid":
         parser.add_argument("--config", type=Path, default=Path("/etc/thinair/sender.toml"), metavar="FILE")
     elif action == "prepare":
-        parser.add_argument("--user", default=appliance.USER, help=f"whose light it will be; default {appliance.USER}")
+        parser.add_argument("--user", default=install.USER, help=f"whose light it will be; default {install.USER}")
 
 
 def run(action: str, arguments: argparse.Namespace) -> int:
     """Raises LinkError."""
     if action == "install":
         live = arguments.root == Path("/")
-        for path in appliance.install(arguments.root, arguments.program, live):
+        for path in install.install(arguments.root, arguments.program, live):
             print(path)
         if live:
             print(
@@ -39,15 +41,15 @@ def run(action: str, arguments: argparse.Namespace) -> int:
             )
     elif action == "edid":
         config = load(SenderConfig, arguments)
-        print(appliance.offer_edid(config.source, config.edid))
+        print(install.offer_edid(config.source, config.edid))
     elif action == "prepare":
-        for line in appliance.prepare(arguments.user, Board()):
+        for line in install.prepare(arguments.user, Board()):
             print(line)
-        print(appliance.write_pairing(arguments.user, [sys.executable, "-m", "thinair"]))
+        print(install.write_pairing(arguments.user, python_module("thinair")))
     else:
-        appliance.release()
+        install.release()
     return int(Exit.OK)
 
 
 def _program() -> str:
-    return shutil.which(sys.argv[0]) or f"{sys.executable} -m thinair"
+    return shutil.which(sys.argv[0]) or shlex.join(python_module("thinair"))

@@ -10,10 +10,10 @@ import socket
 import sys
 from pathlib import Path
 
-from link.errors import ConfigError, Exit
-from wifi import control, profiles
-from wifi.air import Report
-from wifi.profiles import Network
+from thinair.link.errors import ConfigError, Exit
+from thinair.wifi import control, profiles
+from thinair.wifi.profiles import Network
+from thinair.wifi.survey import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:

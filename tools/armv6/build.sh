@@ -7,4 +7,5 @@ export PATH="$PWD/.venv/bin:$PATH"
 here=build/armv6
 [ -d $here/build ] || meson setup $here/build --cross-file tools/armv6/armel.ini >/dev/null
 ninja -C $here/build >$here/build.log || { cat $here/build.log >&2 && exit 1; }
+tools/stage.sh $here/package $here/build/_native.abi3.so
 cc -O2 -Wall -Wextra -Wpedantic -Werror -fvisibility=hidden -fPIC -shared -o $here/count.so bench/armv6/count.c

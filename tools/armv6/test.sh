@@ -21,5 +21,5 @@ rm -rf $here/installed
 tools/armv6/python -m pip install --quiet --no-index --no-compile --target $here/installed "$wheel"
 (cd $here/installed && PYTHONPATH=$here/installed ../../../tools/armv6/python -P -m thinair --version)
 
-PYTHONPATH=$here/build:$PWD tools/armv6/python -m pytest --noconftest -p no:cacheprovider -p tests.armv6.selection \
-  -m "not (long or display or net or peer or vm)" -o timeout=300 tests/unit tests/sim tests/property "$@"
+PYTHONPATH=$here/package:$PWD tools/armv6/python -P -m pytest -o pythonpath=$here/package --noconftest -p no:cacheprovider -p tests.armv6.selection \
+  -m "not (long or display or net or peer or vm)" -o timeout=300 tests/link tests/native tests/edid tests/wifi tests/sender tests/commands "$@"

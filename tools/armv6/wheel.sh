@@ -20,8 +20,8 @@ wheel=$(echo "$out"/*.whl)
 rm -rf $here/unpacked
 .venv/bin/python -m zipfile -e "$wheel" $here/unpacked
 PYTHONPATH=$here/unpacked qemu-arm -cpu max -L $here/armhf $here/armhf/usr/bin/python3.11 -c '
-import _thinair, link.native, sender.service, thinair.cli
-assert _thinair.now_us() > 0
+import thinair._native, thinair.link.native, thinair.sender.service, thinair.cli
+assert thinair._native.now_us() > 0
 print("imported by a hard-float Python")'
 mkdir -p dist
 cp "$wheel" dist/

@@ -313,7 +313,7 @@ typedef struct ta_thumbnail {   /* I420 without gaps, chroma after luma; even si
 /* Every n-th sample of a picture of 4 x 4 or more: few reads, for a camera's buffers are not cached. TA_EINVAL as above. */
 ta_status ta_raw_thumbnail(const ta_raw_picture *in, ta_thumbnail *out);
 
-/* ---- The visual code in a picture (layout: sender/visualcode.py) ------------------------------------------------ */
+/* ---- The visual code in a picture (layout: sender/sources/visual_code.py) ------------------------------------------------ */
 
 typedef struct ta_code {
     uint16_t frame_id;

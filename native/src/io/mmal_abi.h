@@ -1,5 +1,5 @@
 /* What the encoder uses of MMAL's binary interface, declared by its published layout and numbers: Raspberry Pi's
- * library is loaded at run time and no header of it is needed. tests/unit/test_mmal_abi.py compares every number here
+ * library is loaded at run time and no header of it is needed. tests/native/test_mmal_abi.py compares every number here
  * with picamera's independent copy. Freestanding, so that any compiler can be asked for its layout. */
 #ifndef THINAIR_IO_MMAL_ABI_H
 #define THINAIR_IO_MMAL_ABI_H

@@ -1,4 +1,5 @@
-"""link.clock over a simulated path, in virtual time: a thousand seeded trials. The bound must hold, and be tight."""
+"""thinair.link.protocol.clock_sync over a simulated path, in virtual time: a thousand seeded trials. The bound must
+hold, and be tight."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from link.clock import ClockSync
+from thinair.link.protocol.clock_sync import ClockSync
 
 MOMENTS_US = (100_000, 2_000_000, 10_000_000)  # after the burst, early, and well under way
 

@@ -1,11 +1,11 @@
-"""link.clock: conventions, resets, refusals, the probe schedule."""
+"""thinair.link.protocol.clock_sync: conventions, resets, refusals, the probe schedule."""
 
 from itertools import pairwise
 
 import pytest
 
-from link.clock import BURST, ClockSync
-from link.rtcp import ProbeEcho
+from thinair.link.protocol.clock_sync import BURST, ClockSync
+from thinair.link.protocol.rtcp import ProbeEcho
 
 pytestmark = pytest.mark.quick
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from link.policy import AirPolicy
-from link.rtcp import PACE_OWN
-from link.targets import BitrateFollower, Reason
+from thinair.link.protocol.bitrate import BitrateFollower, Reason
+from thinair.link.protocol.congestion_control import AirPolicy
+from thinair.link.protocol.rtcp import PACE_OWN
 
 pytestmark = pytest.mark.quick
 INTERVAL_US = 40_000

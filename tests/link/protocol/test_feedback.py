@@ -1,11 +1,11 @@
-"""link.feedback: reports over eight frames, and their sum without counting twice."""
+"""thinair.link.protocol.feedback: reports over eight frames, and their sum without counting twice."""
 
 import random
 
 import pytest
 
-from link.feedback import MAX_PACKETS, FeedbackTally, ReportBuilder, report_time, unwrap
-from link.rtcp import OFFSET_FAR, Feedback, build, parse
+from thinair.link.protocol.feedback import MAX_PACKETS, FeedbackTally, ReportBuilder, report_time, unwrap
+from thinair.link.protocol.rtcp import OFFSET_FAR, Feedback, build, parse
 
 pytestmark = pytest.mark.quick
 

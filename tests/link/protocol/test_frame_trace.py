@@ -1,11 +1,11 @@
-"""link.trace: stages that add up, send stamps that come late, a book that stays small."""
+"""thinair.link.protocol.frame_trace: stages that add up, send stamps that come late, a book that stays small."""
 
 from dataclasses import dataclass
 
 import pytest
 
-from link.clock import ClockSync
-from link.trace import STAGES, FrameTrace, Outcome, TraceBook
+from thinair.link.protocol.clock_sync import ClockSync
+from thinair.link.protocol.frame_trace import STAGES, FrameTrace, Outcome, TraceBook
 
 pytestmark = pytest.mark.quick
 

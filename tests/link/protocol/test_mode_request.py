@@ -1,13 +1,10 @@
-"""link.session: a mode that the receiver asks the sender for."""
+"""thinair.link.protocol.sender_session: a mode that the receiver asks the sender for."""
 
 from fractions import Fraction
 
 import pytest
 
-from link.receiver_session import WISH_PATIENCE_US, ModeKept, ReceiverSession
-from link.rtcp import Hello, Message, ModeWish, build
-from link.session import ModeWanted
-from tests.unit.test_session import (
+from tests.link.protocol.test_session import (
     BOOT,
     CAMERA,
     COOKIE,
@@ -23,6 +20,9 @@ from tests.unit.test_session import (
     new_sender,
     serving_receiver,
 )
+from thinair.link.protocol.receiver_session import WISH_PATIENCE_US, ModeKept, ReceiverSession
+from thinair.link.protocol.rtcp import Hello, Message, ModeWish, build
+from thinair.link.protocol.sender_session import ModeWanted
 
 pytestmark = pytest.mark.quick
 

@@ -1,8 +1,8 @@
-"""link.stats: nearest-rank percentiles and glass age."""
+"""thinair.link.protocol.percentiles: nearest-rank percentiles and glass age."""
 
 import pytest
 
-from link.stats import GlassAge, Series, Summary
+from thinair.link.protocol.percentiles import GlassAge, Series, Summary
 
 pytestmark = pytest.mark.quick
 

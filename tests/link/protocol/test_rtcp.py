@@ -1,20 +1,33 @@
-"""link.rtcp: the control messages and the vectors of docs/wire-protocol.md."""
+"""thinair.link.protocol.rtcp: the control messages and the vectors of docs/wire-protocol.md."""
 
 import ast
 import re
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from link import rtcp
-from link.rtcp import Bye, ControlDrop, Feedback, Hello, Message, Pli, Probe, Source, Welcome, build, is_control, parse
-from link.source import SourceCode
+from tests.support.paths import ROOT
+from thinair.link.protocol import rtcp
+from thinair.link.protocol.rtcp import (
+    Bye,
+    ControlDrop,
+    Feedback,
+    Hello,
+    Message,
+    Pli,
+    Probe,
+    Source,
+    Welcome,
+    build,
+    is_control,
+    parse,
+)
+from thinair.link.protocol.source_state import SourceCode
 
 pytestmark = pytest.mark.quick
 
-PROTOCOL = Path(__file__).parents[2] / "docs" / "wire-protocol.md"
+PROTOCOL = ROOT / "docs" / "wire-protocol.md"
 KINDS = {"Hello", "Welcome", "Probe", "ProbeEcho", "Bye", "Source", "Repair", "Target", "ModeWish", "Call", "Pli"}
 KINDS |= {"Feedback"}
 HELLO = Hello(1, 2, 3, 4, 1920, 1080, 25, 1, 8_000_000, "camera")

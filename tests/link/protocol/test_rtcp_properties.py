@@ -1,4 +1,4 @@
-"""link.rtcp: every message comes back as it went, and no bytes raise."""
+"""thinair.link.protocol.rtcp: every message comes back as it went, and no bytes raise."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.rtcp import (
+from thinair.link.protocol.rtcp import (
     NAME_BYTES,
     Bye,
     Call,
@@ -22,7 +22,7 @@ from link.rtcp import (
     build,
     parse,
 )
-from link.source import DETAIL_BYTES, SourceCode
+from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode
 
 pytestmark = pytest.mark.quick
 

@@ -1,10 +1,10 @@
-"""link.session: each end alone, against hand-made datagrams."""
+"""thinair.link.protocol.sender_session: each end alone, against hand-made datagrams."""
 
 from fractions import Fraction
 
 import pytest
 
-from link.receiver_session import (
+from thinair.link.protocol.receiver_session import (
     NewSender,
     ReceiverEvent,
     ReceiverSession,
@@ -13,8 +13,20 @@ from link.receiver_session import (
     SenderLost,
     SourceChanged,
 )
-from link.rtcp import Bye, Feedback, Hello, Message, Pli, Probe, ProbeEcho, Source, Welcome, build, parse
-from link.session import (
+from thinair.link.protocol.rtcp import (
+    Bye,
+    Feedback,
+    Hello,
+    Message,
+    Pli,
+    Probe,
+    ProbeEcho,
+    Source,
+    Welcome,
+    build,
+    parse,
+)
+from thinair.link.protocol.sender_session import (
     FeedbackReceived,
     KeyFrameRequested,
     Linked,
@@ -23,7 +35,7 @@ from link.session import (
     SenderSession,
     Unlinked,
 )
-from link.source import SourceCode, SourceState
+from thinair.link.protocol.source_state import SourceCode, SourceState
 
 pytestmark = pytest.mark.quick
 

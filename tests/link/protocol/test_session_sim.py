@@ -8,10 +8,10 @@ from heapq import heappop, heappush
 
 import pytest
 
-from link.receiver_session import ARRIVALS, NewSender, ReceiverSession, SourceChanged
-from link.rtcp import Probe, ProbeEcho, build, is_control, parse
-from link.session import KeyFrameRequested, Linked, MediaDescription, SenderSession
-from link.source import SourceCode, SourceState
+from thinair.link.protocol.receiver_session import ARRIVALS, NewSender, ReceiverSession, SourceChanged
+from thinair.link.protocol.rtcp import Probe, ProbeEcho, build, is_control, parse
+from thinair.link.protocol.sender_session import KeyFrameRequested, Linked, MediaDescription, SenderSession
+from thinair.link.protocol.source_state import SourceCode, SourceState
 
 pytestmark = pytest.mark.quick
 

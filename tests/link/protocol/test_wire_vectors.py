@@ -1,17 +1,17 @@
 """The vectors of docs/wire-protocol.md for media packets, written and read by the C core."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-from link.native import Outbox, Packetizer, Reassembler, Seal
-from link.rtcp import PACE_OWN, Target, build
 from tests.oracle.annexb import canonical
+from tests.support.paths import ROOT
+from thinair.link.native import Outbox, Packetizer, Reassembler, Seal
+from thinair.link.protocol.rtcp import PACE_OWN, Target, build
 
 pytestmark = pytest.mark.quick
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "wire-protocol.md"
+DOCUMENT = ROOT / "docs" / "wire-protocol.md"
 CAPTURE_US = 0x010000000000
 
 

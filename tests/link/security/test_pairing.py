@@ -12,18 +12,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link import identity, state
-from link.errors import AuthenticationError, ConfigError, FileError
-from link.keys import hkdf, media_keys
-from link.pairing import Own, PairingReceiver, PairingSender, Peer, make_code, read_code, read_scan, scan_text, stretch
-from link.pairings import Pairings
-from link.receiver_session import ReceiverSession
-from link.rtcp import FLAG_PATH, Call, Hello, Welcome, build, parse
-from link.service import Sighting
-from link.session import PATH_INTERVAL_US, PathConfirmed
-from receiver.caller import Caller, Hooks
-from sender.code import Code
-from tests.unit.test_session import BOOT, CAMERA, HELLO, PEER_BOOT, PEER_SSRC, drain_sender, linked_sender
+from tests.link.protocol.test_session import BOOT, CAMERA, HELLO, PEER_BOOT, PEER_SSRC, drain_sender, linked_sender
+from thinair.link.errors import AuthenticationError, ConfigError, FileError
+from thinair.link.mdns import Sighting
+from thinair.link.protocol.receiver_session import ReceiverSession
+from thinair.link.protocol.rtcp import FLAG_PATH, Call, Hello, Welcome, build, parse
+from thinair.link.protocol.sender_session import PATH_INTERVAL_US, PathConfirmed
+from thinair.link.security import identity, private_files
+from thinair.link.security.media_keys import hkdf, media_keys
+from thinair.link.security.pairing import (
+    Own,
+    PairingReceiver,
+    PairingSender,
+    Peer,
+    make_code,
+    read_code,
+    read_scan,
+    scan_text,
+    stretch,
+)
+from thinair.link.security.pairing_store import Pairings
+from thinair.receiver.connection.session_client import Caller, Hooks
+from thinair.sender.connection.pairing_code import Code
 
 pytestmark = pytest.mark.quick
 
@@ -194,12 +204,12 @@ def state_folder(path: Path) -> Path:
 
 def test_a_state_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.json"
-    assert state.read(path) == {}
-    state.write(path, {"one": 1})
+    assert private_files.read(path) == {}
+    private_files.write(path, {"one": 1})
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(FileError, match="No space left"):
-        state.write(path, {"one": 2})
-    assert state.read(path) == {"one": 1}
+        private_files.write(path, {"one": 2})
+    assert private_files.read(path) == {"one": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 

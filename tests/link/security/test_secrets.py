@@ -14,17 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from link import qr
-from link.pairings import Pairings, digest, introduce
-from sender.announce import AVAHI_FILE, avahi_file
-from sender.appliance import prepare, release, write_pairing
-from sender.code import Code
-from sender.doctor import Board
-from sender.facts import battery_percent, signal_dbm
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, environment, running
+from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.processes import PLAY, THINAIR, environment, running
+from thinair.link.child_process import python_module
+from thinair.link.security.pairing_store import Pairings, digest, introduce
+from thinair.link.web import qr
+from thinair.sender.board.doctor import Board
+from thinair.sender.board.telemetry import battery_percent, signal_dbm
+from thinair.sender.connection.mdns_publisher import AVAHI_FILE, avahi_file
+from thinair.sender.connection.pairing_code import Code
+from thinair.sender.systemd.install import prepare, release, write_pairing
 
-PROGRAM = [sys.executable, "-m", "thinair"]
+PROGRAM = python_module("thinair")
 MODE = ("--mode", "640x360@30", "--control", "off", "--door", "0")
 
 
@@ -53,7 +54,7 @@ def test_another_process_of_the_same_user_cannot_read_the_keys_out_of_memory(sec
 
 _TWO_OF_ONE_USER = """
 import ctypes, os, sys, time
-from link.native import keep_secret
+from thinair.link.native import keep_secret
 ready, said = os.pipe()
 holder = os.fork()
 if not holder:
@@ -129,7 +130,7 @@ def scanned(image: Path) -> str:
     """By zbarimg, from the image as a browser draws it."""
     from playwright.sync_api import sync_playwright
 
-    from bench.glass.browser import QUIET, chromium
+    from thinair.bench.harness.chromium import QUIET, chromium
 
     picture = image.with_suffix(".png")
     with sync_playwright() as playwright:

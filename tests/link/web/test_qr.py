@@ -1,4 +1,4 @@
-"""link.qr, read back by a program that knows nothing of it."""
+"""thinair.link.web.qr, read back by a program that knows nothing of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from link import qr
-from tests.seeds import seed
+from tests.support.seeds import seed
+from thinair.link.web import qr
 
 LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
 

@@ -11,11 +11,11 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.guard import Guard, same
-from receiver.dashboard.history import KEPT_S, History
-from receiver.dashboard.metrics import ReceiverMetrics
-from receiver.dashboard.wishes import WishError, read_wish
-from receiver.report import COLUMNS
+from thinair.link.web.request_guard import Guard, same
+from thinair.receiver.dashboard.commands import WishError, read_wish
+from thinair.receiver.dashboard.history import KEPT_S, History
+from thinair.receiver.dashboard.metrics import ReceiverMetrics
+from thinair.receiver.stats.report import COLUMNS
 
 pytestmark = pytest.mark.quick
 

@@ -1,4 +1,4 @@
-"""receiver.dashboard.jpeg: pictures for browsers without H.264, of genuine access units."""
+"""thinair.receiver.dashboard.jpeg: pictures for browsers without H.264, of genuine access units."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from receiver.dashboard.jpeg import JpegMaker
-from receiver.feed import Unit
-from tests.pictures import unit
+from tests.support.pictures import unit
+from thinair.receiver.dashboard.jpeg import JpegMaker
+from thinair.receiver.workers.ipc import Unit
 
 pytestmark = pytest.mark.quick
 

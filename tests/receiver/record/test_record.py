@@ -22,16 +22,16 @@ from typing import Any
 
 import pytest
 
-from receiver.decode import refusal
-from receiver.feed import Unit
-from receiver.record import disk as disk_module
-from receiver.record import recorder as recorder_module
-from receiver.record.names import default_folder, stem
-from receiver.record.recorder import RETRY_US, Recorder, Settings
-from receiver.record.recover import is_whole, recover
-from receiver.report import COLUMNS
-from tests import seeds
-from tests.pictures import unit
+from tests.support import seeds
+from tests.support.pictures import unit
+from thinair.receiver.file_names import default_folder, stem
+from thinair.receiver.record import disk as disk_module
+from thinair.receiver.record import recorder as recorder_module
+from thinair.receiver.record.recorder import RETRY_US, Recorder, Settings
+from thinair.receiver.record.recover import is_whole, recover
+from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.video.decoder import refusal
+from thinair.receiver.workers.ipc import Unit
 
 STEP_US = 33_333
 WHEN = datetime(2026, 5, 1, 14, 3, 22)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from statistics import median
 
-from tests.sim.truth import PERCENTS, Case, Found, World
+from tests.support.known_latency import PERCENTS, Case, Found, World
 
 RUNS = 500
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.report.story import read_pcap
-from link.native import now_us
-from link.rtcp import Hello, Pli, build
-from receiver.packets import PacketLog
-from tests.unit.test_io import BOOT_ID, COOKIE, HOST, HOST_BYTES, PATIENCE_US, SSRC, linked, push, unit, until
+from tests.native.test_io import BOOT_ID, COOKIE, HOST, HOST_BYTES, PATIENCE_US, SSRC, linked, push, unit, until
+from thinair.bench.report.frame_timeline import read_pcap
+from thinair.link.native import now_us
+from thinair.link.protocol.rtcp import Hello, Pli, build
+from thinair.receiver.stats.pcap import PacketLog
 
 pytestmark = pytest.mark.quick
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thinair.conditions import ConditionsWatch, collect, parse_stat, tree_ticks, unfit
+from thinair.receiver.stats.run_conditions import ConditionsWatch, collect, parse_stat, tree_ticks, unfit
 
 pytestmark = pytest.mark.quick
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from receiver.cadence import Cadence
-from tests import seeds
+from tests.support import seeds
+from thinair.receiver.video.cadence import Cadence
 
 pytestmark = pytest.mark.quick
 INTERVAL_US = 40_000

@@ -10,12 +10,12 @@ from typing import cast
 import av
 import pytest
 
-from link.config import ReceiverConfig
-from link.native import AccessUnit
-from link.source import SourceCode, SourceState
-from receiver.decode import Decoded
-from receiver.mailbox import Mailbox
-from receiver.screen import Screen, Shown
+from thinair.link.native import AccessUnit
+from thinair.link.options import ReceiverConfig
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.receiver.video.decoder import Decoded
+from thinair.receiver.video.display_thread import Screen, Shown
+from thinair.receiver.video.mailbox import Mailbox
 
 pytestmark = pytest.mark.quick
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from link.source import SourceCode, SourceState
-from receiver.hud import HELP, Figures, Hud, figure_line, figure_rows, render, text_size
-from receiver.present import NullPresenter, Overlay
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.receiver.video.hud import HELP, Figures, Hud, figure_line, figure_rows, render, text_size
+from thinair.receiver.video.presenter import NullPresenter, Overlay
 
 pytestmark = pytest.mark.quick
 FIGURES = Figures(

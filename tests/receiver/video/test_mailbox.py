@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from receiver.mailbox import Mailbox
+from thinair.receiver.video.mailbox import Mailbox
 
 pytestmark = pytest.mark.quick
 

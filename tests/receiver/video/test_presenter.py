@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from link.errors import ConfigError, DeviceError
-from receiver.picture import Colour, Preparer, colour_of, fit
-from receiver.present import NullPresenter, Overlay, Presenter, open_presenter
 from tests.conftest import Glass
-from tests.unit.screens import BARS, MATRIX, RANGE, TOLERANCE, bars, cells, eventually, grey
+from tests.support.paths import ROOT
+from tests.support.screens import BARS, MATRIX, RANGE, TOLERANCE, bars, cells, eventually, grey
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.receiver.video.i420 import Colour, Preparer, colour_of, fit
+from thinair.receiver.video.presenter import NullPresenter, Overlay, Presenter, open_presenter
 
 WIDTH, HEIGHT = 640, 384
 both = pytest.mark.parametrize("kind", ["x11", "sdl"])
@@ -186,8 +187,8 @@ def test_text_and_border_lie_over_the_picture_and_go_again(glass: Glass, kind: s
 
 _SURVIVOR = """
 import sys
-from receiver.present import open_presenter
-from tests.unit.screens import grey
+from thinair.receiver.video.presenter import open_presenter
+from tests.support.screens import grey
 presenter = open_presenter(sys.argv[1], width=320, height=240)
 presenter.present(grey(320, 240))
 print("shown", flush=True)
@@ -207,7 +208,7 @@ print("alive")
 def test_a_dead_x_server_is_an_error_and_not_the_end_of_the_process(glass: Glass, kind: str) -> None:
     survivor = subprocess.Popen(
         [sys.executable, "-c", _SURVIVOR, kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )  # fmt: skip
     assert survivor.stdout is not None
     with survivor:
@@ -257,7 +258,7 @@ def test_a_monitor_that_is_not_there_is_named(glass: Glass, kind: str) -> None:
 def test_without_any_display_automatic_counts_pictures_and_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr("receiver.present._gpus", list)
+    monkeypatch.setattr("thinair.receiver.video.presenter._gpus", list)
     presenter = open_presenter("auto", width=64, height=48)
     assert isinstance(presenter, NullPresenter)
     assert "no display" in presenter.reason

@@ -10,16 +10,16 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import _thinair
 import pytest
 
-from link.native import X11Presenter, now_us
-from receiver.present import open_presenter
 from tests.conftest import Glass
-from tests.unit.screens import eventually, grey
+from tests.support.paths import ROOT
+from tests.support.screens import eventually, grey
+from thinair import _native
+from thinair.link.native import X11Presenter, now_us
+from thinair.receiver.video.presenter import open_presenter
 
 pytestmark = pytest.mark.display
 WIDTH, HEIGHT = 320, 240
@@ -50,11 +50,11 @@ def test_no_shared_memory_outlives_the_window_or_a_killed_process(glass: Glass) 
     show(presenter, 1000, 700)  # larger than the first segment
     presenter.close()
     code = (
-        "import time; from link.native import X11Presenter; w = X11Presenter(width=64, height=64); print(1, flush=True)"
+        "import time; from thinair.link.native import X11Presenter; "
+        "w = X11Presenter(width=64, height=64); print(1, flush=True)"
     )
-    root = Path(__file__).parents[2]
     other = subprocess.Popen(
-        [sys.executable, "-c", code + "; time.sleep(60)"], stdout=subprocess.PIPE, text=True, cwd=root
+        [sys.executable, "-c", code + "; time.sleep(60)"], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
     with other:
         assert other.stdout is not None
@@ -203,7 +203,7 @@ def test_a_display_of_sixteen_bits_is_refused_in_words() -> None:
 
 
 def test_the_extension_links_no_x_library() -> None:
-    listed = subprocess.run(["ldd", str(_thinair.__file__)], check=True, capture_output=True, text=True)
+    listed = subprocess.run(["ldd", str(_native.__file__)], check=True, capture_output=True, text=True)
     assert "xcb" not in listed.stdout
     assert "X11" not in listed.stdout
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.feed import MAX_MESSAGE, Splitter, Unit, pack_json, pack_unit
+from thinair.receiver.workers.ipc import MAX_MESSAGE, Splitter, Unit, pack_json, pack_unit
 
 pytestmark = pytest.mark.quick
 TIMES = st.integers(0, 2**62)

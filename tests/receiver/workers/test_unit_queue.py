@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from receiver.child import Child
-from receiver.feed import Splitter, Unit
-from receiver.outlet import Outlet
+from thinair.receiver.workers.ipc import Splitter, Unit
+from thinair.receiver.workers.unit_queue import Outlet
+from thinair.receiver.workers.worker import Child
 
 pytestmark = pytest.mark.quick
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from link.config import Mode, SenderConfig
-from link.errors import DeviceError
-from link.native import Tx
-from link.source import SourceCode, SourceState
-from sender.chain import ChainPipeline, choose_hardware, limit
-from sender.encoders import EncoderConfig, open_encoder
-from sender.encoders.hardware import clamp_bitrate, key_interval_pictures
-from sender.hdmi_port import Start, Stop
-from sender.pipeline import Hooks
-from sender.sources.base import NoPicture
+from thinair.link.errors import DeviceError
+from thinair.link.native import Tx
+from thinair.link.options import Mode, SenderConfig
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.sender.encoders import EncoderConfig, open_encoder
+from thinair.sender.encoders.hardware import clamp_bitrate, key_interval_pictures
+from thinair.sender.hdmi.port import Start, Stop
+from thinair.sender.pipeline.base import Hooks
+from thinair.sender.pipeline.hardware import ChainPipeline, choose_hardware, limit
+from thinair.sender.sources.base import NoPicture
 
 pytestmark = pytest.mark.quick
 

@@ -19,16 +19,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from link.config import Mode, SenderConfig
-from link.native import AccessUnit, HardwareEncoder, Rx, Tx
-from link.source import SourceCode, SourceState
-from sender.chain import ChainPipeline
-from sender.hdmi_port import Start, Stop
-from sender.pipeline import Hooks
-from sender.sources.base import NoPicture
 from tests.double.mmal.build import load_double
 from tests.oracle.slate import read_slate
-from tests.unit.test_hardware_encoder import PlayedChain
+from tests.sender.encoders.test_hardware import PlayedChain
+from thinair.link.native import AccessUnit, HardwareEncoder, Rx, Tx
+from thinair.link.options import Mode, SenderConfig
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.sender.hdmi.port import Start, Stop
+from thinair.sender.pipeline.base import Hooks
+from thinair.sender.pipeline.hardware import ChainPipeline
+from thinair.sender.sources.base import NoPicture
 
 pytestmark = pytest.mark.quick
 
@@ -209,8 +209,8 @@ class Plain:
 
     def __init__(self, double: ctypes.CDLL, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = Clock()
-        monkeypatch.setattr("sender.slate_stream.now_us", self.clock)
-        monkeypatch.setattr("sender.encoders.hardware.now_us", self.clock)
+        monkeypatch.setattr("thinair.sender.pipeline.slate_encoder.now_us", self.clock)
+        monkeypatch.setattr("thinair.sender.encoders.hardware.now_us", self.clock)
         self.double = double
         self.said: list[str] = []
         self.frames, self.sdp = directory / "frames.csv", directory / "a.sdp"
@@ -308,7 +308,7 @@ def test_an_encoder_that_fails_at_slates_is_said_once_and_tried_again_at_growing
         return HardwareEncoder(**settings)
 
     monkeypatch.setenv("MMAL_DOUBLE", fault)
-    monkeypatch.setattr("sender.encoders.hardware.HardwareEncoder", counted)
+    monkeypatch.setattr("thinair.sender.encoders.hardware.HardwareEncoder", counted)
     units, _ = plain.play([[plain.state], *[[]] * 40])
     assert len(tried) == 4
     gaps = [after - before for before, after in itertools.pairwise(tried)]

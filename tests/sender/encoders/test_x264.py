@@ -13,15 +13,15 @@ import av
 import numpy as np
 import pytest
 
-from link.config import Mode
-from link.errors import ConfigError, DeviceError
-from link.native import parse_sps, realtime, split_nals
-from sender.encoders import AccessUnitOut, EncoderConfig, open_encoder
-from sender.encoders.x264 import X264
-from sender.sources import testcard
-from sender.sources.base import Colour, Picture
-from sender.sources.card import Canvas
-from tests.processes import environment
+from tests.support.processes import environment
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.link.native import parse_sps, realtime, split_nals
+from thinair.link.options import Mode
+from thinair.sender.encoders import AccessUnitOut, EncoderConfig, open_encoder
+from thinair.sender.encoders.x264 import X264
+from thinair.sender.sources import testcard
+from thinair.sender.sources.base import Colour, Picture
+from thinair.sender.sources.testcard_layers import Canvas
 
 SMALL = Mode(640, 360, Fraction(25))
 SEED = 11
@@ -166,7 +166,7 @@ def test_what_cannot_be_encoded_is_said_in_one_line() -> None:
 
 @pytest.mark.quick
 def test_an_encoder_that_holds_pictures_back_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sender.encoders.x264._TUNE", "film")
+    monkeypatch.setattr("thinair.sender.encoders.x264._TUNE", "film")
     with pytest.raises(DeviceError, match="hold none back"):
         open_encoder(EncoderConfig(SMALL, 2_000_000), preset="medium")
 
@@ -175,11 +175,11 @@ def test_a_change_of_mode_leaves_no_memory_behind() -> None:
     """Opened and closed again and again among other pictures, as a camera's modes come and go."""
     code = """
 from pathlib import Path
-from link.native import map_large_blocks
-from sender.encoders.base import EncoderConfig
-from sender.encoders.x264 import X264
-from sender.sources.base import Mode
-from sender.sources.testcard import Testcard
+from thinair.link.native import map_large_blocks
+from thinair.sender.encoders.base import EncoderConfig
+from thinair.sender.encoders.x264 import X264
+from thinair.sender.sources.base import Mode
+from thinair.sender.sources.testcard import Testcard
 
 def rss_kb():
     return int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0])

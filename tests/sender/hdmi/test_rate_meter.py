@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from sender.rate import RateMeter, nearest_rate
+from thinair.sender.hdmi.rate_meter import RateMeter, nearest_rate
 
 pytestmark = pytest.mark.quick
 RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50),

@@ -8,10 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from link.config import Mode
-from link.source import SourceCode, SourceState
-from sender.hdmi import DOCUMENT, REPORT_INTERVAL_US, STALL_US, Action, HdmiMachine, HdmiState, draw
-from tests.hdmi_world import MODE_720P60, MODE_1080P25, World
+from tests.support.hdmi_camera import MODE_720P60, MODE_1080P25, World
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.sender.hdmi.state_machine import (
+    DOCUMENT,
+    REPORT_INTERVAL_US,
+    STALL_US,
+    Action,
+    HdmiMachine,
+    HdmiState,
+    draw,
+)
 
 pytestmark = pytest.mark.quick
 SECOND = 1_000_000
@@ -197,7 +205,7 @@ def test_a_detail_is_cut_between_letters() -> None:
 
 
 def test_the_diagram_in_the_documents_is_the_table() -> None:
-    assert DOCUMENT.read_text(encoding="utf-8") == draw(), "run python -m sender.hdmi"
+    assert DOCUMENT.read_text(encoding="utf-8") == draw(), "run python -m thinair.sender.hdmi.state_machine"
 
 
 # ---- whatever happens

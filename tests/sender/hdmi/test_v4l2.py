@@ -1,4 +1,5 @@
-"""sender.v4l2 and sender.hdmi_port without a device: timings, routes, device trees, EDIDs, and what is said where there
+"""thinair.sender.hdmi.v4l2 and thinair.sender.hdmi.port without a device: timings, routes, device trees, EDIDs, and
+what is said where there
 is none. tests/vm has the real drivers."""
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from edid.build import PRESETS, preset
-from edid.timings import VICS, Chain, Timing
-from link.errors import ConfigError, DeviceError, FileError
-from link.native import V4L2Device, media_set_link, media_topology
-from sender import v4l2
-from sender.hdmi_port import check_edid, read_edid
-from sender.v4l2 import Hop, find_input, rate_of, refusal, routes, timing_of
+from thinair.edid.build import PRESETS, preset
+from thinair.edid.timings import VICS, Chain, Timing
+from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.native import V4L2Device, media_set_link, media_topology
+from thinair.sender.hdmi import v4l2
+from thinair.sender.hdmi.port import check_edid, read_edid
+from thinair.sender.hdmi.v4l2 import Hop, find_input, rate_of, refusal, routes, timing_of
 
 pytestmark = pytest.mark.quick
 NTSC = Fraction(1000, 1001)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from sender import pacing
+from thinair.sender.pipeline import pacing
 
 pytestmark = pytest.mark.quick
 

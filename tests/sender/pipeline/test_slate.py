@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from link.native import raw_to_i420
-from sender.slate import FONT, draw_slate
 from tests.oracle.slate import read_slate
+from thinair.link.native import raw_to_i420
+from thinair.sender.pipeline.slate import FONT, draw_slate
 
 pytestmark = pytest.mark.quick
 

@@ -8,14 +8,14 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-import sender.software
-from link.config import Mode, SenderConfig
-from link.native import Tx, now_us
-from link.source import DETAIL_BYTES, SourceCode, SourceState
-from sender.pipeline import Hooks, open_pipeline
-from sender.software import SoftwarePipeline
-from sender.sources import testcard
-from sender.sources.base import Colour, NewMode, NoPicture, Picture
+import thinair.sender.pipeline.software
+from thinair.link.native import Tx, now_us
+from thinair.link.options import Mode, SenderConfig
+from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
+from thinair.sender.pipeline.base import Hooks, open_pipeline
+from thinair.sender.pipeline.software import SoftwarePipeline
+from thinair.sender.sources import testcard
+from thinair.sender.sources.base import Colour, NewMode, NoPicture, Picture
 
 pytestmark = pytest.mark.quick
 
@@ -79,7 +79,7 @@ def opened(
         source.open()
         return source
 
-    monkeypatch.setattr(sender.software, "open_source", give)
+    monkeypatch.setattr(thinair.sender.pipeline.software, "open_source", give)
     heard = Heard()
     with closing(Tx(host="127.0.0.1", port=9, mode="rtp")) as tx:
         pipeline = open_pipeline(config or SenderConfig(encoder="x264", priority=0), tx, heard.hooks)

@@ -11,17 +11,17 @@ import av
 import numpy as np
 import pytest
 
-from link.config import Mode
-from link.errors import DeviceError, FileError
-from link.source import SourceCode, SourceState
-from sender.hdmi_port import Start, Stop
-from sender.sources import open_source
-from sender.sources.base import Colour, NewMode, NoPicture, Picture
-from sender.sources.card import Canvas
-from sender.sources.hdmi import Hdmi, colour_of
+from thinair.link.errors import DeviceError, FileError
+from thinair.link.options import Mode
+from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.sender.hdmi.port import Start, Stop
+from thinair.sender.sources import open_source
+from thinair.sender.sources.base import Colour, NewMode, NoPicture, Picture
+from thinair.sender.sources.hdmi import Hdmi, colour_of
+from thinair.sender.sources.testcard_layers import Canvas
 
 if TYPE_CHECKING:
-    from _thinair import CaptureFormat
+    from thinair._native import CaptureFormat
 
 pytestmark = pytest.mark.quick
 MODE = Mode(64, 32, Fraction(60))

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from link.config import Mode
-from link.errors import ConfigError, DeviceError
-from link.native import X11Presenter
-from sender.sources import Picture, open_source, screen, testcard
-from sender.sources.card import Canvas
-from sender.sources.screen import Screen
-from sender.visualcode import Code, Geometry, Reader
-from tests.virtual import VirtualClock
+from tests.support.virtual_clock import VirtualClock
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.link.native import X11Presenter
+from thinair.link.options import Mode
+from thinair.sender.sources import Picture, open_source, screen, testcard
+from thinair.sender.sources.screen import Screen
+from thinair.sender.sources.testcard_layers import Canvas
+from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

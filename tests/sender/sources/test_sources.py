@@ -10,13 +10,13 @@ import av
 import numpy as np
 import pytest
 
-from link.config import Mode
-from link.errors import ConfigError, FileError
-from sender.sources import Picture, file, open_source, testcard
-from sender.sources.base import Colour, Pace
-from sender.sources.card import Canvas
-from sender.visualcode import Code, Geometry, Reader
-from tests.virtual import VirtualClock
+from tests.support.virtual_clock import VirtualClock
+from thinair.link.errors import ConfigError, FileError
+from thinair.link.options import Mode
+from thinair.sender.sources import Picture, file, open_source, testcard
+from thinair.sender.sources.base import Colour, Pace
+from thinair.sender.sources.testcard_layers import Canvas
+from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
 FAST = Mode(640, 360, Fraction(120))
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from link.native import V4L2_CID_DV_RX_POWER_PRESENT, V4L2_EVENT_SOURCE_CHANGE, V4L2Device
 from tests.vm.guest.hdmi_source import Camera
+from thinair.link.native import V4L2_CID_DV_RX_POWER_PRESENT, V4L2_EVENT_SOURCE_CHANGE, V4L2Device
 
 PATIENCE_S = 5.0  # the driver polls the chip once a second
 MODULE = Path("/sys/module/pretended_tc358743/parameters")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import sys
 
-from link.native import V4L2_EVENT_SOURCE_CHANGE, V4L2Device, now_us
+from thinair.link.native import V4L2_EVENT_SOURCE_CHANGE, V4L2Device, now_us
 
 # drivers/media/test-drivers/vivid/vivid-ctrls.c
 SIGNAL_MODE, TIMINGS = 0x00F0F03E, 0x00F0F03F

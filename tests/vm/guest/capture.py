@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from link.native import Capture, V4L2Device, raw_to_i420
+from thinair.link.native import Capture, V4L2Device, raw_to_i420
 
 # drivers/media/test-drivers/vivid/vivid-ctrls.c
 CONTROL = 0x00F0F000

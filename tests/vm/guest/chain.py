@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from link.native import Chain, Tx, V4L2Device, now_us
+from thinair.link.native import Chain, Tx, V4L2Device, now_us
 
 # drivers/media/test-drivers/vivid/vivid-ctrls.c
 DISCONNECT, STREAMON_ERROR, FATAL_ERROR = (0x00F0F000 + 64 + n for n in (1, 5, 6))

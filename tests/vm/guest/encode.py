@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from link.native import HardwareEncoder
+from thinair.link.native import HardwareEncoder
 
 node, coded = sys.argv[1:]
 WIDTH, HEIGHT = 640, 480

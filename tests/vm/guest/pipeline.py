@@ -9,11 +9,11 @@ import sys
 import threading
 from typing import Any
 
-from link.config import Mode, SenderConfig
-from link.native import Tx, now_us
-from sender.chain import FOURCCS, ChainPipeline
-from sender.hdmi_port import HdmiPort
-from sender.pipeline import Hooks
+from thinair.link.native import Tx, now_us
+from thinair.link.options import Mode, SenderConfig
+from thinair.sender.hdmi.port import HdmiPort
+from thinair.sender.pipeline.base import Hooks
+from thinair.sender.pipeline.hardware import FOURCCS, ChainPipeline
 
 node, host, port, coded, *wish = sys.argv[1:]
 

@@ -12,16 +12,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
-from edid.build import build, mode
-from edid.presets import PRESETS
-from edid.timings import Chain
-from link.config import Mode
-from link.errors import LinkError
-from link.native import V4L2_EVENT_SOURCE_CHANGE, Capture, V4L2Device, media_set_link, media_topology, now_us
-from sender.hdmi_port import HdmiPort, Start, Stop, read_edid
-from sender.sources.base import NoPicture
-from sender.v4l2 import Input, find_input
 from tests.vm.guest.hdmi_source import Camera
+from thinair.edid.build import build, mode
+from thinair.edid.presets import PRESETS
+from thinair.edid.timings import Chain
+from thinair.link.errors import LinkError
+from thinair.link.native import V4L2_EVENT_SOURCE_CHANGE, Capture, V4L2Device, media_set_link, media_topology, now_us
+from thinair.link.options import Mode
+from thinair.sender.hdmi.port import HdmiPort, Start, Stop, read_edid
+from thinair.sender.hdmi.v4l2 import Input, find_input
+from thinair.sender.sources.base import NoPicture
 
 PATIENCE_US = 20_000_000
 # drivers/media/test-drivers/vivid/vivid-ctrls.c

@@ -1,0 +1,1 @@
+"""Runs as data: read, summed up, compared."""

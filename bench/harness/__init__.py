@@ -1,0 +1,1 @@
+"""What benches need around the programs they measure: screens, browsers, processes, relays."""

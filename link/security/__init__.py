@@ -1,0 +1,1 @@
+"""Identity, pairing, keys, and the files that hold them."""

@@ -1,0 +1,1 @@
+"""Commands of the receiver that are not `play`."""

@@ -1,0 +1,1 @@
+"""How the receiver finds a sender and keeps its session."""

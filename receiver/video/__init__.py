@@ -1,0 +1,1 @@
+"""From access unit to pixels on a screen."""

@@ -1,0 +1,1 @@
+"""The player's worker processes, and the messages between them."""

@@ -1,0 +1,1 @@
+"""How a receiver finds the sender, pairs and connects."""

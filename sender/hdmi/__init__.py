@@ -1,0 +1,1 @@
+"""The HDMI port: its driver and its states."""

@@ -1,0 +1,1 @@
+"""From source to packets: in software or in hardware."""

@@ -1,0 +1,1 @@
+"""Commands that belong to neither end alone."""
