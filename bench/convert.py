@@ -19,7 +19,7 @@ from av.video.reformatter import VideoReformatter
 
 from thinair.bench.glass.figures import summary
 from thinair.link.native import raw_to_i420
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 
 _FORMATS = {"UYVY": "uyvy422", "YUYV": "yuyv422", "NV12": "nv12"}
 _PICTURES = 8  # different ones, in turn

@@ -24,10 +24,11 @@ import numpy as np
 import numpy.typing as npt
 
 from thinair.link.native import now_us, sleep_until_us
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
+from thinair.link.video_mode import Mode
 from thinair.sender.encoders import EncoderConfig
 from thinair.sender.encoders.x264 import VBV_FRAMES, X264
-from thinair.sender.sources.base import Picture
+from thinair.sender.picture import Picture
 from thinair.sender.sources.testcard import Testcard
 from thinair.sender.sources.testcard_layers import Canvas
 

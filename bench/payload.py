@@ -19,7 +19,8 @@ from thinair.bench.glass.row import free_port
 from thinair.bench.harness.stream import access_units
 from thinair.link.errors import FileError
 from thinair.link.native import Rx, Tx, now_us, sleep_until_us
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
+from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-payload/1"

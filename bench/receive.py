@@ -26,8 +26,9 @@ from thinair.bench.harness.stream import access_units
 from thinair.link.child_process import python_module
 from thinair.link.errors import FileError
 from thinair.link.native import Outbox, Packetizer, Reassembler, Rx, Seal
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
 from thinair.link.protocol.rtcp import Target, build
+from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-receive/1"

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from thinair.link.errors import Exit, NoPeerError
 from thinair.link.files import check_writable
 from thinair.link.native import AccessUnit, Rx, now_us, realtime
-from thinair.link.options import Mode, ReceiverConfig, split_plain_input
 from thinair.link.protocol.congestion_control import Decision
 from thinair.link.protocol.frame_trace import TraceBook
 from thinair.link.protocol.receiver_session import (
@@ -38,6 +37,8 @@ from thinair.link.protocol.receiver_session import (
 )
 from thinair.link.protocol.sender_session import MediaDescription
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.link.video_mode import Mode
+from thinair.receiver.config import ReceiverConfig, split_plain_input
 from thinair.receiver.connection.encrypted_link import SealedLink
 from thinair.receiver.connection.open_rx import open_rx, suspended_us
 from thinair.receiver.stats import report

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from thinair.link.endpoint import Endpoint
 from thinair.link.errors import ConfigError, NetworkError
-from thinair.link.options import Endpoint
 from thinair.link.protocol.source_state import SourceCode
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from thinair.link.endpoint import Endpoint
 from thinair.link.entropy import random_bits
 from thinair.link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from thinair.link.files import check_writable
 from thinair.link.log import Log
 from thinair.link.native import MAX_LINK_PACKET, Tx, now_us
-from thinair.link.options import Endpoint, Mode, SenderConfig, split_plain_output
 from thinair.link.protocol.bitrate import BitrateFollower, Reason
 from thinair.link.protocol.rtcp import Pli, parse
 from thinair.link.protocol.sender_session import (
@@ -35,7 +35,9 @@ from thinair.link.protocol.sender_session import (
     Unlinked,
 )
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.link.video_mode import Mode
 from thinair.sender.board.status_led import Facts, Lamp, Light, choose, find
+from thinair.sender.config import SenderConfig, split_plain_output
 from thinair.sender.heartbeat import Panel, network_up
 from thinair.sender.pipeline import pacing
 from thinair.sender.pipeline.base import Counts, Hooks, Pipeline, open_pipeline

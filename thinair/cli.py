@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from thinair import __version__
+from thinair.link.endpoint import Endpoint
 from thinair.link.errors import EXIT_HELP, ConfigError, Exit, LinkError
 from thinair.link.log import Log
-from thinair.link.options import Endpoint, ReceiverConfig, SenderConfig, add_arguments, load
+from thinair.link.options import add_arguments, load
 
 _FILES, _FOLDERS = ("FILE", "FILE.json", "FILE.csv", "PATH"), ("FOLDER",)
 _EPILOG = "exit codes: " + "; ".join(f"{code.value} {text}" for code, text in EXIT_HELP.items())
@@ -115,7 +116,7 @@ def _parser() -> _Parser:
     send = commands.add_parser(
         "send", help="send a picture", description="Sends a picture to a player, or as a plain stream to anything."
     )
-    send.fill = lambda parser: add_arguments(parser, SenderConfig)
+    send.fill = _add_send_arguments
     _examples(
         send,
         ("send --to 192.168.1.20:5004", "the test card to a player"),
@@ -294,7 +295,16 @@ _EDID_ACTIONS = {
 }
 
 
+def _add_send_arguments(parser: argparse.ArgumentParser) -> None:
+    from thinair.sender.config import SenderConfig
+
+    add_arguments(parser, SenderConfig)
+
+
 def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
+    from thinair.receiver.config import ReceiverConfig
+    from thinair.sender.config import SenderConfig
+
     own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format", "door", "sealed"}
     own |= {"sender", "take_over"}
     add_arguments(parser, SenderConfig, skip=frozenset(own))
@@ -306,6 +316,8 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_play_arguments(parser: argparse.ArgumentParser) -> None:
+    from thinair.receiver.config import ReceiverConfig
+
     name = "which paired sender; needed where there are several"
     parser.add_argument("sender", nargs="?", metavar="NAME", default=argparse.SUPPRESS, help=name)
     add_arguments(parser, ReceiverConfig)
@@ -318,12 +330,14 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _send(arguments: argparse.Namespace) -> int:
+    from thinair.sender.config import SenderConfig
     from thinair.sender.service import run
 
     return run(load(SenderConfig, arguments))
 
 
 def _play(arguments: argparse.Namespace) -> int:
+    from thinair.receiver.config import ReceiverConfig
     from thinair.receiver.player import run
     from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 

@@ -15,7 +15,8 @@ from thinair.bench.air.row import PEERS, Run, measure
 from thinair.bench.glass import realtime
 from thinair.bench.network import MODELS
 from thinair.link.errors import ConfigError, FileError
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
+from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import collect
 
 SCHEMA = "thinair.bench-air/1"

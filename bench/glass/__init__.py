@@ -17,7 +17,8 @@ from thinair.bench.glass.baselines import OURS, Peer, choose
 from thinair.bench.glass.figures import summary
 from thinair.bench.glass.row import Row, Settings, measure, merged
 from thinair.link.errors import ConfigError, FileError
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
+from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-glass/1"

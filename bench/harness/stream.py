@@ -8,9 +8,10 @@ from __future__ import annotations
 import sys
 
 from thinair.link.native import Tx, now_us, sleep_until_us
+from thinair.link.video_mode import Mode
 from thinair.sender.encoders.base import EncoderConfig
 from thinair.sender.encoders.x264 import X264
-from thinair.sender.sources.base import Mode, Picture
+from thinair.sender.picture import Picture
 from thinair.sender.sources.testcard import Testcard
 
 _UNITS = 50  # coded once and sent again and again: decoding them is not this bench's business

@@ -33,7 +33,8 @@ from thinair.bench.report.frame_timeline import by_frame, read_pcap, worst
 from thinair.commands.demo import merge
 from thinair.link.errors import ConfigError, DeviceError, Exit
 from thinair.link.files import check_writable
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
+from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 from thinair.sender.sources.visual_code import Geometry
 

@@ -37,7 +37,7 @@ from thinair.bench.loop.ring import (
 from thinair.link.child_process import python_module
 from thinair.link.errors import ConfigError, DeviceError
 from thinair.link.native import now_us, sleep_until_us
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.sources.visual_code import Geometry, Reader
 
 _MONITOR = re.compile(r"^\s*(\d+): \S+ (\d+)/\d+x(\d+)/\d+\+(\d+)\+(\d+)", re.MULTILINE)

@@ -30,7 +30,7 @@ from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenError, xvfb
 from thinair.link.child_process import python_module
 from thinair.link.native import CodeWatcher, X11Presenter, now_us, sleep_until_us
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.sources.testcard_layers import Canvas
 from thinair.sender.sources.visual_code import CELLS, ROWS, Geometry, Painter, Reader
 

@@ -24,7 +24,8 @@ from thinair.bench.players import recovery_time
 from thinair.bench.players.player_process import KINDS
 from thinair.link.child_process import python_module
 from thinair.link.errors import ConfigError, DeviceError, FileError
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
+from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-desk/1"

@@ -22,7 +22,8 @@ from thinair.bench.soak.verdict import Soak, judge
 from thinair.link.errors import ConfigError, DeviceError, Exit
 from thinair.link.files import check_writable
 from thinair.link.native import now_us
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
+from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.soak/1"

@@ -13,11 +13,11 @@ import time
 import av
 
 from thinair.link.native import now_us
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.receiver.video.decoder import THREADS, open_context
 from thinair.sender.encoders.base import EncoderConfig
 from thinair.sender.encoders.x264 import X264
-from thinair.sender.sources.base import Picture
+from thinair.sender.picture import Picture
 from thinair.sender.sources.testcard import Testcard
 
 _PICTURES = 12

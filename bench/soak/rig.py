@@ -15,9 +15,9 @@ from thinair.bench.harness.chromium import free_tcp_port
 from thinair.bench.harness.xvfb_screen import Sampler, Screen, Sighting, XvfbProcess
 from thinair.link.child_process import python_module
 from thinair.link.native import now_us
-from thinair.link.options import Mode
 from thinair.link.security import private_files
 from thinair.link.security.pairing_store import Pairings
+from thinair.link.video_mode import Mode
 from thinair.receiver.commands.remote import Sender, choose
 
 PLAYER = "127.0.0.2"  # the relay has all other addresses of this machine

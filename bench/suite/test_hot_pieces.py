@@ -11,7 +11,7 @@ from thinair.bench.harness.stream import access_units
 from thinair.bench.harness.xvfb_screen import xvfb
 from thinair.bench.suite.pieces import PIECES, WIDTH, Piece
 from thinair.link.native import Reassembler
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.receiver.video.decoder import Decoder
 from thinair.receiver.video.presenter import open_presenter
 

@@ -8,9 +8,9 @@ import socket
 import ssl
 import sys
 
+from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
 from thinair.link.mdns import Sighting
-from thinair.link.options import Endpoint
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import NONCE, Own, PairingReceiver, Peer, read_scan, stretch

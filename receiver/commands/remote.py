@@ -13,11 +13,12 @@ from typing import Any
 
 from thinair.link.errors import AuthenticationError, ConfigError, FileError, NetworkError
 from thinair.link.files import check_writable
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
 from thinair.link.security import private_files, tls
 from thinair.link.security.identity import fingerprint
 from thinair.link.security.pairing import clean_name
 from thinair.link.security.pairing_store import Pairing, Pairings, matches
+from thinair.link.video_mode import Mode
 from thinair.link.web import qr
 
 _TIMEOUT_S = 5.0

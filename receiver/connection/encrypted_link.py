@@ -18,8 +18,8 @@ from thinair.receiver.connection.session_client import Caller, Hooks, Session
 
 if TYPE_CHECKING:
     from thinair.link.native import Rx
-    from thinair.link.options import ReceiverConfig
     from thinair.link.protocol.receiver_session import ReceiverSession
+    from thinair.receiver.config import ReceiverConfig
 
 
 _LOOK_AFTER_S = 0.5

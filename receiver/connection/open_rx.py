@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
+from thinair.link.endpoint import Endpoint
 from thinair.link.errors import NetworkError
 from thinair.link.native import Rx
-from thinair.link.options import Endpoint, ReceiverConfig
+from thinair.receiver.config import ReceiverConfig
 
 _SLOTS = 16
 _PATIENCE_US = 60_000  # for a frame, until its interval is known

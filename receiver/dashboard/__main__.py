@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from thinair.link.endpoint import Endpoint
 from thinair.link.host import own_address
-from thinair.link.options import Endpoint
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import Guard, is_loopback, same
 from thinair.receiver.dashboard import SECRET_NAME

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from thinair.link.errors import ConfigError
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 
 _BITRATES = 50_000, 200_000_000
 _WHY = {

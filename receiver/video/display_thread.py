@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from thinair.link.errors import DeviceError
 from thinair.link.native import now_us, realtime, sleep_until_us
-from thinair.link.options import ReceiverConfig
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.receiver.config import ReceiverConfig
 from thinair.receiver.video.cadence import Cadence
 from thinair.receiver.video.hud import Hud
 from thinair.receiver.video.mailbox import Mailbox

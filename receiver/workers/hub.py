@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from thinair.link.native import AccessUnit, now_us
-from thinair.link.options import ReceiverConfig
 from thinair.link.protocol.frame_trace import FrameTrace
+from thinair.receiver.config import ReceiverConfig
 from thinair.receiver.dashboard import SECRET_NAME
 from thinair.receiver.file_names import default_folder
 from thinair.receiver.stats.report import frame_row, live_state

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from thinair.link.native import now_us
-from thinair.link.options import Mode
 from thinair.link.protocol.source_state import SourceCode
+from thinair.link.video_mode import Mode
 from thinair.sender.board.status_led import PATTERNS
 from thinair.sender.board.telemetry import battery_percent, signal_dbm
 from thinair.sender.pipeline.preview import Preview

@@ -17,10 +17,11 @@ from aiohttp import web
 
 from thinair.link.errors import ConfigError, FileError, NetworkError
 from thinair.link.host import own_address
-from thinair.link.options import Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
 from thinair.link.security import tls
 from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import scan_text
+from thinair.link.video_mode import Mode
 from thinair.link.web import qr
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import HEADERS, Guard, set_cookie

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from thinair.sender.sources.base import Colour, Mode, Picture
+from thinair.link.video_mode import Mode
+from thinair.sender.picture import Colour, Picture
 
 
 @dataclass(frozen=True, slots=True)

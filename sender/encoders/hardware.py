@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from thinair.link.errors import DeviceError
 from thinair.link.native import HardwareEncoder, now_us
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.encoders.base import AccessUnitOut, EncoderConfig
 
 if TYPE_CHECKING:
     import av
     from typing_extensions import Buffer
 
-    from thinair.sender.sources.base import Picture
+    from thinair.sender.picture import Picture
 
 KINDS = {"v4l2m2m": "m2m", "mmal": "mmal"}  # as a person says it → as the extension does; in the order auto tries them
 MIN_BITRATE_BPS, MAX_BITRATE_BPS = 100_000, 25_000_000

@@ -15,7 +15,7 @@ import av
 from thinair.link.errors import ConfigError, DeviceError
 from thinair.link.native import map_large_blocks, now_us
 from thinair.sender.encoders.base import AccessUnitOut, EncoderConfig
-from thinair.sender.sources.base import Picture
+from thinair.sender.picture import Picture
 
 MIN_BITRATE_BPS, MAX_BITRATE_BPS = 100_000, 200_000_000
 _I_PICTURE, _ANY_PICTURE = 1, 0  # AVPictureType

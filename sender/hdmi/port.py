@@ -25,8 +25,9 @@ from thinair.link.native import (
     V4L2Device,
     now_us,
 )
-from thinair.link.options import SenderConfig
 from thinair.link.protocol.source_state import DETAIL_BYTES
+from thinair.link.video_mode import Mode
+from thinair.sender.config import SenderConfig
 from thinair.sender.hdmi.state_machine import Action, HdmiMachine
 from thinair.sender.hdmi.v4l2 import (
     Input,
@@ -40,7 +41,7 @@ from thinair.sender.hdmi.v4l2 import (
     timing_of,
     write_edid,
 )
-from thinair.sender.sources.base import Mode, NoPicture
+from thinair.sender.picture import NoPicture
 
 FOURCCS = ("UYVY", "YUYV", "NV12", "MJPG")  # the best first
 KEEP_EDID = "keep"

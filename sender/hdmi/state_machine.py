@@ -16,8 +16,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from thinair.link.options import Mode
 from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
+from thinair.link.video_mode import Mode
 
 REPORT_INTERVAL_US = 500_000
 OPEN_RETRY_US = (200_000, 5_000_000)  # first, and after doubling at most

@@ -23,7 +23,7 @@ from thinair.link.native import (
     media_set_link,
     media_topology,
 )
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 
 # linux/videodev2.h, linux/v4l2-dv-timings.h, linux/media.h, linux/media-bus-format.h
 _CAP_M2M = 0x4000 | 0x8000

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from thinair.link.native import Tx
-from thinair.link.options import SenderConfig
 from thinair.link.protocol.source_state import SourceState
-from thinair.sender.sources.base import Mode
+from thinair.link.video_mode import Mode
+from thinair.sender.config import SenderConfig
 
 if TYPE_CHECKING:
     from thinair.sender.pipeline.preview import Thumbnail

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from thinair.link.errors import ConfigError, DeviceError, FileError
 from thinair.link.native import Chain, Tx, now_us
-from thinair.link.options import Mode, SenderConfig, split_plain_output
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.link.video_mode import Mode
+from thinair.sender.config import SenderConfig, split_plain_output
 from thinair.sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware, key_interval_pictures
 from thinair.sender.hdmi.port import Port, Start, Stop, port_of
 from thinair.sender.hdmi.rate_meter import RateMeter

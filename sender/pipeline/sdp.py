@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 
+from thinair.link.endpoint import Endpoint
 from thinair.link.native import split_nals
-from thinair.link.options import Endpoint
 
 _SPS, _PPS = 7, 8
 

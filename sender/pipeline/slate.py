@@ -5,7 +5,7 @@ touched by itself."""
 
 from __future__ import annotations
 
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 
 SLATE_MODE = Mode.parse("1280x720@25")  # before the camera has said its own
 _PLANAR = {"YU12", "NV12"}  # V4L2's names; YU12 is I420. Without colour both are the same bytes

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from thinair.link.native import now_us
-from thinair.link.options import Mode
 from thinair.link.protocol.source_state import SourceState
+from thinair.link.video_mode import Mode
 from thinair.sender.encoders.base import EncoderConfig
 from thinair.sender.encoders.hardware import RAW_FORMATS, Hardware
 from thinair.sender.pipeline.slate import SLATE_MODE, draw_slate

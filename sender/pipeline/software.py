@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from thinair.link.errors import ConfigError, DeviceError, FileError
 from thinair.link.native import HOLD, READY_KEY, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
-from thinair.link.options import SenderConfig, split_plain_output
 from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
+from thinair.sender.config import SenderConfig, split_plain_output
 from thinair.sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
+from thinair.sender.picture import NewMode
 from thinair.sender.pipeline.base import Counts, Hooks
 from thinair.sender.pipeline.sdp import describe_stream
 from thinair.sender.report import FrameLog
 from thinair.sender.sources import Colour, Mode, Picture, Source, open_source
-from thinair.sender.sources.base import NewMode
 
 if TYPE_CHECKING:
     from thinair.sender.pipeline.preview import Thumbnail

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from thinair.link.errors import ConfigError
-from thinair.sender.sources.base import Colour, Mode, Picture, Source
+from thinair.link.video_mode import Mode
+from thinair.sender.picture import Colour, Picture
+from thinair.sender.sources.base import Source
 
 __all__ = ["DEFAULT_MODE", "Colour", "Mode", "Picture", "Source", "open_source"]
 

@@ -10,7 +10,8 @@ import av.container
 
 from thinair.link.errors import ConfigError, FileError
 from thinair.link.native import now_us, sleep_until_us
-from thinair.sender.sources.base import Mode, NewMode, Picture
+from thinair.link.video_mode import Mode
+from thinair.sender.picture import NewMode, Picture
 from thinair.sender.sources.scale import OUT, Fitter, colour_of
 
 _SPIN_US = 100

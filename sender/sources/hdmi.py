@@ -13,9 +13,10 @@ import av
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from thinair.link.native import Capture, raw_to_i420
+from thinair.link.video_mode import Mode
 from thinair.sender.hdmi.port import Port, Start, Stop
 from thinair.sender.hdmi.rate_meter import RateMeter
-from thinair.sender.sources.base import Colour, Mode, NewMode, NoPicture, Picture
+from thinair.sender.picture import Colour, NewMode, NoPicture, Picture
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -7,7 +7,7 @@ from fractions import Fraction
 import av
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from thinair.sender.sources.base import Colour
+from thinair.sender.picture import Colour
 from thinair.sender.sources.testcard_layers import Canvas
 
 OUT = Colour()

@@ -6,7 +6,9 @@ import av
 
 from thinair.link.errors import ConfigError
 from thinair.link.native import now_us, sleep_until_us
-from thinair.sender.sources.base import Colour, Mode, NewMode, Pace, Picture
+from thinair.link.video_mode import Mode
+from thinair.sender.picture import Colour, NewMode, Picture
+from thinair.sender.sources.base import Pace
 from thinair.sender.sources.testcard_layers import Canvas, Card
 from thinair.sender.sources.visual_code import MIN_HEIGHT, MIN_WIDTH, Geometry, Painter, Witness
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from thinair.sender.sources.base import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.sources.visual_code import ROWS, Geometry
 
 Samples = npt.NDArray[np.uint8]

@@ -6,7 +6,7 @@ import pytest
 
 from thinair.bench import payload, receive
 from thinair.bench.harness.stream import access_units
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 
 MODE = Mode.parse("640x360@25")
 

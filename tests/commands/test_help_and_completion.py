@@ -15,7 +15,9 @@ from tests.support.processes import call
 from thinair.cli import main
 from thinair.commands import config_reference
 from thinair.link.errors import Exit
-from thinair.link.options import ReceiverConfig, SenderConfig, load, options
+from thinair.link.options import load, options
+from thinair.receiver.config import ReceiverConfig
+from thinair.sender.config import SenderConfig
 
 
 @pytest.mark.quick

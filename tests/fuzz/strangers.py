@@ -12,14 +12,16 @@ from fractions import Fraction
 
 from aiohttp.test_utils import make_mocked_request
 
+from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError, ConfigError
 from thinair.link.mdns import SERVICE, read_sighting
-from thinair.link.options import Endpoint, Mode, parse_bitrate
+from thinair.link.options import parse_bitrate
 from thinair.link.protocol.receiver_session import ReceiverSession
 from thinair.link.protocol.rtcp import parse
 from thinair.link.protocol.sender_session import MediaDescription, SenderSession
 from thinair.link.security import tls
 from thinair.link.security.pairing import Own, PairingReceiver, PairingSender, clean_name, read_scan, stretch
+from thinair.link.video_mode import Mode
 from thinair.link.web.request_guard import Guard
 
 _DER = b"a certificate"

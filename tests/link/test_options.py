@@ -7,22 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from thinair.link.endpoint import Endpoint, parse_listen
 from thinair.link.errors import ConfigError, FileError
-from thinair.link.options import (
-    Endpoint,
-    Mode,
-    ReceiverConfig,
-    SenderConfig,
-    add_arguments,
-    check_source,
-    load,
-    options,
-    parse_bitrate,
-    parse_listen,
-    parse_pace,
-    split_plain_input,
-    split_plain_output,
-)
+from thinair.link.options import add_arguments, load, options, parse_bitrate
+from thinair.link.video_mode import Mode
+from thinair.receiver.config import ReceiverConfig, split_plain_input
+from thinair.sender.config import SenderConfig, check_source, parse_pace, split_plain_output
 
 pytestmark = pytest.mark.quick
 

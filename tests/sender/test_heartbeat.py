@@ -190,7 +190,8 @@ def test_an_installation_leaves_a_configuration_alone_and_names_the_program_in_t
 
 
 def test_the_first_configuration_is_one_that_the_sender_takes(tmp_path: Path) -> None:
-    from thinair.link.options import SenderConfig, read_file
+    from thinair.link.options import read_file
+    from thinair.sender.config import SenderConfig
 
     install(tmp_path, "/usr/bin/thinair", run=False)
     values = read_file(SenderConfig, tmp_path / "etc/thinair/sender.toml")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from thinair.link.options import Mode
 from thinair.link.protocol.source_state import SourceState
+from thinair.link.video_mode import Mode
 from thinair.sender.hdmi.state_machine import Action, HdmiMachine
 
 MODE_720P60 = Mode(1280, 720, Fraction(60))

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 import thinair.sender.pipeline.software
 from thinair.cli import main
 from thinair.link.native import now_us, sleep_until_us
-from thinair.link.options import Mode
 from thinair.link.protocol.source_state import SourceCode, SourceState
-from thinair.sender.sources.base import Colour, NewMode, NoPicture, Pace, Picture
+from thinair.link.video_mode import Mode
+from thinair.sender.picture import Colour, NewMode, NoPicture, Picture
+from thinair.sender.sources.base import Pace
 from thinair.sender.sources.testcard import Testcard
 
 _TELL_US = 500_000

@@ -25,9 +25,9 @@ import pytest
 from tests.support.player_with_dashboard import eventually, free_port
 from tests.support.processes import PLAY, THINAIR, Running, environment, running
 from tests.support.seeds import seed
+from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
 from thinair.link.native import Seal, now_us
-from thinair.link.options import Endpoint
 from thinair.link.protocol.rtcp import Message, Pli, Probe, Repair, RepairRequest, Target, Welcome, build
 from thinair.link.security import identity, tls
 from thinair.link.security.pairing_store import Pairings, introduce

@@ -17,8 +17,8 @@ import pytest
 
 from tests.support.player_with_dashboard import eventually, free_port
 from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
-from thinair.link.options import Endpoint
 from thinair.link.security import identity, tls
 from thinair.link.security.pairing_store import Pairings, introduce
 from thinair.receiver.commands.pair import pair

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from tests.vm.machine import COMPLAINT, HOST, ROOT, GuestError, Machine
+from tests.support.paths import ROOT
+from tests.vm.machine import COMPLAINT, HOST, GuestError, Machine
 
 
 def test_a_script_of_the_guest_gives_its_output_and_its_exit_code(vm: Machine) -> None:

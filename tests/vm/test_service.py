@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.processes import PLAY, Running, call, environment, running
-from tests.vm.machine import HOST, ROOT, Machine, Process
+from tests.vm.machine import HOST, Machine, Process
 from thinair.bench.glass.row import free_port
 
 pytestmark = pytest.mark.long

@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from thinair.link.options import ReceiverConfig, SenderConfig, options, shown_default
+from thinair.link.options import options, shown_default
+from thinair.receiver.config import ReceiverConfig
+from thinair.sender.config import SenderConfig
 
 Kind = type[SenderConfig] | type[ReceiverConfig]
 _KINDS: dict[Kind, str] = {SenderConfig: "thinair send", ReceiverConfig: "thinair play"}

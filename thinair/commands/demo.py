@@ -16,9 +16,11 @@ from typing import Any
 from thinair.link.child_process import python_module
 from thinair.link.errors import Exit, FileError
 from thinair.link.files import check_readable, check_writable
-from thinair.link.options import ReceiverConfig, SenderConfig, load, options
+from thinair.link.options import load, options
 from thinair.link.security.pairing_store import introduce
+from thinair.receiver.config import ReceiverConfig
 from thinair.receiver.stats.run_conditions import ConditionsWatch
+from thinair.sender.config import SenderConfig
 
 _STOP_S = 5.0
 

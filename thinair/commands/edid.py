@@ -14,7 +14,7 @@ from thinair.edid.parse import parse
 from thinair.edid.show import explain, show
 from thinair.edid.text import MAX_FILE_BYTES, read, to_hex
 from thinair.link.errors import ConfigError, Exit, FileError
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 
 _FILE_HELP = "binary, hex text of v4l2-ctl, or xxd's output; - reads standard input"
 

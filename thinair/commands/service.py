@@ -10,8 +10,9 @@ from pathlib import Path
 
 from thinair.link.child_process import python_module
 from thinair.link.errors import Exit
-from thinair.link.options import SenderConfig, load
+from thinair.link.options import load
 from thinair.sender.board.doctor import Board
+from thinair.sender.config import SenderConfig
 from thinair.sender.systemd import install
 
 

@@ -11,8 +11,8 @@ import av
 import pytest
 
 from thinair.link.native import AccessUnit
-from thinair.link.options import ReceiverConfig
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.receiver.config import ReceiverConfig
 from thinair.receiver.video.decoder import Decoded
 from thinair.receiver.video.display_thread import Screen, Shown
 from thinair.receiver.video.mailbox import Mailbox

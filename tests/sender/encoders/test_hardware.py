@@ -12,14 +12,15 @@ import pytest
 
 from thinair.link.errors import DeviceError
 from thinair.link.native import Tx
-from thinair.link.options import Mode, SenderConfig
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.link.video_mode import Mode
+from thinair.sender.config import SenderConfig
 from thinair.sender.encoders import EncoderConfig, open_encoder
 from thinair.sender.encoders.hardware import clamp_bitrate, key_interval_pictures
 from thinair.sender.hdmi.port import Start, Stop
+from thinair.sender.picture import NoPicture
 from thinair.sender.pipeline.base import Hooks
 from thinair.sender.pipeline.hardware import ChainPipeline, choose_hardware, limit
-from thinair.sender.sources.base import NoPicture
 
 pytestmark = pytest.mark.quick
 

@@ -23,12 +23,13 @@ from tests.double.mmal.build import load_double
 from tests.oracle.slate import read_slate
 from tests.sender.encoders.test_hardware import PlayedChain
 from thinair.link.native import AccessUnit, HardwareEncoder, Rx, Tx
-from thinair.link.options import Mode, SenderConfig
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.link.video_mode import Mode
+from thinair.sender.config import SenderConfig
 from thinair.sender.hdmi.port import Start, Stop
+from thinair.sender.picture import NoPicture
 from thinair.sender.pipeline.base import Hooks
 from thinair.sender.pipeline.hardware import ChainPipeline
-from thinair.sender.sources.base import NoPicture
 
 pytestmark = pytest.mark.quick
 

@@ -16,11 +16,11 @@ import pytest
 from tests.support.processes import environment
 from thinair.link.errors import ConfigError, DeviceError
 from thinair.link.native import parse_sps, realtime, split_nals
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.encoders import AccessUnitOut, EncoderConfig, open_encoder
 from thinair.sender.encoders.x264 import X264
+from thinair.sender.picture import Colour, Picture
 from thinair.sender.sources import testcard
-from thinair.sender.sources.base import Colour, Picture
 from thinair.sender.sources.testcard_layers import Canvas
 
 SMALL = Mode(640, 360, Fraction(25))
@@ -178,7 +178,7 @@ from pathlib import Path
 from thinair.link.native import map_large_blocks
 from thinair.sender.encoders.base import EncoderConfig
 from thinair.sender.encoders.x264 import X264
-from thinair.sender.sources.base import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.sources.testcard import Testcard
 
 def rss_kb():

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.hdmi_camera import MODE_720P60, MODE_1080P25, World
-from thinair.link.options import Mode
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.link.video_mode import Mode
 from thinair.sender.hdmi.state_machine import (
     DOCUMENT,
     REPORT_INTERVAL_US,

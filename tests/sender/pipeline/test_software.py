@@ -10,12 +10,13 @@ import pytest
 
 import thinair.sender.pipeline.software
 from thinair.link.native import Tx, now_us
-from thinair.link.options import Mode, SenderConfig
 from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
+from thinair.link.video_mode import Mode
+from thinair.sender.config import SenderConfig
+from thinair.sender.picture import Colour, NewMode, NoPicture, Picture
 from thinair.sender.pipeline.base import Hooks, open_pipeline
 from thinair.sender.pipeline.software import SoftwarePipeline
 from thinair.sender.sources import testcard
-from thinair.sender.sources.base import Colour, NewMode, NoPicture, Picture
 
 pytestmark = pytest.mark.quick
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from thinair.link.errors import DeviceError, FileError
-from thinair.link.options import Mode
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.link.video_mode import Mode
 from thinair.sender.hdmi.port import Start, Stop
+from thinair.sender.picture import Colour, NewMode, NoPicture, Picture
 from thinair.sender.sources import open_source
-from thinair.sender.sources.base import Colour, NewMode, NoPicture, Picture
 from thinair.sender.sources.hdmi import Hdmi, colour_of
 from thinair.sender.sources.testcard_layers import Canvas
 

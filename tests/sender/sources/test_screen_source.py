@@ -11,7 +11,7 @@ import pytest
 from tests.support.virtual_clock import VirtualClock
 from thinair.link.errors import ConfigError, DeviceError
 from thinair.link.native import X11Presenter
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.sources import Picture, open_source, screen, testcard
 from thinair.sender.sources.screen import Screen
 from thinair.sender.sources.testcard_layers import Canvas

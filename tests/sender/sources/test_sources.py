@@ -12,9 +12,10 @@ import pytest
 
 from tests.support.virtual_clock import VirtualClock
 from thinair.link.errors import ConfigError, FileError
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
+from thinair.sender.picture import Colour
 from thinair.sender.sources import Picture, file, open_source, testcard
-from thinair.sender.sources.base import Colour, Pace
+from thinair.sender.sources.base import Pace
 from thinair.sender.sources.testcard_layers import Canvas
 from thinair.sender.sources.visual_code import Code, Geometry, Reader
 

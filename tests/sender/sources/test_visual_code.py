@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageFilter
 
 from thinair.link.native import i420_to_bgrx
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.encoders import EncoderConfig
 from thinair.sender.encoders.x264 import X264
+from thinair.sender.picture import Picture
 from thinair.sender.sources import testcard
-from thinair.sender.sources.base import Picture
 from thinair.sender.sources.visual_code import CELLS, ROWS, Code, Geometry, Painter, Reader, decode, pack
 
 SIZES = [(640, 360), (848, 480), (1024, 576), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160)]

@@ -5,8 +5,8 @@ import sys
 from typing import Any
 
 from thinair.link.native import V4L2Device
+from thinair.sender.picture import NewMode, NoPicture, Picture
 from thinair.sender.sources import open_source
-from thinair.sender.sources.base import NewMode, NoPicture, Picture
 
 # drivers/media/test-drivers/vivid/vivid-ctrls.c
 OSD_TEXT, SIGNAL, TIMINGS = 0x00F0F001, 0x00F0F03E, 0x00F0F03F

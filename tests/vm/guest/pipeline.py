@@ -10,7 +10,8 @@ import threading
 from typing import Any
 
 from thinair.link.native import Tx, now_us
-from thinair.link.options import Mode, SenderConfig
+from thinair.link.video_mode import Mode
+from thinair.sender.config import SenderConfig
 from thinair.sender.hdmi.port import HdmiPort
 from thinair.sender.pipeline.base import Hooks
 from thinair.sender.pipeline.hardware import FOURCCS, ChainPipeline

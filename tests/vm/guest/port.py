@@ -18,10 +18,10 @@ from thinair.edid.presets import PRESETS
 from thinair.edid.timings import Chain
 from thinair.link.errors import LinkError
 from thinair.link.native import V4L2_EVENT_SOURCE_CHANGE, Capture, V4L2Device, media_set_link, media_topology, now_us
-from thinair.link.options import Mode
+from thinair.link.video_mode import Mode
 from thinair.sender.hdmi.port import HdmiPort, Start, Stop, read_edid
 from thinair.sender.hdmi.v4l2 import Input, find_input
-from thinair.sender.sources.base import NoPicture
+from thinair.sender.picture import NoPicture
 
 PATIENCE_US = 20_000_000
 # drivers/media/test-drivers/vivid/vivid-ctrls.c
