@@ -309,7 +309,7 @@ def test_each_ceiling_passed_is_a_fault_with_its_figures() -> None:
     assert "1,300,001" in faults(FrameCost(25, 1, 1, 1, REPAIR_CEILING + 1, 1, 1), start)[0]
     assert "2,500,001" in faults(FrameCost(25, 1, 1, 1, 1, SEALED_CEILING + 1, 1), start)[0]
     assert "36,001" in faults(FrameCost(25, 1, 1, 1, 1, 1, SEAL_CEILING + 1), start)[0]
-    assert "500,000,001" in faults(good, StartCost(1, 2, START_CEILING + 1))[0]
+    assert "465,000,001" in faults(good, StartCost(1, 2, START_CEILING + 1))[0]
     assert as_json(good, start, 33_333, 30)["frame"]["core_share"] == round(FRAME_CEILING * 30 / 0.7e9, 5)
     assert "0.64%" in "\n".join(lines(good, start, 33_333, 30))
 
