@@ -54,7 +54,7 @@ test-long: test
 # Every hot piece by itself, against the committed baseline: instructions anywhere, times on the baseline's machine.
 bench: setup-test bench-setup
 	@mkdir -p build
-	$(PY) -m pytest bench/suite -p no:cacheprovider --benchmark-json=build/bench.json --benchmark-save-data
+	$(PY) -m pytest thinair/bench/suite -p no:cacheprovider --benchmark-json=build/bench.json --benchmark-save-data
 	.venv/bin/thinair bench compare bench/suite/baseline.json build/bench.json
 
 # The tables of README.md.

@@ -111,7 +111,7 @@ def test_a_short_soak_recovers_from_a_link_that_was_down_and_a_player_that_was_k
 @pytest.mark.timeout(120)
 def test_one_piece_of_the_suite_is_timed_counted_and_can_be_compared(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    words = ["-m", "pytest", "bench/suite", "-k", "scan", "-p", "no:cacheprovider", f"--benchmark-json={file}"]
+    words = ["-m", "pytest", "thinair/bench/suite", "-k", "scan", "-p", "no:cacheprovider", f"--benchmark-json={file}"]
     argv = [sys.executable, *words, "--benchmark-save-data", "--benchmark-storage", str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
