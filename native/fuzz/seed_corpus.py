@@ -1,6 +1,7 @@
-"""Writes seeds for the fuzz targets: PYTHONPATH=. python native/fuzz/seed_corpus.py DIRECTORY (needs the `pc` extra).
+"""Writes the fuzz targets' first inputs to DIRECTORY/NAME: PYTHONPATH=. python native/fuzz/seed_corpus.py DIRECTORY
+(needs the `pc` extra). With build/corpus as DIRECTORY, `tools/fuzz.sh minimise` adds those that reach new code.
 
-Each target gets small, valid inputs in its own framing; the fuzzer finds the invalid ones from there."""
+Each target gets small, valid inputs in its own framing; the fuzzer derives the invalid ones."""
 
 from __future__ import annotations
 
