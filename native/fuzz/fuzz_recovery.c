@@ -2,7 +2,7 @@
  * same air. Without forging, what comes out is what went in, in order, and after the air is good again every unit comes. */
 #include "fuzz.h"
 
-#include "thinair/outbox.h"
+#include "thinair/send_queue.h"
 #include "thinair/recovery.h"
 
 enum { MAX_UNIT = 30000, ON_AIR = 512, BATCH = 16, COOKIE = 7, INTERVAL_US = 33333, CLEAN_UNITS = 12 };

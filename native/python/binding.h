@@ -5,7 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "thinair/outbox.h"
+#include "thinair/send_queue.h"
 #include "thinair/recovery.h"
 #include "thinair/seal.h"
 

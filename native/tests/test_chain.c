@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "../src/io/sys.h"
-#include "thinair/chain.h"
+#include "thinair/hw_pipeline.h"
 
 enum { BUFFERS = 4, FRAMES = 64, SPS = 0x67, PPS = 0x68, IDR = 0x65, SLICE = 0x41 };
 

@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
-#include "thinair/outbox.h"
+#include "thinair/send_queue.h"
 #include "thinair/recovery.h"
 #include "thinair/seal.h"
 

@@ -2,7 +2,7 @@
 #ifndef THINAIR_CORE_REASSEMBLER_H
 #define THINAIR_CORE_REASSEMBLER_H
 
-#include "thinair/outbox.h"
+#include "thinair/send_queue.h"
 #include "thinair/recovery.h"
 
 enum {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "lines.h"
+#include "aligned_lines.h"
 
 enum { LEAD = TA_LINE_LEAD, SKIP = TA_LINE_SKIP };
 

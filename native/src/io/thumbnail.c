@@ -1,4 +1,4 @@
-#include "look.h"
+#include "thumbnail.h"
 
 #include <linux/videodev2.h>
 

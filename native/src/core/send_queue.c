@@ -1,5 +1,5 @@
 /* Frames out. A packet lies in a line of the ring, where symbols are summed from, until newer ones need the place. */
-#include "outbox.h"
+#include "send_queue.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* What the receiver says to the outbox: REPAIR, TARGET and generic NACK (docs/wire-protocol.md). Every field is checked; what
  * is not understood is left for others. */
-#include "outbox.h"
+#include "send_queue.h"
 
 enum { APP = 204, RTPFB = 205, REPAIR = 7, TARGET = 8, NACK = 1, MAX_SHARE = 128 };
 enum { INCOMPLETE = 1, GIVEN_UP = 3, OUTCOMES = 8 }; /* of TARGET's outcomes */

@@ -1,7 +1,7 @@
 /* The hardware sender's thread. One picture in the encoder, the newest waiting, older ones straight back to the driver: every
  * further picture queued would be one picture of latency.
  * A little over 500 lines: the thread and the few calls into it share every field, and a cut would only add a header. */
-#include "thinair/chain.h"
+#include "thinair/hw_pipeline.h"
 
 #include <errno.h>
 #include <linux/videodev2.h>
@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "look.h"
+#include "thumbnail.h"
 #include "sys.h"
 
 enum { METAS = 8, NO_BITRATE = 0 };

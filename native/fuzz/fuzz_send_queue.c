@@ -2,7 +2,7 @@
  * stay within what the video itself has earned, a deadline is never in the past, and nothing is handed out for ever. */
 #include "fuzz.h"
 
-#include "thinair/outbox.h"
+#include "thinair/send_queue.h"
 
 enum { MAX_UNIT = 60000, BATCH = 24, BUDGET = 64, COOKIE = 7, SSRC = 9 };
 

@@ -2,8 +2,8 @@
 #ifndef THINAIR_CORE_OUTBOX_H
 #define THINAIR_CORE_OUTBOX_H
 
-#include "lines.h"
-#include "thinair/outbox.h"
+#include "aligned_lines.h"
+#include "thinair/send_queue.h"
 
 enum {
     TA_OUTBOX_BATCH = 64,      /* datagrams of one due() */

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from link.native import AuStream
 from tests.oracle import annexb
-from tests.oracle.austream import access_units
+from tests.oracle.annexb_stream import access_units
 
 pytestmark = pytest.mark.quick
 

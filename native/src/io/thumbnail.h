@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 
 #include "thinair/capture.h"
-#include "thinair/chain.h"
+#include "thinair/hw_pipeline.h"
 
 typedef struct ta_look {
     atomic_bool wanted;
