@@ -26,7 +26,7 @@ from bench.glass.row import free_port
 from bench.stream import access_units
 from link.config import Mode, parse_bitrate
 from link.errors import FileError
-from link.native import Outbox, Packetizer, Reassembler, Rx, Seal
+from link.native import Packetizer, Reassembler, Rx, Seal, SendQueue
 from link.rtcp import Target, build
 from thinair.conditions import ConditionsWatch, collect
 
@@ -116,7 +116,7 @@ def sealed_throughput(units: Sequence[bytes], frames: int) -> float:
 
 def seal(units: Sequence[bytes], frames: int) -> list[bytes]:
     """As the sender makes them with 25 % of repair symbols; one in twenty is left out."""
-    box, cover, cookie = Outbox(ssrc=_SSRC, interval_us=40_000), Seal(), 7
+    box, cover, cookie = SendQueue(ssrc=_SSRC, interval_us=40_000), Seal(), 7
     cover.install(_KEYS, bytes(88), _SSRC)
     box.set_cookie(cookie)
     box.control(build(Target(1, cookie, 1, 8_000_000, 0, 0, 65535, _SHARE)), 1)
@@ -131,7 +131,7 @@ def seal(units: Sequence[bytes], frames: int) -> list[bytes]:
 
 
 def _open_all(packets: Sequence[bytes], frames: int) -> float:
-    reassembler, cover = Reassembler(patience_us=60_000), Seal()
+    reassembler, cover = Reassembler(repair_timeout_us=60_000), Seal()
     cover.install(bytes(88), _KEYS, _SSRC)
     began = time.perf_counter()
     opened = [cover.unseal_rtp(packet, 1) for packet in packets]

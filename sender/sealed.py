@@ -17,7 +17,7 @@ from link import identity, state, tls
 from link.entropy import random_bits
 from link.errors import NetworkError
 from link.keys import MediaKeys
-from link.native import keep_secret, now_us
+from link.native import disable_core_dumps, now_us
 from link.network import own_address
 from link.pairing import scan_text
 from link.rtcp import Call, build
@@ -41,7 +41,7 @@ class SealedLink:
     """The service adopts each new session, after the one before was ended. Belongs to the service's loop."""
 
     def __init__(self, service: Service) -> None:
-        keep_secret()
+        disable_core_dumps()
         home = state.folder("sender")
         self._service, self._config, self._tx = service, service.config, service.tx
         self._identity = identity.load(home)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from link.config import SenderConfig, split_plain_output
 from link.errors import ConfigError, DeviceError, FileError
-from link.native import HOLD, READY_KEY, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
+from link.native import READY_KEY, SKIP, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
 from link.source import DETAIL_BYTES, SourceCode, SourceState
 from sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
 from sender.pipeline import Counts, Hooks
@@ -136,7 +136,7 @@ class SoftwarePipeline:
             self._look_at(picture)
             return
         ready = self._tx.ready()
-        if ready == HOLD:
+        if ready == SKIP:
             self.counts.skipped += 1  # an earlier one has not got through yet; the next picture will be newer
             return
         if ready == READY_KEY:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.glass.browser import answers, start_browser
-from link.native import AuStream, X11Presenter, now_us
+from link.native import AnnexbStream, X11Presenter, now_us
 
 _PATIENCE_S = 15.0
 _NOBODY = 9  # RFC 863: a port that answers nothing; aiortc gives up where it is offered none
@@ -56,7 +56,7 @@ def _track(inlet: socket.socket) -> Any:
     from aiortc import MediaStreamTrack
 
     units: asyncio.Queue[bytes] = asyncio.Queue()
-    stream = AuStream()
+    stream = AnnexbStream()
 
     def take() -> None:
         with contextlib.suppress(BlockingIOError):

@@ -14,7 +14,7 @@ enum { EMPTY, SCAN, PACKETIZE, PUSH, REPAIR, SEALED, SEAL }; /* bench/armv6/__in
 
 enum { SEALED_BYTES = 1200 }; /* of the packet whose sealing is counted alone */
 
-static uint8_t unit[1 << 20], packet[TA_MAX_PACKET], cover[TA_MAX_PACKET + TA_SEAL_TAG];
+static uint8_t unit[1 << 20], packet[TA_MAX_PACKET], sealed_packet[TA_MAX_PACKET + TA_SEAL_TAG];
 static uint8_t keys[2][TA_SEAL_KEYS];
 
 static void check(bool good, const char *what) {
@@ -136,7 +136,7 @@ int main(int argc, char **argv) {
 
         uint8_t media[SEALED_BYTES] = {0x80, 96, (uint8_t)(i >> 8), (uint8_t)i, [11] = 1};
         syscall(MAGIC, BEGIN, SEAL);
-        status = ta_seal_rtp(alone, media, sizeof media, cover, &length);
+        status = ta_seal_rtp(alone, media, sizeof media, sealed_packet, &length);
         syscall(MAGIC, END, SEAL);
         check(status == TA_OK && length == sizeof media + TA_SEAL_TAG, "seal");
     }

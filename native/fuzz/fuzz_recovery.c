@@ -1,4 +1,4 @@
-/* The outbox, an air that loses, delays, doubles and forges as the input says, and the reassembler that asks for repair through the
+/* The queue, an air that loses, delays, doubles and forges as the input says, and the reassembler that asks for repair through the
  * same air. Without forging, what comes out is what went in, in order, and after the air is good again every unit comes. */
 #include "fuzz.h"
 
@@ -17,7 +17,7 @@ typedef struct flight {
 
 typedef struct world {
     cursor c;
-    ta_outbox *o;
+    ta_send_queue *o;
     ta_reassembler *r;
     uint64_t now_us, next_id;
     uint32_t first_id, frame_id;
@@ -70,7 +70,7 @@ static void hand_out(world *w) {
 
 static void send_due(world *w) {
     ta_datagram out[BATCH];
-    for (size_t n; (n = ta_outbox_due(w->o, w->now_us, out, BATCH)) > 0; ta_outbox_sent(w->o, n, w->now_us, w->now_us))
+    for (size_t n; (n = ta_send_queue_due(w->o, w->now_us, out, BATCH)) > 0; ta_send_queue_sent(w->o, n, w->now_us, w->now_us))
         for (size_t i = 0; i < n; i++)
             fly(w, out[i].data, out[i].size, false);
 }
@@ -103,7 +103,7 @@ static void run(world *w, uint64_t until_us) {
         w->now_us = next;
         if (arrives <= waits) {
             if (air[first].up)
-                ta_outbox_control(w->o, air[first].data, air[first].size, w->now_us);
+                ta_send_queue_control(w->o, air[first].data, air[first].size, w->now_us);
             else
                 ta_reassembler_push(w->r, air[first].data, air[first].size, w->now_us);
             air[first] = air[--on_air];
@@ -119,27 +119,27 @@ static void push(world *w, size_t size) {
     make_unit(w->frame_id, size, unit);
     sizes[w->frame_id & 0xffff] = size;
     const ta_frame_meta key = {.frame_id = w->frame_id, .key = true, .stamps = meta.stamps};
-    if (ta_outbox_push(w->o, unit, size, &meta, w->now_us, &packets) != TA_OK) /* after a drop it takes a key frame only */
-        ta_outbox_push(w->o, unit, size, &key, w->now_us, &packets);
+    if (ta_send_queue_push(w->o, unit, size, &meta, w->now_us, &packets) != TA_OK) /* after a drop it takes a key frame only */
+        ta_send_queue_push(w->o, unit, size, &key, w->now_us, &packets);
     w->frame_id++;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static world w;
-    static ta_outbox *outbox;
+    static ta_send_queue *queue;
     static ta_reassembler *reassembler;
-    const ta_outbox_config out = {.packets = {96, 9, 65500, 400, true}, .interval_us = INTERVAL_US};
+    const ta_send_queue_config out = {.packets = {96, 9, 65500, 400, true}, .interval_us = INTERVAL_US};
     const ta_reassembler_config in = {0, true, 16, 12000, MAX_UNIT, 50000};
-    if (!outbox)
-        CHECK(ta_outbox_open(&outbox, &out) == TA_OK && ta_reassembler_open(&reassembler, &in) == TA_OK);
+    if (!queue)
+        CHECK(ta_send_queue_open(&queue, &out) == TA_OK && ta_reassembler_open(&reassembler, &in) == TA_OK);
     on_air = 0;
-    w = (world){.c = {data, size}, .o = outbox, .r = reassembler, .now_us = 1000};
+    w = (world){.c = {data, size}, .o = queue, .r = reassembler, .now_us = 1000};
     const uint8_t options = take(&w.c);
     w.first_id = w.frame_id = options & 1 ? UINT32_MAX - 5 : 1;
     w.next_id = 0;
     w.trusted = options & 2;
-    ta_outbox_reset(w.o);
-    ta_outbox_set_cookie(w.o, COOKIE);
+    ta_send_queue_reset(w.o);
+    ta_send_queue_set_cookie(w.o, COOKIE);
     ta_reassembler_reset(w.r);
     ta_reassembler_peer(w.r, 5, COOKIE);
     ta_reassembler_timing(w.r, INTERVAL_US, 6000, options & 4 ? 5000 : 0);
@@ -153,7 +153,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             at = put_be(put_be(at, w.frame_id - 2, 4), 0, 2);
             put_be(at, 0xffff, 2);
             target[36] = take(&w.c) % 129;
-            ta_outbox_control(w.o, target, sizeof target, w.now_us);
+            ta_send_queue_control(w.o, target, sizeof target, w.now_us);
         }
         run(&w, w.now_us + INTERVAL_US);
     }

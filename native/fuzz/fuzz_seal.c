@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         else
             pass(sender, receiver, kind, &c, now_us);
     }
-    CHECK(ta_seal_spent(sender) <= 40);
+    CHECK(ta_seal_packets_sealed(sender) <= 40);
     ta_seal_close(&sender);
     ta_seal_close(&receiver);
     CHECK(!sender && !receiver);

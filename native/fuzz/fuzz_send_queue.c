@@ -52,20 +52,20 @@ static size_t make_control(cursor *c, uint32_t frame_id, uint8_t *out) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     cursor c = {data, size};
-    static ta_outbox *opened[8];
+    static ta_send_queue *opened[8];
     uint8_t control[2048];
     ta_datagram out[BATCH];
     const uint8_t options = take(&c);
-    const ta_outbox_config config = {
+    const ta_send_queue_config config = {
         .packets = {96, SSRC, 65500, options & 1 ? TA_MAX_LINK_PACKET : TA_MIN_PACKET, (options & 2) != 0},
         .pace_group = options & 4 ? 4 : 0, .pace_us = options & 4 ? 700 : 0, .interval_us = 33333,
     };
     if (!opened[options & 7])
-        CHECK(ta_outbox_open(&opened[options & 7], &config) == TA_OK);
-    ta_outbox *o = opened[options & 7];
-    ta_outbox_reset(o);
-    ta_outbox_set_cookie(o, COOKIE);
-    const ta_outbox_stats before = *ta_outbox_stats_get(o), *stats = ta_outbox_stats_get(o);
+        CHECK(ta_send_queue_open(&opened[options & 7], &config) == TA_OK);
+    ta_send_queue *o = opened[options & 7];
+    ta_send_queue_reset(o);
+    ta_send_queue_set_cookie(o, COOKIE);
+    const ta_send_queue_stats before = *ta_send_queue_stats_get(o), *stats = ta_send_queue_stats_get(o);
     uint64_t now_us = 1;
     uint32_t frame_id = options & 8 ? UINT32_MAX - 2 : 0;
     while (c.size > 0) {
@@ -76,30 +76,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             size_t packets;
             const size_t length = make_unit(take16(&c), key);
             const ta_frame_meta meta = {.frame_id = frame_id++, .key = key, .stamps = {.capture_us = now_us}};
-            const ta_status status = ta_outbox_push(o, unit, length, &meta, now_us, &packets);
+            const ta_status status = ta_send_queue_push(o, unit, length, &meta, now_us, &packets);
             CHECK((status == TA_OK && packets > 0) || (status == TA_ETOOBIG && packets == 0));
         } else if (step % 4 == 1) {
-            ta_outbox_control(o, control, make_control(&c, frame_id, control), now_us);
+            ta_send_queue_control(o, control, make_control(&c, frame_id, control), now_us);
         } else if (step % 4 == 2 && step & 8) {
             size_t got;
             const uint8_t *bytes = take_bytes(&c, take(&c), &got);
-            ta_outbox_control(o, bytes, got, now_us);
+            ta_send_queue_control(o, bytes, got, now_us);
         } else {
-            ta_outbox_ready(o, now_us, step & 4 ? take16(&c) : 0);
+            ta_send_queue_ready(o, now_us, step & 4 ? take16(&c) : 0);
         }
         for (unsigned turn = 0; !(step & 0x80) && turn < 10000; turn++) {
-            const size_t limit = 1 + step % BATCH, n = ta_outbox_due(o, now_us, out, limit);
+            const size_t limit = 1 + step % BATCH, n = ta_send_queue_due(o, now_us, out, limit);
             CHECK(n <= limit && turn < 9999);
             for (size_t i = 0; i < n; i++)
                 CHECK(out[i].size > TA_RTP_HEADER && out[i].size <= TA_MAX_PACKET && out[i].data[0] >> 6 == 2);
             const size_t left = step & 16 ? (n + 1) / 2 : n; /* the kernel took some */
-            ta_outbox_sent(o, left, now_us, now_us + 1);
+            ta_send_queue_sent(o, left, now_us, now_us + 1);
             if (n == 0) {
-                CHECK(ta_outbox_deadline(o) > now_us);
+                CHECK(ta_send_queue_deadline(o) > now_us);
                 break;
             }
         }
-        CHECK(stats->repair_asked + stats->resent - before.repair_asked - before.resent <= BUDGET + stats->packets - before.packets);
+        CHECK(stats->repair_on_demand + stats->retransmitted - before.repair_on_demand - before.retransmitted <= BUDGET + stats->packets - before.packets);
     }
     return 0;
 }

@@ -14,7 +14,7 @@ MAX_PACKET: int
 MAX_LINK_PACKET: int
 READY: int
 READY_KEY: int
-HOLD: int
+SKIP: int
 MIN_PACKET: int
 
 class BitstreamError(ValueError): ...
@@ -50,7 +50,7 @@ class AccessUnit:
     last_us: int
     unrepaired_us: int  # arrival of the last packet that was sent unasked; last_us where none was asked for
     repaired: bool  # packets were restored from repair symbols
-    taken_us: int  # when Rx.wait handed it over, local clock; 0 from Reassembler and AuStream
+    taken_us: int  # when Rx.wait handed it over, local clock; 0 from Reassembler and AnnexbStream
     capture_us: int  # peer's clock, 0 = unknown; so are the next three
     dequeue_us: int
     encode_in_us: int
@@ -98,12 +98,12 @@ class FrameReport:
     repaired: bool
     unseen: bool  # nothing of it came before it was asked for
     packets: int  # 0: not known
-    came: int  # media packets, by themselves
+    received: int  # media packets, by themselves
     longest_run: int  # of media packets that did not
-    unasked: int
-    unasked_came: int
-    asked: int
-    asked_came: int
+    proactive: int
+    proactive_received: int
+    on_demand: int
+    on_demand_received: int
     rounds: int
     reached: int  # packets and unasked symbols up to the last that came, in the order sent
     bytes: int  # of those that came
@@ -123,9 +123,9 @@ class Reassembler:
         window_frames: int = 8,
         reorder_us: int = 4000,
         max_au: int = 2097152,
-        patience_us: int = 0,
+        repair_timeout_us: int = 0,
     ) -> None:
-        """`patience_us`: lost packets are repaired and asked for this long after a frame's first packet; 0: never."""
+        """`repair_timeout_us`: lost packets are repaired and asked for this long after a frame's first packet; 0: never."""
     def push(self, datagram: Buffer, arrival_us: int) -> None: ...
     def next(self, now_us: int) -> AccessUnit | None: ...
     def deadline(self) -> int | None: ...
@@ -140,13 +140,13 @@ class Reassembler:
         """Frames decided since the last call, the newest one as it stands, its id (32 bits), TARGET's outcomes, how
         long an answer to a request takes in µs (0: unknown)."""
     def recovery(self) -> dict[str, int]:
-        """symbols, surplus, restored, frames_repaired, requests, asked, asked_came, rtt_us, guard_us, spacing_us."""
+        """symbols, surplus, restored, frames_repaired, requests, on_demand, on_demand_received, rtt_us, reorder_window_us, spacing_us."""
     def drops(self) -> dict[str, int]: ...
     def push_many(self, datagrams: Sequence[bytes], arrival_us: int) -> int:
         """Bench helper without Python per packet: pushes all, takes every unit, returns how many there were."""
 
 @final
-class AuStream:
+class AnnexbStream:
     def __init__(self, *, max_au: int = 2097152, quiet_us: int = 4000) -> None: ...
     def push(self, datagram: Buffer, arrival_us: int) -> None: ...
     def next(self, now_us: int) -> AccessUnit | None: ...
@@ -155,7 +155,7 @@ class AuStream:
 
 # ---- repair -------------------------------------------------------------------------------------------------
 @final
-class Outbox:
+class SendQueue:
     """Access units in, datagrams out (native/include/thinair/outbox.h): media, repair symbols, answers to requests.
     Raises ValueError where a packet is too large for a symbol to fit a datagram."""
 
@@ -173,7 +173,7 @@ class Outbox:
     def set_cookie(self, cookie: int, /) -> None: ...
     def reset(self) -> None: ...
     def ready(self, now_us: int, unsent: int = 0, /) -> int:
-        """READY, READY_KEY or HOLD."""
+        """READY, READY_KEY or SKIP."""
     def push(
         self,
         au: Buffer,
@@ -201,7 +201,7 @@ class Seal:
     """A session's packets sealed and opened at one end (native/include/thinair/seal.h). Without keys it refuses all."""
 
     ready: bool
-    spent: int  # packets of the kind used most, sealed with the present key
+    packets_sealed: int  # packets of the kind used most, sealed with the present key
     def install(self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False) -> None:
         """88 bytes of keys for each direction. Raises ValueError."""
     def forget(self) -> None: ...
@@ -248,7 +248,7 @@ def now_us() -> int:
 def sleep_until_us(when_us: int, spin_us: int = 0) -> None:
     """Sleeps without the GIL; the last spin_us are spun."""
 
-def keep_secret() -> str | None:
+def disable_core_dumps() -> str | None:
     """No core dump of this process from now on, nor a debugger of the same user (prctl(2), PR_SET_DUMPABLE). None, or
     why not."""
 
@@ -280,10 +280,10 @@ class Tx:
         pace_us: int = 0,
         priority: int = 0,
         bind_port: int = 0,
-        own_pace: bool = False,
+        fixed_pace: bool = False,
         sealed: bool = False,
     ) -> None:
-        """`own_pace`: pace_us holds whatever the receiver says. `sealed`: nothing leaves or is believed that is not
+        """`fixed_pace`: pace_us holds whatever the receiver says. `sealed`: nothing leaves or is believed that is not
         sealed with installed keys. Host "": nobody yet."""
     eventfd: int  # readable when control() has something
     local_port: int
@@ -304,7 +304,7 @@ class Tx:
         """Packetizes and sends (the first group before it returns). Returns the packet count; 0 while no media is
         allowed. Raises BitstreamError for bytes that are no access unit."""
     def ready(self) -> int:
-        """Whether the next picture shall be encoded: READY, READY_KEY (as a key frame) or HOLD."""
+        """Whether the next picture shall be encoded: READY, READY_KEY (as a key frame) or SKIP."""
     def allow_media(self, allowed: bool) -> None: ...
     def set_cookie(self, cookie: int, boot_id: int) -> None:
         """Probes that carry the cookie are answered with the boot id."""
@@ -317,14 +317,14 @@ class Tx:
     def forget_keys(self) -> None: ...
     def set_peer(self, host: str, port: int, /) -> None:
         """What leaves from now on goes there."""
-    def elsewhere(self) -> tuple[str, int] | None:
+    def new_peer(self) -> tuple[str, int] | None:
         """Where the newest sealed packet came from, if that is not the peer and was not told before."""
     def control(self) -> list[tuple[bytes, int]]:
         """(datagram, arrival µs), oldest first; empties the eventfd."""
     def sent(self) -> tuple[int, int, int] | None:
         """(frame id, first send µs, last send µs) of the frame that left last."""
     def stats(self) -> dict[str, int]:
-        """send_errors, control_drops, probes, media_refused, and those of Outbox."""
+        """send_errors, control_drops, probes, media_refused, and those of SendQueue."""
     def close(self) -> None: ...
 
 @final
@@ -345,11 +345,11 @@ class Rx:
         slots: int = 8,
         priority: int = 0,
         receive_buffer: int = 4194304,
-        patience_us: int = 0,
+        repair_timeout_us: int = 0,
         sealed: bool = False,
-        note_packets: bool = False,
+        log_packets: bool = False,
     ) -> None:
-        """`patience_us` as Reassembler's, `sealed` as Tx's; `note_packets` for packets()."""
+        """`repair_timeout_us` as Reassembler's, `sealed` as Tx's; `log_packets` for packets()."""
     eventfd: int  # readable when control() has something, or a frame was given up
     local_port: int
     notes: list[str]
@@ -363,7 +363,7 @@ class Rx:
     ) -> None:
         """As Seal.install."""
     def forget_keys(self) -> None: ...
-    def calls(self) -> list[tuple[bytes, int, str, int]]:
+    def invites(self) -> list[tuple[bytes, int, str, int]]:
         """Where all is to be sealed: senders that call in the clear. As control(), which empties the eventfd."""
     def accept(self, host: str, port: int, ssrc: int, own_ssrc: int = 0, cookie: int = 0) -> None:
         """From now on media only from this address and SSRC; frames of the peer before are forgotten. Repair requests
@@ -380,9 +380,9 @@ class Rx:
         """(arrival µs of the newest media packet or 0, access units completed)."""
     def drops(self) -> dict[str, int]: ...
     def packets(self) -> bytes:
-        """With `note_packets`: packets since the last call as records of a pcap file; b"" when there are no more."""
+        """With `log_packets`: packets since the last call as records of a pcap file; b"" when there are no more."""
     def stats(self) -> dict[str, int]:
-        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops, moved, spent, packets_unnoted."""
+        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops, address_changes, packets_sealed, packets_not_logged."""
     def close(self) -> None: ...
 
 # ---- capture ----------------------------------------------------------------------------------------------
@@ -495,11 +495,11 @@ class HardwareEncoder:
     def set_bitrate(self, bitrate_bps: int, /) -> bool:
         """False where the encoder cannot."""
     def stats(self) -> dict[str, int]:
-        """bytes_copied (of pictures), junk (units nobody could decode), late (units that came after their time)."""
+        """bytes_copied (of pictures), undecodable (units nobody could decode), late (units that came after their time)."""
     def close(self) -> None: ...
 
 @final
-class Chain:
+class HardwarePipeline:
     """Capture, encoder and `tx` joined by a C thread, which sends nothing until allowed. Raises OSError with a
     sentence, its `filename` "capture" or "encoder" for the part that failed; ValueError for impossible numbers."""
 
@@ -545,9 +545,9 @@ class Chain:
     ) -> list[tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]]:
         """Since the last call, oldest first: (frame id, driver's sequence, capture, dequeue, encode in, encode out in
         µs, bytes, packets, pictures skipped before, key, Tx.sent())."""
-    def headers(self) -> bytes:
+    def parameter_sets(self) -> bytes:
         """The encoder's parameter sets, Annex B; empty before its first key frame."""
-    def look(self) -> tuple[int, int, bytes] | None:
+    def thumbnail(self) -> tuple[int, int, bytes] | None:
         """(width, height, I420) of a small picture of those since the last call, once; None: one is asked for."""
     def stop(self) -> bool:
         """Ends the thread, which closes both devices. False: a device does not return from a call."""
@@ -604,7 +604,7 @@ class X11Presenter:
         """Shows a picture of the window's size or smaller, centred on black. Returns the µs at which the server had
         copied it. `border` is 0xRRGGBB or -1. Raises OSError when the display is gone."""
     def overlay(
-        self, mask: Buffer | None, width: int, height: int, x: int, y: int, ground: int = 90, slot: int = 0
+        self, mask: Buffer | None, width: int, height: int, x: int, y: int, dim: int = 90, slot: int = 0
     ) -> None:
         """Over every following picture, the higher of 16 slots on top: 8-bit coverage; negative x, y count from the
         right and bottom edge."""
@@ -626,8 +626,8 @@ class CodeWatcher:
         bottom: tuple[int, int],
         step: int,
         sleep_us: int,
-        one: bool = False,
-        two: bool = False,
+        stop_at_first: bool = False,
+        separate_codes: bool = False,
     ) -> None:
         """`one`: watch() returns with the first code, while its picture is still there. `two`: top and bottom carry
         codes of their own; a new one at the bottom counts."""

@@ -19,9 +19,9 @@ int ta_py_add_watch(PyObject *module);   /* watch_types.c */
 int ta_py_add_capture(PyObject *module); /* capture_types.c */
 int ta_py_add_v4l2(PyObject *module);    /* v4l2_types.c */
 int ta_py_add_media(PyObject *module);   /* media_types.c */
-int ta_py_add_chain(PyObject *module);   /* chain_types.c */
+int ta_py_add_hardware(PyObject *module);   /* hardware_types.c */
 int ta_py_add_repair(PyObject *module);  /* repair_types.c */
-int ta_py_add_outbox(PyObject *module);   /* outbox_types.c */
+int ta_py_add_send_queue(PyObject *module);   /* send_queue_types.c */
 int ta_py_add_recovery(PyObject *module); /* recovery_types.c */
 int ta_py_add_seal(PyObject *module);    /* seal_types.c */
 
@@ -36,7 +36,7 @@ PyObject *ta_py_frames(const ta_frame_report *decided, size_t count, const ta_fr
 PyObject *ta_py_recovery(const ta_recovery_stats *stats); /* a dict */
 /* (own, peer, media_ssrc, *, limit=0, after_peer=False); the views are the caller's to release. -1: an exception. */
 int ta_py_seal_config(PyObject *args, PyObject *kwargs, ta_seal_config *config, Py_buffer views[2]);
-PyObject *ta_py_outbox_stats(const ta_outbox_stats *stats);
+PyObject *ta_py_send_queue_stats(const ta_send_queue_stats *stats);
 PyObject *ta_py_with(PyObject *dict, PyObject *more); /* dict with the other's items; takes over both */
 /* {reason name: count} from TA_DROP_COUNT counters. */
 PyObject *ta_py_drops(const uint64_t *drops);

@@ -244,14 +244,14 @@ static PyType_Spec packetizer_spec = {"_thinair.Packetizer", sizeof(packetizer),
 typedef struct receiver {
     PyObject_HEAD
     ta_reassembler *packets; /* one of the two */
-    ta_austream *stream;
+    ta_annexb_stream *stream;
     uint8_t *unit;           /* room for one access unit */
     size_t capacity;
 } receiver;
 
 static void receiver_dealloc(receiver *self) {
     ta_reassembler_close(&self->packets);
-    ta_austream_close(&self->stream);
+    ta_annexb_stream_close(&self->stream);
     free(self->unit);
     dealloc_type((PyObject *)self);
 }
@@ -267,42 +267,42 @@ static PyObject *receiver_opened(receiver *self, ta_status status, size_t max_au
 }
 
 static PyObject *reassembler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"payload_type", "elements", "window_frames", "reorder_us", "max_au", "patience_us", NULL};
+    static char *names[] = {"payload_type", "elements", "window_frames", "reorder_us", "max_au", "repair_timeout_us", NULL};
     unsigned char payload_type = 96;
     int elements = 1;
-    unsigned int window_frames = 8, reorder_us = 4000, max_au = 2097152, patience_us = 0;
+    unsigned int window_frames = 8, reorder_us = 4000, max_au = 2097152, repair_timeout_us = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$bpIIII:Reassembler", names, &payload_type, &elements, &window_frames,
-                                     &reorder_us, &max_au, &patience_us))
+                                     &reorder_us, &max_au, &repair_timeout_us))
         return NULL;
     receiver *self = (receiver *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    const ta_reassembler_config config = {payload_type, elements != 0, window_frames, reorder_us, max_au, patience_us};
+    const ta_reassembler_config config = {payload_type, elements != 0, window_frames, reorder_us, max_au, repair_timeout_us};
     return receiver_opened(self, ta_reassembler_open(&self->packets, &config), max_au, "Reassembler");
 }
 
-static PyObject *austream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *annexb_stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"max_au", "quiet_us", NULL};
     unsigned int max_au = 2097152, quiet_us = 4000;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$II:AuStream", names, &max_au, &quiet_us))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$II:AnnexbStream", names, &max_au, &quiet_us))
         return NULL;
     receiver *self = (receiver *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    const ta_austream_config config = {max_au, quiet_us};
-    return receiver_opened(self, ta_austream_open(&self->stream, &config), max_au, "AuStream");
+    const ta_annexb_stream_config config = {max_au, quiet_us};
+    return receiver_opened(self, ta_annexb_stream_open(&self->stream, &config), max_au, "AnnexbStream");
 }
 
 static void push(receiver *self, const uint8_t *data, size_t size, uint64_t arrival_us) {
     if (self->packets)
         ta_reassembler_push(self->packets, data, size, arrival_us);
     else
-        ta_austream_push(self->stream, data, size, arrival_us);
+        ta_annexb_stream_push(self->stream, data, size, arrival_us);
 }
 
 static ta_status next(receiver *self, uint64_t now_us, ta_au_info *info) {
     return self->packets ? ta_reassembler_next(self->packets, now_us, self->unit, self->capacity, info)
-                         : ta_austream_next(self->stream, now_us, self->unit, self->capacity, info);
+                         : ta_annexb_stream_next(self->stream, now_us, self->unit, self->capacity, info);
 }
 
 static PyObject *receiver_push(receiver *self, PyObject *args) {
@@ -333,11 +333,11 @@ static PyObject *receiver_next(receiver *self, PyObject *argument) {
 }
 
 static PyObject *receiver_deadline(receiver *self, PyObject *Py_UNUSED(ignored)) {
-    return deadline(self->packets ? ta_reassembler_deadline(self->packets) : ta_austream_deadline(self->stream));
+    return deadline(self->packets ? ta_reassembler_deadline(self->packets) : ta_annexb_stream_deadline(self->stream));
 }
 
 static PyObject *receiver_drops(receiver *self, PyObject *Py_UNUSED(ignored)) {
-    return ta_py_drops(self->packets ? ta_reassembler_drops(self->packets) : ta_austream_drops(self->stream));
+    return ta_py_drops(self->packets ? ta_reassembler_drops(self->packets) : ta_annexb_stream_drops(self->stream));
 }
 
 static PyObject *reassembler_reset(receiver *self, PyObject *Py_UNUSED(ignored)) {
@@ -426,7 +426,7 @@ static PyMethodDef reassembler_methods[] = {
     {"recovery", (PyCFunction)reassembler_recovery, METH_NOARGS, NULL},
     {0},
 };
-static PyMethodDef austream_methods[] = {
+static PyMethodDef annexb_stream_methods[] = {
     {"push", (PyCFunction)receiver_push, METH_VARARGS, NULL},
     {"next", (PyCFunction)receiver_next, METH_O, NULL},
     {"deadline", (PyCFunction)receiver_deadline, METH_NOARGS, NULL},
@@ -440,17 +440,17 @@ static PyType_Slot reassembler_slots[] = {
     {Py_tp_methods, reassembler_methods},
     {0, NULL},
 };
-static PyType_Slot austream_slots[] = {
+static PyType_Slot annexb_stream_slots[] = {
     {Py_tp_doc, "Raw Annex B byte stream in, access units out."},
-    {Py_tp_new, austream_new},
+    {Py_tp_new, annexb_stream_new},
     {Py_tp_dealloc, receiver_dealloc},
-    {Py_tp_methods, austream_methods},
+    {Py_tp_methods, annexb_stream_methods},
     {0, NULL},
 };
 static PyType_Spec reassembler_spec = {"_thinair.Reassembler", sizeof(receiver), 0,
                                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, reassembler_slots};
-static PyType_Spec austream_spec = {"_thinair.AuStream", sizeof(receiver), 0,
-                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, austream_slots};
+static PyType_Spec annexb_stream_spec = {"_thinair.AnnexbStream", sizeof(receiver), 0,
+                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, annexb_stream_slots};
 
 /* ---- module ---------------------------------------------------------------------------------------------- */
 
@@ -481,7 +481,7 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
 }
 
 int ta_py_add_core(PyObject *module) {
-    PyType_Spec *specs[] = {&packetizer_spec, &reassembler_spec, &austream_spec};
+    PyType_Spec *specs[] = {&packetizer_spec, &reassembler_spec, &annexb_stream_spec};
     bitstream_error = PyErr_NewException("_thinair.BitstreamError", PyExc_ValueError, NULL);
     access_unit_type = add_type(module, &access_unit_spec);
     if (!bitstream_error || PyModule_AddObjectRef(module, "BitstreamError", bitstream_error) < 0 || !access_unit_type)

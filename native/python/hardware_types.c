@@ -1,4 +1,4 @@
-/* HardwareEncoder and Chain for Python. Limited API 3.11. */
+/* HardwareEncoder and HardwarePipeline for Python. Limited API 3.11. */
 #include "binding.h"
 
 #include <errno.h>
@@ -74,11 +74,11 @@ static PyObject *note_list(const char *(*note)(const void *, size_t), const void
 typedef struct EncoderObject {
     PyObject_HEAD
     ta_encoder *encoder;
-    ta_headers headers;
+    ta_parameter_sets headers;
     uint8_t *unit;
     size_t capacity;
     bool h264, busy;
-    unsigned long long junk, late;
+    unsigned long long undecodable, late;
 } EncoderObject;
 
 static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -104,7 +104,7 @@ static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (!self)
         return NULL;
     self->h264 = !e.coded_fourcc;
-    self->capacity = 2 * (size_t)e.width * e.height + TA_MAX_HEADERS; /* as a raw picture */
+    self->capacity = 2 * (size_t)e.width * e.height + TA_MAX_PARAMETER_SETS; /* as a raw picture */
     self->unit = malloc(self->capacity);
     ta_status status = TA_ENOMEM;
     int error;
@@ -172,16 +172,16 @@ static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t unt
         *size = unit->size;
         ta_unit_kind kind = unit->key ? TA_UNIT_KEY : TA_UNIT_PICTURE;
         if (self->h264 && unit->size)
-            kind = ta_headers_apply(&self->headers, unit->data, unit->size, self->unit, self->capacity, data, size);
+            kind = ta_parameter_sets_apply(&self->headers, unit->data, unit->size, self->unit, self->capacity, data, size);
         *key = kind == TA_UNIT_KEY;
         const bool ours = unit->capture_us == raw->capture_us;
         if (ours && unit->size && kind >= TA_UNIT_PICTURE)
             return TA_OK;
         e->ops->give_back(e, unit);
-        if (kind == TA_UNIT_HEADERS)
+        if (kind == TA_UNIT_PARAMETER_SETS)
             continue;
         if (ours) {
-            self->junk += unit->size > 0;
+            self->undecodable += unit->size > 0;
             return TA_AGAIN;
         }
         if (unit->size) { /* of a picture given up before: the stream has a hole now */
@@ -251,7 +251,7 @@ static PyObject *encoder_set_bitrate(PyObject *object, PyObject *argument) {
 static PyObject *encoder_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
     EncoderObject *self = (EncoderObject *)object;
     const unsigned long long copied = self->encoder ? self->encoder->ops->bytes_copied(self->encoder) : 0;
-    return Py_BuildValue("{sKsKsK}", "bytes_copied", copied, "junk", self->junk, "late", self->late);
+    return Py_BuildValue("{sKsKsK}", "bytes_copied", copied, "undecodable", self->undecodable, "late", self->late);
 }
 
 static PyObject *encoder_close(PyObject *object, PyObject *Py_UNUSED(none)) {
@@ -286,22 +286,22 @@ static PyType_Slot encoder_slots[] = {{Py_tp_new, encoder_new},
                                       {0, NULL}};
 static PyType_Spec encoder_spec = {"_thinair.HardwareEncoder", sizeof(EncoderObject), 0, Py_TPFLAGS_DEFAULT, encoder_slots};
 
-/* ---- Chain ---- */
+/* ---- HardwarePipeline ---- */
 
-typedef struct ChainObject {
+typedef struct PipelineObject {
     PyObject_HEAD
-    ta_chain *chain;
+    ta_hw_pipeline *pipeline;
     PyObject *tx;
-} ChainObject;
+} PipelineObject;
 
-static PyObject *chain_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *pipeline_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"tx",       "device",         "fourcc",     "kind",   "rate",   "bitrate_bps",       "key_interval",
                             "width",    "height",         "buffers",    "dmabuf", "coded",  "min_qp",            "max_qp",
                             "priority", "first_frame_id", "ntp_offset", "stall_us", "intra_refresh_mbs", "low_latency",
                             "encoder_device", NULL};
     PyObject *tx;
     const char *fourcc, *kind, *coded = "H264";
-    ta_chain_config c = {.capture = {.buffers = 4}, .encoder = {.device = ""}};
+    ta_hw_pipeline_config c = {.capture = {.buffers = 4}, .encoder = {.device = ""}};
     ta_encoder_config *e = &c.encoder;
     int dmabuf = 1, low_latency = 0;
     unsigned long long ntp_offset = 0;
@@ -320,79 +320,79 @@ static PyObject *chain_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     c.capture.export_dmabuf = dmabuf;
     c.ntp_offset = ntp_offset;
     e->low_latency = low_latency;
-    ChainObject *self = (ChainObject *)PyType_GenericAlloc(type, 0);
+    PipelineObject *self = (PipelineObject *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
     char reason[TA_REASON_MAX];
-    ta_chain_part failed;
+    ta_hw_pipeline_part failed;
     ta_status status;
     int error;
     self->tx = Py_NewRef(tx);
     Py_BEGIN_ALLOW_THREADS
-    status = ta_chain_open(&self->chain, &c, reason, &failed);
+    status = ta_hw_pipeline_open(&self->pipeline, &c, reason, &failed);
     error = status == TA_ENOMEM ? ENOMEM : errno;
     Py_END_ALLOW_THREADS
     if (status != TA_OK) {
-        static const char *const parts[] = {[TA_CHAIN_NONE] = "chain", [TA_CHAIN_CAPTURE] = "capture",
-                                            [TA_CHAIN_ENCODER] = "encoder"};
+        static const char *const parts[] = {[TA_HW_PIPELINE_NONE] = "pipeline", [TA_HW_PIPELINE_CAPTURE] = "capture",
+                                            [TA_HW_PIPELINE_ENCODER] = "encoder"};
         raise_reason(status == TA_EINVAL ? TA_EINVAL : TA_ESYS, error, reason, parts[failed]);
         Py_CLEAR(self);
     }
     return (PyObject *)self;
 }
 
-static void chain_dealloc(PyObject *object) {
-    ChainObject *self = (ChainObject *)object;
+static void pipeline_dealloc(PyObject *object) {
+    PipelineObject *self = (PipelineObject *)object;
     Py_BEGIN_ALLOW_THREADS
-    ta_chain_close(&self->chain);
+    ta_hw_pipeline_close(&self->pipeline);
     Py_END_ALLOW_THREADS
     Py_CLEAR(self->tx);
     free_object(object);
 }
 
-static ta_chain *chain_of(PyObject *object) { return ((ChainObject *)object)->chain; }
+static ta_hw_pipeline *pipeline_of(PyObject *object) { return ((PipelineObject *)object)->pipeline; }
 
-static PyObject *chain_allow(PyObject *object, PyObject *argument) {
+static PyObject *pipeline_allow(PyObject *object, PyObject *argument) {
     const int allowed = PyObject_IsTrue(argument);
     if (allowed < 0)
         return NULL;
-    ta_chain_allow(chain_of(object), allowed);
+    ta_hw_pipeline_allow(pipeline_of(object), allowed);
     Py_RETURN_NONE;
 }
 
-static PyObject *chain_request_key(PyObject *object, PyObject *Py_UNUSED(none)) {
-    ta_chain_request_key(chain_of(object));
+static PyObject *pipeline_request_key(PyObject *object, PyObject *Py_UNUSED(none)) {
+    ta_hw_pipeline_request_key(pipeline_of(object));
     Py_RETURN_NONE;
 }
 
-static PyObject *chain_set_bitrate(PyObject *object, PyObject *argument) {
+static PyObject *pipeline_set_bitrate(PyObject *object, PyObject *argument) {
     const unsigned long bitrate_bps = PyLong_AsUnsignedLong(argument);
     if (PyErr_Occurred())
         return NULL;
-    ta_chain_set_bitrate(chain_of(object), (uint32_t)bitrate_bps);
+    ta_hw_pipeline_set_bitrate(pipeline_of(object), (uint32_t)bitrate_bps);
     Py_RETURN_NONE;
 }
 
-static PyObject *chain_state(PyObject *object, PyObject *Py_UNUSED(none)) {
+static PyObject *pipeline_state(PyObject *object, PyObject *Py_UNUSED(none)) {
     static const char *const states[] = {"starting", "live", "stalled", "failed"}, *const parts[] = {"", "capture", "encoder"};
     char reason[TA_REASON_MAX];
-    ta_chain_part failed;
-    ta_chain_seen(chain_of(object));
-    const ta_chain_state state = ta_chain_state_get(chain_of(object), reason, &failed);
+    ta_hw_pipeline_part failed;
+    ta_hw_pipeline_clear_event(pipeline_of(object));
+    const ta_hw_pipeline_state state = ta_hw_pipeline_state_get(pipeline_of(object), reason, &failed);
     return Py_BuildValue("(sss)", states[state], reason, parts[failed]);
 }
 
-static PyObject *chain_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
-    ta_chain_stats s;
-    ta_chain_stats_get(chain_of(object), &s);
+static PyObject *pipeline_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
+    ta_hw_pipeline_stats s;
+    ta_hw_pipeline_stats_get(pipeline_of(object), &s);
 #define K(name) #name, (unsigned long long)s.name
     return Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsKsKsKsKsKsKsK}", K(captured), K(skipped), K(superseded), K(corrupt),
-                         K(encoded), K(sent), K(refused), K(left_out), K(late), K(junk), K(keys), K(bytes_copied),
+                         K(encoded), K(sent), K(refused), K(encoder_skips), K(late), K(undecodable), K(keys), K(bytes_copied),
                          K(records_lost), K(last_picture_us), K(next_frame_id), K(most_waiting), K(most_in_encoder));
 #undef K
 }
 
-static PyObject *record_tuple(const ta_chain_record *r) {
+static PyObject *record_tuple(const ta_hw_pipeline_record *r) {
     PyObject *sent = r->sent.first_send_us ? Py_BuildValue("(kKK)", (unsigned long)r->sent.frame_id,
                                                            (unsigned long long)r->sent.first_send_us,
                                                            (unsigned long long)r->sent.last_send_us)
@@ -405,13 +405,13 @@ static PyObject *record_tuple(const ta_chain_record *r) {
                          (unsigned long)r->packets, (unsigned long)r->skipped, r->key ? Py_True : Py_False, sent);
 }
 
-static PyObject *chain_records(PyObject *object, PyObject *Py_UNUSED(none)) {
+static PyObject *pipeline_records(PyObject *object, PyObject *Py_UNUSED(none)) {
     enum { AT_ONCE = 32 };
-    ta_chain_record records[AT_ONCE];
+    ta_hw_pipeline_record records[AT_ONCE];
     PyObject *list = PyList_New(0);
     size_t n = 0;
     do {
-        n = ta_chain_records(chain_of(object), records, AT_ONCE);
+        n = ta_hw_pipeline_records(pipeline_of(object), records, AT_ONCE);
         for (size_t i = 0; list && i < n; i++) {
             PyObject *item = record_tuple(&records[i]);
             if (!item || PyList_Append(list, item) < 0)
@@ -422,12 +422,12 @@ static PyObject *chain_records(PyObject *object, PyObject *Py_UNUSED(none)) {
     return list;
 }
 
-static PyObject *chain_look(PyObject *object, PyObject *Py_UNUSED(none)) {
+static PyObject *pipeline_thumbnail(PyObject *object, PyObject *Py_UNUSED(none)) {
     ta_thumbnail *found = PyMem_Malloc(sizeof *found);
     if (!found)
         return PyErr_NoMemory();
     PyObject *out = NULL;
-    if (ta_chain_look(chain_of(object), found))
+    if (ta_hw_pipeline_thumbnail(pipeline_of(object), found))
         out = Py_BuildValue("IIy#", found->width, found->height, found->data,
                             (Py_ssize_t)(found->width * found->height * 3 / 2));
     else
@@ -436,55 +436,55 @@ static PyObject *chain_look(PyObject *object, PyObject *Py_UNUSED(none)) {
     return out;
 }
 
-static PyObject *chain_headers(PyObject *object, PyObject *Py_UNUSED(none)) {
-    uint8_t headers[TA_MAX_HEADERS];
-    const size_t size = ta_chain_headers(chain_of(object), headers);
+static PyObject *pipeline_parameter_sets(PyObject *object, PyObject *Py_UNUSED(none)) {
+    uint8_t headers[TA_MAX_PARAMETER_SETS];
+    const size_t size = ta_hw_pipeline_parameter_sets(pipeline_of(object), headers);
     return PyBytes_FromStringAndSize((const char *)headers, (Py_ssize_t)size);
 }
 
-static PyObject *chain_stop(PyObject *object, PyObject *Py_UNUSED(none)) {
+static PyObject *pipeline_stop(PyObject *object, PyObject *Py_UNUSED(none)) {
     bool ended;
     Py_BEGIN_ALLOW_THREADS
-    ended = ta_chain_stop(chain_of(object));
+    ended = ta_hw_pipeline_stop(pipeline_of(object));
     Py_END_ALLOW_THREADS
     return PyBool_FromLong(ended);
 }
 
-static const char *chain_note(const void *chain, size_t i) { return ta_chain_note(chain, i); }
+static const char *pipeline_note(const void *pipeline, size_t i) { return ta_hw_pipeline_note(pipeline, i); }
 
-static PyObject *chain_notes(PyObject *object, void *Py_UNUSED(none)) { return note_list(chain_note, chain_of(object)); }
+static PyObject *pipeline_notes(PyObject *object, void *Py_UNUSED(none)) { return note_list(pipeline_note, pipeline_of(object)); }
 
-static PyObject *chain_eventfd(PyObject *object, void *Py_UNUSED(none)) {
-    return PyLong_FromLong(ta_chain_eventfd(chain_of(object)));
+static PyObject *pipeline_eventfd(PyObject *object, void *Py_UNUSED(none)) {
+    return PyLong_FromLong(ta_hw_pipeline_eventfd(pipeline_of(object)));
 }
 
-static PyObject *chain_size(PyObject *object, void *Py_UNUSED(none)) {
-    const ta_capture_format *f = ta_chain_format(chain_of(object));
+static PyObject *pipeline_size(PyObject *object, void *Py_UNUSED(none)) {
+    const ta_capture_format *f = ta_hw_pipeline_format(pipeline_of(object));
     return Py_BuildValue("(kk)", (unsigned long)f->width, (unsigned long)f->height);
 }
 
-static PyMethodDef chain_methods[] = {
-    {"allow", chain_allow, METH_O, NULL},
-    {"request_key_frame", chain_request_key, METH_NOARGS, NULL},
-    {"set_bitrate", chain_set_bitrate, METH_O, NULL},
-    {"state", chain_state, METH_NOARGS, "(state, reason, failed part); empties the eventfd."},
-    {"stats", chain_stats, METH_NOARGS, NULL},
-    {"records", chain_records, METH_NOARGS, NULL},
-    {"headers", chain_headers, METH_NOARGS, NULL},
-    {"look", chain_look, METH_NOARGS, "(width, height, I420) of a small picture, once; None: asked for."},
-    {"stop", chain_stop, METH_NOARGS, NULL},
+static PyMethodDef pipeline_methods[] = {
+    {"allow", pipeline_allow, METH_O, NULL},
+    {"request_key_frame", pipeline_request_key, METH_NOARGS, NULL},
+    {"set_bitrate", pipeline_set_bitrate, METH_O, NULL},
+    {"state", pipeline_state, METH_NOARGS, "(state, reason, failed part); empties the eventfd."},
+    {"stats", pipeline_stats, METH_NOARGS, NULL},
+    {"records", pipeline_records, METH_NOARGS, NULL},
+    {"parameter_sets", pipeline_parameter_sets, METH_NOARGS, NULL},
+    {"thumbnail", pipeline_thumbnail, METH_NOARGS, "(width, height, I420) of a small picture, once; None: asked for."},
+    {"stop", pipeline_stop, METH_NOARGS, NULL},
     {0},
 };
-static PyGetSetDef chain_getset[] = {{"notes", chain_notes, NULL, NULL, NULL},
-                                     {"eventfd", chain_eventfd, NULL, NULL, NULL},
-                                     {"size", chain_size, NULL, NULL, NULL},
+static PyGetSetDef pipeline_getset[] = {{"notes", pipeline_notes, NULL, NULL, NULL},
+                                     {"eventfd", pipeline_eventfd, NULL, NULL, NULL},
+                                     {"size", pipeline_size, NULL, NULL, NULL},
                                      {0}};
-static PyType_Slot chain_slots[] = {{Py_tp_new, chain_new},
-                                    {Py_tp_dealloc, chain_dealloc},
-                                    {Py_tp_methods, chain_methods},
-                                    {Py_tp_getset, chain_getset},
+static PyType_Slot pipeline_slots[] = {{Py_tp_new, pipeline_new},
+                                    {Py_tp_dealloc, pipeline_dealloc},
+                                    {Py_tp_methods, pipeline_methods},
+                                    {Py_tp_getset, pipeline_getset},
                                     {0, NULL}};
-static PyType_Spec chain_spec = {"_thinair.Chain", sizeof(ChainObject), 0, Py_TPFLAGS_DEFAULT, chain_slots};
+static PyType_Spec pipeline_spec = {"_thinair.HardwarePipeline", sizeof(PipelineObject), 0, Py_TPFLAGS_DEFAULT, pipeline_slots};
 
 static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
@@ -493,6 +493,6 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
     return result;
 }
 
-int ta_py_add_chain(PyObject *module) {
-    return add_type(module, "HardwareEncoder", &encoder_spec) < 0 || add_type(module, "Chain", &chain_spec) < 0 ? -1 : 0;
+int ta_py_add_hardware(PyObject *module) {
+    return add_type(module, "HardwareEncoder", &encoder_spec) < 0 || add_type(module, "HardwarePipeline", &pipeline_spec) < 0 ? -1 : 0;
 }

@@ -193,20 +193,20 @@ static PyObject *x11_present(PyObject *object, PyObject *args, PyObject *kwargs)
 }
 
 static PyObject *x11_overlay(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"mask", "width", "height", "x", "y", "ground", "slot", NULL};
+    static char *names[] = {"mask", "width", "height", "x", "y", "dim", "slot", NULL};
     X11Object *self = (X11Object *)object;
     Py_buffer mask = {0};
-    int width, height, x, y, ground = 90;
+    int width, height, x, y, dim = 90;
     unsigned int slot = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "z*iiii|iI", names, &mask, &width, &height, &x, &y, &ground, &slot))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "z*iiii|iI", names, &mask, &width, &height, &x, &y, &dim, &slot))
         return NULL;
     PyObject *result = NULL;
     ta_x11 *window = NULL;
     if (mask.buf && (width < 1 || height < 1 || width > TA_MAX_DIMENSION || height > TA_MAX_DIMENSION ||
-                     mask.len < (Py_ssize_t)width * height || ground < 0 || ground > 255)) {
-        PyErr_Format(PyExc_ValueError, "mask is not %dx%d bytes, or the ground is not 0 to 255", width, height);
+                     mask.len < (Py_ssize_t)width * height || dim < 0 || dim > 255)) {
+        PyErr_Format(PyExc_ValueError, "mask is not %dx%d bytes, or the dim is not 0 to 255", width, height);
     } else if ((window = enter(self)) != NULL) {
-        const ta_overlay overlay = {mask.buf, (uint32_t)width, (uint32_t)height, x, y, (uint8_t)ground};
+        const ta_overlay overlay = {mask.buf, (uint32_t)width, (uint32_t)height, x, y, (uint8_t)dim};
         const ta_status status = ta_x11_overlay(window, slot, &overlay);
         pthread_mutex_unlock(&self->lock);
         result = status == TA_OK ? Py_NewRef(Py_None) : raise_x11(status, 0);

@@ -8,32 +8,32 @@ typedef struct RxObject {
 
 static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"port",     "host",  "mode",     "payload_type",   "window_frames", "reorder_us", "max_au",
-                            "quiet_us", "slots", "priority", "receive_buffer", "patience_us",   "sealed",     "note_packets", NULL};
+                            "quiet_us", "slots", "priority", "receive_buffer", "repair_timeout_us",   "sealed",     "log_packets", NULL};
     RxObject *self = (RxObject *)object;
     const char *host = "", *mode = "thinair";
     int port, payload_type = 96, window = 8, reorder_us = 4000, max_au = 2097152, quiet_us = 4000, slots = 8,
-              priority = 0, buffer = 4194304, patience_us = 0, sealed = 0, note_packets = 0;
+              priority = 0, buffer = 4194304, repair_timeout_us = 0, sealed = 0, log_packets = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiipp", names, &port, &host, &mode, &payload_type, &window,
-                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer, &patience_us, &sealed,
-                                     &note_packets))
+                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer, &repair_timeout_us, &sealed,
+                                     &log_packets))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, 0, 65535) < 0 ||
         ta_py_check_range("payload_type", payload_type, 0, 127) < 0 || ta_py_check_range("window_frames", window, 2, 32) < 0 ||
         ta_py_check_range("reorder_us", reorder_us, 0, 1000000) < 0 || ta_py_check_range("max_au", max_au, 4096, 1 << 26) < 0 ||
-        ta_py_check_range("quiet_us", quiet_us, 0, 1000000) < 0 || ta_py_check_range("slots", slots, 2, 64) < 0 || ta_py_check_range("patience_us", patience_us, 0, 1000000) < 0)
+        ta_py_check_range("quiet_us", quiet_us, 0, 1000000) < 0 || ta_py_check_range("slots", slots, 2, 64) < 0 || ta_py_check_range("repair_timeout_us", repair_timeout_us, 0, 1000000) < 0)
         return -1;
     config.port = (uint16_t)port;
     config.slots = (uint32_t)slots;
     config.sealed = sealed;
-    config.note_packets = note_packets;
+    config.log_packets = log_packets;
     config.frames = (ta_reassembler_config){.payload_type = (uint8_t)payload_type,
                                             .elements = config.mode == TA_MODE_THINAIR,
                                             .window_frames = (uint32_t)window,
                                             .reorder_us = (uint32_t)reorder_us,
                                             .max_au = (size_t)max_au,
-                                            .patience_us = (uint32_t)patience_us};
-    config.stream = (ta_austream_config){.max_au = (size_t)max_au, .quiet_us = (uint32_t)quiet_us};
+                                            .repair_timeout_us = (uint32_t)repair_timeout_us};
+    config.stream = (ta_annexb_stream_config){.max_au = (size_t)max_au, .quiet_us = (uint32_t)quiet_us};
     ta_status status;
     Py_BEGIN_ALLOW_THREADS
     status = ta_rx_open(&self->rx, &config);
@@ -99,7 +99,7 @@ static PyObject *rx_control(PyObject *object, PyObject *unused) {
 
 static PyObject *rx_calls(PyObject *object, PyObject *unused) {
     (void)unused;
-    return take_all(((RxObject *)object)->rx, ta_rx_take_call);
+    return take_all(((RxObject *)object)->rx, ta_rx_take_invite);
 }
 
 static PyObject *rx_install_keys(PyObject *object, PyObject *args, PyObject *kwargs) {
@@ -199,8 +199,8 @@ static PyObject *rx_stats(PyObject *object, PyObject *unused) {
     ta_rx_stats s;
     ta_rx_stats_get(((RxObject *)object)->rx, &s);
     return Py_BuildValue("{sKsKsKsKsisKsKsKsK}", "packets", s.packets, "bytes", s.bytes, "frames", s.frames, "lost_frames",
-                         s.lost_frames, "receive_buffer", s.receive_buffer, "kernel_drops", s.kernel_drops, "moved", s.moved,
-                         "spent", s.spent, "packets_unnoted", s.packets_unnoted);
+                         s.lost_frames, "receive_buffer", s.receive_buffer, "kernel_drops", s.kernel_drops, "address_changes", s.address_changes,
+                         "packets_sealed", s.packets_sealed, "packets_not_logged", s.packets_not_logged);
 }
 
 static PyObject *rx_packets(PyObject *object, PyObject *unused) {
@@ -246,7 +246,7 @@ static PyMethodDef rx_methods[] = {
     {"send_control", rx_send_control, METH_VARARGS, NULL},
     {"install_keys", (PyCFunction)(void (*)(void))rx_install_keys, METH_VARARGS | METH_KEYWORDS, NULL},
     {"forget_keys", rx_forget_keys, METH_NOARGS, NULL},
-    {"calls", rx_calls, METH_NOARGS, NULL},
+    {"invites", rx_calls, METH_NOARGS, NULL},
     {"accept", rx_accept, METH_VARARGS, NULL},
     {"arrivals", rx_arrivals, METH_O, NULL},
     {"progress", rx_progress, METH_NOARGS, NULL},

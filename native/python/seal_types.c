@@ -103,7 +103,7 @@ static PyObject *unseal_rtcp(SealObject *self, PyObject *args) { return unseal_w
 
 static PyObject *seal_ready(SealObject *self, void *Py_UNUSED(closure)) { return PyBool_FromLong(ta_seal_ready(self->core)); }
 static PyObject *seal_spent(SealObject *self, void *Py_UNUSED(closure)) {
-    return PyLong_FromUnsignedLongLong(ta_seal_spent(self->core));
+    return PyLong_FromUnsignedLongLong(ta_seal_packets_sealed(self->core));
 }
 
 static PyMethodDef methods[] = {
@@ -118,7 +118,7 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef getset[] = {
     {"ready", (getter)seal_ready, NULL, NULL, NULL},
-    {"spent", (getter)seal_spent, NULL, NULL, NULL},
+    {"packets_sealed", (getter)seal_spent, NULL, NULL, NULL},
     {0},
 };
 

@@ -8,14 +8,14 @@ typedef struct TxObject {
 
 static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type", "max_packet",
-                            "pace_group", "pace_us",    "priority", "bind_port", "own_pace", "sealed", NULL};
+                            "pace_group", "pace_us",    "priority", "bind_port", "fixed_pace", "sealed", NULL};
     TxObject *self = (TxObject *)object;
     const char *host, *mode = "thinair";
-    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0, own_pace = 0,
+    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0, fixed_pace = 0,
         sealed = 0;
     unsigned long ssrc = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "si|skiiiiiipp", names, &host, &port, &mode, &ssrc, &payload_type,
-                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port, &own_pace, &sealed))
+                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port, &fixed_pace, &sealed))
         return -1;
     ta_tx_config config = {.host = host, .priority = priority};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, host[0] != 0, 65535) < 0 ||
@@ -26,7 +26,7 @@ static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
         return -1;
     config.port = (uint16_t)port;
     config.bind_port = (uint16_t)bind_port;
-    config.own_pace = own_pace;
+    config.fixed_pace = fixed_pace;
     config.sealed = sealed;
     config.pace_group = (uint32_t)pace_group;
     config.pace_us = (uint32_t)pace_us;
@@ -143,7 +143,7 @@ static PyObject *tx_elsewhere(PyObject *object, PyObject *unused) {
     ta_address from;
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
-    if (!ta_tx_elsewhere(((TxObject *)object)->tx, &from))
+    if (!ta_tx_new_peer(((TxObject *)object)->tx, &from))
         Py_RETURN_NONE;
     ta_address_text(&from, host, sizeof host, &port);
     return Py_BuildValue("si", host, (int)port);
@@ -173,10 +173,10 @@ static PyObject *tx_stats(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_tx_stats s;
     ta_tx_stats_get(((TxObject *)object)->tx, &s);
-    PyObject *dict = ta_py_outbox_stats(&s.out);
+    PyObject *dict = ta_py_send_queue_stats(&s.out);
     return dict ? ta_py_with(dict, Py_BuildValue("{sKsKsKsKsKsKsK}", "send_errors", s.send_errors, "control_drops",
                                                  s.control_drops, "probes", s.probes, "media_refused", s.media_refused,
-                                                 "auth", s.auth, "replay", s.replay, "spent", s.spent))
+                                                 "auth", s.auth, "replay", s.replay, "packets_sealed", s.packets_sealed))
                 : NULL;
 }
 
@@ -214,7 +214,7 @@ static PyMethodDef tx_methods[] = {
     {"install_keys", (PyCFunction)(void (*)(void))tx_install_keys, METH_VARARGS | METH_KEYWORDS, NULL},
     {"forget_keys", tx_forget_keys, METH_NOARGS, NULL},
     {"set_peer", tx_set_peer, METH_VARARGS, NULL},
-    {"elsewhere", tx_elsewhere, METH_NOARGS, NULL},
+    {"new_peer", tx_elsewhere, METH_NOARGS, NULL},
     {"control", tx_control, METH_NOARGS, NULL},
     {"sent", tx_sent, METH_NOARGS, NULL},
     {"stats", tx_stats, METH_NOARGS, NULL},

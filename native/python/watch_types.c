@@ -19,7 +19,7 @@ static bool within(const ta_code_place *place, size_t step, Py_ssize_t size) {
 }
 
 static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", "one", "two", NULL};
+    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", "stop_at_first", "separate_codes", NULL};
     int one = 0, two = 0;
     WatcherObject *self = (WatcherObject *)object;
     ta_code_watcher *w = &self->watcher;
@@ -31,8 +31,8 @@ static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     w->top = (ta_code_place){{(size_t)top[0], (size_t)top[1]}};
     w->bottom = (ta_code_place){{(size_t)bottom[0], (size_t)bottom[1]}};
     w->step = (size_t)step;
-    w->one = one != 0;
-    w->two = two != 0;
+    w->stop_at_first = one != 0;
+    w->separate_codes = two != 0;
     if (self->pixels.obj || !within(&w->top, w->step, pixels.len) || !within(&w->bottom, w->step, pixels.len)) {
         PyErr_SetString(PyExc_ValueError, "the code does not lie within the pixels");
         PyBuffer_Release(&pixels);
@@ -40,7 +40,7 @@ static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     }
     self->pixels = pixels;
     w->pixels = pixels.buf;
-    w->looked_us = ta_now_us();
+    w->last_read_us = ta_now_us();
     return 0;
 }
 
@@ -64,7 +64,7 @@ static PyObject *watcher_watch(PyObject *object, PyObject *argument) {
         const ta_sighting *s = &w->sightings[i];
         const unsigned frame_id = s->code.frame_id, top_id = s->top.frame_id, time_us = s->code.time_us, top_us = s->top.time_us;
         const unsigned long long seen_us = s->seen_us;
-        PyObject *item = w->two ? Py_BuildValue("(IIKII)", frame_id, time_us, seen_us, top_id, top_us)
+        PyObject *item = w->separate_codes ? Py_BuildValue("(IIKII)", frame_id, time_us, seen_us, top_id, top_us)
                                 : Py_BuildValue("(IIK)", frame_id, time_us, seen_us);
         if (!item || PyList_SetItem(list, (Py_ssize_t)i, item) < 0)
             Py_CLEAR(list);

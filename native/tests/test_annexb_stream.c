@@ -2,26 +2,26 @@
 
 #include "check.h"
 
-static ta_austream *stream;
+static ta_annexb_stream *stream;
 static uint8_t unit[4096];
 static ta_au_info info;
 
 static void open_stream(size_t max_au, uint32_t quiet_us) {
-    CHECK(ta_austream_open(&stream, &(ta_austream_config){max_au, quiet_us}) == TA_OK);
+    CHECK(ta_annexb_stream_open(&stream, &(ta_annexb_stream_config){max_au, quiet_us}) == TA_OK);
 }
 
 static void push(const char *bytes, size_t size, uint64_t when_us) {
-    ta_austream_push(stream, (const uint8_t *)bytes, size, when_us);
+    ta_annexb_stream_push(stream, (const uint8_t *)bytes, size, when_us);
 }
 #define PUSH(literal, when_us) push(literal, sizeof literal - 1, when_us)
 
 static bool yields(uint64_t now_us, const char *bytes, size_t size) {
-    return ta_austream_next(stream, now_us, unit, sizeof unit, &info) == TA_OK && info.size == size &&
+    return ta_annexb_stream_next(stream, now_us, unit, sizeof unit, &info) == TA_OK && info.size == size &&
            memcmp(unit, bytes, size) == 0;
 }
 #define YIELDS(now_us, literal) yields(now_us, literal, sizeof literal - 1)
 
-static bool empty(uint64_t now_us) { return ta_austream_next(stream, now_us, unit, sizeof unit, &info) == TA_AGAIN; }
+static bool empty(uint64_t now_us) { return ta_annexb_stream_next(stream, now_us, unit, sizeof unit, &info) == TA_AGAIN; }
 
 static void a_delimiter_behind_a_unit_ends_it_at_once(void) {
     open_stream(4096, 0);
@@ -34,7 +34,7 @@ static void a_delimiter_behind_a_unit_ends_it_at_once(void) {
     PUSH("\0\0\0\1\x41\x9a\0\0\1\x09\xf0", 30);
     CHECK(YIELDS(30, "\0\0\0\1\x09\xf0\0\0\0\1\x41\x9a"));
     CHECK(info.flags == 0 && info.frame_id == 1);
-    ta_austream_close(&stream);
+    ta_annexb_stream_close(&stream);
 }
 
 static void a_first_slice_or_parameter_set_ends_the_unit_before(void) {
@@ -45,7 +45,7 @@ static void a_first_slice_or_parameter_set_ends_the_unit_before(void) {
     CHECK(empty(1)); /* the last slice's first_mb is not here yet */
     PUSH("\x9a", 2);
     CHECK(YIELDS(2, "\0\0\1\x06\5\0\0\1\x41\x9a\x44"));
-    ta_austream_close(&stream);
+    ta_annexb_stream_close(&stream);
 }
 
 static void a_start_code_may_be_cut_anywhere(void) {
@@ -58,21 +58,21 @@ static void a_start_code_may_be_cut_anywhere(void) {
         CHECK(first || YIELDS(2, "\0\0\0\1\x65\x88\x55"));
         CHECK(YIELDS(2, "\0\0\0\1\x41\x9a\x66"));
         CHECK(empty(2));
-        ta_austream_close(&stream);
+        ta_annexb_stream_close(&stream);
     }
 }
 
 static void quiet_after_a_short_datagram_ends_a_unit(void) {
     open_stream(4096, 1000);
     PUSH("\0\0\0\1\x65\x88\x55\x55", 10);
-    CHECK(empty(5000) && ta_austream_deadline(stream) == UINT64_MAX); /* it might be one of equal parts */
+    CHECK(empty(5000) && ta_annexb_stream_deadline(stream) == UINT64_MAX); /* it might be one of equal parts */
     PUSH("\x55\x55", 20);
-    CHECK(empty(1019) && ta_austream_deadline(stream) == 1020);
+    CHECK(empty(1019) && ta_annexb_stream_deadline(stream) == 1020);
     CHECK(YIELDS(1020, "\0\0\0\1\x65\x88\x55\x55\x55\x55") && info.last_us == 20);
     PUSH("\x77\x77\x77\x77\0\0\0\1\x41\x9a\0\0\0\1\x09", 2000); /* it had not been whole */
     CHECK(YIELDS(2000, "\0\0\0\1\x41\x9a") && info.lost_before == 1 && info.flags == TA_AU_GAP);
-    CHECK(ta_austream_drops(stream)[TA_DROP_INCOMPLETE] == 1);
-    ta_austream_close(&stream);
+    CHECK(ta_annexb_stream_drops(stream)[TA_DROP_INCOMPLETE] == 1);
+    ta_annexb_stream_close(&stream);
 }
 
 static void an_absurd_unit_is_counted_and_the_next_key_frame_found(void) {
@@ -81,30 +81,30 @@ static void an_absurd_unit_is_counted_and_the_next_key_frame_found(void) {
     memset(zeros, 'x', sizeof zeros);
     PUSH("\0\0\0\1\x65\x88", 1);
     push(zeros, 100, 1);
-    CHECK(empty(1) && ta_austream_drops(stream)[TA_DROP_OVERSIZE] == 1);
+    CHECK(empty(1) && ta_annexb_stream_drops(stream)[TA_DROP_OVERSIZE] == 1);
     push(zeros, sizeof zeros, 2);
-    CHECK(empty(2) && ta_austream_drops(stream)[TA_DROP_OVERSIZE] == 2);
+    CHECK(empty(2) && ta_annexb_stream_drops(stream)[TA_DROP_OVERSIZE] == 2);
     PUSH("\0\0\0\1\x41\x9a\0\0\0\1\x67\1\0\0\0\1\x65\x88\0\0\0\1\x09", 3);
     CHECK(YIELDS(3, "\0\0\0\1\x67\1\0\0\0\1\x65\x88") && info.lost_before == 2 && info.flags & TA_AU_GAP);
-    ta_austream_close(&stream);
-    ta_austream_close(&stream);
+    ta_annexb_stream_close(&stream);
+    ta_annexb_stream_close(&stream);
 }
 
 static void joining_in_mid_unit_begins_with_the_next(void) {
     open_stream(4096, 0);
     PUSH("\x12\x34\0\0\1\x41\x22\0\0\1\x41\x9a\x11\0\0\1\x09", 1);
     CHECK(YIELDS(1, "\0\0\1\x41\x9a\x11") && info.flags == 0 && info.lost_before == 0);
-    ta_austream_close(&stream);
+    ta_annexb_stream_close(&stream);
 }
 
 static void after_a_reset_nothing_of_the_old_stream_is_left(void) {
     open_stream(4096, 0);
     PUSH("\0\0\0\1\x65\x88\x11", 1);
     CHECK(empty(1));
-    ta_austream_reset(stream);
+    ta_annexb_stream_reset(stream);
     PUSH("\x22\x33\0\0\0\1\x41\x9a\x44\0\0\0\1\x09", 2);
     CHECK(YIELDS(2, "\0\0\0\1\x41\x9a\x44") && info.flags == 0 && info.lost_before == 0 && empty(2));
-    ta_austream_close(&stream);
+    ta_annexb_stream_close(&stream);
 }
 
 int main(void) {

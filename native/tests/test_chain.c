@@ -195,7 +195,7 @@ bool ta_tx_sent(ta_tx *tx, ta_sent *out) { return (void)tx, (void)out, false; }
 
 /* ---- the play ---- */
 
-static bool until(bool (*done)(ta_chain *), ta_chain *c) {
+static bool until(bool (*done)(ta_hw_pipeline *), ta_hw_pipeline *c) {
     for (int i = 0; i < 20000; i++) {
         if (done(c))
             return true;
@@ -217,60 +217,60 @@ static void key_unit(void) {
     unit(sizeof both, both);
 }
 
-static ta_chain_config config_of(void) {
-    return (ta_chain_config){.capture = {.device = "played"}, .open_encoder = open_encoder, .tx = (ta_tx *)(uintptr_t)8,
+static ta_hw_pipeline_config config_of(void) {
+    return (ta_hw_pipeline_config){.capture = {.device = "played"}, .open_encoder = open_encoder, .tx = (ta_tx *)(uintptr_t)8,
                              .encoder = {.rate_numerator = 100, .rate_denominator = 1, .bitrate_bps = 1},
                              .first_frame_id = 5};
 }
 
-static ta_chain *opened_with(uint32_t stall_us) {
+static ta_hw_pipeline *opened_with(uint32_t stall_us) {
     char why[TA_REASON_MAX];
-    ta_chain_part part;
-    ta_chain *c = NULL;
+    ta_hw_pipeline_part part;
+    ta_hw_pipeline *c = NULL;
     if (played.capture_fd)
         close(played.capture_fd), close(played.encoder_fd);
     memset(&played, 0, sizeof played);
     pthread_mutex_init(&played.lock, NULL);
     played.capture_fd = eventfd(0, EFD_NONBLOCK);
     played.encoder_fd = eventfd(0, EFD_NONBLOCK);
-    ta_chain_config config = config_of();
+    ta_hw_pipeline_config config = config_of();
     config.stall_us = stall_us;
-    CHECK(ta_chain_open(&c, &config, why, &part) == TA_OK);
+    CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_OK);
     return c;
 }
 
-static ta_chain *opened(void) { return opened_with(0); }
+static ta_hw_pipeline *opened(void) { return opened_with(0); }
 
 static void shoot(unsigned n) {
     LOCKED(played.pictures += n);
     ta_wake(played.capture_fd);
 }
 
-static ta_chain_stats stats_of(ta_chain *c) {
-    ta_chain_stats s;
-    ta_chain_stats_get(c, &s);
+static ta_hw_pipeline_stats stats_of(ta_hw_pipeline *c) {
+    ta_hw_pipeline_stats s;
+    ta_hw_pipeline_stats_get(c, &s);
     return s;
 }
 
-static ta_chain_state state_of(ta_chain *c) {
+static ta_hw_pipeline_state state_of(ta_hw_pipeline *c) {
     char why[TA_REASON_MAX];
-    ta_chain_part part;
-    return ta_chain_state_get(c, why, &part);
+    ta_hw_pipeline_part part;
+    return ta_hw_pipeline_state_get(c, why, &part);
 }
 
 static size_t wanted;
-static bool enough_sent(ta_chain *c) { return stats_of(c).sent >= wanted; }
-static bool enough_captured(ta_chain *c) { return stats_of(c).captured >= wanted; }
-static bool enough_junk(ta_chain *c) { return stats_of(c).junk >= wanted; }
-static bool enough_left_out(ta_chain *c) { return stats_of(c).left_out >= wanted; }
-static bool enough_refused(ta_chain *c) { return stats_of(c).refused >= wanted; }
-static bool enough_corrupt(ta_chain *c) { return stats_of(c).corrupt >= 2; }
-static bool has_failed(ta_chain *c) { return state_of(c) == TA_CHAIN_FAILED; }
-static bool has_stalled(ta_chain *c) { return state_of(c) == TA_CHAIN_STALLED; }
-static bool is_live(ta_chain *c) { return state_of(c) == TA_CHAIN_LIVE; }
-static bool has_closed(ta_chain *c) { return (void)c, played.capture_closed && played.encoder_closed; }
+static bool enough_sent(ta_hw_pipeline *c) { return stats_of(c).sent >= wanted; }
+static bool enough_captured(ta_hw_pipeline *c) { return stats_of(c).captured >= wanted; }
+static bool enough_junk(ta_hw_pipeline *c) { return stats_of(c).undecodable >= wanted; }
+static bool enough_left_out(ta_hw_pipeline *c) { return stats_of(c).encoder_skips >= wanted; }
+static bool enough_refused(ta_hw_pipeline *c) { return stats_of(c).refused >= wanted; }
+static bool enough_corrupt(ta_hw_pipeline *c) { return stats_of(c).corrupt >= 2; }
+static bool has_failed(ta_hw_pipeline *c) { return state_of(c) == TA_HW_PIPELINE_FAILED; }
+static bool has_stalled(ta_hw_pipeline *c) { return state_of(c) == TA_HW_PIPELINE_STALLED; }
+static bool is_live(ta_hw_pipeline *c) { return state_of(c) == TA_HW_PIPELINE_LIVE; }
+static bool has_closed(ta_hw_pipeline *c) { return (void)c, played.capture_closed && played.encoder_closed; }
 
-static bool one_by_one(ta_chain *c, bool (*done)(ta_chain *), size_t n) {
+static bool one_by_one(ta_hw_pipeline *c, bool (*done)(ta_hw_pipeline *), size_t n) {
     for (wanted = 1; wanted <= n; wanted++) {
         shoot(1);
         if (!until(done, c))
@@ -279,23 +279,23 @@ static bool one_by_one(ta_chain *c, bool (*done)(ta_chain *), size_t n) {
     return true;
 }
 
-static void closed(ta_chain *c) {
-    CHECK(ta_chain_stop(c));
+static void closed(ta_hw_pipeline *c) {
+    CHECK(ta_hw_pipeline_stop(c));
     CHECK(played.capture_closed == 1 && played.encoder_closed == 1);
-    ta_chain_close(&c);
+    ta_hw_pipeline_close(&c);
     CHECK(c == NULL);
 }
 
 /* ---- tests ---- */
 
 static void test_pictures_become_frames_with_their_stamps_and_numbers(void) {
-    ta_chain *c = opened();
-    ta_chain_record records[8];
+    ta_hw_pipeline *c = opened();
+    ta_hw_pipeline_record records[8];
     key_unit();
     unit(sizeof OTHER, OTHER);
     unit(0, OTHER); /* left out */
     unit(sizeof OTHER, OTHER);
-    ta_chain_allow(c, true);
+    ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_sent, 2));
     wanted = 1;
     shoot(1);
@@ -303,28 +303,28 @@ static void test_pictures_become_frames_with_their_stamps_and_numbers(void) {
     wanted = 3;
     shoot(1);
     CHECK(until(enough_sent, c));
-    CHECK(ta_chain_records(c, records, 8) == 3);
+    CHECK(ta_hw_pipeline_records(c, records, 8) == 3);
     CHECK(records[0].frame_id == 5 && records[2].frame_id == 7 && records[0].key && !records[1].key);
     CHECK(records[2].sequence == 4 && records[2].capture_us == 4000 && records[2].skipped == 1);
     CHECK(records[0].dequeue_us <= records[0].encode_in_us && records[0].encode_in_us <= records[0].encode_out_us);
     CHECK(played.pushed[0].first_nal == SPS && played.pushed[0].size > sizeof SETS + sizeof KEY); /* SPS rewritten */
     CHECK(played.pushed[2].meta.rtp_time == 4000 * 9 / 100 && played.pushed[0].meta.key);
-    uint8_t headers[TA_MAX_HEADERS];
-    CHECK(ta_chain_headers(c, headers) > sizeof SETS && strcmp(ta_chain_note(c, 0), "a note") == 0);
+    uint8_t headers[TA_MAX_PARAMETER_SETS];
+    CHECK(ta_hw_pipeline_parameter_sets(c, headers) > sizeof SETS && strcmp(ta_hw_pipeline_note(c, 0), "a note") == 0);
     closed(c);
 }
 
 static void test_nothing_is_encoded_until_it_is_allowed_and_then_a_key_frame_is_asked(void) {
-    ta_chain *c = opened();
+    ta_hw_pipeline *c = opened();
     key_unit();
     wanted = 3;
     shoot(3);
     CHECK(until(enough_captured, c));
     CHECK(played.unit_at == 0 && played.keys_asked == 0);
-    ta_chain_allow(c, true);
+    ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_sent, 1));
     CHECK(played.keys_asked == 1);
-    ta_chain_set_bitrate(c, 77);
+    ta_hw_pipeline_set_bitrate(c, 77);
     shoot(1);
     wanted = 5;
     CHECK(until(enough_captured, c));
@@ -335,9 +335,9 @@ static void test_nothing_is_encoded_until_it_is_allowed_and_then_a_key_frame_is_
 }
 
 static void test_the_newest_picture_waits_and_older_ones_go_back(void) {
-    ta_chain *c = opened();
+    ta_hw_pipeline *c = opened();
     played.hangs = true;
-    ta_chain_allow(c, true);
+    ta_hw_pipeline_allow(c, true);
     shoot(1);
     wanted = 1;
     CHECK(until(enough_captured, c));
@@ -345,23 +345,23 @@ static void test_the_newest_picture_waits_and_older_ones_go_back(void) {
         shoot(1);
         CHECK(until(enough_captured, c));
     }
-    const ta_chain_stats s = stats_of(c);
+    const ta_hw_pipeline_stats s = stats_of(c);
     CHECK(s.superseded >= 4 && s.most_waiting == 1 && s.most_in_encoder <= 2);
     closed(c);
 }
 
 static void test_junk_first_is_not_sent_and_a_key_frame_ends_it(void) {
-    ta_chain *c = opened();
+    ta_hw_pipeline *c = opened();
     unit(sizeof JUNK, JUNK);
     unit(sizeof OTHER, OTHER);
     unit(sizeof KEY, KEY); /* without parameter sets nobody can begin */
     key_unit();
     unit(sizeof KEY, KEY); /* the sets are known by now */
-    ta_chain_allow(c, true);
+    ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_junk, 3));
     CHECK(played.pushed_count == 0 && played.keys_asked >= 3);
     CHECK(one_by_one(c, enough_sent, 2));
-    CHECK(played.pushed[1].first_nal == SPS && stats_of(c).junk == 3);
+    CHECK(played.pushed[1].first_nal == SPS && stats_of(c).undecodable == 3);
     closed(c);
 }
 
@@ -369,13 +369,13 @@ static void test_headers_in_a_unit_of_their_own_go_before_the_picture(void) {
     uint8_t out[64];
     const uint8_t *sent;
     size_t size;
-    ta_headers kept = {0};
-    CHECK(ta_headers_apply(&kept, SETS, sizeof SETS, out, sizeof out, &sent, &size) == TA_UNIT_HEADERS);
-    CHECK(ta_headers_apply(&kept, KEY, sizeof KEY, out, sizeof out, &sent, &size) == TA_UNIT_KEY && sent[3] == SPS);
+    ta_parameter_sets kept = {0};
+    CHECK(ta_parameter_sets_apply(&kept, SETS, sizeof SETS, out, sizeof out, &sent, &size) == TA_UNIT_PARAMETER_SETS);
+    CHECK(ta_parameter_sets_apply(&kept, KEY, sizeof KEY, out, sizeof out, &sent, &size) == TA_UNIT_KEY && sent[3] == SPS);
     CHECK(size == kept.size + sizeof KEY && memcmp(sent + kept.size, KEY, sizeof KEY) == 0);
-    CHECK(ta_headers_apply(&kept, KEY, sizeof KEY, out, kept.size, &sent, &size) == TA_UNIT_JUNK); /* no room */
-    CHECK(ta_headers_apply(&kept, OTHER, sizeof OTHER, out, 0, &sent, &size) == TA_UNIT_PICTURE && sent == OTHER);
-    CHECK(ta_headers_apply(&kept, JUNK, sizeof JUNK, out, 0, &sent, &size) == TA_UNIT_JUNK);
+    CHECK(ta_parameter_sets_apply(&kept, KEY, sizeof KEY, out, kept.size, &sent, &size) == TA_UNIT_UNDECODABLE); /* no room */
+    CHECK(ta_parameter_sets_apply(&kept, OTHER, sizeof OTHER, out, 0, &sent, &size) == TA_UNIT_PICTURE && sent == OTHER);
+    CHECK(ta_parameter_sets_apply(&kept, JUNK, sizeof JUNK, out, 0, &sent, &size) == TA_UNIT_UNDECODABLE);
 }
 
 static void test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_changes(void) {
@@ -396,32 +396,32 @@ static void test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_cha
         CHECK(after.max_dec_frame_buffering == before.max_dec_frame_buffering);
         CHECK(ta_sps_colour(plain, n, true, true, again, 4, &k) == TA_ETOOBIG);
     }
-    ta_headers kept = {.colour = true};
+    ta_parameter_sets kept = {.colour = true};
     const uint8_t *sent;
-    CHECK(ta_headers_apply(&kept, SETS, sizeof SETS, plain, 0, &sent, &n) == TA_UNIT_HEADERS);
+    CHECK(ta_parameter_sets_apply(&kept, SETS, sizeof SETS, plain, 0, &sent, &n) == TA_UNIT_PARAMETER_SETS);
     CHECK(ta_annexb_split(kept.data, kept.size, NULL, 0) == 2);
     CHECK(ta_sps_parse(kept.data + 3, kept.size - 3 - 7, &after) == TA_OK && after.matrix == 6);
     CHECK(after.bitstream_restriction && memcmp(kept.data + kept.size - 7, SETS + 11, 7) == 0);
 }
 
 static void test_a_refused_unit_asks_for_a_key_frame(void) {
-    ta_chain *c = opened();
+    ta_hw_pipeline *c = opened();
     key_unit();
     unit(sizeof OTHER, OTHER);
     played.refuse_push = true;
-    ta_chain_allow(c, true);
+    ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_refused, 2));
     CHECK(played.keys_asked == 2 && stats_of(c).sent == 0);
     closed(c);
 }
 
 static void test_silence_of_the_camera_is_a_state_that_goes_by_itself(void) {
-    ta_chain *c = opened();
+    ta_hw_pipeline *c = opened();
     shoot(1);
     CHECK(until(is_live, c) && until(has_stalled, c));
     played.corrupt = true;
     shoot(2); /* damaged pictures are no sign of life */
-    CHECK(until(enough_corrupt, c) && state_of(c) == TA_CHAIN_STALLED);
+    CHECK(until(enough_corrupt, c) && state_of(c) == TA_HW_PIPELINE_STALLED);
     played.corrupt = false;
     shoot(1);
     CHECK(until(is_live, c));
@@ -430,19 +430,19 @@ static void test_silence_of_the_camera_is_a_state_that_goes_by_itself(void) {
 
 /* Signals since the test began; each is counted once. */
 static uint64_t woken, awaited_wakes;
-static bool enough_woken(ta_chain *c) {
+static bool enough_woken(ta_hw_pipeline *c) {
     uint64_t count = 0;
-    if (read(ta_chain_eventfd(c), &count, sizeof count) == sizeof count)
+    if (read(ta_hw_pipeline_eventfd(c), &count, sizeof count) == sizeof count)
         woken += count;
     return woken >= awaited_wakes;
 }
-static bool has_bitrate(ta_chain *c) { return (void)c, played.bitrate_bps == 78; }
+static bool has_bitrate(ta_hw_pipeline *c) { return (void)c, played.bitrate_bps == 78; }
 
 static void test_whoever_watches_is_woken_by_changes_and_not_by_pictures(void) {
-    ta_chain *c = opened_with(60000000);
+    ta_hw_pipeline *c = opened_with(60000000);
     for (int i = 0; i < 40; i++)
         key_unit(); /* nothing but key frames: the worst case */
-    ta_chain_allow(c, true);
+    ta_hw_pipeline_allow(c, true);
     const uint64_t began_us = ta_now_us();
     CHECK(one_by_one(c, enough_sent, 40) && stats_of(c).keys == 40);
     const uint64_t quarters = (ta_now_us() - began_us) / 250000 + 1;
@@ -452,16 +452,16 @@ static void test_whoever_watches_is_woken_by_changes_and_not_by_pictures(void) {
 }
 
 static void test_silence_and_its_end_wake_once_each_with_the_figures_of_that_moment(void) {
-    ta_chain *c = opened_with(20000);
+    ta_hw_pipeline *c = opened_with(20000);
     woken = 0;
     for (uint64_t turn = 1; turn <= 2; turn++) { /* the second time the encoder owes a unit, which hides nothing */
         shoot(1);
         awaited_wakes = 2 * turn;
-        CHECK(until(enough_woken, c) && woken == 2 * turn && state_of(c) == TA_CHAIN_STALLED);
+        CHECK(until(enough_woken, c) && woken == 2 * turn && state_of(c) == TA_HW_PIPELINE_STALLED);
         CHECK(stats_of(c).captured == turn && stats_of(c).last_picture_us > 0);
-        ta_chain_set_bitrate(c, 78);
+        ta_hw_pipeline_set_bitrate(c, 78);
         played.hangs = true;
-        ta_chain_allow(c, true);
+        ta_hw_pipeline_allow(c, true);
         CHECK(turn == 2 || until(has_bitrate, c)); /* the thread has gone round in the same silence */
     }
     awaited_wakes = 5;
@@ -471,16 +471,16 @@ static void test_silence_and_its_end_wake_once_each_with_the_figures_of_that_mom
 
 static void test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed(void) {
     char why[TA_REASON_MAX];
-    ta_chain_part part;
+    ta_hw_pipeline_part part;
     for (int which = 0; which < 2; which++) {
-        ta_chain *c = opened();
+        ta_hw_pipeline *c = opened();
         *(which ? &played.encoder_fails : &played.capture_fails) = true;
         shoot(1);
         CHECK(until(has_failed, c) && until(has_closed, c));
-        ta_chain_state_get(c, why, &part);
-        CHECK(part == (which ? TA_CHAIN_ENCODER : TA_CHAIN_CAPTURE));
+        ta_hw_pipeline_state_get(c, why, &part);
+        CHECK(part == (which ? TA_HW_PIPELINE_ENCODER : TA_HW_PIPELINE_CAPTURE));
         CHECK(strcmp(why, which ? "encoder is broken" : "pulled out") == 0);
-        struct pollfd fd = {.fd = ta_chain_eventfd(c), .events = POLLIN};
+        struct pollfd fd = {.fd = ta_hw_pipeline_eventfd(c), .events = POLLIN};
         CHECK(poll(&fd, 1, 0) == 1);
         closed(c);
     }
@@ -488,19 +488,19 @@ static void test_a_failing_device_ends_the_thread_with_words_and_both_devices_cl
 
 static void test_what_cannot_be_opened_says_which_part_it_was(void) {
     char why[TA_REASON_MAX];
-    ta_chain_part part;
-    ta_chain *c;
-    ta_chain_config config = config_of();
+    ta_hw_pipeline_part part;
+    ta_hw_pipeline *c;
+    ta_hw_pipeline_config config = config_of();
     config.capture.device = "";
-    CHECK(ta_chain_open(&c, &config, why, &part) == TA_ESYS && part == TA_CHAIN_CAPTURE && strcmp(why, "not there") == 0);
+    CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_ESYS && part == TA_HW_PIPELINE_CAPTURE && strcmp(why, "not there") == 0);
     config = config_of();
     config.encoder.bitrate_bps = 0;
-    CHECK(ta_chain_open(&c, &config, why, &part) == TA_ESYS && part == TA_CHAIN_ENCODER && errno == ENODEV && !c);
+    CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_ESYS && part == TA_HW_PIPELINE_ENCODER && errno == ENODEV && !c);
 }
 
-static bool has_looked(ta_chain *c) {
+static bool has_looked(ta_hw_pipeline *c) {
     static ta_thumbnail small;
-    if (!ta_chain_look(c, &small))
+    if (!ta_hw_pipeline_thumbnail(c, &small))
         return false;
     CHECK(small.width == 16 && small.height == 16);
     for (size_t i = 0; i < 256; i++)
@@ -515,13 +515,13 @@ static bool has_looked(ta_chain *c) {
 static void test_whoever_looks_sees_a_small_picture_with_a_receiver_and_without(void) {
     for (size_t i = 0; i < sizeof PIXELS; i++)
         PIXELS[i] = (uint8_t)(i * 7);
-    ta_chain *c = opened();
+    ta_hw_pipeline *c = opened();
     CHECK(!has_looked(c));
     shoot(1);
     CHECK(until(has_looked, c));
     CHECK(!has_looked(c)); /* each once */
     key_unit();
-    ta_chain_allow(c, true);
+    ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_sent, 1));
     CHECK(until(has_looked, c));
     closed(c);

@@ -12,7 +12,7 @@ from link.native import (
     MAX_PACKET,
     MIN_PACKET,
     AccessUnit,
-    AuStream,
+    AnnexbStream,
     BitstreamError,
     Packetizer,
     Reassembler,
@@ -95,13 +95,13 @@ def test_windows_out_of_range_are_refused() -> None:
     for frames in (1, 33):
         with pytest.raises(ValueError, match="Reassembler"):
             Reassembler(window_frames=frames)
-    with pytest.raises(ValueError, match="AuStream"):
-        AuStream(max_au=0)
+    with pytest.raises(ValueError, match="AnnexbStream"):
+        AnnexbStream(max_au=0)
 
 
 def test_every_drop_reason_is_counted_by_name() -> None:
     assert tuple(Reassembler().drops()) == DROP_REASONS
-    assert tuple(AuStream().drops()) == DROP_REASONS
+    assert tuple(AnnexbStream().drops()) == DROP_REASONS
     assert len(set(DROP_REASONS)) == len(DROP_REASONS)
 
 

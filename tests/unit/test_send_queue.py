@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from link.native import HOLD, MAX_LINK_PACKET, READY, READY_KEY, Outbox
+from link.native import MAX_LINK_PACKET, READY, READY_KEY, SKIP, SendQueue
 from link.rtcp import PACE_OWN, WHOLE, Repair, RepairRequest, Target, build
 from tests.oracle import repair
 from tests.seeds import seed
@@ -21,13 +21,13 @@ def unit(size: int, salt: int = 0) -> bytes:
     return b"\0\0\0\1\x41" + bytes((7 * i + salt) % 255 + 1 for i in range(size))
 
 
-def outbox(**settings: int) -> Outbox:
-    made = Outbox(ssrc=SSRC, first_seq=65_530, max_packet=1000, interval_us=INTERVAL_US, **settings)
+def outbox(**settings: int) -> SendQueue:
+    made = SendQueue(ssrc=SSRC, first_seq=65_530, max_packet=1000, interval_us=INTERVAL_US, **settings)
     made.set_cookie(COOKIE)
     return made
 
 
-def push(box: Outbox, frame_id: int, size: int, now_us: int = 0, *, key: bool = False) -> list[bytes]:
+def push(box: SendQueue, frame_id: int, size: int, now_us: int = 0, *, key: bool = False) -> list[bytes]:
     """The datagrams that leave at once."""
     rtp_time, capture_us = 3600 * frame_id, max(1, now_us)
     data = unit(size, frame_id)
@@ -35,7 +35,7 @@ def push(box: Outbox, frame_id: int, size: int, now_us: int = 0, *, key: bool = 
     return drain(box, now_us)
 
 
-def drain(box: Outbox, now_us: int) -> list[bytes]:
+def drain(box: SendQueue, now_us: int) -> list[bytes]:
     out: list[bytes] = []
     while due := box.next(now_us):
         out += due
@@ -46,12 +46,12 @@ def kinds(datagrams: list[bytes]) -> list[int]:
     return [datagram[1] & 0x7F for datagram in datagrams]
 
 
-def ask(box: Outbox, *requests: tuple[int, int, int, int], now_us: int = 0, cookie: int = COOKIE) -> list[bytes]:
+def ask(box: SendQueue, *requests: tuple[int, int, int, int], now_us: int = 0, cookie: int = COOKIE) -> list[bytes]:
     assert box.control(build(Repair(OWN, cookie, tuple(RepairRequest(*one) for one in requests))), now_us)
     return drain(box, now_us)
 
 
-def target(box: Outbox, number: int = 1, now_us: int = 0, **fields: int) -> None:
+def target(box: SendQueue, number: int = 1, now_us: int = 0, **fields: int) -> None:
     values = {"bitrate_bps": 8_000_000, "newest_id": 0, "outcomes": 2, "pace_us": PACE_OWN, "share": 0, "reason": 0}
     assert not box.control(build(Target(OWN, COOKIE, number, **(values | fields))), now_us)
 
@@ -83,7 +83,7 @@ def test_fresh_symbols_go_on_where_those_sent_unasked_ended_and_begin_again_afte
     target(box, share=128)
     media = [packet for packet in push(box, 3, 5_000) if packet[1] & 0x7F == MEDIA]
     k, sent = len(media), 3
-    assert (k, box.stats()["repair_unasked"]) == (6, sent)
+    assert (k, box.stats()["repair_proactive"]) == (6, sent)
     first = ask(box, (3, 0, 2, 1))
     assert [packet[21] for packet in first] == [sent, sent + 1, sent + 2], "missing and one more"
     for packet in first:
@@ -114,7 +114,7 @@ def test_a_frame_of_which_nothing_came_is_sent_as_symbols_of_every_block() -> No
     push(box, 2, 140 * 950)
     answers = ask(box, (2, WHOLE, WHOLE, 1))
     assert {packet[20] for packet in answers} == {0, 1}
-    assert len(answers) == min(256, box.stats()["repair_asked"])
+    assert len(answers) == min(256, box.stats()["repair_on_demand"])
 
 
 @pytest.mark.parametrize(
@@ -185,18 +185,18 @@ def test_no_picture_is_encoded_while_an_earlier_one_waits_or_none_got_through() 
     box = outbox()
     assert box.ready(0) == READY
     push(box, 1, 20_000, 0)
-    assert box.ready(1, 100_000) == HOLD, "the kernel still has it"
+    assert box.ready(1, 100_000) == SKIP, "the kernel still has it"
     target(box, 1, 20_000, newest_id=1)
     for frame_id in range(2, 6):
         now = frame_id * INTERVAL_US
         assert box.ready(now) == READY
         push(box, frame_id, 20_000, now)
     later = [box.ready(number * INTERVAL_US) for number in range(6, 30)]
-    assert HOLD in later, "four intervals without a word"
+    assert SKIP in later, "four intervals without a word"
     assert READY in later, "the way back alone may be gone"
     target(box, 2, 30 * INTERVAL_US, newest_id=5)
     assert box.ready(30 * INTERVAL_US) == READY
-    assert box.stats()["held"] == later.count(HOLD) + 1
+    assert box.stats()["pre_encode_drops"] == later.count(SKIP) + 1
 
 
 def test_stale_frames_are_never_sent_and_a_key_frame_is_wanted_after_them() -> None:
@@ -215,9 +215,9 @@ def test_stale_frames_are_never_sent_and_a_key_frame_is_wanted_after_them() -> N
 
 
 def test_packets_so_large_that_a_symbol_would_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="Outbox"):
-        Outbox(ssrc=1, max_packet=MAX_LINK_PACKET + 1)
-    assert Outbox(ssrc=1, max_packet=MAX_LINK_PACKET) is not None
+    with pytest.raises(ValueError, match="SendQueue"):
+        SendQueue(ssrc=1, max_packet=MAX_LINK_PACKET + 1)
+    assert SendQueue(ssrc=1, max_packet=MAX_LINK_PACKET) is not None
 
 
 def test_bytes_that_are_no_control_change_nothing() -> None:

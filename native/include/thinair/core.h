@@ -98,27 +98,27 @@ ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_r
 /* first_mb_in_slice of a slice NAL unit (types 1, 5). */
 ta_status ta_slice_first_mb(const uint8_t *nal, size_t size, uint32_t *first_mb);
 
-enum { TA_MAX_SPS = 8192, TA_MAX_HEADERS = 2048 };
+enum { TA_MAX_SPS = 8192, TA_MAX_PARAMETER_SETS = 2048 };
 
 /* Copies a unit with every SPS rewritten to `out`, or only measures without one. `changed` counts the SPS that differ. */
 ta_status ta_au_rewrite(const uint8_t *au, size_t size, uint8_t *out, size_t capacity, size_t *out_size, size_t *changed);
 
 typedef enum ta_unit_kind {
-    TA_UNIT_JUNK,            /* no picture anybody could decode */
-    TA_UNIT_HEADERS,         /* parameter sets alone: kept, not to be sent */
+    TA_UNIT_UNDECODABLE,            /* no picture anybody could decode */
+    TA_UNIT_PARAMETER_SETS,         /* parameter sets alone: kept, not to be sent */
     TA_UNIT_PICTURE,
     TA_UNIT_KEY,
 } ta_unit_kind;
 
-typedef struct ta_headers {  /* an encoder's newest parameter sets, rewritten; begin with all zero */
-    uint8_t data[TA_MAX_HEADERS];
+typedef struct ta_parameter_sets {  /* an encoder's newest parameter sets, rewritten; begin with all zero */
+    uint8_t data[TA_MAX_PARAMETER_SETS];
     size_t size;
     bool colour, bt709, full_range; /* colour: the SPS is to say the other two */
-} ta_headers;
+} ta_parameter_sets;
 
 /* What a coded unit is, and what to send of it. A key frame is written to `out` with its parameter sets, rewritten, before
  * it: its own, or those kept from before. Other pictures are sent as they are. */
-ta_unit_kind ta_headers_apply(ta_headers *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
+ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
                               const uint8_t **sent, size_t *sent_size);
 
 /* ---- RTP (RFC 3550, RFC 6184, RFC 8285; layout in docs/wire-protocol.md) ---------------------------------- */
@@ -147,7 +147,7 @@ typedef struct ta_frame_meta {
     uint32_t rtp_time;       /* 90 kHz */
     uint64_t capture_ntp;    /* UQ32.32, abs-capture-time; 0 = leave the element out */
     bool key;                /* IDR */
-    uint8_t unasked;         /* repair symbols of each block that follow without a request */
+    uint8_t proactive;         /* repair symbols of each block that follow without a request */
     ta_stamps stamps;
     ta_sent sent;            /* first_send_us 0 = leave out */
 } ta_frame_meta;
@@ -168,7 +168,7 @@ ta_status ta_packetizer_open(ta_packetizer **out, const ta_packetizer_config *co
  * (RFC 6184 leaves it optional; the marker says the same). */
 ta_status ta_packetizer_push(ta_packetizer *p, const uint8_t *au, size_t size, const ta_frame_meta *meta);
 size_t ta_packetizer_count(const ta_packetizer *p); /* packets of the planned unit */
-void ta_packetizer_set_unasked(ta_packetizer *p, uint8_t unasked); /* of the planned unit, known by its count */
+void ta_packetizer_set_proactive(ta_packetizer *p, uint8_t proactive); /* of the planned unit, known by its count */
 ta_status ta_packetizer_next(ta_packetizer *p, uint8_t *out, size_t capacity, size_t *size); /* TA_AGAIN: drained */
 void ta_packetizer_close(ta_packetizer **p);
 
@@ -183,7 +183,7 @@ typedef struct ta_rtp {      /* a parsed RTP packet; pointers into the datagram 
     uint32_t frame_id;
     uint16_t index, count;
     bool key;
-    uint8_t unasked;         /* repair symbols of each block that are sent without a request */
+    uint8_t proactive;         /* repair symbols of each block that are sent without a request */
     bool has_stamps;
     ta_stamps stamps;        /* absolute, peer clock */
     bool has_sent;
@@ -223,7 +223,7 @@ typedef struct ta_reassembler_config {
     uint32_t window_frames;  /* frames held at once, 2..32 */
     uint32_t reorder_us;     /* how long a complete frame waits for an incomplete one before it; not with repair */
     size_t max_au;           /* bytes */
-    uint32_t patience_us;    /* elements: repair and requests (thinair/recovery.h) for this long after a frame's first packet,
+    uint32_t repair_timeout_us;    /* elements: repair and requests (thinair/recovery.h) for this long after a frame's first packet,
                               * then it is given up; 1.5 intervals and more once those are told. 0: no repair */
 } ta_reassembler_config;
 
@@ -242,22 +242,22 @@ void ta_reassembler_close(ta_reassembler **r);
 
 /* ---- Raw Annex B byte stream (the origin's yavta | socat) → access units ------------------------------------- */
 
-typedef struct ta_austream_config {
+typedef struct ta_annexb_stream_config {
     size_t max_au;
     uint32_t quiet_us;       /* 0: off. A datagram shorter than the longest seen, then this long nothing: the unit is whole */
-} ta_austream_config;
+} ta_annexb_stream_config;
 
-typedef struct ta_austream ta_austream;
+typedef struct ta_annexb_stream ta_annexb_stream;
 
-ta_status ta_austream_open(ta_austream **out, const ta_austream_config *config);
+ta_status ta_annexb_stream_open(ta_annexb_stream **out, const ta_annexb_stream_config *config);
 /* Takes the next datagram of the stream (any cut). A unit ends where an AUD, SPS, PPS or SEI follows a slice, where a slice
  * with first_mb 0 follows a slice, or by quiet_us. */
-void ta_austream_push(ta_austream *s, const uint8_t *data, size_t size, uint64_t arrival_us);
-ta_status ta_austream_next(ta_austream *s, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info);
-uint64_t ta_austream_deadline(const ta_austream *s);
-void ta_austream_reset(ta_austream *s);                    /* new peer: forget bytes, keep counters */
-const uint64_t *ta_austream_drops(const ta_austream *s);
-void ta_austream_close(ta_austream **s);
+void ta_annexb_stream_push(ta_annexb_stream *s, const uint8_t *data, size_t size, uint64_t arrival_us);
+ta_status ta_annexb_stream_next(ta_annexb_stream *s, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info);
+uint64_t ta_annexb_stream_deadline(const ta_annexb_stream *s);
+void ta_annexb_stream_reset(ta_annexb_stream *s);                    /* new peer: forget bytes, keep counters */
+const uint64_t *ta_annexb_stream_drops(const ta_annexb_stream *s);
+void ta_annexb_stream_close(ta_annexb_stream **s);
 
 /* ---- Pictures ------------------------------------------------------------------------------------------------ */
 

@@ -32,7 +32,7 @@ typedef struct ta_control { /* a control datagram on its way to Python */
 
 uint64_t ta_now_us(void); /* CLOCK_MONOTONIC */
 void ta_sleep_until_us(uint64_t when_us, uint64_t spin_us);
-int ta_keep_secret(void);         /* no core dump of this process, nobody else's eyes in its memory; 0 or errno */
+int ta_disable_core_dumps(void);         /* no core dump of this process, nobody else's eyes in its memory; 0 or errno */
 /* Whether blocks of 128 KiB and more are mapped one by one, and given back when they are freed (mallopt(3)). Heaps come apart where
  * an encoder's pictures are made and freed among others; but what is taken and freed with each picture wants the heap. */
 void ta_map_large_blocks(bool on);
@@ -55,11 +55,11 @@ typedef struct ta_code_watcher {
     ta_code_place top, bottom;
     size_t step;
     uint32_t sleep_us;     /* between two looks */
-    bool two;              /* top and bottom carry codes of their own: a new one at the bottom is a sighting */
-    bool one;              /* return with the first sighting: the picture is still there */
+    bool separate_codes;             /* top and bottom carry codes of their own: a new one at the bottom is a sighting */
+    bool stop_at_first;             /* return with the first sighting: the picture is still there */
     bool have_last;
     ta_code last;          /* seen before: not a sighting again */
-    uint64_t looked_us;    /* when the look before was over */
+    uint64_t last_read_us;    /* when the look before was over */
     ta_sighting sightings[TA_WATCH_SIGHTINGS];
     uint32_t gaps_us[TA_WATCH_GAPS]; /* from each look to the one before */
     size_t sighting_count, gap_count;
@@ -78,14 +78,14 @@ typedef struct ta_tx_config {
     ta_packetizer_config packets;
     uint32_t pace_group; /* packets sent together */
     uint32_t pace_us;    /* between groups; 0: all at once */
-    bool own_pace;       /* the user's: the receiver does not change it */
+    bool fixed_pace;       /* the user's: the receiver does not change it */
     int priority;        /* real-time priority of the pump thread; 0: leave it */
 } ta_tx_config;
 
 typedef struct ta_tx_stats {
     uint64_t send_errors, control_drops, probes, media_refused;
-    uint64_t auth, replay, spent; /* sealed: refused by those names; packets sealed with the present key */
-    ta_outbox_stats out;
+    uint64_t auth, replay, packets_sealed; /* sealed: refused by those names; packets sealed with the present key */
+    ta_send_queue_stats out;
 } ta_tx_stats;
 
 typedef struct ta_tx ta_tx;
@@ -93,7 +93,7 @@ typedef struct ta_tx ta_tx;
 /* On TA_ESYS errno says why; on TA_EINVAL the host could not be resolved. */
 ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config);
 ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *packets);
-ta_ready ta_tx_ready(ta_tx *tx); /* as ta_outbox_ready, knowing what lies with the kernel */
+ta_ready ta_tx_ready(ta_tx *tx); /* as ta_send_queue_ready, knowing what lies with the kernel */
 void ta_tx_allow_media(ta_tx *tx, bool allowed);
 void ta_tx_set_cookie(ta_tx *tx, uint64_t cookie, uint64_t boot_id);
 /* Sealed sessions: keys, as ta_seal_install; none at all. */
@@ -101,7 +101,7 @@ ta_status ta_tx_install(ta_tx *tx, const ta_seal_config *keys);
 void ta_tx_forget_keys(ta_tx *tx);
 ta_status ta_tx_set_peer(ta_tx *tx, const char *host, uint16_t port); /* what leaves from now on goes there */
 /* Where the newest sealed packet came from, if that is not the peer and was not told before. */
-bool ta_tx_elsewhere(ta_tx *tx, ta_address *out);
+bool ta_tx_new_peer(ta_tx *tx, ta_address *out);
 bool ta_tx_send_control(ta_tx *tx, const uint8_t *data, size_t size);
 /* To another address; `plain`: not sealed, for what a sealed session begins with. */
 bool ta_tx_send_control_to(ta_tx *tx, const uint8_t *data, size_t size, const char *host, uint16_t port, bool plain);
@@ -121,9 +121,9 @@ typedef struct ta_rx_config {
     uint16_t port;
     ta_mode mode;
     bool sealed;      /* as ta_tx_config's */
-    bool note_packets; /* for ta_rx_packets() */
+    bool log_packets; /* for ta_rx_packets() */
     ta_reassembler_config frames;
-    ta_austream_config stream;
+    ta_annexb_stream_config stream;
     uint32_t slots;          /* access units held for Python, 2..64 */
     int priority;
     int receive_buffer;      /* bytes asked for */
@@ -131,13 +131,13 @@ typedef struct ta_rx_config {
 
 typedef struct ta_rx_stats {
     uint64_t packets, bytes, frames, lost_frames, kernel_drops;
-    uint64_t moved;     /* times that the sender's address has changed */
-    uint64_t spent;     /* packets sealed with the present key */
-    uint64_t packets_unnoted; /* by note_packets, since they were not fetched in time */
+    uint64_t address_changes;     /* times that the sender's address has changed */
+    uint64_t packets_sealed;     /* packets sealed with the present key */
+    uint64_t packets_not_logged; /* by note_packets, since they were not fetched in time */
     int receive_buffer; /* bytes granted */
 } ta_rx_stats;
 
-enum { TA_PACKET_SNAP = 192, TA_PACKET_NOTES = 16384, TA_PACKET_RECORD = 16 + 48 + TA_PACKET_SNAP };
+enum { TA_PACKET_SNAP = 192, TA_PACKET_LOG_SIZE = 16384, TA_PACKET_RECORD = 16 + 48 + TA_PACKET_SNAP };
 
 typedef struct ta_arrival {
     uint16_t seq;
@@ -156,7 +156,7 @@ ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc
 ta_status ta_rx_install(ta_rx *rx, const ta_seal_config *keys);
 void ta_rx_forget_keys(ta_rx *rx);
 /* Control that is not sealed, where all is to be: what a sender calls with. Few are kept, and few a second. */
-bool ta_rx_take_call(ta_rx *rx, ta_control *out);
+bool ta_rx_take_invite(ta_rx *rx, ta_control *out);
 void ta_rx_timing(ta_rx *rx, uint32_t interval_us, uint32_t rtt_us, uint32_t queue_us); /* as ta_reassembler_timing */
 /* What became of frames since the last call, the newest one as it stands, and what TARGET tells of the last eight. */
 size_t ta_rx_frames(ta_rx *rx, ta_frame_report *decided, size_t limit, ta_frame_report *newest, bool *any,

@@ -1,5 +1,5 @@
 /* What a receiver knows of frames beyond their bytes: what came, what was lost and repaired. Part of ta_reassembler in the
- * link's own mode with patience_us above 0. */
+ * link's own mode with repair_timeout_us above 0. */
 #ifndef THINAIR_RECOVERY_H
 #define THINAIR_RECOVERY_H
 
@@ -18,11 +18,11 @@ typedef struct ta_frame_report { /* one decided frame, or the newest one as it s
     uint64_t frame_id;
     uint32_t flags;
     uint16_t packets;        /* media packets of the frame; 0: not known */
-    uint16_t came;           /* of them, by themselves */
+    uint16_t received;           /* of them, by themselves */
     uint16_t longest_run;    /* of media packets that did not */
-    uint16_t unasked;        /* symbols sent without a request */
-    uint16_t unasked_came;
-    uint16_t asked, asked_came, rounds;
+    uint16_t proactive;        /* symbols sent without a request */
+    uint16_t proactive_received;
+    uint16_t on_demand, on_demand_received, rounds;
     uint16_t reached;        /* packets and unasked symbols up to the last one that came, in the order sent */
     uint32_t bytes;          /* of media and unasked symbols that came, RTP headers included */
     uint32_t gap_us;         /* longest pause between two that came, in the order sent */
@@ -49,8 +49,8 @@ uint16_t ta_reassembler_outcomes(const ta_reassembler *r, uint32_t *newest);
 typedef struct ta_recovery_stats {
     uint64_t symbols, surplus;        /* repair symbols that came; those of frames that were whole or decided */
     uint64_t restored;                /* packets */
-    uint64_t frames_repaired, requests, asked, asked_came;
-    uint32_t rtt_us, guard_us, spacing_us; /* estimates now */
+    uint64_t frames_repaired, requests, on_demand, on_demand_received;
+    uint32_t rtt_us, reorder_window_us, spacing_us; /* estimates now */
 } ta_recovery_stats;
 void ta_reassembler_recovery(const ta_reassembler *r, ta_recovery_stats *out);
 

@@ -31,7 +31,7 @@ ta_status ta_seal_open(ta_seal **out);
 ta_status ta_seal_install(ta_seal *s, const ta_seal_config *config);
 void ta_seal_forget(ta_seal *s);         /* all keys: nothing is sealed or opened */
 bool ta_seal_ready(const ta_seal *s);    /* there are keys */
-uint64_t ta_seal_spent(const ta_seal *s);/* packets of the kind used most, sealed with the present key */
+uint64_t ta_seal_packets_sealed(const ta_seal *s);/* packets of the kind used most, sealed with the present key */
 /* `out` has room for size + TA_SEAL_TAG; `in` may not lie in it. TA_EINVAL: no RTP, or of another SSRC. TA_ETOOBIG: no key
  * left to seal it with. A packet given twice is sealed to the same bytes. */
 ta_status ta_seal_rtp(ta_seal *s, const uint8_t *in, size_t size, uint8_t *out, size_t *out_size);

@@ -14,8 +14,8 @@ typedef enum state {
     IN_UNIT,
 } state;
 
-struct ta_austream {
-    ta_austream_config config;
+struct ta_annexb_stream {
+    ta_annexb_stream_config config;
     uint64_t drops[TA_DROP_COUNT];
     uint8_t *data;
     size_t size, scan, capacity;
@@ -26,32 +26,32 @@ struct ta_austream {
     uint64_t first_us, last_us, frame_id;
 };
 
-ta_status ta_austream_open(ta_austream **out, const ta_austream_config *config) {
+ta_status ta_annexb_stream_open(ta_annexb_stream **out, const ta_annexb_stream_config *config) {
     *out = NULL;
     if (config->max_au == 0)
         return TA_EINVAL;
-    ta_austream *s = calloc(1, sizeof *s);
+    ta_annexb_stream *s = calloc(1, sizeof *s);
     if (!s)
         return TA_ENOMEM;
     s->config = *config;
     s->capacity = config->max_au + SLACK;
     s->data = calloc(1, s->capacity);
     if (!s->data) {
-        ta_austream_close(&s);
+        ta_annexb_stream_close(&s);
         return TA_ENOMEM;
     }
     *out = s;
     return TA_OK;
 }
 
-void ta_austream_close(ta_austream **s) {
+void ta_annexb_stream_close(ta_annexb_stream **s) {
     if (*s)
         free((*s)->data);
     free(*s);
     *s = NULL;
 }
 
-void ta_austream_reset(ta_austream *s) {
+void ta_annexb_stream_reset(ta_annexb_stream *s) {
     s->size = s->scan = s->longest = s->newest = 0;
     s->state = HUNT;
     s->has_slice = s->fresh = false;
@@ -59,10 +59,10 @@ void ta_austream_reset(ta_austream *s) {
     s->frame_id = 0;
 }
 
-const uint64_t *ta_austream_drops(const ta_austream *s) { return s->drops; }
+const uint64_t *ta_annexb_stream_drops(const ta_annexb_stream *s) { return s->drops; }
 
 /* Forgets the first `bytes`; what is left came with the newest datagram. */
-static void discard(ta_austream *s, size_t bytes) {
+static void discard(ta_annexb_stream *s, size_t bytes) {
     s->size -= bytes;
     memmove(s->data, s->data + bytes, s->size);
     s->scan = 0;
@@ -70,20 +70,20 @@ static void discard(ta_austream *s, size_t bytes) {
     s->packets = s->size > 0;
 }
 
-static void begin_unit(ta_austream *s, size_t bytes_before) {
+static void begin_unit(ta_annexb_stream *s, size_t bytes_before) {
     discard(s, bytes_before);
     s->has_slice = false;
     s->flags = 0;
 }
 
-static void lose(ta_austream *s, ta_drop reason, state next) {
+static void lose(ta_annexb_stream *s, ta_drop reason, state next) {
     s->drops[reason]++;
     s->lost++;
     begin_unit(s, s->size);
     s->state = next;
 }
 
-void ta_austream_push(ta_austream *s, const uint8_t *data, size_t size, uint64_t arrival_us) {
+void ta_annexb_stream_push(ta_annexb_stream *s, const uint8_t *data, size_t size, uint64_t arrival_us) {
     if (size == 0)
         return;
     if (size > s->capacity - s->size) {
@@ -111,7 +111,7 @@ typedef struct head {
 } head;
 
 /* False: its bytes are not all here yet. `at` is that of the 00 00 01. */
-static bool read_head(const ta_austream *s, size_t at, head *h) {
+static bool read_head(const ta_annexb_stream *s, size_t at, head *h) {
     if (s->size - at < 4)
         return false;
     h->type = s->data[at + 3] & 31;
@@ -124,7 +124,7 @@ static bool read_head(const ta_austream *s, size_t at, head *h) {
     return true;
 }
 
-static ta_status hand_out(ta_austream *s, size_t end, uint8_t *out, size_t capacity, ta_au_info *info) {
+static ta_status hand_out(ta_annexb_stream *s, size_t end, uint8_t *out, size_t capacity, ta_au_info *info) {
     size_t size = end;
     while (size > 0 && s->data[size - 1] == 0)
         size--;
@@ -148,16 +148,16 @@ static ta_status hand_out(ta_austream *s, size_t end, uint8_t *out, size_t capac
     return TA_OK;
 }
 
-static bool quiet_applies(const ta_austream *s) {
+static bool quiet_applies(const ta_annexb_stream *s) {
     return s->config.quiet_us > 0 && s->state == IN_UNIT && s->has_slice && s->newest < s->longest;
 }
 
-uint64_t ta_austream_deadline(const ta_austream *s) {
+uint64_t ta_annexb_stream_deadline(const ta_annexb_stream *s) {
     return quiet_applies(s) ? s->last_us + s->config.quiet_us : UINT64_MAX;
 }
 
 /* Looks for the end of the unit. Its offset, or s->size where it is not here yet. */
-static size_t find_end(ta_austream *s) {
+static size_t find_end(ta_annexb_stream *s) {
     for (;;) {
         size_t at = ta_annexb_find(s->data, s->size, s->scan);
         head h;
@@ -184,7 +184,7 @@ static size_t find_end(ta_austream *s) {
     }
 }
 
-ta_status ta_austream_next(ta_austream *s, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
+ta_status ta_annexb_stream_next(ta_annexb_stream *s, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
     for (;;) {
         if (s->fresh && s->size >= 4) { /* goes on where a unit ended by quiet: it had not been whole */
             s->fresh = false;

@@ -45,7 +45,7 @@ void ta_packetizer_close(ta_packetizer **p) {
     *p = NULL;
 }
 
-void ta_packetizer_set_unasked(ta_packetizer *p, uint8_t unasked) { p->meta.unasked = unasked; }
+void ta_packetizer_set_proactive(ta_packetizer *p, uint8_t proactive) { p->meta.proactive = proactive; }
 
 size_t ta_packetizer_count(const ta_packetizer *p) { return p->count; }
 
@@ -164,7 +164,7 @@ static uint8_t *put_extension(const ta_packetizer *p, uint8_t *out) {
     out = ta_put_be(out, m->frame_id, 4);
     out = ta_put_be(out, p->at, 2);
     out = ta_put_be(out, p->count, 2);
-    *out++ = (uint8_t)(m->key | m->unasked << 1);
+    *out++ = (uint8_t)(m->key | m->proactive << 1);
     if (p->at == 0 && m->capture_ntp) {
         *out++ = 1 << 4 | 7;
         out = ta_put_be(out, m->capture_ntp, 8);

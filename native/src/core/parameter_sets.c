@@ -52,12 +52,12 @@ static ta_unit_kind look(const uint8_t *au, size_t size, size_t *slice, bool *sp
         *sps |= type == TA_NAL_SPS;
         headers |= type == TA_NAL_SPS || type == TA_NAL_PPS;
     }
-    return headers ? TA_UNIT_HEADERS : TA_UNIT_JUNK;
+    return headers ? TA_UNIT_PARAMETER_SETS : TA_UNIT_UNDECODABLE;
 }
 
 /* The SPS says the camera's colour, which the encoder may not know. */
-static ta_status paint(ta_headers *kept) {
-    uint8_t sps[TA_MAX_HEADERS];
+static ta_status paint(ta_parameter_sets *kept) {
+    uint8_t sps[TA_MAX_PARAMETER_SETS];
     for (size_t at = ta_annexb_find(kept->data, kept->size, 0); at < kept->size;) {
         size_t begin = at + 3, next = ta_annexb_find(kept->data, kept->size, begin), end = next, n;
         at = next;
@@ -79,14 +79,14 @@ static ta_status paint(ta_headers *kept) {
     return TA_OK;
 }
 
-ta_unit_kind ta_headers_apply(ta_headers *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
+ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
                               const uint8_t **sent, size_t *sent_size) {
     size_t slice, changed;
     bool sps;
     const ta_unit_kind kind = look(au, size, &slice, &sps);
     *sent = au;
     *sent_size = size;
-    if (kind == TA_UNIT_PICTURE || kind == TA_UNIT_JUNK)
+    if (kind == TA_UNIT_PICTURE || kind == TA_UNIT_UNDECODABLE)
         return kind;
     if (sps) {
         ta_status status = ta_au_rewrite(au, slice, kept->data, sizeof kept->data, &kept->size, &changed);
@@ -94,17 +94,17 @@ ta_unit_kind ta_headers_apply(ta_headers *kept, const uint8_t *au, size_t size, 
             status = paint(kept);
         if (status != TA_OK) {
             kept->size = 0;
-            return TA_UNIT_JUNK;
+            return TA_UNIT_UNDECODABLE;
         }
-    } else if (kind == TA_UNIT_HEADERS && kept->size + size <= sizeof kept->data) { /* a PPS in a unit of its own */
+    } else if (kind == TA_UNIT_PARAMETER_SETS && kept->size + size <= sizeof kept->data) { /* a PPS in a unit of its own */
         memcpy(kept->data + kept->size, au, size);
         kept->size += size;
     }
-    if (kind == TA_UNIT_HEADERS)
+    if (kind == TA_UNIT_PARAMETER_SETS)
         return kind;
     const size_t rest = sps ? slice : 0;
     if (kept->size == 0 || kept->size + (size - rest) > capacity)
-        return TA_UNIT_JUNK; /* nobody could decode it */
+        return TA_UNIT_UNDECODABLE; /* nobody could decode it */
     memcpy(out, kept->data, kept->size);
     memcpy(out + kept->size, au + rest, size - rest);
     *sent = out;

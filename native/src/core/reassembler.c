@@ -62,7 +62,7 @@ void ta_reassembler_reset(ta_reassembler *r) {
     r->spare_count = r->frame_count;
     for (size_t i = 0; i < r->frame_count; i++)
         r->spare[i] = &r->frames[i];
-    r->known = r->started = r->has_given_up_time = r->gap = false;
+    r->known = r->started = r->has_abandoned_time = r->gap = false;
     r->frame_id = 0;
     r->lost = 0;
     r->probation_size = 0;
@@ -105,7 +105,7 @@ static void raise_floor(ta_reassembler *r, uint64_t to) {
     lose(r, r->config.elements ? hole : released ? released : hole > 0, TA_DROP_INCOMPLETE);
     r->floor = to;
     r->started = true;
-    r->has_given_up_time = false;
+    r->has_abandoned_time = false;
 }
 
 /* A complete frame leaves; what lies before it is decided already. */
@@ -113,7 +113,7 @@ static void pass(ta_reassembler *r, const ta_frame *s) {
     if (s->end > r->floor) {
         r->floor = s->end;
         r->started = true;
-        r->has_given_up_time = false;
+        r->has_abandoned_time = false;
     }
 }
 
@@ -121,8 +121,8 @@ static void pass(ta_reassembler *r, const ta_frame *s) {
 static void slide(ta_reassembler *r) {
     const ta_frame *oldest = r->held[0]; /* readable after its release, until the next new ta_frame */
     raise_floor(r, oldest->complete ? oldest->begin : oldest->end);
-    r->has_given_up_time = !oldest->complete && !r->config.elements;
-    r->given_up_time = (uint32_t)oldest->rtp_time;
+    r->has_abandoned_time = !oldest->complete && !r->config.elements;
+    r->abandoned_time = (uint32_t)oldest->rtp_time;
 }
 
 /* ---- from packet to frame ------------------------------------------------------------------------------- */
@@ -299,11 +299,11 @@ static int find_or_make(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint
         r->drops[TA_DROP_LATE]++;
         return -1;
     }
-    if (r->has_given_up_time && p->time == r->given_up_time) {
+    if (r->has_abandoned_time && p->time == r->abandoned_time) {
         r->drops[TA_DROP_LATE]++; /* the tail of a frame that was given up */
         if (r->held_count == 0 || place < r->held[0]->begin)
             r->floor = place + 1;
-        r->has_given_up_time = !p->marker;
+        r->has_abandoned_time = !p->marker;
         return -1;
     }
     if (ta_recovers(r))
@@ -362,7 +362,7 @@ static void accept(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size
     ta_frame *s = r->held[k];
     if (store(r, s, p, data, size, place)) {
         if (ta_recovers(r))
-            ta_recovery_came(r, s, p, size, arrival_us);
+            ta_recovery_received(r, s, p, size, arrival_us);
         complete(r, k, arrival_us);
         if (!r->config.elements) { /* its neighbours may have learned where they begin or end */
             if (k > 0)
@@ -395,7 +395,7 @@ static void restart(ta_reassembler *r, const ta_rtp *p) {
     r->floor = r->newest;
     r->gap = r->gap || r->known;
     r->rtp_time = r->known ? ta_extend(r->rtp_time, p->time, 32) : p->time;
-    r->started = r->has_given_up_time = false;
+    r->started = r->has_abandoned_time = false;
     r->known = true;
     r->ssrc = p->ssrc;
     r->payload_type = p->payload_type;
@@ -525,7 +525,7 @@ static void decide(ta_reassembler *r, uint64_t now_us) {
         const ta_frame *s = r->held[0];
         if (r->started && s->begin > r->floor && r->held_count > 0)
             raise_floor(r, s->begin); /* nothing came of those before it, and nothing was asked for */
-        if (s->complete || !ta_recovery_given_up(r, s, now_us))
+        if (s->complete || !ta_recovery_abandons(r, s, now_us))
             return;
         raise_floor(r, s->end);
     }

@@ -24,7 +24,7 @@ typedef struct ta_block {
     uint16_t coming;         /* asked for and not yet overdue */
     uint8_t round, expected; /* expected: index of the next answer */
     bool timed;              /* the first answer has told the round trip */
-    uint64_t asked_us, due_us;
+    uint64_t requested_us, due_us;
 } ta_block;
 
 typedef struct ta_frame {
@@ -41,16 +41,16 @@ typedef struct ta_frame {
     uint8_t *arena;          /* whole packets */
 
     /* Recovery. Positions count the order sent: media packets, then unasked symbols, symbol 0 of each block first. */
-    uint8_t unasked;         /* symbols of each block */
+    uint8_t proactive;         /* symbols of each block */
     uint16_t blocks, reached; /* reached: positions up to the last that came */
-    bool lost, hopeless;     /* hopeless: what is in flight may do, but no answer to a further request */
+    bool lost, too_late;     /* hopeless: what is in flight may do, but no answer to a further request */
     bool unseen;             /* it was asked for before anything came */
     uint64_t hole_us;        /* the last time a position was jumped over; 0: never */
     uint64_t jump_us;        /* the first time one was */
     uint64_t newest_us, gap_us; /* arrival of the position last reached; longest pause between neighbours */
     double step_us;          /* pauses between neighbours, smoothed over the last few */
     uint32_t wire_bytes;
-    uint16_t came, restored, unasked_came, asked, asked_came;
+    uint16_t received, restored, proactive_received, on_demand, on_demand_received;
     ta_block block[TA_MAX_BLOCKS];
     ta_symbol *symbols;
     uint8_t by_symbols[TA_MAX_FRAME_PACKETS / 8]; /* bit: restored */
@@ -61,7 +61,7 @@ typedef struct ta_recovery {
     uint64_t cookie;
     uint32_t interval_us;
     double srtt_us, rttvar_us, min_rtt_us; /* 0: unknown */
-    double guard_us, spacing_us;
+    double reorder_window_us, spacing_us;
     uint64_t older_us;       /* when a symbol of an older frame than the newest came last */
     double gap_us, gap_var_us; /* longest pause within a frame: mean, mean deviation */
     double queue_us, tokens;
@@ -91,8 +91,8 @@ struct ta_reassembler {
     uint64_t heard_us, newest, rtp_time, floor;
     uint64_t bottom;         /* below are places of the numbering before */
     bool started;            /* floor may not go down any more */
-    bool has_given_up_time;  /* plain: the frame that ended at floor was given up with its tail unknown */
-    uint32_t given_up_time;
+    bool has_abandoned_time;  /* plain: the frame that ended at floor was given up with its tail unknown */
+    uint32_t abandoned_time;
 
     uint64_t frame_id;       /* plain: of the next unit */
     uint32_t lost;           /* since the unit delivered last */
@@ -115,13 +115,13 @@ bool ta_reassembler_store(ta_reassembler *r, ta_frame *f, const ta_rtp *p, const
 
 /* ---- recovery.c, for reassembler.c ---- */
 
-static inline bool ta_recovers(const ta_reassembler *r) { return r->config.elements && r->config.patience_us > 0; }
+static inline bool ta_recovers(const ta_reassembler *r) { return r->config.elements && r->config.repair_timeout_us > 0; }
 ta_status ta_recovery_open(ta_reassembler *r);
 void ta_recovery_close(ta_reassembler *r);
 void ta_recovery_reset(ta_reassembler *r);
 void ta_recovery_begin(ta_frame *f, const ta_rtp *p); /* the frame's shape is known */
 /* A media packet has come by itself. It may make other packets restorable. */
-void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us);
+void ta_recovery_received(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us);
 void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us); /* a repair packet */
 void ta_recovery_completed(ta_reassembler *r, ta_frame *f); /* its symbols are not needed any more */
 /* Where a packet lies in the frame's arena, and whether it is there. */
@@ -131,7 +131,7 @@ static inline size_t ta_frame_place(const ta_frame *f, size_t index) {
 static inline bool ta_frame_here(const ta_frame *f, size_t index) { return f->sizes[ta_frame_place(f, index)] != 0; }
 ta_frame_report ta_recovery_report(const ta_frame *f, uint64_t done_us);
 void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us); /* delivered or given up: before its release */
-bool ta_recovery_given_up(const ta_reassembler *r, const ta_frame *f, uint64_t now_us);
+bool ta_recovery_abandons(const ta_reassembler *r, const ta_frame *f, uint64_t now_us);
 uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool first); /* first: its verdict is the next */
 
 #endif

@@ -12,7 +12,7 @@
 #include "reassembler.h"
 
 enum {
-    MIN_GUARD_US = 500, MAX_GUARD_US = 8000, /* how late a packet may be behind one sent after it */
+    MIN_REORDER_US = 500, MAX_REORDER_US = 8000, /* how late a packet may be behind one sent after it */
     MIN_WAIT_US = 2000, MAX_WAIT_US = 200000, /* for an answer */
     FIRST_RTT_US = 12000,
     REQUESTS = 16,           /* in one datagram */
@@ -25,13 +25,13 @@ enum {
 };
 
 static const double TOKENS_PER_PACKET = 0.4;
-static const uint16_t OUTCOME_COMPLETE = 2, OUTCOME_GIVEN_UP = 3;
+static const uint16_t OUTCOME_COMPLETE = 2, OUTCOME_ABANDONED = 3;
 
 ta_status ta_recovery_open(ta_reassembler *r) {
     ta_recovery *v = &r->recovery;
     if (!(v->pool = calloc(TA_SYMBOL_POOL, sizeof *v->pool)))
         return TA_ENOMEM;
-    v->guard_us = MIN_GUARD_US;
+    v->reorder_window_us = MIN_REORDER_US;
     return ta_repair_decoder_open(&v->decoder, TA_BLOCK_SOURCES, TA_MAX_PACKET);
 }
 
@@ -48,7 +48,7 @@ void ta_recovery_reset(ta_reassembler *r) {
         v->spare = &v->pool[i];
     }
     v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->gap_var_us = v->run = v->loss = 0;
-    v->guard_us = MIN_GUARD_US;
+    v->reorder_window_us = MIN_REORDER_US;
     v->tokens = MAX_TOKENS;
     v->older_us = 0;
     v->report_taken = v->report_count;
@@ -77,15 +77,15 @@ void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt
 /* ---- a frame's shape and progress ----------------------------------------------------------------------------- */
 
 void ta_recovery_begin(ta_frame *f, const ta_rtp *p) {
-    f->unasked = p->unasked;
+    f->proactive = p->proactive;
     f->blocks = (uint16_t)ta_blocks_of(f->count);
     memset(f->block, 0, sizeof f->block);
     for (size_t b = 0; b < f->blocks; b++)
-        f->block[b].expected = f->unasked;
+        f->block[b].expected = f->proactive;
 }
 
 static size_t sources_of(const ta_frame *f, size_t block) { return ta_block_sources(f->count, f->blocks, block); }
-static size_t positions_of(const ta_frame *f) { return f->count + (size_t)f->unasked * f->blocks; }
+static size_t positions_of(const ta_frame *f) { return f->count + (size_t)f->proactive * f->blocks; }
 static size_t lacking(const ta_frame *f, size_t block) {
     const size_t k = sources_of(f, block), held = f->block[block].have + f->block[block].symbols;
     return held < k ? k - held : 0;
@@ -104,7 +104,7 @@ static size_t to_come(const ta_recovery *v, const ta_frame *f, size_t block, siz
         return n;
     const size_t first = passed > f->count ? passed - f->count : 0;
     const size_t before = first > block ? (first - block + f->blocks - 1) / f->blocks : 0;
-    return n + (f->unasked > before ? f->unasked - before : 0);
+    return n + (f->proactive > before ? f->proactive - before : 0);
 }
 
 static double spacing_now(const ta_recovery *v, const ta_frame *f) {
@@ -118,7 +118,7 @@ static uint64_t overdue_us(const ta_recovery *v, const ta_frame *f, size_t ahead
     const double pause = (double)f->gap_us > usual ? (double)f->gap_us : usual;
     const double extra = pause > spacing ? pause - spacing : 0;
     const uint64_t from = v->older_us > f->newest_us ? v->older_us : f->newest_us;
-    return from + (uint64_t)(extra + v->guard_us + (double)ahead * spacing);
+    return from + (uint64_t)(extra + v->reorder_window_us + (double)ahead * spacing);
 }
 
 /* Positions that have come, are lost or overdue. */
@@ -135,8 +135,8 @@ static size_t passed_by(const ta_recovery *v, const ta_frame *f, uint64_t now_us
 static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival_us) {
     if (position + 1 <= f->reached) { /* late: the guard must bear with that */
         const double late = f->jump_us && arrival_us > f->jump_us ? 1.25 * (double)(arrival_us - f->jump_us) : 0;
-        if (late > v->guard_us && late < 2 * MAX_GUARD_US)
-            v->guard_us = late < MAX_GUARD_US ? late : MAX_GUARD_US;
+        if (late > v->reorder_window_us && late < 2 * MAX_REORDER_US)
+            v->reorder_window_us = late < MAX_REORDER_US ? late : MAX_REORDER_US;
         return;
     }
     if (position > f->reached) {
@@ -225,8 +225,8 @@ static void restore(ta_reassembler *r, ta_frame *f, size_t block) {
     }
 }
 
-void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us) {
-    f->came++;
+void ta_recovery_received(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us) {
+    f->received++;
     r->recovery.tokens += r->recovery.tokens < MAX_TOKENS ? TOKENS_PER_PACKET : 0;
     f->wire_bytes += (uint32_t)size;
     f->block[p->index % f->blocks].have++;
@@ -238,17 +238,17 @@ void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t si
 /* ---- repair packets ----------------------------------------------------------------------------------------------- */
 
 static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, size_t index, uint64_t arrival_us) {
-    f->asked_came++;
-    v->stats.asked_came++;
+    f->on_demand_received++;
+    v->stats.on_demand_received++;
     /* Answers come in the order of their indexes: those passed over are lost. */
     const size_t gone = index >= block->expected ? index - block->expected + 1u : 0;
     block->expected = gone ? (uint8_t)(index + 1) : block->expected;
     block->coming = (uint16_t)(block->coming > gone ? block->coming - gone : 0);
     if (block->coming)
-        block->due_us = arrival_us + (uint64_t)(block->coming * spacing_now(v, f) + v->guard_us);
-    if (block->timed || arrival_us < block->asked_us || block->round != 1)
+        block->due_us = arrival_us + (uint64_t)(block->coming * spacing_now(v, f) + v->reorder_window_us);
+    if (block->timed || arrival_us < block->requested_us || block->round != 1)
         return; /* an answer to a repetition may belong to the question before */
-    const double rtt = (double)(arrival_us - block->asked_us);
+    const double rtt = (double)(arrival_us - block->requested_us);
     block->timed = true;
     const double off = v->srtt_us ? rtt - v->srtt_us : 0; /* RFC 6298 2 */
     v->rttvar_us = v->srtt_us ? 0.75 * v->rttvar_us + 0.25 * fabs(off) : rtt / 2;
@@ -297,7 +297,7 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
         said.seq = (uint16_t)ta_get_be(h + 4, 2);
         said.count = (uint16_t)ta_get_be(h + 6, 2);
         said.key = h[10] & 1;
-        said.unasked = h[10] >> 1;
+        said.proactive = h[10] >> 1;
     }
     const size_t blocks = ta_blocks_of(said.count);
     if (size < MIN_SYMBOL || said.count == 0 || said.count > TA_MAX_FRAME_PACKETS || block >= blocks ||
@@ -324,12 +324,12 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
     ta_frame *f = ta_reassembler_frame(r, &said, place, arrival_us);
     if (!f)
         return;
-    if (f->unasked != said.unasked) {
+    if (f->proactive != said.proactive) {
         r->drops[TA_DROP_REPAIR]++;
         return;
     }
-    if (index < f->unasked) {
-        f->unasked_came++;
+    if (index < f->proactive) {
+        f->proactive_received++;
         f->wire_bytes += (uint32_t)(size + TA_RTP_HEADER);
         if (!f->complete)
             reach(v, f, f->count + index * f->blocks + block, arrival_us);
@@ -349,7 +349,7 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
 static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) {
     const ta_recovery *v = &r->recovery;
     if (!v->interval_us)
-        return f->first_us + r->config.patience_us;
+        return f->first_us + r->config.repair_timeout_us;
     if (r->heard_us <= f->newest_us) /* nothing has come since: the air stands still, and what is missing may yet follow */
         return f->newest_us + MAX_SILENCE_US;
     const double answer = v->srtt_us + 2 * v->rttvar_us, half = v->interval_us / 2.0, most = 2.0 * v->interval_us;
@@ -386,7 +386,7 @@ static uint64_t lacking_us(const ta_recovery *v, const ta_frame *f, size_t block
     for (size_t passed = f->reached; passed <= positions_of(f); passed++)
         if (lack > to_come(v, f, block, passed) + in_flight)
             return passed > f->reached ? overdue_us(v, f, passed - f->reached)
-                   : f->hole_us        ? f->hole_us + (uint64_t)v->guard_us
+                   : f->hole_us        ? f->hole_us + (uint64_t)v->reorder_window_us
                                        : f->newest_us;
     return UINT64_MAX;
 }
@@ -395,7 +395,7 @@ static uint64_t lacking_us(const ta_recovery *v, const ta_frame *f, size_t block
 static uint64_t ask_us(const ta_reassembler *r, const ta_frame *f, size_t block) {
     const ta_recovery *v = &r->recovery;
     const ta_block *b = &f->block[block];
-    if (b->round >= SILENT_ROUNDS && r->heard_us <= b->asked_us)
+    if (b->round >= SILENT_ROUNDS && r->heard_us <= b->requested_us)
         return UINT64_MAX;
     if (f->count == 0)
         return b->coming ? b->due_us : f->first_us;
@@ -411,28 +411,28 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     ta_block *b = &f->block[block];
     const bool unseen = f->count == 0;
     const size_t passed = unseen ? 0 : passed_by(v, f, now_us), in_flight = now_us < b->due_us ? b->coming : 0;
-    const size_t lack = unseen ? TA_WHOLE : lacking(f, block), coming = unseen ? 0 : to_come(v, f, block, passed) + in_flight;
+    const size_t lack = unseen ? TA_ALL_BLOCKS : lacking(f, block), coming = unseen ? 0 : to_come(v, f, block, passed) + in_flight;
     b->coming = (uint16_t)in_flight;
     if (lack <= coming)
         return at;
     if (!in_time(r, f, now_us) || b->round == UINT8_MAX) {
         f->lost = in_flight == 0;
-        f->hopeless = true;
+        f->too_late = true;
         return at;
     }
     /* Where the newest that was sent is lost, an answer too comes into what may be a burst that goes on. */
-    const bool bursting = passed > f->reached || (b->round && f->asked_came == 0);
+    const bool bursting = passed > f->reached || (b->round && f->on_demand_received == 0);
     const double burst = bursting ? v->run * (b->round + 1) : b->round;
     const bool last = (double)now_us + 2 * wait_us(v) > (double)f->first_us + v->interval_us; /* no second round fits */
     size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + (last ? v->run / 2 + 1 : 0) + 0.5);
     /* What is overdue may be lost or late. A few symbols tell: if they come and it has not, it is lost. */
-    const bool doubtful = passed > f->reached && f->asked_came == 0 && f->begin == r->newest;
+    const bool doubtful = passed > f->reached && f->on_demand_received == 0 && f->begin == r->newest;
     const size_t few = (size_t)(2 * v->run + PROBE);
     want = doubtful && want > few ? few : want;
     const size_t afford = v->tokens > 1 ? (size_t)v->tokens - 1 : 0, least = want < afford ? want : afford;
-    const size_t missing = least < TA_WHOLE ? least : TA_WHOLE - 1;
+    const size_t missing = least < TA_ALL_BLOCKS ? least : TA_ALL_BLOCKS - 1;
     if (missing == 0) { /* on a link that is full, repair would only take the place of what is new */
-        f->hopeless = true;
+        f->too_late = true;
         return at;
     }
     v->tokens -= unseen ? 1 : (double)missing + 1;
@@ -441,13 +441,13 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     const size_t copies = (size_t)(1 + run) * (b->round > 1 ? 2 : 1);
     v->copies = v->copies > copies ? v->copies : copies;
     b->coming = (uint16_t)(in_flight + missing + 1);
-    b->asked_us = now_us;
-    b->due_us = now_us + (uint64_t)(wait_us(v) + v->guard_us); /* of the first of them */
-    f->asked = (uint16_t)(f->asked + (unseen ? 0 : missing + 1)); /* how many an unseen frame has is not known */
+    b->requested_us = now_us;
+    b->due_us = now_us + (uint64_t)(wait_us(v) + v->reorder_window_us); /* of the first of them */
+    f->on_demand = (uint16_t)(f->on_demand + (unseen ? 0 : missing + 1)); /* how many an unseen frame has is not known */
     f->unseen |= unseen;
     v->stats.requests++;
-    v->stats.asked += missing + 1;
-    return put_request(at, f, unseen ? TA_WHOLE : block, unseen ? TA_WHOLE : missing, b->round);
+    v->stats.on_demand += missing + 1;
+    return put_request(at, f, unseen ? TA_ALL_BLOCKS : block, unseen ? TA_ALL_BLOCKS : missing, b->round);
 }
 
 ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t *size) {
@@ -462,7 +462,7 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
     }
     for (size_t k = 0; k < r->held_count; k++) {
         ta_frame *f = r->held[k];
-        if (f->complete || f->lost || f->hopeless || end - at < 8 * TA_MAX_BLOCKS)
+        if (f->complete || f->lost || f->too_late || end - at < 8 * TA_MAX_BLOCKS)
             continue;
         for (size_t b = 0; b < (f->blocks ? f->blocks : 1u) && !f->lost; b++)
             if (ask_us(r, f, b) <= now_us)
@@ -482,7 +482,7 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
     return TA_OK;
 }
 
-bool ta_recovery_given_up(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
+bool ta_recovery_abandons(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
     return f->lost || now_us >= give_up_us(r, f);
 }
 
@@ -491,7 +491,7 @@ uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool f
     if (f->complete)
         return UINT64_MAX;
     uint64_t due = !first ? UINT64_MAX : f->lost ? 0 : give_up_us(r, f);
-    for (size_t b = 0; v->cookie && !f->hopeless && !f->lost && b < (f->blocks ? f->blocks : 1u); b++) {
+    for (size_t b = 0; v->cookie && !f->too_late && !f->lost && b < (f->blocks ? f->blocks : 1u); b++) {
         const uint64_t at = ask_us(r, f, b);
         due = at < due ? at : due;
     }
@@ -500,7 +500,7 @@ uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool f
 
 /* ---- what became of frames --------------------------------------------------------------------------------------------- */
 
-static void blend(double *mean, double value, double share) { *mean += (value - *mean) * (*mean != 0 ? share : 1); }
+static void blend(double *mean, double value, double weight) { *mean += (value - *mean) * (*mean != 0 ? weight : 1); }
 
 static void note_outcome(ta_recovery *v, uint64_t frame_id, uint16_t outcome) {
     v->outcomes[frame_id % TA_OUTCOMES].frame_id = frame_id;
@@ -512,23 +512,23 @@ void ta_recovery_completed(ta_reassembler *r, ta_frame *f) {
     note_outcome(v, f->begin, OUTCOME_COMPLETE);
     v->stats.frames_repaired += f->restored > 0;
     forget_symbols(v, f, -1);
-    if (f->reached > 4 && f->asked == 0) {
+    if (f->reached > 4 && f->on_demand == 0) {
         blend(&v->spacing_us, (double)(f->newest_us - f->first_us) / (f->reached - 1), 1.0 / 8);
         blend(&v->gap_var_us, fabs((double)f->gap_us - v->gap_us), 1.0 / 16);
         blend(&v->gap_us, (double)f->gap_us, 1.0 / 16);
     }
-    v->guard_us -= (v->guard_us - MIN_GUARD_US) / 64;
+    v->reorder_window_us -= (v->reorder_window_us - MIN_REORDER_US) / 64;
 }
 
 void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us) {
     ta_recovery *v = &r->recovery;
     forget_symbols(v, f, -1);
     if (!f->complete)
-        note_outcome(v, f->begin, OUTCOME_GIVEN_UP);
+        note_outcome(v, f->begin, OUTCOME_ABANDONED);
     const ta_frame_report report = ta_recovery_report(f, f->complete ? f->last_us : now_us);
     if (f->count)
-        blend(&v->loss, 1 - (double)report.came / f->count, 1.0 / 64);
-    if (f->count && report.came < f->count) {
+        blend(&v->loss, 1 - (double)report.received / f->count, 1.0 / 64);
+    if (f->count && report.received < f->count) {
         const size_t tail = positions_of(f) - f->reached, run = report.longest_run > tail ? report.longest_run : tail;
         blend(&v->run, (double)run, 1.0 / 16);
     }

@@ -20,7 +20,7 @@ static void read_element(unsigned id, const uint8_t *p, size_t size, ta_rtp *out
         out->index = (uint16_t)ta_get_be(p + 4, 2);
         out->count = (uint16_t)ta_get_be(p + 6, 2);
         out->key = p[8] & 1;
-        out->unasked = p[8] >> 1;
+        out->proactive = p[8] >> 1;
     } else if (id == 3 && size == 15) {
         uint64_t capture_us = ta_get_be(p, 6);
         out->has_stamps = true;

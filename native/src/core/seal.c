@@ -27,7 +27,7 @@ typedef struct pair {
     uint32_t media_ssrc, limit;
     uint64_t until_us;                       /* it opens nothing after that; 0: no end */
     lock own[2], peer[2];                    /* RTP, RTCP */
-    stream sent[STREAMS], came[STREAMS];     /* media, repair, control */
+    stream sent[STREAMS], received[STREAMS];     /* media, repair, control */
     uint64_t sealed[2];
 } pair;
 
@@ -210,7 +210,7 @@ static pair *sealing(ta_seal *s) {
     return newest->live ? newest : NULL;
 }
 
-uint64_t ta_seal_spent(const ta_seal *s) {
+uint64_t ta_seal_packets_sealed(const ta_seal *s) {
     const pair *p = &s->pairs[s->newest];
     return p->sealed[0] > p->sealed[1] ? p->sealed[0] : p->sealed[1];
 }
@@ -286,12 +286,12 @@ static ta_status unseal_rtp_with(pair *p, const uint8_t *in, size_t size, size_t
     *why = TA_DROP_SSRC;
     if (which >= RTP_STREAMS)
         return TA_EBITSTREAM;
-    stream *came = &p->came[which];
-    const uint64_t first = index_of(came, (uint16_t)ta_get_be(in + 2, 2));
+    stream *received = &p->received[which];
+    const uint64_t first = index_of(received, (uint16_t)ta_get_be(in + 2, 2));
     *why = TA_DROP_REPLAY;
-    if (is_replay(came, first))
+    if (is_replay(received, first))
         return TA_EBITSTREAM;
-    const uint64_t wraps = !came->any || arrival_us > came->heard_us + TA_SEAL_SILENT_US ? MORE_WRAPS : 0;
+    const uint64_t wraps = !received->any || arrival_us > received->heard_us + TA_SEAL_SILENT_US ? MORE_WRAPS : 0;
     const part sealed = {in + head, size - head - TA_SEAL_TAG};
     *why = TA_DROP_AUTH;
     for (uint64_t index = first; index <= first + wraps * 0x10000; index += 0x10000) {
@@ -299,7 +299,7 @@ static ta_status unseal_rtp_with(pair *p, const uint8_t *in, size_t size, size_t
         make_nonce(&p->peer[0], ssrc, index, nonce);
         if (!unseal(&p->peer[0], nonce, (part[2]){{in, head}, {0}}, sealed, out + head, in + size - TA_SEAL_TAG))
             continue;
-        *newest = mark(came, index, arrival_us);
+        *newest = mark(received, index, arrival_us);
         return TA_OK;
     }
     return TA_EBITSTREAM;
@@ -342,15 +342,15 @@ ta_status ta_unseal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint64_t ar
         return TA_EBITSTREAM;
     const int count = opening(s, arrival_us, pairs);
     for (int i = 0; i < count; i++) {
-        stream *came = &pairs[i]->came[CONTROL];
+        stream *received = &pairs[i]->received[CONTROL];
         *why = TA_DROP_REPLAY;
-        if (is_replay(came, index))
+        if (is_replay(received, index))
             continue;
         *why = TA_DROP_AUTH;
         make_nonce(&pairs[i]->peer[1], (uint32_t)ta_get_be(in + 4, 4), index, nonce);
         if (!unseal(&pairs[i]->peer[1], nonce, (part[2]){{in, RTCP_HEADER}, {trailer, INDEX}}, sealed, out + RTCP_HEADER, tag))
             continue;
-        *newest = mark(came, index, arrival_us);
+        *newest = mark(received, index, arrival_us);
         heard(s, pairs[i], arrival_us);
         memcpy(out, in, RTCP_HEADER);
         *out_size = size - TA_SEAL_CONTROL;

@@ -14,31 +14,31 @@ enum {
 
 static const uint8_t AUD_TAIL[6] = {0, 0, 0, 1, 0x09, 0xf0};
 
-ta_status ta_outbox_open(ta_outbox **out, const ta_outbox_config *config) {
+ta_status ta_send_queue_open(ta_send_queue **out, const ta_send_queue_config *config) {
     *out = NULL;
     if (config->packets.elements && !config->raw && config->packets.max_packet > TA_MAX_LINK_PACKET)
         return TA_EINVAL;
-    ta_outbox *o = calloc(1, sizeof *o);
+    ta_send_queue *o = calloc(1, sizeof *o);
     if (!o)
         return TA_ENOMEM;
     o->config = *config;
     o->config.pace_group = config->pace_group ? config->pace_group : 1;
     ta_status status = ta_packetizer_open(&o->packetizer, &config->packets);
-    o->packets = calloc(TA_OUTBOX_PACKETS, sizeof *o->packets);
-    o->symbols = calloc(TA_OUTBOX_BATCH, TA_OUTBOX_LINE);
+    o->packets = calloc(TA_SEND_QUEUE_PACKETS, sizeof *o->packets);
+    o->symbols = calloc(TA_SEND_QUEUE_BATCH, TA_SEND_QUEUE_LINE);
     if (status == TA_OK && (!o->packets || !o->symbols))
         status = TA_ENOMEM;
     if (status != TA_OK) {
-        ta_outbox_close(&o);
+        ta_send_queue_close(&o);
         return status;
     }
     ta_gf256_init(&o->field);
-    ta_outbox_reset(o);
+    ta_send_queue_reset(o);
     *out = o;
     return TA_OK;
 }
 
-void ta_outbox_close(ta_outbox **o) {
+void ta_send_queue_close(ta_send_queue **o) {
     if (*o) {
         ta_packetizer_close(&(*o)->packetizer);
         free((*o)->packets);
@@ -48,12 +48,12 @@ void ta_outbox_close(ta_outbox **o) {
     *o = NULL;
 }
 
-void ta_outbox_reset(ta_outbox *o) {
+void ta_send_queue_reset(ta_send_queue *o) {
     o->frame_at = o->frame_tail;
     memset(o->frames, 0, sizeof o->frames);
     o->waiting = o->request_count = o->due_count = 0;
     o->tokens = FIRST_TOKENS;
-    o->share = 0;
+    o->repair_ratio = 0;
     o->pace_us = o->config.pace_us;
     o->targeted = o->target_pace = o->key_wanted = false;
     o->sent_tail = o->key_end = 0;
@@ -64,15 +64,15 @@ void ta_outbox_reset(ta_outbox *o) {
     o->blind = 0;
 }
 
-const ta_outbox_stats *ta_outbox_stats_get(const ta_outbox *o) { return &o->stats; }
+const ta_send_queue_stats *ta_send_queue_stats_get(const ta_send_queue *o) { return &o->stats; }
 
-bool ta_outbox_last_sent(const ta_outbox *o, ta_sent *out) {
-    *out = o->sent[(o->sent_tail - 1) % TA_OUTBOX_TOLD].sent;
+bool ta_send_queue_last_sent(const ta_send_queue *o, ta_sent *out) {
+    *out = o->sent[(o->sent_tail - 1) % TA_SEND_QUEUE_REPORTS].sent;
     return o->sent_tail > 0;
 }
 
-uint64_t ta_outbox_find(ta_outbox *o, uint32_t frame_id) {
-    for (uint64_t back = 1; back <= TA_OUTBOX_FRAMES && back <= o->frame_tail; back++) {
+uint64_t ta_send_queue_find(ta_send_queue *o, uint32_t frame_id) {
+    for (uint64_t back = 1; back <= TA_SEND_QUEUE_FRAMES && back <= o->frame_tail; back++) {
         const ta_out_frame *f = ta_out_frame_at(o, o->frame_tail - back);
         if (f->count && f->frame_id == frame_id)
             return ta_out_kept(o, f) && !f->dropped ? o->frame_tail - back : UINT64_MAX;
@@ -80,38 +80,38 @@ uint64_t ta_outbox_find(ta_outbox *o, uint32_t frame_id) {
     return UINT64_MAX;
 }
 
-void ta_outbox_lost(ta_outbox *o, uint32_t frame_id) {
-    for (uint64_t back = 1; back <= TA_OUTBOX_TOLD && back <= o->sent_tail; back++) {
-        ta_out_told *t = &o->sent[(o->sent_tail - back) % TA_OUTBOX_TOLD];
+void ta_send_queue_lost(ta_send_queue *o, uint32_t frame_id) {
+    for (uint64_t back = 1; back <= TA_SEND_QUEUE_REPORTS && back <= o->sent_tail; back++) {
+        ta_out_report *t = &o->sent[(o->sent_tail - back) % TA_SEND_QUEUE_REPORTS];
         if (t->sent.frame_id == frame_id)
-            *t = (ta_out_told){.sent = t->sent, .told = true, .carrier = frame_id};
-        else if (t->told && t->carrier == frame_id)
-            t->told = false;
+            *t = (ta_out_report){.sent = t->sent, .reported = true, .carrier = frame_id};
+        else if (t->reported && t->carrier == frame_id)
+            t->reported = false;
     }
 }
 
 /* ---- in ---------------------------------------------------------------------------------------------------------- */
 
-static ta_status plan(ta_outbox *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *count) {
+static ta_status plan(ta_send_queue *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *count) {
     if (o->config.raw) {
         *count = (size + sizeof AUD_TAIL + o->config.packets.max_packet - 1) / o->config.packets.max_packet;
         return TA_OK;
     }
-    ta_frame_meta told = *meta;
+    ta_frame_meta reported = *meta;
     /* Oldest first: two may end between two units. The newest again where there is nothing new. */
-    uint64_t tell = o->sent_tail > TA_OUTBOX_TOLD ? o->sent_tail - TA_OUTBOX_TOLD : 0;
-    while (tell + 1 < o->sent_tail && o->sent[tell % TA_OUTBOX_TOLD].told)
-        tell++;
+    uint64_t report = o->sent_tail > TA_SEND_QUEUE_REPORTS ? o->sent_tail - TA_SEND_QUEUE_REPORTS : 0;
+    while (report + 1 < o->sent_tail && o->sent[report % TA_SEND_QUEUE_REPORTS].reported)
+        report++;
     if (o->sent_tail)
-        told.sent = o->sent[tell % TA_OUTBOX_TOLD].sent;
-    o->telling = tell;
-    const ta_status status = ta_packetizer_push(o->packetizer, au, size, &told);
+        reported.sent = o->sent[report % TA_SEND_QUEUE_REPORTS].sent;
+    o->reporting = report;
+    const ta_status status = ta_packetizer_push(o->packetizer, au, size, &reported);
     *count = ta_packetizer_count(o->packetizer);
     return status;
 }
 
 /* Part of the unit and the delimiter behind it. */
-static size_t cut_raw(const ta_outbox *o, const uint8_t *au, size_t size, size_t at, uint8_t *out) {
+static size_t cut_raw(const ta_send_queue *o, const uint8_t *au, size_t size, size_t at, uint8_t *out) {
     const size_t total = size + sizeof AUD_TAIL, most = o->config.packets.max_packet;
     const size_t part = total - at < most ? total - at : most;
     const size_t unit = at < size ? (size - at < part ? size - at : part) : 0;
@@ -122,21 +122,21 @@ static size_t cut_raw(const ta_outbox *o, const uint8_t *au, size_t size, size_t
     return part;
 }
 
-static uint8_t unasked_of(const ta_outbox *o, size_t count) {
-    if (!o->config.packets.elements || o->config.raw || !o->share)
+static uint8_t proactive_symbols(const ta_send_queue *o, size_t count) {
+    if (!o->config.packets.elements || o->config.raw || !o->repair_ratio)
         return 0;
-    const size_t k = ta_block_sources(count, ta_blocks_of(count), 0), r = (o->share * k + 255) / 256;
-    return (uint8_t)(r < TA_MAX_UNASKED ? r : TA_MAX_UNASKED);
+    const size_t k = ta_block_sources(count, ta_blocks_of(count), 0), r = (o->repair_ratio * k + 255) / 256;
+    return (uint8_t)(r < TA_MAX_PROACTIVE ? r : TA_MAX_PROACTIVE);
 }
 
-static void see_interval(ta_outbox *o, uint64_t capture_us) {
+static void see_interval(ta_send_queue *o, uint64_t capture_us) {
     const uint64_t passed = capture_us - o->capture_us;
     if (o->capture_us && capture_us > o->capture_us && passed >= 4000 && passed <= 250000)
         o->interval_us = o->interval_us ? o->interval_us + ((double)passed - o->interval_us) / 8 : (double)passed;
     o->capture_us = capture_us;
 }
 
-ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, uint64_t now_us,
+ta_status ta_send_queue_push(ta_send_queue *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, uint64_t now_us,
                          size_t *packets) {
     size_t count = 0, at = 0;
     *packets = 0;
@@ -145,16 +145,16 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
     if (status != TA_OK)
         return status;
     const uint64_t oldest = o->frame_at < o->frame_tail ? ta_out_frame_at(o, o->frame_at)->first : o->packet_tail;
-    const bool room = count <= TA_OUTBOX_PACKETS - (o->packet_tail - oldest) &&
-                      o->frame_tail - o->frame_at < TA_OUTBOX_FRAMES && (!o->key_wanted || meta->key);
-    const uint8_t unasked = unasked_of(o, count);
-    ta_packetizer_set_unasked(o->packetizer, unasked);
+    const bool room = count <= TA_SEND_QUEUE_PACKETS - (o->packet_tail - oldest) &&
+                      o->frame_tail - o->frame_at < TA_SEND_QUEUE_FRAMES && (!o->key_wanted || meta->key);
+    const uint8_t proactive = proactive_symbols(o, count);
+    ta_packetizer_set_proactive(o->packetizer, proactive);
     ta_out_frame f = {
         .frame_id = meta->frame_id, .rtp_time = meta->rtp_time, .capture_us = meta->stamps.capture_us,
         .pushed_us = now_us, .first = o->packet_tail, .count = (uint16_t)count, .blocks = (uint16_t)ta_blocks_of(count),
-        .unasked = unasked, .key = meta->key,
+        .proactive = proactive, .key = meta->key,
     };
-    memset(f.fresh, unasked, sizeof f.fresh);
+    memset(f.fresh, proactive, sizeof f.fresh);
     ta_out_packet spare;
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++) { /* without room the plan is drained all the same: sequence numbers show the hole */
@@ -170,7 +170,7 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
         f.first_seq = i == 0 ? p->seq : f.first_seq;
         f.longest = written > f.longest ? (uint16_t)written : f.longest;
         p->size = (uint16_t)written;
-        ta_line_close(p->line, written, TA_OUTBOX_LINE);
+        ta_line_close(p->line, written, TA_SEND_QUEUE_LINE);
         bytes += written;
     }
     if (!room) {
@@ -179,8 +179,8 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
         return TA_ETOOBIG;
     }
     if (o->sent_tail) {
-        o->sent[o->telling % TA_OUTBOX_TOLD].told = true;
-        o->sent[o->telling % TA_OUTBOX_TOLD].carrier = meta->frame_id;
+        o->sent[o->reporting % TA_SEND_QUEUE_REPORTS].reported = true;
+        o->sent[o->reporting % TA_SEND_QUEUE_REPORTS].carrier = meta->frame_id;
     }
     if (meta->key)
         o->key_wanted = false;
@@ -199,9 +199,9 @@ ta_status ta_outbox_push(ta_outbox *o, const uint8_t *au, size_t size, const ta_
 /* ---- whether to encode --------------------------------------------------------------------------------------------- */
 
 /* Bytes of frames that have left and, as far as is known, have not all arrived. */
-static size_t in_flight(ta_outbox *o) {
+static size_t in_flight(ta_send_queue *o) {
     size_t bytes = 0;
-    for (uint64_t back = 1; back <= TA_OUTBOX_FRAMES && back <= o->frame_tail; back++) {
+    for (uint64_t back = 1; back <= TA_SEND_QUEUE_FRAMES && back <= o->frame_tail; back++) {
         const ta_out_frame *f = ta_out_frame_at(o, o->frame_tail - back);
         if (!f->count || (int32_t)(f->frame_id - o->reported_id) + !o->reported_whole <= 0)
             break;
@@ -211,9 +211,9 @@ static size_t in_flight(ta_outbox *o) {
 }
 
 /* The oldest frame that has left and that no report has mentioned; NULL: none. */
-static const ta_out_frame *unreported(ta_outbox *o) {
+static const ta_out_frame *unreported(ta_send_queue *o) {
     const ta_out_frame *oldest = NULL;
-    for (uint64_t back = 1; back <= TA_OUTBOX_FRAMES && back <= o->frame_tail; back++) {
+    for (uint64_t back = 1; back <= TA_SEND_QUEUE_FRAMES && back <= o->frame_tail; back++) {
         const ta_out_frame *f = ta_out_frame_at(o, o->frame_tail - back);
         if (!f->count || (int32_t)(f->frame_id - o->reported_id) <= 0)
             break;
@@ -222,16 +222,16 @@ static const ta_out_frame *unreported(ta_outbox *o) {
     return oldest;
 }
 
-ta_ready ta_outbox_ready(ta_outbox *o, uint64_t now_us, size_t unsent) {
+ta_ready ta_send_queue_ready(ta_send_queue *o, uint64_t now_us, size_t unsent) {
     if (o->frame_bytes != 0 && (double)(o->waiting + unsent) > 1.5 * o->frame_bytes) {
-        o->stats.held++;
-        return TA_HOLD;
+        o->stats.pre_encode_drops++;
+        return TA_SKIP;
     }
     if (o->targeted && o->congested && o->target_bps && now_us - o->passed_us < MAX_HOLD_US) {
         const double queued_us = 8e6 * (double)in_flight(o) / o->target_bps;
         if (queued_us > 1.5 * o->interval_us + o->report_delay_us) {
-            o->stats.held++;
-            return TA_HOLD;
+            o->stats.pre_encode_drops++;
+            return TA_SKIP;
         }
     }
     const ta_out_frame *f = o->targeted && o->interval_us != 0 ? unreported(o) : NULL;
@@ -239,8 +239,8 @@ ta_ready ta_outbox_ready(ta_outbox *o, uint64_t now_us, size_t unsent) {
         /* The way back alone may be gone, so some pass, ever fewer: after a long silence they must not pile up. */
         const unsigned every = o->blind < MAX_BLIND ? 1u << o->blind : 1u << MAX_BLIND;
         if ((double)(now_us - o->passed_us) < (every + 0.5) * o->interval_us) {
-            o->stats.held++;
-            return TA_HOLD;
+            o->stats.pre_encode_drops++;
+            return TA_SKIP;
         }
         o->blind++;
     }
@@ -250,10 +250,10 @@ ta_ready ta_outbox_ready(ta_outbox *o, uint64_t now_us, size_t unsent) {
 
 /* ---- out ------------------------------------------------------------------------------------------------------------ */
 
-static size_t positions(const ta_out_frame *f) { return f->count + (size_t)f->unasked * f->blocks; }
+static size_t positions(const ta_out_frame *f) { return f->count + (size_t)f->proactive * f->blocks; }
 
 /* Stale frames are left out, and after one all up to the next key frame: never a burst of old pictures after a stall. */
-static void drop_stale(ta_outbox *o, uint64_t now_us) {
+static void drop_stale(ta_send_queue *o, uint64_t now_us) {
     const double limit = STALE_INTERVALS * o->interval_us;
     const uint64_t stale_us = limit > MIN_STALE_US ? (uint64_t)limit : MIN_STALE_US;
     for (; o->frame_at < o->frame_tail; o->frame_at++) {
@@ -265,24 +265,24 @@ static void drop_stale(ta_outbox *o, uint64_t now_us) {
         for (size_t i = 0; i < f->count; i++)
             o->waiting -= ta_out_packet_at(o, f->first + i)->size;
         f->dropped = o->key_wanted = true;
-        ta_outbox_lost(o, f->frame_id);
+        ta_send_queue_lost(o, f->frame_id);
         o->stats.stale_frames++;
     }
 }
 
-static ta_datagram packet_datagram(const ta_outbox *o, uint64_t number) {
+static ta_datagram packet_datagram(const ta_send_queue *o, uint64_t number) {
     const ta_out_packet *p = ta_out_packet_at(o, number);
     return (ta_datagram){p->line + TA_LINE_LEAD, p->size};
 }
 
 /* docs/wire-protocol.md, Repair. */
-static ta_datagram symbol_datagram(ta_outbox *o, const ta_out_frame *f, size_t block, size_t index, uint16_t seq, size_t slot) {
+static ta_datagram symbol_datagram(ta_send_queue *o, const ta_out_frame *f, size_t block, size_t index, uint16_t seq, size_t slot) {
     const uint8_t *sources[TA_BLOCK_SOURCES];
     const size_t k = ta_block_sources(f->count, f->blocks, block);
     /* The sum is a line whose SKIP bytes and more stand before the symbol: room for the headers, which are written after it. */
     enum { HEADERS = TA_RTP_HEADER + TA_REPAIR_HEADER };
-    _Alignas(8) uint8_t sum[TA_OUTBOX_LINE];
-    uint8_t *out = o->symbols + slot * TA_OUTBOX_LINE, *at = out;
+    _Alignas(8) uint8_t sum[TA_SEND_QUEUE_LINE];
+    uint8_t *out = o->symbols + slot * TA_SEND_QUEUE_LINE, *at = out;
     for (size_t j = 0; j < k; j++)
         sources[j] = ta_out_packet_at(o, f->first + j * f->blocks + block)->line;
     ta_lines_symbol(&o->field, &o->sum, sources, k, f->longest, index, sum);
@@ -296,14 +296,14 @@ static ta_datagram symbol_datagram(ta_outbox *o, const ta_out_frame *f, size_t b
     at = ta_put_be(at, f->count, 2);
     *at++ = (uint8_t)block;
     *at++ = (uint8_t)index;
-    *at++ = (uint8_t)(f->key | f->unasked << 1);
+    *at++ = (uint8_t)(f->key | f->proactive << 1);
     *at++ = 0;
     memcpy(at, sum + TA_LINE_SKIP, TA_REPAIR_SIZE + f->longest);
     return (ta_datagram){out, HEADERS + TA_REPAIR_SIZE + (size_t)f->longest};
 }
 
 /* The request with the least left to answer, counting what this batch takes already; -1: none. */
-static int smallest(const ta_outbox *o, const uint16_t *taken) {
+static int smallest(const ta_send_queue *o, const uint16_t *taken) {
     int best = -1;
     for (size_t i = 0; i < o->request_count; i++)
         if (o->requests[i].left > taken[i] && (best < 0 || o->requests[i].left < o->requests[best].left))
@@ -316,49 +316,49 @@ static size_t fresh_index(const ta_out_frame *f, size_t block, size_t further) {
     return (f->fresh[block] + further) % (TA_REPAIR_MAX_SYMBOLS - ta_block_sources(f->count, f->blocks, block));
 }
 
-static size_t answer(ta_outbox *o, ta_datagram *out, size_t limit, uint16_t *seq) {
-    uint16_t taken[TA_OUTBOX_REQUESTS] = {0};
+static size_t answer(ta_send_queue *o, ta_datagram *out, size_t limit, uint16_t *seq) {
+    uint16_t taken[TA_SEND_QUEUE_REQUESTS] = {0};
     size_t n = 0;
     for (int i; n < limit && (i = smallest(o, taken)) >= 0; n++) {
         const ta_out_request *q = &o->requests[i];
-        if (q->resend) {
+        if (q->retransmit) {
             out[n] = packet_datagram(o, q->packet);
         } else {
             size_t further = 0; /* symbols of this block in this batch */
             for (size_t other = 0; other < o->request_count; other++)
-                if (!o->requests[other].resend && o->requests[other].frame == q->frame && o->requests[other].block == q->block)
+                if (!o->requests[other].retransmit && o->requests[other].frame == q->frame && o->requests[other].block == q->block)
                     further += taken[other];
             const ta_out_frame *f = ta_out_frame_at(o, q->frame);
             out[n] = symbol_datagram(o, f, q->block, fresh_index(f, q->block, further), (*seq)++, n);
         }
         taken[i]++;
-        o->due[n].kind = q->resend ? TA_OUT_RESEND : TA_OUT_ANSWER;
+        o->due[n].kind = q->retransmit ? TA_OUT_RETRANSMISSION : TA_OUT_ON_DEMAND;
         o->due[n].request = (size_t)i;
     }
     return n;
 }
 
 /* Requests whose frame is no longer kept are forgotten. */
-static void forget_requests(ta_outbox *o) {
+static void forget_requests(ta_send_queue *o) {
     size_t kept = 0;
     for (size_t i = 0; i < o->request_count; i++) {
         const ta_out_request *q = &o->requests[i];
-        const bool here = q->resend ? q->packet + TA_OUTBOX_PACKETS >= o->packet_tail
-                                    : q->frame + TA_OUTBOX_FRAMES >= o->frame_tail && ta_out_kept(o, ta_out_frame_at(o, q->frame));
+        const bool here = q->retransmit ? q->packet + TA_SEND_QUEUE_PACKETS >= o->packet_tail
+                                    : q->frame + TA_SEND_QUEUE_FRAMES >= o->frame_tail && ta_out_kept(o, ta_out_frame_at(o, q->frame));
         if (q->left && here)
             o->requests[kept++] = *q;
     }
     o->request_count = kept;
 }
 
-size_t ta_outbox_due(ta_outbox *o, uint64_t now_us, ta_datagram *out, size_t limit) {
+size_t ta_send_queue_due(ta_send_queue *o, uint64_t now_us, ta_datagram *out, size_t limit) {
     size_t n;
     uint16_t seq = o->repair_seq;
     o->due_count = 0;
     if (now_us < o->next_group_us)
         return 0;
     limit = o->pace_us && limit > o->config.pace_group ? o->config.pace_group : limit;
-    limit = limit < TA_OUTBOX_BATCH ? limit : TA_OUTBOX_BATCH;
+    limit = limit < TA_SEND_QUEUE_BATCH ? limit : TA_SEND_QUEUE_BATCH;
     forget_requests(o);
     drop_stale(o, now_us);
     n = answer(o, out, limit, &seq);
@@ -376,7 +376,7 @@ size_t ta_outbox_due(ta_outbox *o, uint64_t now_us, ta_datagram *out, size_t lim
     return n;
 }
 
-static void media_left(ta_outbox *o, ta_out_frame *f, uint64_t before_us, uint64_t after_us) {
+static void media_left(ta_send_queue *o, ta_out_frame *f, uint64_t before_us, uint64_t after_us) {
     const size_t size = ta_out_packet_at(o, f->first + f->out)->size;
     o->stats.packets++;
     o->stats.bytes += size;
@@ -387,38 +387,38 @@ static void media_left(ta_outbox *o, ta_out_frame *f, uint64_t before_us, uint64
     if (f->out == f->count) {
         f->last_send_us = after_us;
         o->stats.frames++;
-        o->sent[o->sent_tail++ % TA_OUTBOX_TOLD] = (ta_out_told){
+        o->sent[o->sent_tail++ % TA_SEND_QUEUE_REPORTS] = (ta_out_report){
             .sent = {f->frame_id, f->capture_us, f->first_send_us, after_us}};
     }
 }
 
-void ta_outbox_sent(ta_outbox *o, size_t count, uint64_t before_us, uint64_t after_us) {
+void ta_send_queue_sent(ta_send_queue *o, size_t count, uint64_t before_us, uint64_t after_us) {
     for (size_t i = 0; i < count && i < o->due_count; i++) {
         ta_out_request *q = &o->requests[o->due[i].request];
-        ta_out_frame *f = ta_out_frame_at(o, o->due[i].kind == TA_OUT_ANSWER ? q->frame : o->frame_at);
+        ta_out_frame *f = ta_out_frame_at(o, o->due[i].kind == TA_OUT_ON_DEMAND ? q->frame : o->frame_at);
         switch (o->due[i].kind) {
-        case TA_OUT_RESEND:
+        case TA_OUT_RETRANSMISSION:
             q->left--;
-            o->stats.resent++;
+            o->stats.retransmitted++;
             continue;
-        case TA_OUT_ANSWER:
+        case TA_OUT_ON_DEMAND:
             q->left--;
             f->fresh[q->block] = (uint8_t)fresh_index(f, q->block, 1);
-            o->stats.repair_asked++;
+            o->stats.repair_on_demand++;
             break;
         case TA_OUT_SYMBOL:
             f->out++;
-            o->stats.repair_unasked++;
+            o->stats.repair_proactive++;
             break;
         case TA_OUT_MEDIA:
             media_left(o, f, before_us, after_us);
             break;
         }
-        if (o->due[i].kind == TA_OUT_ANSWER || o->due[i].kind == TA_OUT_SYMBOL) {
+        if (o->due[i].kind == TA_OUT_ON_DEMAND || o->due[i].kind == TA_OUT_SYMBOL) {
             o->repair_seq++;
             o->stats.repair_bytes += TA_REPAIR_OVERHEAD + (uint64_t)f->longest;
         }
-        if (o->due[i].kind != TA_OUT_ANSWER && f->out == positions(f))
+        if (o->due[i].kind != TA_OUT_ON_DEMAND && f->out == positions(f))
             o->frame_at++;
     }
     o->due_count = 0;
@@ -434,6 +434,6 @@ void ta_outbox_sent(ta_outbox *o, size_t count, uint64_t before_us, uint64_t aft
     }
 }
 
-uint64_t ta_outbox_deadline(const ta_outbox *o) {
+uint64_t ta_send_queue_deadline(const ta_send_queue *o) {
     return o->request_count || o->frame_at < o->frame_tail ? o->next_group_us : UINT64_MAX;
 }

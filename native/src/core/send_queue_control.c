@@ -3,16 +3,16 @@
 #include "send_queue.h"
 
 enum { APP = 204, RTPFB = 205, REPAIR = 7, TARGET = 8, NACK = 1, MAX_SHARE = 128 };
-enum { INCOMPLETE = 1, GIVEN_UP = 3, OUTCOMES = 8 }; /* of TARGET's outcomes */
+enum { INCOMPLETE = 1, ABANDONED = 3, OUTCOMES = 8 }; /* of TARGET's outcomes */
 enum { MIN_KEY_US = 80000 }; /* between key frames, whatever is said of them */
 enum { DELAY = 2, LOSS_WITH_DELAY = 4 }; /* of its reasons */
 
-void ta_outbox_set_cookie(ta_outbox *o, uint64_t cookie) { o->cookie = cookie; }
+void ta_send_queue_set_cookie(ta_send_queue *o, uint64_t cookie) { o->cookie = cookie; }
 
 /* Queues an answer of `want` symbols or packets, or as many as the budget has. */
-static void queue(ta_outbox *o, ta_out_request request, size_t want) {
+static void queue(ta_send_queue *o, ta_out_request request, size_t want) {
     const size_t granted = want < o->tokens ? want : o->tokens;
-    if (granted == 0 || o->request_count == TA_OUTBOX_REQUESTS) {
+    if (granted == 0 || o->request_count == TA_SEND_QUEUE_REQUESTS) {
         o->stats.requests_refused++;
         return;
     }
@@ -22,7 +22,7 @@ static void queue(ta_outbox *o, ta_out_request request, size_t want) {
     o->requests[o->request_count++] = request;
 }
 
-static void ask_block(ta_outbox *o, uint64_t number, size_t block, size_t missing, uint8_t round) {
+static void ask_block(ta_send_queue *o, uint64_t number, size_t block, size_t missing, uint8_t round) {
     ta_out_frame *f = ta_out_frame_at(o, number);
     const size_t k = ta_block_sources(f->count, f->blocks, block);
     if (round <= f->round[block]) {
@@ -33,13 +33,13 @@ static void ask_block(ta_outbox *o, uint64_t number, size_t block, size_t missin
     queue(o, (ta_out_request){.frame = number, .block = (uint8_t)block}, (missing < k ? missing : k) + 1);
 }
 
-static void take_repair(ta_outbox *o, const uint8_t *p, size_t size) {
+static void take_repair(ta_send_queue *o, const uint8_t *p, size_t size) {
     for (size_t at = 20; at + 8 <= size && at < 20 + 16 * 8; at += 8) {
-        const uint64_t number = ta_outbox_find(o, (uint32_t)ta_get_be(p + at, 4));
+        const uint64_t number = ta_send_queue_find(o, (uint32_t)ta_get_be(p + at, 4));
         const uint8_t block = p[at + 4], missing = p[at + 5], round = p[at + 6];
         const ta_out_frame *f = number == UINT64_MAX ? NULL : ta_out_frame_at(o, number);
         o->stats.requests++;
-        if (!f || f->out == 0 || missing == 0 || (block >= f->blocks && block != TA_WHOLE)) {
+        if (!f || f->out == 0 || missing == 0 || (block >= f->blocks && block != TA_ALL_BLOCKS)) {
             o->stats.requests_unknown++;
             continue;
         }
@@ -48,18 +48,18 @@ static void take_repair(ta_outbox *o, const uint8_t *p, size_t size) {
             o->reported_whole = false;
         }
         for (size_t b = 0; b < f->blocks; b++)
-            if (block == b || block == TA_WHOLE)
+            if (block == b || block == TA_ALL_BLOCKS)
                 ask_block(o, number, b, missing, round);
     }
 }
 
 /* Frames that were given up. A key frame leaves nothing to decode until the next: no PLI need say so. Once for each. */
-static void see_lost(ta_outbox *o, uint32_t newest, unsigned outcomes, uint64_t now_us) {
+static void see_lost(ta_send_queue *o, uint32_t newest, unsigned outcomes, uint64_t now_us) {
     for (unsigned back = 0; back < OUTCOMES; back++) {
-        const bool given_up = (outcomes >> 2 * back & 3) == GIVEN_UP;
-        const uint64_t number = given_up ? ta_outbox_find(o, newest - back) : UINT64_MAX;
+        const bool given_up = (outcomes >> 2 * back & 3) == ABANDONED;
+        const uint64_t number = given_up ? ta_send_queue_find(o, newest - back) : UINT64_MAX;
         if (given_up)
-            ta_outbox_lost(o, newest - back);
+            ta_send_queue_lost(o, newest - back);
         if (number == UINT64_MAX || number + 1 != o->key_end || now_us - ta_out_frame_at(o, number)->pushed_us < MIN_KEY_US)
             continue;
         o->key_end = 0;
@@ -68,7 +68,7 @@ static void see_lost(ta_outbox *o, uint32_t newest, unsigned outcomes, uint64_t 
     }
 }
 
-static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
+static void take_target(ta_send_queue *o, const uint8_t *p, uint64_t now_us) {
     const uint32_t number = (uint32_t)ta_get_be(p + 20, 4), newest = (uint32_t)ta_get_be(p + 28, 4);
     const uint32_t pace_us = (uint32_t)ta_get_be(p + 34, 2);
     if (o->targeted && (int32_t)(number - o->target_number) <= 0) {
@@ -78,10 +78,10 @@ static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
     o->stats.targets++;
     o->stats.targets_clamped += p[36] > MAX_SHARE;
     o->target_number = number;
-    o->share = p[36] < MAX_SHARE ? p[36] : MAX_SHARE;
-    o->target_pace = !o->config.own_pace && pace_us != TA_PACE_OWN;
+    o->repair_ratio = p[36] < MAX_SHARE ? p[36] : MAX_SHARE;
+    o->target_pace = !o->config.fixed_pace && pace_us != TA_PACE_AS_CONFIGURED;
     o->pace_us = o->target_pace ? pace_us : o->config.pace_us;
-    const uint64_t at = ta_outbox_find(o, newest);
+    const uint64_t at = ta_send_queue_find(o, newest);
     const ta_out_frame *f = at == UINT64_MAX ? NULL : ta_out_frame_at(o, at);
     if (f && f->last_send_us && now_us >= f->last_send_us && (!o->targeted || newest != o->reported_id)) {
         const double delay = (double)(now_us - f->last_send_us);
@@ -99,13 +99,13 @@ static void take_target(ta_outbox *o, const uint8_t *p, uint64_t now_us) {
 }
 
 /* The packet with this sequence number; numbers of refused units leave holes, so it lies at its distance or nearer. */
-static uint64_t find_packet(const ta_outbox *o, uint16_t seq) {
+static uint64_t find_packet(const ta_send_queue *o, uint16_t seq) {
     enum { HOLES = 64 };
     const uint64_t last = o->packet_tail - 1;
     if (o->packet_tail == 0)
         return UINT64_MAX;
     const uint16_t back = (uint16_t)(ta_out_packet_at(o, last)->seq - seq);
-    if (back >= TA_OUTBOX_PACKETS || back > last)
+    if (back >= TA_SEND_QUEUE_PACKETS || back > last)
         return UINT64_MAX;
     for (uint64_t at = last - back; at <= last && at <= last - back + HOLES; at++)
         if (ta_out_packet_at(o, at)->seq == seq)
@@ -113,7 +113,7 @@ static uint64_t find_packet(const ta_outbox *o, uint16_t seq) {
     return UINT64_MAX;
 }
 
-static void take_nack(ta_outbox *o, const uint8_t *p, size_t size) {
+static void take_nack(ta_send_queue *o, const uint8_t *p, size_t size) {
     const uint64_t leaving = o->frame_at < o->frame_tail
                                  ? ta_out_frame_at(o, o->frame_at)->first + ta_out_frame_at(o, o->frame_at)->out
                                  : o->packet_tail;
@@ -127,12 +127,12 @@ static void take_nack(ta_outbox *o, const uint8_t *p, size_t size) {
             if (packet >= leaving)
                 o->stats.requests_unknown++;
             else
-                queue(o, (ta_out_request){.packet = packet, .resend = true}, 1);
+                queue(o, (ta_out_request){.packet = packet, .retransmit = true}, 1);
         }
     }
 }
 
-bool ta_outbox_control(ta_outbox *o, const uint8_t *data, size_t size, uint64_t now_us) {
+bool ta_send_queue_control(ta_send_queue *o, const uint8_t *data, size_t size, uint64_t now_us) {
     bool all = size > 0;
     o->due_count = 0;
     for (size_t at = 0; at + 4 <= size;) {

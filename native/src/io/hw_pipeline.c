@@ -21,10 +21,10 @@ enum { METAS = 8, NO_BITRATE = 0 };
 enum {
     WATCH_US = 10000,     /* how often an encoder that owes a unit is looked at */
     IDLE_US = 500000,
-    OWED_US = 1000000,    /* the encoder's own patience ended, then this: the picture is given up */
+    OVERDUE_US = 1000000,    /* the encoder's own patience ended, then this: the picture is given up */
     NO_KEY_US = 3000000,  /* units come, but none to begin with */
     FIRST_US = 1000000,   /* the first picture may take this long */
-    TELL_US = 250000,     /* between key frames that wake the watcher */
+    NOTIFY_US = 250000,     /* between key frames that wake the watcher */
     JOIN_S = 5,
 };
 
@@ -33,7 +33,7 @@ typedef struct meta { /* of a picture given to the encoder */
     uint32_t sequence;
 } meta;
 
-struct ta_chain {
+struct ta_hw_pipeline {
     ta_capture *capture;
     ta_encoder *encoder;
     ta_tx *tx;
@@ -53,32 +53,32 @@ struct ta_chain {
     /* the thread's own */
     ta_captured waiting;
     bool has_waiting, in_encoder, need_key, was_allowed;
-    uint64_t in_encoder_us, encode_in_us, keyless_us, told_us;
+    uint64_t in_encoder_us, encode_in_us, keyless_us, notified_us;
     meta metas[METAS];
     size_t meta_at;
     uint32_t skipped, since_key;
     uint32_t held, in_use; /* pictures taken and not given back; of these, given to the encoder and not let go */
-    ta_headers headers;
+    ta_parameter_sets headers;
     uint8_t *key_unit; /* where a key frame is put together with its headers */
     size_t key_capacity;
-    ta_chain_stats now;
-    ta_look look;
+    ta_hw_pipeline_stats now;
+    ta_thumbnailer look;
 
     pthread_mutex_t lock; /* all below */
-    ta_chain_state state;
-    ta_chain_part failed;
+    ta_hw_pipeline_state state;
+    ta_hw_pipeline_part failed;
     char reason[TA_REASON_MAX];
-    ta_chain_stats stats;
-    ta_headers told_headers;
-    ta_chain_record *records;
+    ta_hw_pipeline_stats stats;
+    ta_parameter_sets latest_parameter_sets;
+    ta_hw_pipeline_record *records;
     size_t record_head, record_count;
     bool ended, abandoned;
 };
 
 /* Who is woken by it finds the figures of that moment too. */
-static void set_state(ta_chain *c, ta_chain_state state, ta_chain_part part, const char *reason) {
+static void set_state(ta_hw_pipeline *c, ta_hw_pipeline_state state, ta_hw_pipeline_part part, const char *reason) {
     pthread_mutex_lock(&c->lock);
-    const bool changed = c->state != state && c->state != TA_CHAIN_FAILED;
+    const bool changed = c->state != state && c->state != TA_HW_PIPELINE_FAILED;
     if (changed) {
         c->stats = c->now;
         c->state = state;
@@ -90,33 +90,33 @@ static void set_state(ta_chain *c, ta_chain_state state, ta_chain_part part, con
         ta_wake(c->event_fd);
 }
 
-static bool encoder_failed(ta_chain *c) {
+static bool encoder_failed(ta_hw_pipeline *c) {
     const char *words = c->encoder->ops->reason ? c->encoder->ops->reason(c->encoder) : "";
-    set_state(c, TA_CHAIN_FAILED, TA_CHAIN_ENCODER, words && words[0] ? words : strerror(errno));
+    set_state(c, TA_HW_PIPELINE_FAILED, TA_HW_PIPELINE_ENCODER, words && words[0] ? words : strerror(errno));
     return false;
 }
 
-static bool capture_failed(ta_chain *c) {
-    set_state(c, TA_CHAIN_FAILED, TA_CHAIN_CAPTURE, ta_capture_reason(c->capture));
+static bool capture_failed(ta_hw_pipeline *c) {
+    set_state(c, TA_HW_PIPELINE_FAILED, TA_HW_PIPELINE_CAPTURE, ta_capture_reason(c->capture));
     return false;
 }
 
 /* ---- access units ---- */
 
-static void record(ta_chain *c, const ta_chain_record *r) {
+static void record(ta_hw_pipeline *c, const ta_hw_pipeline_record *r) {
     pthread_mutex_lock(&c->lock);
-    if (c->record_count == TA_CHAIN_RECORDS) {
-        c->record_head = (c->record_head + 1) % TA_CHAIN_RECORDS;
+    if (c->record_count == TA_HW_PIPELINE_RECORDS) {
+        c->record_head = (c->record_head + 1) % TA_HW_PIPELINE_RECORDS;
         c->record_count--;
         c->now.records_lost++;
     }
-    c->records[(c->record_head + c->record_count++) % TA_CHAIN_RECORDS] = *r;
+    c->records[(c->record_head + c->record_count++) % TA_HW_PIPELINE_RECORDS] = *r;
     if (r->key)
-        c->told_headers = c->headers;
+        c->latest_parameter_sets = c->headers;
     pthread_mutex_unlock(&c->lock);
 }
 
-static const meta *find_meta(const ta_chain *c, uint64_t capture_us) {
+static const meta *find_meta(const ta_hw_pipeline *c, uint64_t capture_us) {
     static const meta unknown;
     for (size_t i = 0; i < METAS; i++)
         if (c->metas[i].capture_us == capture_us)
@@ -128,12 +128,12 @@ static uint64_t ntp(uint64_t us, uint64_t offset) {
     return offset ? ((us / 1000000u) << 32) + ((us % 1000000u << 32) / 1000000u) + offset : 0;
 }
 
-static void send_unit(ta_chain *c, const uint8_t *data, size_t size, uint64_t capture_us, bool key) {
+static void send_unit(ta_hw_pipeline *c, const uint8_t *data, size_t size, uint64_t capture_us, bool key) {
     const meta *m = find_meta(c, capture_us);
-    ta_chain_record r = {.frame_id = c->now.next_frame_id++, .sequence = m->sequence, .capture_us = capture_us,
+    ta_hw_pipeline_record r = {.frame_id = c->now.next_frame_id++, .sequence = m->sequence, .capture_us = capture_us,
                          .dequeue_us = m->dequeue_us, .encode_in_us = m->encode_in_us, .encode_out_us = ta_now_us(),
                          .size = (uint32_t)size, .skipped = c->skipped, .key = key};
-    const ta_frame_meta told = {.frame_id = r.frame_id,
+    const ta_frame_meta meta_out = {.frame_id = r.frame_id,
                                 .rtp_time = (uint32_t)(capture_us * 9 / 100),
                                 .capture_ntp = ntp(capture_us, c->ntp_offset),
                                 .key = key,
@@ -142,7 +142,7 @@ static void send_unit(ta_chain *c, const uint8_t *data, size_t size, uint64_t ca
     c->now.encoded++;
     c->now.keys += key;
     c->since_key = key ? 0 : c->since_key + 1;
-    if (ta_tx_push(c->tx, data, size, &told, &packets) != TA_OK) { /* too large, or the radio has stood still */
+    if (ta_tx_push(c->tx, data, size, &meta_out, &packets) != TA_OK) { /* too large, or the radio has stood still */
         c->now.refused++;
         atomic_store(&c->key_wanted, true);
     }
@@ -152,31 +152,31 @@ static void send_unit(ta_chain *c, const uint8_t *data, size_t size, uint64_t ca
     if (!ta_tx_sent(c->tx, &r.sent))
         r.sent = (ta_sent){0};
     record(c, &r);
-    if (key && r.encode_out_us - c->told_us >= TELL_US) {
-        c->told_us = r.encode_out_us;
+    if (key && r.encode_out_us - c->notified_us >= NOTIFY_US) {
+        c->notified_us = r.encode_out_us;
         ta_wake(c->event_fd);
     }
 }
 
 /* Counted and not sent. Whoever listens needs a key frame next. */
-static bool junk(ta_chain *c) {
+static bool undecodable(ta_hw_pipeline *c) {
     const uint64_t now_us = ta_now_us();
-    c->now.junk++;
+    c->now.undecodable++;
     if (!c->need_key || c->keyless_us == 0)
         c->keyless_us = now_us;
     c->need_key = true;
     atomic_store(&c->key_wanted, true);
     if (now_us - c->keyless_us < NO_KEY_US)
         return true;
-    set_state(c, TA_CHAIN_FAILED, TA_CHAIN_ENCODER, "the encoder gives no key frame with parameter sets");
+    set_state(c, TA_HW_PIPELINE_FAILED, TA_HW_PIPELINE_ENCODER, "the encoder gives no key frame with parameter sets");
     return false;
 }
 
-static bool one_unit(ta_chain *c, const ta_coded *unit) {
+static bool one_unit(ta_hw_pipeline *c, const ta_coded *unit) {
     const bool awaited = c->in_encoder && unit->capture_us == c->in_encoder_us;
     if (unit->size == 0) {
         c->in_encoder &= !awaited;
-        c->now.left_out++;
+        c->now.encoder_skips++;
         c->skipped++;
         return true;
     }
@@ -184,13 +184,13 @@ static bool one_unit(ta_chain *c, const ta_coded *unit) {
     size_t size = unit->size;
     ta_unit_kind kind = unit->key ? TA_UNIT_KEY : TA_UNIT_PICTURE;
     if (c->h264)
-        kind = ta_headers_apply(&c->headers, unit->data, unit->size, c->key_unit, c->key_capacity, &data, &size);
-    if (kind == TA_UNIT_HEADERS) /* their picture follows */
+        kind = ta_parameter_sets_apply(&c->headers, unit->data, unit->size, c->key_unit, c->key_capacity, &data, &size);
+    if (kind == TA_UNIT_PARAMETER_SETS) /* their picture follows */
         return true;
     c->in_encoder &= !awaited;
     c->now.late += !awaited;
-    if (kind == TA_UNIT_JUNK || (c->need_key && kind != TA_UNIT_KEY))
-        return junk(c);
+    if (kind == TA_UNIT_UNDECODABLE || (c->need_key && kind != TA_UNIT_KEY))
+        return undecodable(c);
     c->need_key = false;
     c->keyless_us = 0;
     if (c->was_allowed && !atomic_load(&c->stop))
@@ -198,12 +198,12 @@ static bool one_unit(ta_chain *c, const ta_coded *unit) {
     return true;
 }
 
-static void give_back(ta_chain *c, uint32_t index) {
+static void give_back(ta_hw_pipeline *c, uint32_t index) {
     c->held--;
     ta_capture_give_back(c->capture, index);
 }
 
-static bool take_units(ta_chain *c) {
+static bool take_units(ta_hw_pipeline *c) {
     ta_coded unit;
     ta_status status;
     while ((status = c->encoder->ops->take(c->encoder, &unit)) == TA_OK) {
@@ -214,9 +214,9 @@ static bool take_units(ta_chain *c) {
     }
     if (status != TA_AGAIN)
         return encoder_failed(c);
-    if (c->in_encoder && ta_now_us() - c->encode_in_us > OWED_US) {
+    if (c->in_encoder && ta_now_us() - c->encode_in_us > OVERDUE_US) {
         c->in_encoder = false;
-        c->now.left_out++;
+        c->now.encoder_skips++;
         c->skipped++;
     }
     uint32_t token;
@@ -229,13 +229,13 @@ static bool take_units(ta_chain *c) {
 
 /* ---- pictures ---- */
 
-static void drop_waiting(ta_chain *c) {
+static void drop_waiting(ta_hw_pipeline *c) {
     if (c->has_waiting)
         give_back(c, c->waiting.index);
     c->has_waiting = false;
 }
 
-static void apply_requests(ta_chain *c) {
+static void apply_requests(ta_hw_pipeline *c) {
     const bool allowed = atomic_load(&c->allowed);
     if (allowed && !c->was_allowed)
         c->need_key = true, c->keyless_us = 0, atomic_store(&c->key_wanted, true);
@@ -247,7 +247,7 @@ static void apply_requests(ta_chain *c) {
         c->encoder->ops->set_bitrate(c->encoder, bitrate_bps);
 }
 
-static bool take_pictures(ta_chain *c) {
+static bool take_pictures(ta_hw_pipeline *c) {
     ta_captured picture;
     ta_status status;
     while ((status = ta_capture_newest(c->capture, &picture)) == TA_OK) {
@@ -261,11 +261,11 @@ static bool take_pictures(ta_chain *c) {
         }
         c->now.captured++;
         c->now.last_picture_us = picture.dequeue_us;
-        set_state(c, TA_CHAIN_LIVE, TA_CHAIN_NONE, "");
+        set_state(c, TA_HW_PIPELINE_LIVE, TA_HW_PIPELINE_NONE, "");
         if (!c->was_allowed && atomic_load(&c->allowed))
             apply_requests(c); /* since this round began */
         if (!c->was_allowed) {
-            ta_look_at(&c->look, &picture, &c->format);
+            ta_thumbnailer_offer(&c->look, &picture, &c->format);
             give_back(c, picture.index);
             continue;
         }
@@ -283,11 +283,11 @@ static bool take_pictures(ta_chain *c) {
     return status == TA_AGAIN || capture_failed(c);
 }
 
-static bool feed(ta_chain *c) {
+static bool feed(ta_hw_pipeline *c) {
     if (!c->has_waiting || c->in_encoder)
         return true;
     const ta_ready ready = ta_tx_ready(c->tx);
-    if (ready == TA_HOLD) { /* an earlier one has not got through yet; the next picture will be newer */
+    if (ready == TA_SKIP) { /* an earlier one has not got through yet; the next picture will be newer */
         c->now.skipped++;
         c->skipped++;
         drop_waiting(c);
@@ -316,7 +316,7 @@ static bool feed(ta_chain *c) {
     }
     if (status != TA_OK)
         return encoder_failed(c);
-    ta_look_at(&c->look, p, &c->format);
+    ta_thumbnailer_offer(&c->look, p, &c->format);
     c->has_waiting = false;
     c->in_encoder = true;
     if (++c->in_use > c->now.most_in_encoder)
@@ -329,7 +329,7 @@ static bool feed(ta_chain *c) {
 
 /* ---- the thread ---- */
 
-static void publish(ta_chain *c) {
+static void publish(ta_hw_pipeline *c) {
     c->now.bytes_copied = c->encoder->ops->bytes_copied(c->encoder);
     pthread_mutex_lock(&c->lock);
     c->stats = c->now;
@@ -337,17 +337,17 @@ static void publish(ta_chain *c) {
 }
 
 /* How long to wait for work. */
-static uint64_t check_silence(ta_chain *c, uint64_t began_us) {
+static uint64_t check_silence(ta_hw_pipeline *c, uint64_t began_us) {
     const uint64_t longest_us = c->in_encoder ? WATCH_US : IDLE_US;
     const uint64_t now_us = ta_now_us();
     const uint64_t due_us = c->now.last_picture_us ? c->now.last_picture_us + c->stall_us : began_us + FIRST_US;
     if (now_us < due_us)
         return due_us - now_us < longest_us ? due_us - now_us : longest_us;
-    set_state(c, TA_CHAIN_STALLED, TA_CHAIN_NONE, "the capture gives no pictures");
+    set_state(c, TA_HW_PIPELINE_STALLED, TA_HW_PIPELINE_NONE, "the capture gives no pictures");
     return longest_us;
 }
 
-static bool wait_for_work(ta_chain *c, uint64_t timeout_us) {
+static bool wait_for_work(ta_hw_pipeline *c, uint64_t timeout_us) {
     struct pollfd fds[3] = {{.fd = ta_capture_descriptor(c->capture), .events = POLLIN},
                             {.fd = c->encoder->ops->descriptor(c->encoder), .events = POLLIN},
                             {.fd = c->wake_fd, .events = POLLIN}};
@@ -359,13 +359,13 @@ static bool wait_for_work(ta_chain *c, uint64_t timeout_us) {
         ta_clear(c->wake_fd);
     /* A device that is gone or in error says so without end, and may still answer "nothing there". */
     if (fds[0].revents & (POLLERR | POLLHUP | POLLNVAL) && !(fds[0].revents & POLLIN)) {
-        set_state(c, TA_CHAIN_FAILED, TA_CHAIN_CAPTURE, "the capture device has stopped or is gone");
+        set_state(c, TA_HW_PIPELINE_FAILED, TA_HW_PIPELINE_CAPTURE, "the capture device has stopped or is gone");
         return false;
     }
     return true;
 }
 
-static void free_chain(ta_chain *c) {
+static void free_pipeline(ta_hw_pipeline *c) {
     if (c->encoder)
         c->encoder->ops->close(&c->encoder); /* before the capture, whose buffers it may still read */
     ta_capture_close(&c->capture);
@@ -375,13 +375,13 @@ static void free_chain(ta_chain *c) {
         close(c->event_fd);
     free(c->key_unit);
     free(c->records);
-    ta_look_destroy(&c->look);
+    ta_thumbnailer_destroy(&c->look);
     pthread_mutex_destroy(&c->lock);
     free(c);
 }
 
 static void *run(void *argument) {
-    ta_chain *c = argument;
+    ta_hw_pipeline *c = argument;
     const uint64_t began_us = ta_now_us();
     bool fine = true;
     while (fine && !atomic_load(&c->stop)) {
@@ -398,14 +398,14 @@ static void *run(void *argument) {
     const bool abandoned = c->abandoned;
     pthread_mutex_unlock(&c->lock);
     if (abandoned)
-        free_chain(c);
+        free_pipeline(c);
     return NULL;
 }
 
 /* ---- opening and closing ---- */
 
-static ta_status open_devices(ta_chain *c, const ta_chain_config *config, char *reason, ta_chain_part *failed) {
-    *failed = TA_CHAIN_CAPTURE;
+static ta_status open_devices(ta_hw_pipeline *c, const ta_hw_pipeline_config *config, char *reason, ta_hw_pipeline_part *failed) {
+    *failed = TA_HW_PIPELINE_CAPTURE;
     ta_status status = ta_capture_open(&c->capture, &config->capture, reason);
     if (status != TA_OK)
         return status;
@@ -418,11 +418,11 @@ static ta_status open_devices(ta_chain *c, const ta_chain_config *config, char *
     e->fourcc = c->format.fourcc;
     e->buffers = c->format.buffers;
     e->dmabuf = config->capture.export_dmabuf;
-    *failed = TA_CHAIN_ENCODER;
+    *failed = TA_HW_PIPELINE_ENCODER;
     status = config->open_encoder(&c->encoder, e, reason);
     if (status != TA_OK)
         return status;
-    *failed = TA_CHAIN_NONE;
+    *failed = TA_HW_PIPELINE_NONE;
     c->encoder_config.device = NULL; /* the caller's text */
     for (size_t i = 0; c->encoder->ops->note(c->encoder, i); i++)
         ta_note(&c->notes, "%s", c->encoder->ops->note(c->encoder, i));
@@ -430,7 +430,7 @@ static ta_status open_devices(ta_chain *c, const ta_chain_config *config, char *
 }
 
 /* linux/videodev2.h: V4L2_MAP_YCBCR_ENC_DEFAULT. The TC358743 behind unicam gives BT.601 limited whatever is set. */
-static void tell_colour(ta_headers *headers, const ta_capture_format *f) {
+static void tell_colour(ta_parameter_sets *headers, const ta_capture_format *f) {
     const bool unicam = strcmp(f->driver, "unicam") == 0;
     headers->colour = true;
     headers->bt709 = !unicam && (f->ycbcr_enc == V4L2_YCBCR_ENC_709 || f->ycbcr_enc == V4L2_YCBCR_ENC_XV709 ||
@@ -439,7 +439,7 @@ static void tell_colour(ta_headers *headers, const ta_capture_format *f) {
     headers->full_range = !unicam && f->quantization == V4L2_QUANTIZATION_FULL_RANGE;
 }
 
-static ta_status prepare(ta_chain *c, const ta_chain_config *config) {
+static ta_status prepare(ta_hw_pipeline *c, const ta_hw_pipeline_config *config) {
     c->tx = config->tx;
     c->ntp_offset = config->ntp_offset;
     c->h264 = !config->encoder.coded_fourcc;
@@ -449,9 +449,9 @@ static ta_status prepare(ta_chain *c, const ta_chain_config *config) {
     c->stall_us = config->stall_us;
     if (!c->stall_us)
         c->stall_us = (uint32_t)(2000000ull * config->encoder.rate_denominator / config->encoder.rate_numerator);
-    c->key_capacity = 2 * (size_t)c->format.width * c->format.height + TA_MAX_HEADERS; /* as a raw picture */
+    c->key_capacity = 2 * (size_t)c->format.width * c->format.height + TA_MAX_PARAMETER_SETS; /* as a raw picture */
     c->key_unit = malloc(c->key_capacity);
-    c->records = calloc(TA_CHAIN_RECORDS, sizeof *c->records);
+    c->records = calloc(TA_HW_PIPELINE_RECORDS, sizeof *c->records);
     if (!c->key_unit || !c->records)
         return TA_ENOMEM;
     c->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -459,26 +459,26 @@ static ta_status prepare(ta_chain *c, const ta_chain_config *config) {
     return c->wake_fd < 0 || c->event_fd < 0 ? TA_ESYS : TA_OK;
 }
 
-ta_status ta_chain_open(ta_chain **out, const ta_chain_config *config, char reason[TA_REASON_MAX], ta_chain_part *failed) {
+ta_status ta_hw_pipeline_open(ta_hw_pipeline **out, const ta_hw_pipeline_config *config, char reason[TA_REASON_MAX], ta_hw_pipeline_part *failed) {
     *out = NULL;
-    *failed = TA_CHAIN_NONE;
-    snprintf(reason, TA_REASON_MAX, "the chain cannot be started");
+    *failed = TA_HW_PIPELINE_NONE;
+    snprintf(reason, TA_REASON_MAX, "the capture thread cannot be started");
     if (!config->encoder.rate_numerator || !config->encoder.rate_denominator || !config->tx)
         return TA_EINVAL;
-    ta_chain *c = calloc(1, sizeof *c);
+    ta_hw_pipeline *c = calloc(1, sizeof *c);
     if (!c)
         return TA_ENOMEM;
     c->wake_fd = c->event_fd = -1;
     pthread_mutex_init(&c->lock, NULL);
-    ta_look_init(&c->look);
+    ta_thumbnailer_init(&c->look);
     ta_status status = open_devices(c, config, reason, failed);
     if (status == TA_OK)
         status = prepare(c, config);
     if (status == TA_OK)
-        status = ta_thread_start(&c->thread, run, c, config->priority, "thinair-chain", &c->notes);
+        status = ta_thread_start(&c->thread, run, c, config->priority, "thinair-hw", &c->notes);
     if (status != TA_OK) {
         const int saved = errno;
-        ta_chain_close(&c);
+        ta_hw_pipeline_close(&c);
         errno = saved;
         return status;
     }
@@ -487,7 +487,7 @@ ta_status ta_chain_open(ta_chain **out, const ta_chain_config *config, char reas
     return TA_OK;
 }
 
-bool ta_chain_stop(ta_chain *c) {
+bool ta_hw_pipeline_stop(ta_hw_pipeline *c) {
     if (!c->thread_started)
         return true;
     atomic_store(&c->stop, true);
@@ -501,13 +501,13 @@ bool ta_chain_stop(ta_chain *c) {
     return true;
 }
 
-void ta_chain_close(ta_chain **handle) {
-    ta_chain *c = *handle;
+void ta_hw_pipeline_close(ta_hw_pipeline **handle) {
+    ta_hw_pipeline *c = *handle;
     if (!c)
         return;
     *handle = NULL;
-    if (ta_chain_stop(c)) {
-        free_chain(c);
+    if (ta_hw_pipeline_stop(c)) {
+        free_pipeline(c);
         return;
     }
     const pthread_t thread = c->thread;
@@ -517,7 +517,7 @@ void ta_chain_close(ta_chain **handle) {
     pthread_mutex_unlock(&c->lock);
     if (ended) {
         pthread_join(thread, NULL);
-        free_chain(c);
+        free_pipeline(c);
     } else {
         pthread_detach(thread);
     }
@@ -525,52 +525,52 @@ void ta_chain_close(ta_chain **handle) {
 
 /* ---- from other threads ---- */
 
-void ta_chain_allow(ta_chain *c, bool allowed) {
+void ta_hw_pipeline_allow(ta_hw_pipeline *c, bool allowed) {
     atomic_store(&c->allowed, allowed);
     ta_wake(c->wake_fd);
 }
 
-void ta_chain_request_key(ta_chain *c) { atomic_store(&c->key_wanted, true); }
+void ta_hw_pipeline_request_key(ta_hw_pipeline *c) { atomic_store(&c->key_wanted, true); }
 
-void ta_chain_set_bitrate(ta_chain *c, uint32_t bitrate_bps) { atomic_store(&c->bitrate_bps, bitrate_bps); }
+void ta_hw_pipeline_set_bitrate(ta_hw_pipeline *c, uint32_t bitrate_bps) { atomic_store(&c->bitrate_bps, bitrate_bps); }
 
-ta_chain_state ta_chain_state_get(ta_chain *c, char reason[TA_REASON_MAX], ta_chain_part *failed) {
+ta_hw_pipeline_state ta_hw_pipeline_state_get(ta_hw_pipeline *c, char reason[TA_REASON_MAX], ta_hw_pipeline_part *failed) {
     pthread_mutex_lock(&c->lock);
-    const ta_chain_state state = c->state;
+    const ta_hw_pipeline_state state = c->state;
     memcpy(reason, c->reason, TA_REASON_MAX);
     *failed = c->failed;
     pthread_mutex_unlock(&c->lock);
     return state;
 }
 
-void ta_chain_stats_get(ta_chain *c, ta_chain_stats *out) {
+void ta_hw_pipeline_stats_get(ta_hw_pipeline *c, ta_hw_pipeline_stats *out) {
     pthread_mutex_lock(&c->lock);
     *out = c->stats;
     pthread_mutex_unlock(&c->lock);
 }
 
-size_t ta_chain_records(ta_chain *c, ta_chain_record *out, size_t capacity) {
+size_t ta_hw_pipeline_records(ta_hw_pipeline *c, ta_hw_pipeline_record *out, size_t capacity) {
     size_t n = 0;
     pthread_mutex_lock(&c->lock);
     for (; n < capacity && c->record_count > 0; n++, c->record_count--) {
         out[n] = c->records[c->record_head];
-        c->record_head = (c->record_head + 1) % TA_CHAIN_RECORDS;
+        c->record_head = (c->record_head + 1) % TA_HW_PIPELINE_RECORDS;
     }
     pthread_mutex_unlock(&c->lock);
     return n;
 }
 
-size_t ta_chain_headers(ta_chain *c, uint8_t out[TA_MAX_HEADERS]) {
+size_t ta_hw_pipeline_parameter_sets(ta_hw_pipeline *c, uint8_t out[TA_MAX_PARAMETER_SETS]) {
     pthread_mutex_lock(&c->lock);
-    const size_t size = c->told_headers.size;
-    memcpy(out, c->told_headers.data, size);
+    const size_t size = c->latest_parameter_sets.size;
+    memcpy(out, c->latest_parameter_sets.data, size);
     pthread_mutex_unlock(&c->lock);
     return size;
 }
 
-bool ta_chain_look(ta_chain *c, ta_thumbnail *out) { return ta_look_take(&c->look, out); }
+bool ta_hw_pipeline_thumbnail(ta_hw_pipeline *c, ta_thumbnail *out) { return ta_thumbnailer_take(&c->look, out); }
 
-const ta_capture_format *ta_chain_format(const ta_chain *c) { return &c->format; }
-const char *ta_chain_note(const ta_chain *c, size_t index) { return ta_notes_get(&c->notes, index); }
-int ta_chain_eventfd(const ta_chain *c) { return c->event_fd; }
-void ta_chain_seen(ta_chain *c) { ta_clear(c->event_fd); }
+const ta_capture_format *ta_hw_pipeline_format(const ta_hw_pipeline *c) { return &c->format; }
+const char *ta_hw_pipeline_note(const ta_hw_pipeline *c, size_t index) { return ta_notes_get(&c->notes, index); }
+int ta_hw_pipeline_eventfd(const ta_hw_pipeline *c) { return c->event_fd; }
+void ta_hw_pipeline_clear_event(ta_hw_pipeline *c) { ta_clear(c->event_fd); }

@@ -22,9 +22,9 @@
 enum { RAW_SLOTS = 16, COPY_SLOTS = 2, CODED_SLOTS = 3, MOST_HELD = 2, HISTORY = 16 };
 enum {
     STUCK_US = 2000000,    /* without any access unit, though pictures went in */
-    PATIENCE_US = 250000,  /* at least, for one picture */
-    GRACE_US = 20000,      /* at least, after the device has let go of the picture */
-    STUCK_LEFT_OUT = 8,    /* this many in a row are no rate control's doing */
+    PICTURE_TIMEOUT_US = 250000,  /* at least, for one picture */
+    RELEASED_TIMEOUT_US = 20000,      /* at least, after the device has let go of the picture */
+    STUCK_SKIPS = 8,    /* this many in a row are no rate control's doing */
 };
 
 typedef struct mapping {
@@ -34,7 +34,7 @@ typedef struct mapping {
 
 typedef struct picture { /* given to the device and not come out */
     uint64_t capture_us, submit_us, released_us; /* released_us 0: the device still reads it */
-    enum { WAITED_FOR, LEFT_OUT, GIVEN_UP } state; /* LEFT_OUT: not told yet */
+    enum { WAITED_FOR, SKIPPED, ABANDONED } state; /* LEFT_OUT: not told yet */
 } picture;
 
 typedef struct ta_m2m {
@@ -43,7 +43,7 @@ typedef struct ta_m2m {
     int epoll;
     bool dmabuf, fwht, force_key, key_wanted, bitrate_control;
     uint32_t stride;                /* of the source's picture */
-    uint64_t patience_us, grace_us;
+    uint64_t picture_timeout_us, released_timeout_us;
 
     mapping raw[RAW_SLOTS], coded[CODED_SLOTS + RAW_SLOTS]; /* raw: length alone with DMABUF */
     size_t raw_count, coded_count;
@@ -56,7 +56,7 @@ typedef struct ta_m2m {
     picture history[HISTORY];       /* oldest first */
     size_t history_count;
     uint64_t silent_since_us;       /* 0: nothing is expected */
-    unsigned left_out;              /* in a row */
+    unsigned skipped;              /* in a row */
     uint64_t bytes_copied;
     ta_notes notes;
     char reason[TA_REASON_MAX];
@@ -198,14 +198,14 @@ static ta_status submit(ta_encoder *encoder, const ta_raw *raw) {
 /* ---- access units ---- */
 
 /* Tells the next picture that will not come, if there is one. */
-static ta_status tell_left_out(ta_m2m *m, uint64_t now_us, ta_coded *out) {
+static ta_status report_skipped(ta_m2m *m, uint64_t now_us, ta_coded *out) {
     for (size_t i = 0; i < m->history_count; i++) {
         picture *p = &m->history[i];
-        const bool late = now_us - p->submit_us > m->patience_us ||
-                          (p->released_us && now_us - p->released_us > m->grace_us);
-        if (p->state == LEFT_OUT || (p->state == WAITED_FOR && late)) {
-            m->left_out += p->state == WAITED_FOR;
-            p->state = GIVEN_UP;
+        const bool late = now_us - p->submit_us > m->picture_timeout_us ||
+                          (p->released_us && now_us - p->released_us > m->released_timeout_us);
+        if (p->state == SKIPPED || (p->state == WAITED_FOR && late)) {
+            m->skipped += p->state == WAITED_FOR;
+            p->state = ABANDONED;
             *out = (ta_coded){.capture_us = p->capture_us};
             return TA_OK;
         }
@@ -219,7 +219,7 @@ static bool stuck(const ta_m2m *m, uint64_t now_us) {
     bool held = false;
     for (size_t i = 0; i < m->raw_count; i++)
         held |= m->raw_held[i] && now_us - m->held_since_us[i] >= STUCK_US;
-    return held || m->left_out >= STUCK_LEFT_OUT;
+    return held || m->skipped >= STUCK_SKIPS;
 }
 
 /* Those before it have been left out: a device without B pictures keeps the order. */
@@ -231,7 +231,7 @@ static void came_out(ta_m2m *m, uint64_t capture_us) {
         return;
     for (size_t i = 0; i < n; i++)
         if (m->history[i].state == WAITED_FOR)
-            m->history[i].state = LEFT_OUT;
+            m->history[i].state = SKIPPED;
     memmove(m->history + n, m->history + n + 1, (m->history_count - n - 1) * sizeof *m->history);
     m->history_count--;
 }
@@ -260,12 +260,12 @@ static ta_status take(ta_encoder *encoder, ta_coded *out) {
         if (stuck(m, now_us))
             return fail(m, ETIMEDOUT, "the encoder is stuck: pictures went in and nothing came out for %d s",
                         STUCK_US / 1000000);
-        return tell_left_out(m, now_us, out);
+        return report_skipped(m, now_us, out);
     }
     if (b.index >= m->coded_count)
         return fail(m, EPROTO, "the encoder names a buffer that does not exist");
     m->silent_since_us = 0;
-    m->left_out = 0;
+    m->skipped = 0;
     came_out(m, b.time_us);
     *out = (ta_coded){.data = m->coded[b.index].data + b.offset, .size = b.size, .capture_us = b.time_us,
                       .key = b.key, .slot = b.index};
@@ -347,10 +347,10 @@ static const ta_encoder_ops OPS = {
     .request_key = request_key, .set_bitrate = set_bitrate, .descriptor = descriptor, .bytes_copied = bytes_copied,
     .note = note, .reason = reason_of, .close = close_encoder};
 
-static void set_patience(ta_m2m *m, const ta_encoder_config *config) {
+static void set_timeouts(ta_m2m *m, const ta_encoder_config *config) {
     const uint64_t interval_us = 1000000ull * config->rate_denominator / config->rate_numerator;
-    m->patience_us = 5 * interval_us > PATIENCE_US ? 5 * interval_us : PATIENCE_US;
-    m->grace_us = interval_us > GRACE_US ? interval_us : GRACE_US;
+    m->picture_timeout_us = 5 * interval_us > PICTURE_TIMEOUT_US ? 5 * interval_us : PICTURE_TIMEOUT_US;
+    m->released_timeout_us = interval_us > RELEASED_TIMEOUT_US ? interval_us : RELEASED_TIMEOUT_US;
 }
 
 ta_status ta_m2m_open(ta_encoder **out, const ta_encoder_config *config, char reason[TA_REASON_MAX]) {
@@ -369,7 +369,7 @@ ta_status ta_m2m_open(ta_encoder **out, const ta_encoder_config *config, char re
     m->dmabuf = config->dmabuf;
     m->fwht = config->coded_fourcc == V4L2_PIX_FMT_FWHT;
     m->stride = config->stride;
-    set_patience(m, config);
+    set_timeouts(m, config);
     ta_encoder *encoder = &m->base;
     ta_status status = ta_m2m_find(&m->device, config, reason);
     if (status == TA_OK)

@@ -11,9 +11,9 @@ enum {
     TA_MMAL_OUTPUTS = 16,          /* output buffers at most */
     TA_MMAL_TOKENS = 32,           /* the source's buffers */
     TA_MMAL_SLOTS = 2,             /* units: one handed out, one being joined */
-    TA_MMAL_JUNK_UNITS = 60,       /* thrown away before the first key frame, then the encoder has failed */
-    TA_MMAL_LEFT_OUT_US = 250000,  /* a picture without a unit for so long was left out by the rate control */
-    TA_MMAL_LEFT_OUT_MAX = 4,
+    TA_MMAL_UNDECODABLE_UNITS = 60,       /* thrown away before the first key frame, then the encoder has failed */
+    TA_MMAL_SKIPPED_US = 250000,  /* a picture without a unit for so long was left out by the rate control */
+    TA_MMAL_SKIPPED_MAX = 4,
     TA_MMAL_STUCK_US = 1000000,    /* no unit for so long, and a picture held as long or so many left out: stuck */
     TA_MMAL_CLOSE_US = 1000000,    /* a failed component that is not gone after this is left behind */
 };
@@ -59,13 +59,13 @@ typedef struct ta_mmal {
     size_t pending_head, pending_count;
     uint64_t silent_us;             /* when the first picture since the last unit went in; 0: none did */
     uint64_t submit_us;             /* when the last picture went in */
-    uint32_t left_out;              /* pictures in a row that timed out */
+    uint32_t skipped;              /* pictures in a row that timed out */
     ta_mmal_slot slots[TA_MMAL_SLOTS];
     size_t slot_size, joining;      /* joining: index of the slot being filled */
     bool begun, whole, key, bad;    /* unit being joined: has a picture's bytes, all of them, IDR, to be thrown away */
     bool synced;                    /* a key frame was seen, and every unit since could be used */
     uint64_t unit_us;               /* its picture's capture time */
-    uint32_t junk;
+    uint32_t undecodable;
     unsigned imported[TA_MMAL_TOKENS]; /* vcsm handles, 0: not yet */
     uint64_t copied;
     ta_notes notes;

@@ -239,20 +239,20 @@ static void request_key(ta_encoder *encoder) {
 /* TA_AGAIN: the whole unit cannot be used and is thrown away. Its picture counts as left out when a later one comes. */
 static ta_status judge(ta_mmal *m) {
     m->silent_us = 0;
-    m->left_out = 0;
+    m->skipped = 0;
     m->synced = !m->bad && (m->synced || m->key);
     if (m->synced)
         return TA_OK;
     begin_unit(m);
-    if (m->junk++ == 0)
+    if (m->undecodable++ == 0)
         ta_note(&m->notes, "the encoder gave units that cannot be used; thrown away until a key frame came");
-    if (m->junk > TA_MMAL_JUNK_UNITS)
+    if (m->undecodable > TA_MMAL_UNDECODABLE_UNITS)
         return fail(m, EIO, "the encoder gives no key frame that can be used");
     request_key(&m->base);
     return TA_AGAIN;
 }
 
-static void pop_left_out(ta_mmal *m, ta_coded *out) {
+static void pop_skipped(ta_mmal *m, ta_coded *out) {
     *out = (ta_coded){.capture_us = m->pending[m->pending_head].capture_us, .slot = TA_MMAL_SLOTS};
     m->pending_head = (m->pending_head + 1) % TA_MMAL_PENDING;
     m->pending_count--;
@@ -260,7 +260,7 @@ static void pop_left_out(ta_mmal *m, ta_coded *out) {
 
 static ta_status hand_out(ta_mmal *m, ta_coded *out) {
     if (m->pending_count && m->pending[m->pending_head].capture_us <= m->unit_us) {
-        pop_left_out(m, out);
+        pop_skipped(m, out);
         if (out->capture_us != m->unit_us)
             return TA_OK; /* the unit is of a later picture */
     }
@@ -269,7 +269,7 @@ static ta_status hand_out(ta_mmal *m, ta_coded *out) {
     *out = (ta_coded){slot->data, slot->size, m->unit_us, m->key, (uint32_t)m->joining};
     m->joining = (m->joining + 1) % TA_MMAL_SLOTS;
     begin_unit(m);
-    m->junk = 0;
+    m->undecodable = 0;
     return TA_OK;
 }
 
@@ -287,14 +287,14 @@ static ta_status watch(ta_mmal *m, ta_coded *out) {
     uint64_t now_us = ta_now_us();
     bool silent = m->silent_us && now_us - m->silent_us > TA_MMAL_STUCK_US;
     held = held && now_us - m->submit_us > TA_MMAL_STUCK_US; /* a source that paused must not count against it */
-    if (silent && (held || m->left_out >= TA_MMAL_LEFT_OUT_MAX))
+    if (silent && (held || m->skipped >= TA_MMAL_SKIPPED_MAX))
         return fail(m, ETIMEDOUT, m->config.low_latency
                                       ? "the encoder is silent in low-latency mode, which wants stripes: leave it off"
                                       : "the encoder took pictures and gave nothing for a second");
-    if (m->pending_count == 0 || now_us - m->pending[m->pending_head].submit_us < TA_MMAL_LEFT_OUT_US)
+    if (m->pending_count == 0 || now_us - m->pending[m->pending_head].submit_us < TA_MMAL_SKIPPED_US)
         return TA_AGAIN;
-    m->left_out++;
-    pop_left_out(m, out);
+    m->skipped++;
+    pop_skipped(m, out);
     return TA_OK;
 }
 

@@ -20,13 +20,13 @@ static void forget_frames(ta_rx *rx) {
     if (rx->frames)
         ta_reassembler_reset(rx->frames);
     if (rx->stream)
-        ta_austream_reset(rx->stream);
+        ta_annexb_stream_reset(rx->stream);
     for (; rx->queue_count > 0; rx->queue_count--) {
         rx->queue[rx->queue_head]->state = SLOT_FREE;
         rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
     }
-    rx->owed_lost = 0;
-    rx->owed_gap = rx->stats.frames > 0;
+    rx->unreported_lost = 0;
+    rx->unreported_gap = rx->stats.frames > 0;
     rx->arrival_count = 0;
 }
 
@@ -48,14 +48,14 @@ static bool latch_peer(ta_rx *rx, const ta_address *from, uint32_t ssrc, uint64_
 void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
     rx->stats.packets++;
     rx->stats.bytes += size;
-    ta_rx_note_packet(rx, data, size, arrival_us, from, false);
+    ta_rx_log_packet(rx, data, size, arrival_us, from, false);
     if (rx->mode == TA_MODE_ANNEXB) {
         if (!latch_peer(rx, from, 0, arrival_us)) {
             rx->drops[TA_DROP_ADDRESS]++;
             return;
         }
         rx->last_media_us = arrival_us;
-        ta_austream_push(rx->stream, data, size, arrival_us);
+        ta_annexb_stream_push(rx->stream, data, size, arrival_us);
         return;
     }
     if (size < TA_RTP_HEADER) {
@@ -81,12 +81,12 @@ void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arri
 }
 
 static ta_status next_unit(ta_rx *rx, uint64_t now_us, ta_slot *slot) {
-    return rx->mode == TA_MODE_ANNEXB ? ta_austream_next(rx->stream, now_us, slot->data, rx->max_au, &slot->info)
+    return rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_next(rx->stream, now_us, slot->data, rx->max_au, &slot->info)
                                       : ta_reassembler_next(rx->frames, now_us, slot->data, rx->max_au, &slot->info);
 }
 
 static uint64_t deadline(const ta_rx *rx) {
-    return rx->mode == TA_MODE_ANNEXB ? ta_austream_deadline(rx->stream) : ta_reassembler_deadline(rx->frames);
+    return rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_deadline(rx->stream) : ta_reassembler_deadline(rx->frames);
 }
 
 static ta_slot *free_slot(ta_rx *rx) {
@@ -99,9 +99,9 @@ static ta_slot *free_slot(ta_rx *rx) {
 /* Nobody takes them: all that wait are stale, and the decoder needs a key frame anyway. */
 static void drop_waiting(ta_rx *rx) {
     rx->drops[TA_DROP_QUEUE_FULL] += rx->queue_count;
-    rx->owed_lost += (uint32_t)rx->queue_count;
+    rx->unreported_lost += (uint32_t)rx->queue_count;
     for (; rx->queue_count > 0; rx->queue_count--) {
-        rx->owed_lost += rx->queue[rx->queue_head]->info.lost_before;
+        rx->unreported_lost += rx->queue[rx->queue_head]->info.lost_before;
         rx->queue[rx->queue_head]->state = SLOT_FREE;
         rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
     }
@@ -123,11 +123,11 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
         slot->state = SLOT_READY;
         if (!free_slot(rx)) /* it stands in the spare one */
             drop_waiting(rx);
-        if (rx->owed_lost > 0 || rx->owed_gap) {
-            slot->info.lost_before += rx->owed_lost;
+        if (rx->unreported_lost > 0 || rx->unreported_gap) {
+            slot->info.lost_before += rx->unreported_lost;
             slot->info.flags |= TA_AU_GAP;
-            rx->owed_lost = 0;
-            rx->owed_gap = false;
+            rx->unreported_lost = 0;
+            rx->unreported_gap = false;
         }
         rx->queue[(rx->queue_head + rx->queue_count++) % MAX_SLOTS] = slot;
         any = true;
@@ -230,15 +230,15 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
     ta_status status = ta_udp_open(&rx->fd, &rx->family, config->host, config->port, &rx->port);
     if (status != TA_OK)
         return status;
-    int asked = config->receive_buffer, on = 1;
+    int requested = config->receive_buffer, on = 1;
     setsockopt(rx->fd, SOL_UDP, UDP_GRO, &on, sizeof on); /* fewer, larger messages; without it one by one */
-    if (setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUFFORCE, &asked, sizeof asked) < 0)
-        setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof asked);
+    if (setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUFFORCE, &requested, sizeof requested) < 0)
+        setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &requested, sizeof requested);
     socklen_t size = sizeof rx->stats.receive_buffer;
     getsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &rx->stats.receive_buffer, &size);
     rx->stats.receive_buffer /= 2; /* the kernel counts its own bookkeeping double */
-    if (rx->stats.receive_buffer < asked)
-        ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer, asked);
+    if (rx->stats.receive_buffer < requested)
+        ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer, requested);
     if ((rx->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
         return TA_ESYS;
     if (!(rx->datagrams = malloc((size_t)BATCH * DATAGRAM)))
@@ -248,15 +248,15 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
         if (!(rx->slots[i].data = malloc(rx->max_au)))
             return TA_ENOMEM;
     }
-    if (rx->sealed && !(rx->calls = calloc(CALLS, sizeof *rx->calls)))
+    if (rx->sealed && !(rx->invites = calloc(INVITES, sizeof *rx->invites)))
         return TA_ENOMEM;
     status = rx->sealed ? ta_seal_open(&rx->seal) : TA_OK;
-    if (status == TA_OK && config->note_packets)
+    if (status == TA_OK && config->log_packets)
         status = ta_rx_open_packets(rx);
     if (status == TA_OK)
         status = ta_control_ring_open(&rx->control);
     if (status == TA_OK)
-        status = config->mode == TA_MODE_ANNEXB ? ta_austream_open(&rx->stream, &config->stream)
+        status = config->mode == TA_MODE_ANNEXB ? ta_annexb_stream_open(&rx->stream, &config->stream)
                                                 : ta_reassembler_open(&rx->frames, &config->frames);
     return status;
 }
@@ -270,7 +270,7 @@ ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config) {
         return TA_ENOMEM;
     rx->mode = config->mode;
     rx->sealed = config->sealed;
-    rx->repair = config->mode == TA_MODE_THINAIR && config->frames.patience_us > 0;
+    rx->repair = config->mode == TA_MODE_THINAIR && config->frames.repair_timeout_us > 0;
     rx->fd = rx->wake_fd = -1;
     rx->references = 1;
     rx->max_au = config->mode == TA_MODE_ANNEXB ? config->stream.max_au : config->frames.max_au;
@@ -404,7 +404,7 @@ void ta_rx_recovery(ta_rx *rx, ta_recovery_stats *out) {
 
 void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]) {
     pthread_mutex_lock(&rx->lock);
-    const uint64_t *inner = rx->mode == TA_MODE_ANNEXB ? ta_austream_drops(rx->stream) : ta_reassembler_drops(rx->frames);
+    const uint64_t *inner = rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_drops(rx->stream) : ta_reassembler_drops(rx->frames);
     for (int i = 0; i < TA_DROP_COUNT; i++)
         out[i] = rx->drops[i] + inner[i];
     pthread_mutex_unlock(&rx->lock);
@@ -413,7 +413,7 @@ void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]) {
 void ta_rx_stats_get(ta_rx *rx, ta_rx_stats *out) {
     pthread_mutex_lock(&rx->lock);
     *out = rx->stats;
-    out->spent = rx->seal ? ta_seal_spent(rx->seal) : 0;
+    out->packets_sealed = rx->seal ? ta_seal_packets_sealed(rx->seal) : 0;
     pthread_mutex_unlock(&rx->lock);
 }
 
@@ -448,10 +448,10 @@ void ta_rx_close(ta_rx **handle) {
         close(rx->wake_fd);
     ta_control_ring_close(&rx->control);
     ta_reassembler_close(&rx->frames);
-    ta_austream_close(&rx->stream);
+    ta_annexb_stream_close(&rx->stream);
     ta_seal_close(&rx->seal);
-    free(rx->calls);
-    free(rx->notes_of_packets);
+    free(rx->invites);
+    free(rx->packet_log);
     free(rx->datagrams);
     pthread_mutex_lock(&rx->lock);
     bool last = --rx->references == 0;

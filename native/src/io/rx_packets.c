@@ -9,7 +9,7 @@
 
 enum { IPV4_HEADER = 20, IPV6_HEADER = 40, UDP_HEADER = 8, RECORD_HEADER = 16, PROTOCOL_UDP = 17, HOP_LIMIT = 64 };
 
-struct ta_packet_note {
+struct ta_logged_packet {
     uint64_t time_us;
     uint32_t size, kept;
     bool out;
@@ -18,19 +18,19 @@ struct ta_packet_note {
 };
 
 ta_status ta_rx_open_packets(ta_rx *rx) {
-    rx->notes_of_packets = calloc(TA_PACKET_NOTES, sizeof *rx->notes_of_packets);
-    return rx->notes_of_packets ? TA_OK : TA_ENOMEM;
+    rx->packet_log = calloc(TA_PACKET_LOG_SIZE, sizeof *rx->packet_log);
+    return rx->packet_log ? TA_OK : TA_ENOMEM;
 }
 
-void ta_rx_note_packet(ta_rx *rx, const uint8_t *data, size_t size, uint64_t time_us, const ta_address *peer, bool out) {
-    if (!rx->notes_of_packets)
+void ta_rx_log_packet(ta_rx *rx, const uint8_t *data, size_t size, uint64_t time_us, const ta_address *peer, bool out) {
+    if (!rx->packet_log)
         return;
-    if (rx->packets_noted - rx->packets_taken == TA_PACKET_NOTES) { /* nobody takes them: the oldest goes */
+    if (rx->packets_logged - rx->packets_taken == TA_PACKET_LOG_SIZE) { /* nobody takes them: the oldest goes */
         rx->packets_taken++;
-        rx->stats.packets_unnoted++;
+        rx->stats.packets_not_logged++;
     }
-    ta_packet_note *n = &rx->notes_of_packets[rx->packets_noted++ % TA_PACKET_NOTES];
-    *n = (ta_packet_note){.time_us = time_us, .size = (uint32_t)size, .out = out, .peer = *peer};
+    ta_logged_packet *n = &rx->packet_log[rx->packets_logged++ % TA_PACKET_LOG_SIZE];
+    *n = (ta_logged_packet){.time_us = time_us, .size = (uint32_t)size, .out = out, .peer = *peer};
     n->kept = size < TA_PACKET_SNAP ? (uint32_t)size : TA_PACKET_SNAP;
     memcpy(n->data, data, n->kept);
 }
@@ -61,7 +61,7 @@ static size_t address_bytes(const ta_address *peer, uint8_t out[16], uint16_t *p
 }
 
 /* RFC 791 and RFC 8200; our own address is not known, and left at zero. */
-static size_t put_headers(uint8_t *out, const ta_packet_note *n, uint16_t own_port) {
+static size_t put_headers(uint8_t *out, const ta_logged_packet *n, uint16_t own_port) {
     uint8_t address[16];
     uint16_t port = 0;
     const size_t width = address_bytes(&n->peer, address, &port), ip = width == 4 ? IPV4_HEADER : IPV6_HEADER;
@@ -94,8 +94,8 @@ static size_t put_headers(uint8_t *out, const ta_packet_note *n, uint16_t own_po
 size_t ta_rx_packets(ta_rx *rx, uint8_t *out, size_t capacity) {
     size_t used = 0;
     pthread_mutex_lock(&rx->lock);
-    while (rx->packets_taken < rx->packets_noted && capacity - used >= TA_PACKET_RECORD) {
-        const ta_packet_note *n = &rx->notes_of_packets[rx->packets_taken++ % TA_PACKET_NOTES];
+    while (rx->packets_taken < rx->packets_logged && capacity - used >= TA_PACKET_RECORD) {
+        const ta_logged_packet *n = &rx->packet_log[rx->packets_taken++ % TA_PACKET_LOG_SIZE];
         const size_t headers = put_headers(out + used + RECORD_HEADER, n, rx->port);
         const uint32_t head[4] = {(uint32_t)(n->time_us / 1000000u), (uint32_t)(n->time_us % 1000000u),
                                   (uint32_t)headers + n->kept, (uint32_t)headers + n->size};

@@ -48,7 +48,7 @@ void ta_map_large_blocks(bool on) {
 #endif
 }
 
-int ta_keep_secret(void) {
+int ta_disable_core_dumps(void) {
     const struct rlimit none = {0, 0};
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || setrlimit(RLIMIT_CORE, &none) ? errno : 0;
 }

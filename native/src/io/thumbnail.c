@@ -7,11 +7,11 @@ static bool layout_of(uint32_t fourcc, ta_raw_layout *out) {
     return *out != TA_RAW_NV12 || fourcc == V4L2_PIX_FMT_NV12;
 }
 
-void ta_look_init(ta_look *look) { pthread_mutex_init(&look->lock, NULL); }
+void ta_thumbnailer_init(ta_thumbnailer *look) { pthread_mutex_init(&look->lock, NULL); }
 
-void ta_look_destroy(ta_look *look) { pthread_mutex_destroy(&look->lock); }
+void ta_thumbnailer_destroy(ta_thumbnailer *look) { pthread_mutex_destroy(&look->lock); }
 
-void ta_look_at(ta_look *look, const ta_captured *picture, const ta_capture_format *format) {
+void ta_thumbnailer_offer(ta_thumbnailer *look, const ta_captured *picture, const ta_capture_format *format) {
     ta_raw_picture in = {.width = format->width, .height = format->height, .stride = format->stride,
                          .data = picture->data, .size = picture->size};
     if (!atomic_load(&look->wanted) || !picture->data || !layout_of(format->fourcc, &in.layout))
@@ -22,7 +22,7 @@ void ta_look_at(ta_look *look, const ta_captured *picture, const ta_capture_form
     atomic_store(&look->wanted, false);
 }
 
-bool ta_look_take(ta_look *look, ta_thumbnail *out) {
+bool ta_thumbnailer_take(ta_thumbnailer *look, ta_thumbnail *out) {
     pthread_mutex_lock(&look->lock);
     const bool ready = look->ready;
     if (ready)

@@ -9,17 +9,17 @@
 #include "thinair/capture.h"
 #include "thinair/hw_pipeline.h"
 
-typedef struct ta_look {
+typedef struct ta_thumbnailer {
     atomic_bool wanted;
     pthread_mutex_t lock; /* all below */
     bool ready;
     ta_thumbnail picture;
-} ta_look;
+} ta_thumbnailer;
 
-void ta_look_init(ta_look *look);
+void ta_thumbnailer_init(ta_thumbnailer *look);
 /* In the thread that has the picture; nothing where none is wanted. */
-void ta_look_at(ta_look *look, const ta_captured *picture, const ta_capture_format *format);
-bool ta_look_take(ta_look *look, ta_thumbnail *out);
-void ta_look_destroy(ta_look *look);
+void ta_thumbnailer_offer(ta_thumbnailer *look, const ta_captured *picture, const ta_capture_format *format);
+bool ta_thumbnailer_take(ta_thumbnailer *look, ta_thumbnail *out);
+void ta_thumbnailer_destroy(ta_thumbnailer *look);
 
 #endif

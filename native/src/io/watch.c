@@ -10,17 +10,17 @@ void ta_code_watch(ta_code_watcher *w, uint64_t until_us) {
         ta_code top, bottom;
         const bool there = ta_code_read(w->pixels, &w->bottom, w->step, &bottom);
         if (there && !(w->have_last && same(&bottom, &w->last)) && ta_code_read(w->pixels, &w->top, w->step, &top) &&
-            (w->two || same(&top, &bottom))) {
+            (w->separate_codes || same(&top, &bottom))) {
             w->sightings[w->sighting_count++] = (ta_sighting){bottom, top, ta_now_us()};
             w->last = bottom;
             w->have_last = true;
-            if (w->one)
+            if (w->stop_at_first)
                 return;
         }
         ta_sleep_until_us(ta_now_us() + w->sleep_us, 0);
         const uint64_t now_us = ta_now_us();
-        w->gaps_us[w->gap_count++] = (uint32_t)(now_us - w->looked_us);
-        w->looked_us = now_us;
+        w->gaps_us[w->gap_count++] = (uint32_t)(now_us - w->last_read_us);
+        w->last_read_us = now_us;
         if (now_us >= until_us)
             return;
     }

@@ -67,7 +67,7 @@ struct ta_x11 {
 
     int wanted_monitor; /* as configured */
     uint64_t looked_us; /* at the monitors */
-    uint32_t asked;     /* sequence number of a question for them that is not answered yet; 0: none */
+    uint32_t monitors_request;     /* sequence number of a question for them that is not answered yet; 0: none */
     rectangle monitor, now, before; /* now: the window; before: what it was before full screen */
     bool fullscreen, managed, composited, mapped;
     double refresh_hz;

@@ -227,19 +227,19 @@ static bool same(const rectangle *a, const xcb_randr_monitor_info_t *b) {
 
 /* Whether monitors have changed under the window: asked once a second, since servers do not tell of every change. */
 static bool monitors_changed(ta_x11 *x) {
-    if (!x->asked) {
+    if (!x->monitors_request) {
         if (xcb.randr && ta_now_us() - x->looked_us > LOOK_US) {
             x->looked_us = ta_now_us();
-            x->asked = xcb.randr_get_monitors(x->c, x->screen->root, 1).sequence;
+            x->monitors_request = xcb.randr_get_monitors(x->c, x->screen->root, 1).sequence;
             xcb.flush(x->c);
         }
         return false;
     }
     void *answer = NULL;
     xcb_generic_error_t *refusal = NULL;
-    if (!xcb.poll_for_reply(x->c, x->asked, &answer, &refusal))
+    if (!xcb.poll_for_reply(x->c, x->monitors_request, &answer, &refusal))
         return false;
-    x->asked = 0;
+    x->monitors_request = 0;
     bool found = !answer;
     if (answer) {
         xcb_randr_monitor_info_iterator_t i = xcb.randr_get_monitors_monitors_iterator(answer);
