@@ -7,7 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "thinair/io.h"
+#include "thinair/h264.h"
+#include "thinair/tx.h"
 
 enum { MAGIC = 59999, BEGIN = 1, END = 2, FRAMES = 32 };
 enum { EMPTY, SCAN, PACKETIZE, PUSH, REPAIR, SEALED, SEAL }; /* bench/armv6/__init__.py knows these numbers */

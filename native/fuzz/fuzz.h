@@ -2,11 +2,13 @@
 #ifndef THINAIR_FUZZ_H
 #define THINAIR_FUZZ_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "thinair/core.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,5 +1,6 @@
 /* A byte stream cut anywhere: units are bounded, in order, and begin with a start code. */
 #include "fuzz.h"
+#include "thinair/annexb_stream.h"
 
 enum { MAX_AU = 3000 };
 

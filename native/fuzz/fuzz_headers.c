@@ -1,5 +1,6 @@
 /* Annex B split, SPS, PPS and slice headers, and the SPS rewriter: what it writes says so, and keeps every other field. */
 #include "fuzz.h"
+#include "thinair/h264.h"
 
 static void check_rewrite(const uint8_t *nal, size_t size) {
     static uint8_t once[16384], twice[16384];

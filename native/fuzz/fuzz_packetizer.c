@@ -1,5 +1,8 @@
 /* An access unit → packets → shuffled and doubled → the same NAL units again. */
 #include "fuzz.h"
+#include "thinair/h264.h"
+#include "thinair/reassembler.h"
+#include "thinair/rtp.h"
 
 enum { MAX_INPUT = 1 << 18 };
 

@@ -1,6 +1,7 @@
 /* Packets in any order, raw or made up from a few small fields (so that frames do come together), and time that passes.
  * Built twice: with elements and plain. */
 #include "fuzz.h"
+#include "thinair/reassembler.h"
 
 enum { MAX_AU = 20000 };
 

@@ -7,6 +7,7 @@
 #include <structmember.h>
 
 #include "thinair/capture.h"
+#include "thinair/picture.h"
 
 typedef struct CaptureObject {
     PyObject_HEAD

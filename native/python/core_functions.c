@@ -1,5 +1,6 @@
 /* The functions of the `core` section of _thinair.pyi. */
 #include "binding.h"
+#include "thinair/h264.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,6 @@
 /* The types of the `core` section of _thinair.pyi; its functions are in core_functions.c. */
 #include "binding.h"
+#include "thinair/annexb_stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +43,7 @@ static void dealloc_type(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* ---- AccessUnit ------------------------------------------------------------------------------------------ */
+/* ---- AccessUnit ---- */
 
 typedef struct access_unit {
     PyObject_HEAD
@@ -147,7 +148,7 @@ static PyType_Spec access_unit_spec = {
     .slots = access_unit_slots,
 };
 
-/* ---- Packetizer ------------------------------------------------------------------------------------------ */
+/* ---- Packetizer ---- */
 
 typedef struct packetizer {
     PyObject_HEAD
@@ -239,7 +240,7 @@ static PyType_Slot packetizer_slots[] = {
 static PyType_Spec packetizer_spec = {"_thinair.Packetizer", sizeof(packetizer), 0,
                                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, packetizer_slots};
 
-/* ---- Reassembler and AuStream: the same shape over two cores ------------------------------------------------ */
+/* ---- Reassembler and AuStream: the same shape over two cores ---- */
 
 typedef struct receiver {
     PyObject_HEAD
@@ -452,7 +453,7 @@ static PyType_Spec reassembler_spec = {"_thinair.Reassembler", sizeof(receiver),
 static PyType_Spec annexb_stream_spec = {"_thinair.AnnexbStream", sizeof(receiver), 0,
                                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, annexb_stream_slots};
 
-/* ---- module ---------------------------------------------------------------------------------------------- */
+/* ---- module ---- */
 
 static int add_constants(PyObject *module) {
     PyObject *reasons = PyTuple_New(TA_DROP_COUNT);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "thinair/clock.h"
 #include "thinair/hw_pipeline.h"
 
 typedef ta_status (*opener)(ta_encoder **, const ta_encoder_config *, char reason[TA_REASON_MAX]);

@@ -2,7 +2,8 @@
 #include <string.h>
 
 #include "binding.h"
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/process.h"
 
 static PyObject *py_now_us(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;

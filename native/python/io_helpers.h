@@ -3,7 +3,8 @@
 #define THINAIR_IO_HELPERS_H
 
 #include "binding.h"
-#include "thinair/io.h"
+#include "thinair/control.h"
+#include "thinair/seal.h"
 
 int ta_py_mode(const char *text, ta_mode *mode);
 int ta_py_raise_open(ta_status status, const char *host, int port);

@@ -20,7 +20,7 @@ static int parse_bounds(PyObject *args, PyObject *kwargs, const char *format, si
     return 0;
 }
 
-/* ---- RepairEncoder ------------------------------------------------------------------------------------------ */
+/* ---- RepairEncoder ---- */
 
 typedef struct encoder {
     PyObject_HEAD
@@ -97,7 +97,7 @@ static PyType_Slot encoder_slots[] = {
     {0, NULL},
 };
 
-/* ---- RepairDecoder ------------------------------------------------------------------------------------------ */
+/* ---- RepairDecoder ---- */
 
 typedef struct decoder {
     PyObject_HEAD

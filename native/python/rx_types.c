@@ -1,5 +1,7 @@
 /* Rx for Python. Limited API 3.11. */
 #include "io_helpers.h"
+#include "thinair/clock.h"
+#include "thinair/rx.h"
 
 typedef struct RxObject {
     PyObject_HEAD

@@ -1,5 +1,6 @@
 /* Tx for Python. Limited API 3.11. */
 #include "io_helpers.h"
+#include "thinair/tx.h"
 
 typedef struct TxObject {
     PyObject_HEAD

@@ -1,6 +1,7 @@
 /* CodeWatcher: the eye of the latency bench. Limited API 3.11. */
 #include "binding.h"
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/watch.h"
 
 typedef struct WatcherObject {
     PyObject_HEAD

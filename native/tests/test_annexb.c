@@ -1,4 +1,4 @@
-#include "thinair/core.h"
+#include "thinair/h264.h"
 
 #include "check.h"
 

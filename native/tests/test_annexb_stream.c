@@ -1,4 +1,4 @@
-#include "thinair/core.h"
+#include "thinair/annexb_stream.h"
 
 #include "check.h"
 

@@ -8,7 +8,8 @@
 
 #include "check.h"
 #include "thinair/encoder.h"
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/h264.h"
 
 enum { WIDTH = 104, HEIGHT = 72, STRIDE = 256, WAIT_MS = 5000 };
 

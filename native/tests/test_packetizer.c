@@ -1,5 +1,6 @@
 /* RTP packets, written and read. */
-#include "thinair/core.h"
+#include "thinair/h264.h"
+#include "thinair/rtp.h"
 
 #include "check.h"
 

@@ -1,4 +1,4 @@
-#include "thinair/core.h"
+#include "thinair/reassembler.h"
 
 #include "check.h"
 

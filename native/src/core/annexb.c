@@ -1,5 +1,5 @@
 /* Annex B byte streams. The scan skips sixteen bytes at a time where no start code can begin, which is nearly everywhere. */
-#include "thinair/core.h"
+#include "thinair/h264.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* Raw Annex B byte stream → access units (7.4.1.2.3: what begins a new one). push() gathers bytes, next() looks on from where
  * it stopped. A delimiter ends the unit before it as soon as its header byte is here; it then begins the unit after. */
-#include "thinair/core.h"
+#include "thinair/annexb_stream.h"
+#include "thinair/h264.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "thinair/h264.h"
 
 enum { STAP_A = 24, FU_A = 28 };
 

@@ -2,7 +2,7 @@
 #ifndef THINAIR_CORE_DEPACKETIZE_H
 #define THINAIR_CORE_DEPACKETIZE_H
 
-#include "thinair/core.h"
+#include "thinair/access_unit.h"
 
 typedef struct ta_depacketizer {
     uint8_t *out;

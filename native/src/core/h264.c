@@ -1,5 +1,5 @@
 /* H.264 headers: SPS (7.3.2.1, VUI E.1), PPS (7.3.2.2), first_mb_in_slice (7.3.3), and the SPS rewriter. */
-#include "thinair/core.h"
+#include "thinair/h264.h"
 
 #include <string.h>
 
@@ -27,7 +27,7 @@ static size_t unescape(const uint8_t *nal, size_t size, uint8_t *out, size_t cap
     return n;
 }
 
-/* ---- SPS ------------------------------------------------------------------------------------------------ */
+/* ---- SPS ---- */
 
 static void skip_scaling_list(ta_bits *b, unsigned size) {
     int32_t last = 8, next = 8;
@@ -203,7 +203,7 @@ ta_status ta_sps_parse(const uint8_t *nal, size_t size, ta_sps *out) {
     return open_sps(nal, size, rbsp, &bits, out, &cuts);
 }
 
-/* ---- rewriting ------------------------------------------------------------------------------------------ */
+/* ---- rewriting ---- */
 
 static ta_status copy(const uint8_t *nal, size_t size, uint8_t *out, size_t capacity, size_t *out_size) {
     if (size > capacity)
@@ -302,7 +302,7 @@ ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_r
     return escape(nal[0], written, (w.at + 7) / 8, out, capacity, out_size);
 }
 
-/* ---- PPS, slice ----------------------------------------------------------------------------------------- */
+/* ---- PPS, slice ---- */
 
 enum { HEAD = 16 }; /* enough for three ue(v) */
 

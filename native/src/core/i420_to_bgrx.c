@@ -7,7 +7,7 @@
  * Chroma is repeated, not interpolated. */
 #include <string.h>
 
-#include "thinair/core.h"
+#include "thinair/picture.h"
 
 /* One build serves every x86-64: the loader picks the copy. Needs ifunc, so glibc. Static, for clones escape hidden
  * visibility otherwise. */

@@ -1,6 +1,6 @@
 /* An encoder's access unit on its way to the wire: every SPS says that nothing is reordered, and no key frame goes without
  * its parameter sets. Only what stands before the first slice is looked at. */
-#include "thinair/core.h"
+#include "thinair/h264.h"
 
 #include <string.h>
 

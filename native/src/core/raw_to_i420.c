@@ -4,7 +4,7 @@
  * (rounded up) into a line of its own first. Bytes only: no word is loaded unaligned. */
 #include <string.h>
 
-#include "thinair/core.h"
+#include "thinair/picture.h"
 
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define CLONES static __attribute__((target_clones("avx2", "default")))

@@ -3,7 +3,6 @@
  * A frame has a place on one axis: its frame id (elements) or its sequence numbers (plain), both extended to 64 bits. Frames
  * held are sorted by it. All before `floor` is decided: delivered, given up, or complete and waiting for next().
  * Over 500 lines: the axis, its frames and their order are one state; repair is in recovery.c. */
-#include "thinair/core.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,7 +124,7 @@ static void slide(ta_reassembler *r) {
     r->abandoned_time = (uint32_t)oldest->rtp_time;
 }
 
-/* ---- from packet to frame ------------------------------------------------------------------------------- */
+/* ---- from packet to frame ---- */
 
 uint64_t ta_extend(uint64_t near, uint32_t value, unsigned bits) {
     uint32_t step = (value - (uint32_t)near) << (32 - bits);
@@ -375,7 +374,7 @@ static void accept(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size
         slide(r);
 }
 
-/* ---- from datagram to packet --------------------------------------------------------------------------- */
+/* ---- from datagram to packet ---- */
 
 /* A new numbering begins: what is held is lost; places go on above all before them, keeping their low bits. */
 static void restart(ta_reassembler *r, const ta_rtp *p) {
@@ -473,7 +472,7 @@ void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, ui
         accept(r, &p, data, size, place, arrival_us);
 }
 
-/* ---- out ------------------------------------------------------------------------------------------------ */
+/* ---- out ---- */
 
 uint64_t ta_reassembler_deadline(const ta_reassembler *r) {
     uint64_t deadline = UINT64_MAX;

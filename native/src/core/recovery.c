@@ -74,7 +74,7 @@ void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt
     }
 }
 
-/* ---- a frame's shape and progress ----------------------------------------------------------------------------- */
+/* ---- a frame's shape and progress ---- */
 
 void ta_recovery_begin(ta_frame *f, const ta_rtp *p) {
     f->proactive = p->proactive;
@@ -152,7 +152,7 @@ static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival
     f->newest_us = arrival_us;
 }
 
-/* ---- restoring -------------------------------------------------------------------------------------------------- */
+/* ---- restoring ---- */
 
 static void forget_symbols(ta_recovery *v, ta_frame *f, int block) {
     for (ta_symbol **at = &f->symbols; *at;) {
@@ -235,7 +235,7 @@ void ta_recovery_received(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_
         restore(r, f, p->index % f->blocks);
 }
 
-/* ---- repair packets ----------------------------------------------------------------------------------------------- */
+/* ---- repair packets ---- */
 
 static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, size_t index, uint64_t arrival_us) {
     f->on_demand_received++;
@@ -342,7 +342,7 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
         keep(r, f, block, index, h + TA_REPAIR_HEADER, size - TA_REPAIR_HEADER);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
 /* Half an interval beyond the deadline, or as long as one more answer takes: a frame that is late by that is still sooner here
  * than the key frame that would be asked for instead. */
@@ -498,7 +498,7 @@ uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool f
     return due;
 }
 
-/* ---- what became of frames --------------------------------------------------------------------------------------------- */
+/* ---- what became of frames ---- */
 
 static void blend(double *mean, double value, double weight) { *mean += (value - *mean) * (*mean != 0 ? weight : 1); }
 

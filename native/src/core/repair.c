@@ -58,7 +58,7 @@ void ta_lines_symbol(const ta_gf256 *field, ta_gf256_sum *sum, const uint8_t *co
     ta_gf256_end(sum, out, LEAD + longest);
 }
 
-/* ---- Encoder ------------------------------------------------------------------------------------------------ */
+/* ---- Encoder ---- */
 
 struct ta_repair_encoder {
     size_t count, longest;
@@ -126,7 +126,7 @@ void ta_repair_encoder_close(ta_repair_encoder **e) {
     *e = NULL;
 }
 
-/* ---- Decoder ------------------------------------------------------------------------------------------------ */
+/* ---- Decoder ---- */
 
 struct ta_repair_decoder {
     size_t sources, held;

@@ -1,5 +1,5 @@
 /* RTP packets: RFC 3550 5.1, header extension RFC 8285 4.2 with the elements of docs/wire-protocol.md. */
-#include "thinair/core.h"
+#include "thinair/rtp.h"
 
 #include <string.h>
 

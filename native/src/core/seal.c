@@ -1,3 +1,4 @@
+#include "thinair/rtp.h"
 #include "thinair/seal.h"
 
 #include <openssl/crypto.h>
@@ -36,7 +37,7 @@ struct ta_seal {
     unsigned newest;
 };
 
-/* ---- keys ------------------------------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
 static bool set_lock(lock *l, const uint8_t *keys, bool seals) {
     memcpy(l->salt, keys + KEY, SALT);
@@ -115,7 +116,7 @@ void ta_seal_close(ta_seal **handle) {
     free(s);
 }
 
-/* ---- indexes ------------------------------------------------------------------------------------------------------ */
+/* ---- indexes ---- */
 
 /* RFC 3711 3.3.1: the index nearest to the highest known that has this sequence number. The first one has not wrapped. */
 static uint64_t index_of(const stream *known, uint16_t seq) {
@@ -155,7 +156,7 @@ static void make_nonce(const lock *l, uint32_t ssrc, uint64_t index, uint8_t non
         nonce[i] ^= l->salt[i];
 }
 
-/* ---- one packet ---------------------------------------------------------------------------------------------------- */
+/* ---- one packet ---- */
 
 typedef struct part {
     const uint8_t *data;

@@ -90,7 +90,7 @@ void ta_send_queue_lost(ta_send_queue *o, uint32_t frame_id) {
     }
 }
 
-/* ---- in ---------------------------------------------------------------------------------------------------------- */
+/* ---- in ---- */
 
 static ta_status plan(ta_send_queue *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *count) {
     if (o->config.raw) {
@@ -196,7 +196,7 @@ ta_status ta_send_queue_push(ta_send_queue *o, const uint8_t *au, size_t size, c
     return TA_OK;
 }
 
-/* ---- whether to encode --------------------------------------------------------------------------------------------- */
+/* ---- whether to encode ---- */
 
 /* Bytes of frames that have left and, as far as is known, have not all arrived. */
 static size_t in_flight(ta_send_queue *o) {
@@ -248,7 +248,7 @@ ta_ready ta_send_queue_ready(ta_send_queue *o, uint64_t now_us, size_t unsent) {
     return o->key_wanted ? TA_READY_KEY : TA_READY;
 }
 
-/* ---- out ------------------------------------------------------------------------------------------------------------ */
+/* ---- out ---- */
 
 static size_t positions(const ta_out_frame *f) { return f->count + (size_t)f->proactive * f->blocks; }
 

@@ -1,5 +1,5 @@
 /* Names of statuses and drop reasons, for people and for JSON. */
-#include "thinair/core.h"
+#include "thinair/status.h"
 
 const char *ta_status_text(ta_status status) {
     switch (status) {

@@ -1,4 +1,4 @@
-#include "thinair/core.h"
+#include "thinair/visual_code.h"
 
 enum { CELLS = 34, BITS = 32, MIN_CONTRAST = 80 };
 

@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 #include "thinair/capture.h"
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/h264.h"
 
 enum { MIN_BUFFERS = 3 }; /* one filled by the driver, one waiting, one at the encoder */
 

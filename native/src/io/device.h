@@ -2,7 +2,7 @@
 #ifndef THINAIR_IO_DEVICE_H
 #define THINAIR_IO_DEVICE_H
 
-#include "thinair/core.h"
+#include "thinair/status.h"
 
 /* An ioctl that a signal does not end. TA_ESYS: errno. */
 ta_status ta_ioctl(int fd, unsigned long request, void *argument);

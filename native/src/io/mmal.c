@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "mmal_private.h"
+#include "thinair/rtp.h"
+#include "thinair/picture.h"
 
 enum {
     LINE_ALIGN = 32, COLUMN_ALIGN = 16, /* pixels and lines of a raw picture in the video processor's memory */

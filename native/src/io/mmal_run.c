@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "mmal_private.h"
+#include "thinair/h264.h"
 
 static ta_mmal *self(ta_encoder *encoder) { return (ta_mmal *)(void *)encoder; }
 static const ta_mmal *self_const(const ta_encoder *encoder) { return (const ta_mmal *)(const void *)encoder; }

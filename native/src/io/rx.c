@@ -1,6 +1,7 @@
 /* Receiving pump: datagrams in with their kernel stamps, whole access units out into a ring of slots that Python reads in
  * place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/send_queue.h"
 
 #include <errno.h>
 #include <netinet/udp.h>

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "sys.h"
+#include "thinair/rx.h"
 
 enum { MAX_SLOTS = 65, ARRIVALS = 1024, INVITES = 8 };
 

@@ -4,7 +4,9 @@
 
 #include <pthread.h>
 
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/control.h"
+#include "thinair/status.h"
 
 typedef struct ta_notes {
     char text[TA_NOTES][TA_NOTE_MAX];

@@ -1,7 +1,8 @@
 /* Sending pump around an outbox. push() sends the first group itself, so that an unpaced frame never waits for a thread, and
  * lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back, answers clock probes and
  * repair requests, and collects the other control datagrams. */
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/tx.h"
 
 #include <errno.h>
 #include <linux/sockios.h>

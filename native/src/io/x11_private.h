@@ -7,7 +7,7 @@
 #include <xcb/xcb.h>
 #include <xcb/xcbext.h>
 
-#include "thinair/io.h"
+#include "thinair/clock.h"
 #include "thinair/x11.h"
 
 enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
