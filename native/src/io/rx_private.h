@@ -64,6 +64,7 @@ struct ta_rx {
 /* With the lock held. */
 bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_address *to);
 void ta_rx_put_control(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
+void ta_rx_forget_frames(ta_rx *rx); /* of the previous peer; counters stay */
 void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
 void ta_rx_take_sealed(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from);
 void ta_rx_log_packet(ta_rx *rx, const uint8_t *data, size_t size, uint64_t time_us, const ta_address *peer, bool out);
