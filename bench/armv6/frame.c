@@ -52,8 +52,10 @@ static int listener(uint16_t *port) {
 static void ask_for_repair(ta_tx *tx, int fd, ta_seal *seal) {
     uint8_t target[40 + TA_SEAL_CONTROL], covered[sizeof target];
     size_t size = 40;
-    static const uint8_t said[40] = {0x88, 204, 0, 9, [8] = 'T', 'A', 'I', 'R', [19] = 7, [23] = 1, [34] = 0xff, 0xff, 64};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ta_tx_port(tx)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    static const uint8_t said[40] = {0x88, 204,      0,        9,           [8] = 'T', 'A', 'I',
+                                     'R',  [19] = 7, [23] = 1, [34] = 0xff, 0xff,      64};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(ta_tx_port(tx)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     memcpy(target, said, sizeof said);
     if (seal) {
         check(ta_seal_rtcp(seal, target, sizeof said, covered, &size) == TA_OK, "seal");
@@ -86,7 +88,8 @@ int main(int argc, char **argv) {
     uint16_t repair_port, sealed_port;
     int fd = listener(&port), repair_fd = listener(&repair_port), sealed_fd = listener(&sealed_port);
     ta_packetizer_config packets = {.ssrc = 1, .payload_type = 96, .max_packet = max_packet, .elements = true};
-    ta_tx_config config = {.host = "127.0.0.1", .port = port, .mode = TA_MODE_THINAIR, .packets = packets, .pace_group = 1};
+    ta_tx_config config = {
+        .host = "127.0.0.1", .port = port, .mode = TA_MODE_THINAIR, .packets = packets, .pace_group = 1};
     ta_packetizer *packetizer = NULL;
     ta_tx *tx = NULL, *repairing = NULL, *sealing = NULL;
     ta_seal *peer = NULL, *alone = NULL;
@@ -95,12 +98,15 @@ int main(int argc, char **argv) {
     sealed.port = sealed_port;
     sealed.sealed = true;
     memset(keys[1], 1, sizeof keys[1]);
-    const ta_seal_config down = {.own = keys[0], .peer = keys[1], .media_ssrc = 1}, up = {.own = keys[1], .peer = keys[0], .media_ssrc = 1};
+    const ta_seal_config down = {.own = keys[0], .peer = keys[1], .media_ssrc = 1},
+                         up = {.own = keys[1], .peer = keys[0], .media_ssrc = 1};
     check(ta_packetizer_open(&packetizer, &packets) == TA_OK && ta_tx_open(&tx, &config) == TA_OK &&
               ta_tx_open(&repairing, &repair) == TA_OK && ta_tx_open(&sealing, &sealed) == TA_OK &&
-              ta_seal_open(&peer) == TA_OK && ta_seal_open(&alone) == TA_OK, "open");
+              ta_seal_open(&peer) == TA_OK && ta_seal_open(&alone) == TA_OK,
+          "open");
     check(ta_tx_install(sealing, &down) == TA_OK && ta_seal_install(peer, &up) == TA_OK &&
-              ta_seal_install(alone, &down) == TA_OK, "keys");
+              ta_seal_install(alone, &down) == TA_OK,
+          "keys");
     ta_tx_allow_media(tx, true);
     ta_tx_set_cookie(repairing, 7, 1);
     ta_tx_allow_media(repairing, true);
@@ -114,8 +120,12 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0; i < FRAMES; i++) {
         ta_nal nals[4];
         size_t found, length;
-        ta_frame_meta meta = {.frame_id = i, .rtp_time = i * 3000, .capture_ntp = 1ull << 63,
-                              .stamps = {.capture_us = 1000000, .dequeue_us = 1000100, .encode_in_us = 1000200, .encode_out_us = 1001000}};
+        ta_frame_meta meta = {
+            .frame_id = i,
+            .rtp_time = i * 3000,
+            .capture_ntp = 1ull << 63,
+            .stamps = {
+                .capture_us = 1000000, .dequeue_us = 1000100, .encode_in_us = 1000200, .encode_out_us = 1001000}};
         syscall(MAGIC, BEGIN, EMPTY);
         syscall(MAGIC, END, EMPTY);
 

@@ -81,7 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t kept, length;
     uint8_t options = take(&c);
     uint16_t seed = take16(&c);
-    ta_packetizer_config config = {96, 7, seed, TA_MIN_PACKET + seed % (TA_MAX_PACKET - TA_MIN_PACKET + 1), options & 1};
+    ta_packetizer_config config = {96, 7, seed, TA_MIN_PACKET + seed % (TA_MAX_PACKET - TA_MIN_PACKET + 1),
+                                   options & 1};
     ta_frame_meta meta = {.frame_id = seed, .rtp_time = seed * 7u, .key = options & 2};
     if (options & 4)
         meta.capture_ntp = 1;

@@ -19,10 +19,34 @@ static size_t make_packet(cursor *c, uint8_t kind, numbers *n, uint8_t *out) {
     uint16_t seq = n->seq = (uint16_t)(n->seq + ((int8_t)step >> 4));
     uint8_t index = where & 15, count = (uint8_t)((where >> 4) + 1);
     bool marker = ELEMENTS ? (index + 1 == count) != !(kind & 1) : where & 1;
-    uint8_t head[28] = {ELEMENTS ? 0x90 : 0x80, (uint8_t)(marker << 7 | 96), (uint8_t)(seq >> 8), (uint8_t)seq,
-                        (uint8_t)(frame >> 8), (uint8_t)frame, 0, 0, 0, 0, 0, kind & 2 ? 1 : 7,
-                        0xbe, 0xde, 0, 3, 0x28, (uint8_t)(frame >> 24), (uint8_t)(frame >> 16), (uint8_t)(frame >> 8),
-                        (uint8_t)frame, 0, index, 0, count, 0, 0, 0};
+    uint8_t head[28] = {ELEMENTS ? 0x90 : 0x80,
+                        (uint8_t)(marker << 7 | 96),
+                        (uint8_t)(seq >> 8),
+                        (uint8_t)seq,
+                        (uint8_t)(frame >> 8),
+                        (uint8_t)frame,
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                        kind & 2 ? 1 : 7,
+                        0xbe,
+                        0xde,
+                        0,
+                        3,
+                        0x28,
+                        (uint8_t)(frame >> 24),
+                        (uint8_t)(frame >> 16),
+                        (uint8_t)(frame >> 8),
+                        (uint8_t)frame,
+                        0,
+                        index,
+                        0,
+                        count,
+                        0,
+                        0,
+                        0};
     size_t header = ELEMENTS ? sizeof head : TA_RTP_HEADER, got;
     if (ELEMENTS) {
         uint16_t position = (uint16_t)(frame * 16 + index + (kind & 4 ? step : 0));

@@ -1,9 +1,10 @@
-/* The queue, an air that loses, delays, doubles and forges as the input says, and the reassembler that asks for repair through the
- * same air. Without forging, what comes out is what went in, in order, and after the air is good again every unit comes. */
+/* The queue, an air that loses, delays, doubles and forges as the input says, and the reassembler that asks for repair
+ * through the same air. Without forging, what comes out is what went in, in order, and after the air is good again
+ * every unit comes. */
 #include "fuzz.h"
 
-#include "thinair/send_queue.h"
 #include "thinair/recovery.h"
+#include "thinair/send_queue.h"
 
 enum { MAX_UNIT = 30000, ON_AIR = 512, BATCH = 16, COOKIE = 7, INTERVAL_US = 33333, CLEAN_UNITS = 12 };
 enum { LOSE = 1, DOUBLE = 2, FORGE = 4, LATE = 8 }; /* bits of what happens to a datagram */
@@ -70,7 +71,8 @@ static void hand_out(world *w) {
 
 static void send_due(world *w) {
     ta_datagram out[BATCH];
-    for (size_t n; (n = ta_send_queue_due(w->o, w->now_us, out, BATCH)) > 0; ta_send_queue_sent(w->o, n, w->now_us, w->now_us))
+    for (size_t n; (n = ta_send_queue_due(w->o, w->now_us, out, BATCH)) > 0;
+         ta_send_queue_sent(w->o, n, w->now_us, w->now_us))
         for (size_t i = 0; i < n; i++)
             fly(w, out[i].data, out[i].size, false);
 }
@@ -114,12 +116,13 @@ static void run(world *w, uint64_t until_us) {
 
 static void push(world *w, size_t size) {
     size_t packets;
-    const ta_frame_meta meta = {.frame_id = w->frame_id, .key = w->frame_id == w->first_id,
-                                .stamps = {.capture_us = w->now_us}};
+    const ta_frame_meta meta = {
+        .frame_id = w->frame_id, .key = w->frame_id == w->first_id, .stamps = {.capture_us = w->now_us}};
     make_unit(w->frame_id, size, unit);
     sizes[w->frame_id & 0xffff] = size;
     const ta_frame_meta key = {.frame_id = w->frame_id, .key = true, .stamps = meta.stamps};
-    if (ta_send_queue_push(w->o, unit, size, &meta, w->now_us, &packets) != TA_OK) /* after a drop it takes a key frame only */
+    if (ta_send_queue_push(w->o, unit, size, &meta, w->now_us, &packets) !=
+        TA_OK) /* after a drop it takes a key frame only */
         ta_send_queue_push(w->o, unit, size, &key, w->now_us, &packets);
     w->frame_id++;
 }

@@ -1,5 +1,6 @@
-/* Packets of any shape sealed, opened as they are, again, and changed by a bit, with keys renewed and forgotten between:
- * what is genuine comes out as it went in, once; all else is refused. Layout of a case: steps of a kind and its bytes. */
+/* Packets of any shape sealed, opened as they are, again, and changed by a bit, with keys renewed and forgotten
+ * between: what is genuine comes out as it went in, once; all else is refused. Layout of a case: steps of a kind and
+ * its bytes. */
 #include "fuzz.h"
 
 #include "thinair/seal.h"

@@ -1,5 +1,6 @@
-/* Units, control datagrams (raw or made up), time and sends that stop half way, in any order. What leaves fits a datagram, answers
- * stay within what the video itself has earned, a deadline is never in the past, and nothing is handed out for ever. */
+/* Units, control datagrams (raw or made up), time and sends that stop half way, in any order. What leaves fits a
+ * datagram, answers stay within what the video itself has earned, a deadline is never in the past, and nothing is
+ * handed out for ever. */
 #include "fuzz.h"
 
 #include "thinair/send_queue.h"
@@ -58,7 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t options = take(&c);
     const ta_send_queue_config config = {
         .packets = {96, SSRC, 65500, options & 1 ? TA_MAX_LINK_PACKET : TA_MIN_PACKET, (options & 2) != 0},
-        .pace_group = options & 4 ? 4 : 0, .pace_us = options & 4 ? 700 : 0, .interval_us = 33333,
+        .pace_group = options & 4 ? 4 : 0,
+        .pace_us = options & 4 ? 700 : 0,
+        .interval_us = 33333,
     };
     if (!opened[options & 7])
         CHECK(ta_send_queue_open(&opened[options & 7], &config) == TA_OK);
@@ -99,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 break;
             }
         }
-        CHECK(stats->repair_on_demand + stats->retransmitted - before.repair_on_demand - before.retransmitted <= BUDGET + stats->packets - before.packets);
+        CHECK(stats->repair_on_demand + stats->retransmitted - before.repair_on_demand - before.retransmitted <=
+              BUDGET + stats->packets - before.packets);
     }
     return 0;
 }

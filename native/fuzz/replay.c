@@ -4,7 +4,8 @@
 
 enum { BLOCK = 512, SIZE_AT = 124, SIZE_DIGITS = 12, TYPE_AT = 156 };
 
-/* Runs the next `size` bytes of `file` as one input. The buffer is exactly as long, so that ASan sees a read past it. */
+/* Runs the next `size` bytes of `file` as one input. The buffer is exactly as long, so that ASan sees a read past
+ * it. */
 static int replay(FILE *file, size_t size) {
     uint8_t *data = malloc(size);
     const bool read = data && fread(data, 1, size, file) == size;
@@ -19,7 +20,7 @@ static long replay_archive(FILE *file) {
     char header[BLOCK + 1] = "";
     for (long count = 0; fread(header, 1, BLOCK, file) == BLOCK; count++) {
         if (header[0] == 0)
-            return count; /* the end is marked by blocks of zeros */
+            return count;                  /* the end is marked by blocks of zeros */
         header[SIZE_AT + SIZE_DIGITS] = 0; /* terminated by a space or a zero as it is */
         const size_t size = strtoul(header + SIZE_AT, NULL, 8);
         if ((header[TYPE_AT] != '0' && header[TYPE_AT] != 0) || replay(file, size) < 0)
@@ -43,7 +44,9 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *suffix = strrchr(argv[i], '.');
         FILE *file = fopen(argv[i], "rb");
-        const long count = !file ? -1 : suffix && strcmp(suffix, ".tar") == 0 ? replay_archive(file) : replay_file(file);
+        const long count = !file                                 ? -1
+                         : suffix && strcmp(suffix, ".tar") == 0 ? replay_archive(file)
+                                                                 : replay_file(file);
         if (file)
             fclose(file);
         if (count < 0) {

@@ -5,25 +5,25 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "thinair/send_queue.h"
 #include "thinair/recovery.h"
 #include "thinair/seal.h"
+#include "thinair/send_queue.h"
 
-int ta_py_add_core(PyObject *module);    /* core_types.c */
+int ta_py_add_core(PyObject *module); /* core_types.c */
 int ta_py_add_core_functions(PyObject *module);
-int ta_py_add_tx(PyObject *module);      /* tx_types.c */
-int ta_py_add_rx(PyObject *module);      /* rx_types.c */
+int ta_py_add_tx(PyObject *module); /* tx_types.c */
+int ta_py_add_rx(PyObject *module); /* rx_types.c */
 int ta_py_add_io_functions(PyObject *module);
-int ta_py_add_present(PyObject *module); /* present_types.c */
-int ta_py_add_watch(PyObject *module);   /* watch_types.c */
-int ta_py_add_capture(PyObject *module); /* capture_types.c */
-int ta_py_add_v4l2(PyObject *module);    /* v4l2_types.c */
-int ta_py_add_media(PyObject *module);   /* media_types.c */
+int ta_py_add_present(PyObject *module);    /* present_types.c */
+int ta_py_add_watch(PyObject *module);      /* watch_types.c */
+int ta_py_add_capture(PyObject *module);    /* capture_types.c */
+int ta_py_add_v4l2(PyObject *module);       /* v4l2_types.c */
+int ta_py_add_media(PyObject *module);      /* media_types.c */
 int ta_py_add_hardware(PyObject *module);   /* hardware_types.c */
-int ta_py_add_repair(PyObject *module);  /* repair_types.c */
-int ta_py_add_send_queue(PyObject *module);   /* send_queue_types.c */
-int ta_py_add_recovery(PyObject *module); /* recovery_types.c */
-int ta_py_add_seal(PyObject *module);    /* seal_types.c */
+int ta_py_add_repair(PyObject *module);     /* repair_types.c */
+int ta_py_add_send_queue(PyObject *module); /* send_queue_types.c */
+int ta_py_add_recovery(PyObject *module);   /* recovery_types.c */
+int ta_py_add_seal(PyObject *module);       /* seal_types.c */
 
 /* The pump of a _thinair.Tx, which lives as long as the object; NULL and TypeError for others. */
 struct ta_tx *ta_py_tx(PyObject *object);

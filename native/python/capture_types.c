@@ -86,8 +86,8 @@ static int picture_buffer(PyObject *object, Py_buffer *view, int flags) {
         PyErr_SetString(PyExc_ValueError, "the picture was given back");
         return -1;
     }
-    const int result =
-        PyBuffer_FillInfo(view, object, (void *)(uintptr_t)self->picture.data, (Py_ssize_t)self->picture.size, 1, flags);
+    const int result = PyBuffer_FillInfo(view, object, (void *)(uintptr_t)self->picture.data,
+                                         (Py_ssize_t)self->picture.size, 1, flags);
     self->exports += result == 0;
     return result;
 }
@@ -96,14 +96,21 @@ static void picture_unbuffer(PyObject *object, Py_buffer *Py_UNUSED(view)) { ((P
 
 static Py_ssize_t picture_length(PyObject *object) { return (Py_ssize_t)((PictureObject *)object)->picture.size; }
 
-#define FIELD(name, type) {#name, type, offsetof(PictureObject, picture.name), READONLY, NULL}
+#define FIELD(name, type) \
+    { #name, type, offsetof(PictureObject, picture.name), READONLY, NULL }
 static PyMemberDef picture_members[] = {
-    FIELD(index, T_UINT),          FIELD(sequence, T_UINT),        FIELD(skipped, T_UINT), FIELD(corrupt, T_BOOL),
-    FIELD(capture_us, T_ULONGLONG), FIELD(dequeue_us, T_ULONGLONG), {0},
+    FIELD(index, T_UINT),
+    FIELD(sequence, T_UINT),
+    FIELD(skipped, T_UINT),
+    FIELD(corrupt, T_BOOL),
+    FIELD(capture_us, T_ULONGLONG),
+    FIELD(dequeue_us, T_ULONGLONG),
+    {0},
 };
 
 static PyMethodDef picture_methods[] = {
-    {"release", picture_release, METH_NOARGS, "Gives the buffer back to the driver. BufferError while a view of it lives."},
+    {"release", picture_release, METH_NOARGS,
+     "Gives the buffer back to the driver. BufferError while a view of it lives."},
     {0},
 };
 
@@ -132,7 +139,8 @@ static int capture_init(PyObject *object, PyObject *args, PyObject *kwargs) {
                                      &config.height, &config.buffers, &config.rate_numerator, &config.rate_denominator))
         return -1;
     if (self->capture || !config.device || !fourcc || strlen(fourcc) != 4) {
-        PyErr_SetString(PyExc_ValueError, self->capture ? "the capture is open" : "give a device and a format such as UYVY");
+        PyErr_SetString(PyExc_ValueError,
+                        self->capture ? "the capture is open" : "give a device and a format such as UYVY");
         return -1;
     }
     config.fourcc = v4l2_fourcc((uint32_t)fourcc[0], (uint32_t)fourcc[1], (uint32_t)fourcc[2], (uint32_t)fourcc[3]);
@@ -199,8 +207,9 @@ static PyObject *capture_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
     ta_capture_stats_get(capture, &s);
     return Py_BuildValue("{sK sK sK sK sK sK sK}", "captured", (unsigned long long)s.captured, "passed_over",
                          (unsigned long long)s.passed_over, "gaps", (unsigned long long)s.gaps, "corrupt",
-                         (unsigned long long)s.corrupt, "future_stamps", (unsigned long long)s.future_stamps, "unstamped",
-                         (unsigned long long)s.unstamped, "queue_errors", (unsigned long long)s.queue_errors);
+                         (unsigned long long)s.corrupt, "future_stamps", (unsigned long long)s.future_stamps,
+                         "unstamped", (unsigned long long)s.unstamped, "queue_errors",
+                         (unsigned long long)s.queue_errors);
 }
 
 static PyObject *capture_format(PyObject *object, void *Py_UNUSED(closure)) {
@@ -212,7 +221,8 @@ static PyObject *capture_format(PyObject *object, void *Py_UNUSED(closure)) {
                            (char)(f->fourcc >> 24 & 127), 0};
     return Py_BuildValue("{sI sI ss sI sI sI sI sI sI ss}", "width", f->width, "height", f->height, "fourcc", fourcc,
                          "stride", f->stride, "size_image", f->size_image, "buffers", f->buffers, "colorspace",
-                         f->colorspace, "ycbcr_enc", f->ycbcr_enc, "quantization", f->quantization, "driver", f->driver);
+                         f->colorspace, "ycbcr_enc", f->ycbcr_enc, "quantization", f->quantization, "driver",
+                         f->driver);
 }
 
 static PyObject *capture_fileno(PyObject *object, PyObject *Py_UNUSED(none)) {
@@ -274,15 +284,16 @@ static PyObject *raw_to_i420(PyObject *Py_UNUSED(module), PyObject *args) {
     const char *fourcc;
     Py_ssize_t stride, strides[3];
     ta_raw_picture in = {0};
-    if (!PyArg_ParseTuple(args, "y*snIIw*w*w*nnn:raw_to_i420", &data, &fourcc, &stride, &in.width, &in.height, &y, &u, &v,
-                          &strides[0], &strides[1], &strides[2]))
+    if (!PyArg_ParseTuple(args, "y*snIIw*w*w*nnn:raw_to_i420", &data, &fourcc, &stride, &in.width, &in.height, &y, &u,
+                          &v, &strides[0], &strides[1], &strides[2]))
         return NULL;
     /* A negative stride becomes one that is too long, and is refused as such. */
     in.stride = (size_t)stride;
     in.data = data.buf;
     in.size = (size_t)data.len;
-    const ta_i420 out = {y.buf, u.buf, v.buf, (size_t)strides[0], (size_t)strides[1], (size_t)strides[2],
-                         (size_t)y.len, (size_t)u.len, (size_t)v.len};
+    const ta_i420 out = {
+        y.buf,         u.buf,         v.buf,        (size_t)strides[0], (size_t)strides[1], (size_t)strides[2],
+        (size_t)y.len, (size_t)u.len, (size_t)v.len};
     ta_status status = TA_EINVAL;
     if (layout_of(fourcc, &in.layout)) {
         Py_BEGIN_ALLOW_THREADS
@@ -290,8 +301,8 @@ static PyObject *raw_to_i420(PyObject *Py_UNUSED(module), PyObject *args) {
         Py_END_ALLOW_THREADS
     }
     if (status != TA_OK)
-        PyErr_Format(PyExc_ValueError, "no %s picture of %ux%u can be converted: format, sizes or strides do not fit", fourcc,
-                     (unsigned)in.width, (unsigned)in.height);
+        PyErr_Format(PyExc_ValueError, "no %s picture of %ux%u can be converted: format, sizes or strides do not fit",
+                     fourcc, (unsigned)in.width, (unsigned)in.height);
     PyBuffer_Release(&data);
     PyBuffer_Release(&y);
     PyBuffer_Release(&u);

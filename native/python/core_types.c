@@ -101,7 +101,8 @@ static PyObject *access_unit_repr(access_unit *self) {
                                 (unsigned)self->info.size, self->info.flags & TA_AU_KEY ? ", key" : "");
 }
 
-#define FIELD(name, type, member) {name, type, offsetof(access_unit, member), READONLY, NULL}
+#define FIELD(name, type, member) \
+    { name, type, offsetof(access_unit, member), READONLY, NULL }
 static PyMemberDef access_unit_members[] = {
     FIELD("frame_id", T_ULONGLONG, info.frame_id),
     FIELD("rtp_time", T_ULONGLONG, info.rtp_time),
@@ -131,7 +132,8 @@ static PyGetSetDef access_unit_getset[] = {
 };
 
 static PyType_Slot access_unit_slots[] = {
-    {Py_tp_doc, "One coded picture, Annex B. Its bytes are read through the buffer protocol and live as long as the object."},
+    {Py_tp_doc,
+     "One coded picture, Annex B. Its bytes are read through the buffer protocol and live as long as the object."},
     {Py_tp_dealloc, access_unit_dealloc},
     {Py_tp_repr, access_unit_repr},
     {Py_tp_members, access_unit_members},
@@ -167,8 +169,8 @@ static PyObject *packetizer_new(PyTypeObject *type, PyObject *args, PyObject *kw
     packetizer *self = (packetizer *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    ta_status status = ta_packetizer_open(&self->core, &(ta_packetizer_config){payload_type, ssrc, first_seq, max_packet,
-                                                                               elements != 0});
+    ta_status status = ta_packetizer_open(
+        &self->core, &(ta_packetizer_config){payload_type, ssrc, first_seq, max_packet, elements != 0});
     if (status != TA_OK) {
         Py_DECREF(self);
         return ta_py_raise(status, "Packetizer");
@@ -195,8 +197,9 @@ static PyObject *drain(ta_packetizer *core) {
 }
 
 static PyObject *packetizer_packetize(packetizer *self, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"", "frame_id", "rtp_time", "key", "capture_us", "dequeue_us", "encode_in_us", "encode_out_us",
-                            "capture_ntp", "sent", NULL};
+    static char *names[] = {"",           "frame_id",     "rtp_time",      "key",         "capture_us",
+                            "dequeue_us", "encode_in_us", "encode_out_us", "capture_ntp", "sent",
+                            NULL};
     Py_buffer au;
     unsigned int frame_id, rtp_time, sent_id = 0;
     int key = 0;
@@ -215,7 +218,10 @@ static PyObject *packetizer_packetize(packetizer *self, PyObject *args, PyObject
             goto done;
     }
     ta_frame_meta meta = {
-        .frame_id = frame_id, .rtp_time = rtp_time, .capture_ntp = stamps[4], .key = key != 0,
+        .frame_id = frame_id,
+        .rtp_time = rtp_time,
+        .capture_ntp = stamps[4],
+        .key = key != 0,
         .stamps = {stamps[0], stamps[1], stamps[2], stamps[3]},
         .sent = {sent_id, sent[0], sent[1], sent[2]},
     };
@@ -246,7 +252,7 @@ typedef struct receiver {
     PyObject_HEAD
     ta_reassembler *packets; /* one of the two */
     ta_annexb_stream *stream;
-    uint8_t *unit;           /* room for one access unit */
+    uint8_t *unit; /* room for one access unit */
     size_t capacity;
 } receiver;
 
@@ -268,17 +274,19 @@ static PyObject *receiver_opened(receiver *self, ta_status status, size_t max_au
 }
 
 static PyObject *reassembler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"payload_type", "elements", "window_frames", "reorder_us", "max_au", "repair_timeout_us", NULL};
+    static char *names[] = {"payload_type",      "elements", "window_frames", "reorder_us", "max_au",
+                            "repair_timeout_us", NULL};
     unsigned char payload_type = 96;
     int elements = 1;
     unsigned int window_frames = 8, reorder_us = 4000, max_au = 2097152, repair_timeout_us = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$bpIIII:Reassembler", names, &payload_type, &elements, &window_frames,
-                                     &reorder_us, &max_au, &repair_timeout_us))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$bpIIII:Reassembler", names, &payload_type, &elements,
+                                     &window_frames, &reorder_us, &max_au, &repair_timeout_us))
         return NULL;
     receiver *self = (receiver *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    const ta_reassembler_config config = {payload_type, elements != 0, window_frames, reorder_us, max_au, repair_timeout_us};
+    const ta_reassembler_config config = {payload_type, elements != 0, window_frames,
+                                          reorder_us,   max_au,        repair_timeout_us};
     return receiver_opened(self, ta_reassembler_open(&self->packets, &config), max_au, "Reassembler");
 }
 
@@ -451,7 +459,7 @@ static PyType_Slot annexb_stream_slots[] = {
 static PyType_Spec reassembler_spec = {"_thinair.Reassembler", sizeof(receiver), 0,
                                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, reassembler_slots};
 static PyType_Spec annexb_stream_spec = {"_thinair.AnnexbStream", sizeof(receiver), 0,
-                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, annexb_stream_slots};
+                                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, annexb_stream_slots};
 
 /* ---- module ---- */
 
@@ -469,8 +477,8 @@ static int add_constants(PyObject *module) {
                    PyModule_AddIntConstant(module, "AU_SPS", TA_AU_SPS) < 0 ||
                    PyModule_AddIntConstant(module, "MAX_PACKET", TA_MAX_PACKET) < 0 ||
                    PyModule_AddIntConstant(module, "MIN_PACKET", TA_MIN_PACKET) < 0
-               ? -1
-               : 0;
+             ? -1
+             : 0;
 }
 
 /* Adds the type and returns it, a reference of ours with it. */

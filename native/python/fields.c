@@ -21,7 +21,8 @@ PyObject *ta_to_dict(const void *structure, const ta_field *fields) {
         case 2: memcpy(&half, at, 2), wide = half; break;
         default: wide = (uint8_t)*at;
         }
-        if (ta_put(dict, f->name, f->is_signed ? PyLong_FromLongLong((long long)wide) : PyLong_FromUnsignedLongLong(wide)) < 0)
+        if (ta_put(dict, f->name,
+                   f->is_signed ? PyLong_FromLongLong((long long)wide) : PyLong_FromUnsignedLongLong(wide)) < 0)
             Py_CLEAR(dict);
     }
     return dict;

@@ -12,9 +12,12 @@ typedef struct ta_field { /* an integer of 1, 2, 4 or 8 bytes */
     bool is_signed; /* 8 bytes only */
 } ta_field;
 
-#define FIELD(type, name) {#name, offsetof(struct type, name), sizeof(((struct type *)0)->name), false}
-#define SIGNED(type, name) {#name, offsetof(struct type, name), sizeof(((struct type *)0)->name), true}
-#define END {NULL, 0, 0, false}
+#define FIELD(type, name) \
+    { #name, offsetof(struct type, name), sizeof(((struct type *)0)->name), false }
+#define SIGNED(type, name) \
+    { #name, offsetof(struct type, name), sizeof(((struct type *)0)->name), true }
+#define END \
+    { NULL, 0, 0, false }
 
 /* Sets dict[name] and takes over `value`, which may be NULL with an exception set. 0 or -1. */
 int ta_put(PyObject *dict, const char *name, PyObject *value);

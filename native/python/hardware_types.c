@@ -20,7 +20,7 @@ static void free_object(PyObject *object) {
 static PyObject *raise_reason(ta_status status, int error, const char *reason, const char *part) {
     PyObject *type = status == TA_ENOMEM ? PyExc_MemoryError : status == TA_EINVAL ? PyExc_ValueError : PyExc_OSError;
     PyObject *value = type == PyExc_OSError && part ? Py_BuildValue("(iss)", error, reason, part)
-                      : type == PyExc_OSError       ? Py_BuildValue("(is)", error, reason)
+                    : type == PyExc_OSError         ? Py_BuildValue("(is)", error, reason)
                                                     : PyUnicode_FromString(reason);
     if (value)
         PyErr_SetObject(type, value);
@@ -83,8 +83,9 @@ typedef struct EncoderObject {
 } EncoderObject;
 
 static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"kind",   "width",  "height", "fourcc", "rate",        "bitrate_bps",       "key_interval", "stride",
-                            "device", "coded",  "min_qp", "max_qp", "intra_refresh_mbs", "low_latency", NULL};
+    static char *names[] = {"kind",   "width",  "height", "fourcc", "rate",   "bitrate_bps",       "key_interval",
+                            "stride", "device", "coded",  "min_qp", "max_qp", "intra_refresh_mbs", "low_latency",
+                            NULL};
     const char *kind, *fourcc, *device = "", *coded = "H264";
     ta_encoder_config e = {0};
     int low_latency = 0;
@@ -144,8 +145,8 @@ static bool wait_encoder(ta_encoder *encoder, uint64_t until_us) {
 }
 
 /* The unit of one picture. TA_AGAIN: left out, or nothing that could be decoded. */
-static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t until_us, ta_coded *unit, const uint8_t **data,
-                            size_t *size, bool *key) {
+static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t until_us, ta_coded *unit,
+                            const uint8_t **data, size_t *size, bool *key) {
     ta_encoder *e = self->encoder;
     uint32_t token;
     ta_status status;
@@ -173,7 +174,8 @@ static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t unt
         *size = unit->size;
         ta_unit_kind kind = unit->key ? TA_UNIT_KEY : TA_UNIT_PICTURE;
         if (self->h264 && unit->size)
-            kind = ta_parameter_sets_apply(&self->headers, unit->data, unit->size, self->unit, self->capacity, data, size);
+            kind =
+                ta_parameter_sets_apply(&self->headers, unit->data, unit->size, self->unit, self->capacity, data, size);
         *key = kind == TA_UNIT_KEY;
         const bool ours = unit->capture_us == raw->capture_us;
         if (ours && unit->size && kind >= TA_UNIT_PICTURE)
@@ -285,7 +287,8 @@ static PyType_Slot encoder_slots[] = {{Py_tp_new, encoder_new},
                                       {Py_tp_methods, encoder_methods},
                                       {Py_tp_getset, encoder_getset},
                                       {0, NULL}};
-static PyType_Spec encoder_spec = {"_thinair.HardwareEncoder", sizeof(EncoderObject), 0, Py_TPFLAGS_DEFAULT, encoder_slots};
+static PyType_Spec encoder_spec = {"_thinair.HardwareEncoder", sizeof(EncoderObject), 0, Py_TPFLAGS_DEFAULT,
+                                   encoder_slots};
 
 /* ---- HardwarePipeline ---- */
 
@@ -296,20 +299,38 @@ typedef struct PipelineObject {
 } PipelineObject;
 
 static PyObject *pipeline_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"tx",       "device",         "fourcc",     "kind",   "rate",   "bitrate_bps",       "key_interval",
-                            "width",    "height",         "buffers",    "dmabuf", "coded",  "min_qp",            "max_qp",
-                            "priority", "first_frame_id", "ntp_offset", "stall_us", "intra_refresh_mbs", "low_latency",
-                            "encoder_device", NULL};
+    static char *names[] = {"tx",
+                            "device",
+                            "fourcc",
+                            "kind",
+                            "rate",
+                            "bitrate_bps",
+                            "key_interval",
+                            "width",
+                            "height",
+                            "buffers",
+                            "dmabuf",
+                            "coded",
+                            "min_qp",
+                            "max_qp",
+                            "priority",
+                            "first_frame_id",
+                            "ntp_offset",
+                            "stall_us",
+                            "intra_refresh_mbs",
+                            "low_latency",
+                            "encoder_device",
+                            NULL};
     PyObject *tx;
     const char *fourcc, *kind, *coded = "H264";
     ta_hw_pipeline_config c = {.capture = {.buffers = 4}, .encoder = {.device = ""}};
     ta_encoder_config *e = &c.encoder;
     int dmabuf = 1, low_latency = 0;
     unsigned long long ntp_offset = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Osss(II)II|IIIpsIIiIKIIps", names, &tx, &c.capture.device, &fourcc, &kind,
-                                     &e->rate_numerator, &e->rate_denominator, &e->bitrate_bps, &e->key_interval,
-                                     &c.capture.width, &c.capture.height, &c.capture.buffers, &dmabuf, &coded, &e->min_qp,
-                                     &e->max_qp, &c.priority, &c.first_frame_id, &ntp_offset, &c.stall_us,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Osss(II)II|IIIpsIIiIKIIps", names, &tx, &c.capture.device, &fourcc,
+                                     &kind, &e->rate_numerator, &e->rate_denominator, &e->bitrate_bps, &e->key_interval,
+                                     &c.capture.width, &c.capture.height, &c.capture.buffers, &dmabuf, &coded,
+                                     &e->min_qp, &e->max_qp, &c.priority, &c.first_frame_id, &ntp_offset, &c.stall_us,
                                      &e->intra_refresh_mbs, &low_latency, &e->device))
         return NULL;
     c.open_encoder = opener_of(kind);
@@ -334,7 +355,8 @@ static PyObject *pipeline_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     error = status == TA_ENOMEM ? ENOMEM : errno;
     Py_END_ALLOW_THREADS
     if (status != TA_OK) {
-        static const char *const parts[] = {[TA_HW_PIPELINE_NONE] = "pipeline", [TA_HW_PIPELINE_CAPTURE] = "capture",
+        static const char *const parts[] = {[TA_HW_PIPELINE_NONE] = "pipeline",
+                                            [TA_HW_PIPELINE_CAPTURE] = "capture",
                                             [TA_HW_PIPELINE_ENCODER] = "encoder"};
         raise_reason(status == TA_EINVAL ? TA_EINVAL : TA_ESYS, error, reason, parts[failed]);
         Py_CLEAR(self);
@@ -375,7 +397,8 @@ static PyObject *pipeline_set_bitrate(PyObject *object, PyObject *argument) {
 }
 
 static PyObject *pipeline_state(PyObject *object, PyObject *Py_UNUSED(none)) {
-    static const char *const states[] = {"starting", "live", "stalled", "failed"}, *const parts[] = {"", "capture", "encoder"};
+    static const char *const states[] = {"starting", "live", "stalled", "failed"}, *const parts[] = {"", "capture",
+                                                                                                     "encoder"};
     char reason[TA_REASON_MAX];
     ta_hw_pipeline_part failed;
     ta_hw_pipeline_clear_event(pipeline_of(object));
@@ -388,8 +411,9 @@ static PyObject *pipeline_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
     ta_hw_pipeline_stats_get(pipeline_of(object), &s);
 #define K(name) #name, (unsigned long long)s.name
     return Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsKsKsKsKsKsKsK}", K(captured), K(skipped), K(superseded), K(corrupt),
-                         K(encoded), K(sent), K(refused), K(encoder_skips), K(late), K(undecodable), K(keys), K(bytes_copied),
-                         K(records_lost), K(last_picture_us), K(next_frame_id), K(most_waiting), K(most_in_encoder));
+                         K(encoded), K(sent), K(refused), K(encoder_skips), K(late), K(undecodable), K(keys),
+                         K(bytes_copied), K(records_lost), K(last_picture_us), K(next_frame_id), K(most_waiting),
+                         K(most_in_encoder));
 #undef K
 }
 
@@ -402,8 +426,9 @@ static PyObject *record_tuple(const ta_hw_pipeline_record *r) {
         return NULL;
     return Py_BuildValue("(kkKKKKkkkON)", (unsigned long)r->frame_id, (unsigned long)r->sequence,
                          (unsigned long long)r->capture_us, (unsigned long long)r->dequeue_us,
-                         (unsigned long long)r->encode_in_us, (unsigned long long)r->encode_out_us, (unsigned long)r->size,
-                         (unsigned long)r->packets, (unsigned long)r->skipped, r->key ? Py_True : Py_False, sent);
+                         (unsigned long long)r->encode_in_us, (unsigned long long)r->encode_out_us,
+                         (unsigned long)r->size, (unsigned long)r->packets, (unsigned long)r->skipped,
+                         r->key ? Py_True : Py_False, sent);
 }
 
 static PyObject *pipeline_records(PyObject *object, PyObject *Py_UNUSED(none)) {
@@ -453,7 +478,9 @@ static PyObject *pipeline_stop(PyObject *object, PyObject *Py_UNUSED(none)) {
 
 static const char *pipeline_note(const void *pipeline, size_t i) { return ta_hw_pipeline_note(pipeline, i); }
 
-static PyObject *pipeline_notes(PyObject *object, void *Py_UNUSED(none)) { return note_list(pipeline_note, pipeline_of(object)); }
+static PyObject *pipeline_notes(PyObject *object, void *Py_UNUSED(none)) {
+    return note_list(pipeline_note, pipeline_of(object));
+}
 
 static PyObject *pipeline_eventfd(PyObject *object, void *Py_UNUSED(none)) {
     return PyLong_FromLong(ta_hw_pipeline_eventfd(pipeline_of(object)));
@@ -477,15 +504,16 @@ static PyMethodDef pipeline_methods[] = {
     {0},
 };
 static PyGetSetDef pipeline_getset[] = {{"notes", pipeline_notes, NULL, NULL, NULL},
-                                     {"eventfd", pipeline_eventfd, NULL, NULL, NULL},
-                                     {"size", pipeline_size, NULL, NULL, NULL},
-                                     {0}};
+                                        {"eventfd", pipeline_eventfd, NULL, NULL, NULL},
+                                        {"size", pipeline_size, NULL, NULL, NULL},
+                                        {0}};
 static PyType_Slot pipeline_slots[] = {{Py_tp_new, pipeline_new},
-                                    {Py_tp_dealloc, pipeline_dealloc},
-                                    {Py_tp_methods, pipeline_methods},
-                                    {Py_tp_getset, pipeline_getset},
-                                    {0, NULL}};
-static PyType_Spec pipeline_spec = {"_thinair.HardwarePipeline", sizeof(PipelineObject), 0, Py_TPFLAGS_DEFAULT, pipeline_slots};
+                                       {Py_tp_dealloc, pipeline_dealloc},
+                                       {Py_tp_methods, pipeline_methods},
+                                       {Py_tp_getset, pipeline_getset},
+                                       {0, NULL}};
+static PyType_Spec pipeline_spec = {"_thinair.HardwarePipeline", sizeof(PipelineObject), 0, Py_TPFLAGS_DEFAULT,
+                                    pipeline_slots};
 
 static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
     PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
@@ -495,5 +523,8 @@ static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
 }
 
 int ta_py_add_hardware(PyObject *module) {
-    return add_type(module, "HardwareEncoder", &encoder_spec) < 0 || add_type(module, "HardwarePipeline", &pipeline_spec) < 0 ? -1 : 0;
+    return add_type(module, "HardwareEncoder", &encoder_spec) < 0 ||
+                   add_type(module, "HardwarePipeline", &pipeline_spec) < 0
+             ? -1
+             : 0;
 }

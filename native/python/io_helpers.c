@@ -47,7 +47,7 @@ void ta_py_dealloc(PyObject *self) {
 
 /* Made and opened in one step: there is no object without its pump. */
 PyObject *ta_py_new_opened(PyTypeObject *type, PyObject *args, PyObject *kwargs,
-                            int (*open)(PyObject *, PyObject *, PyObject *)) {
+                           int (*open)(PyObject *, PyObject *, PyObject *)) {
     PyObject *self = PyType_GenericAlloc(type, 0);
     if (self && open(self, args, kwargs) < 0)
         Py_CLEAR(self);
@@ -68,7 +68,7 @@ int ta_py_append(PyObject *list, PyObject *item) {
 }
 
 PyObject *ta_py_install_keys(PyObject *args, PyObject *kwargs, ta_status (*install)(void *, const ta_seal_config *),
-                              void *pump) {
+                             void *pump) {
     ta_seal_config config;
     Py_buffer views[2];
     if (ta_py_seal_config(args, kwargs, &config, views) < 0)

@@ -11,11 +11,11 @@ int ta_py_raise_open(ta_status status, const char *host, int port);
 PyObject *ta_py_notes(const char *(*note)(const void *, size_t), const void *owner);
 void ta_py_dealloc(PyObject *self);
 PyObject *ta_py_new_opened(PyTypeObject *type, PyObject *args, PyObject *kwargs,
-                            int (*open)(PyObject *, PyObject *, PyObject *));
+                           int (*open)(PyObject *, PyObject *, PyObject *));
 int ta_py_check_range(const char *what, long long value, long long low, long long high);
 int ta_py_append(PyObject *list, PyObject *item);
 PyObject *ta_py_install_keys(PyObject *args, PyObject *kwargs, ta_status (*install)(void *, const ta_seal_config *),
-                              void *pump);
+                             void *pump);
 int ta_py_add_type(PyObject *module, const char *name, PyType_Spec *spec);
 
 #endif

@@ -91,10 +91,10 @@ static PyObject *raise_x11(ta_status status, int error) {
         PyErr_SetString(status == TA_ENOMEM ? PyExc_MemoryError : PyExc_ValueError, ta_status_text(status));
         return NULL;
     }
-    const char *text = error == EPIPE       ? "the X display is gone"
-                       : error == EIO       ? "the X server refused the picture (window destroyed?)"
-                       : error == ETIMEDOUT ? "the X server does not answer"
-                                            : strerror(error);
+    const char *text = error == EPIPE     ? "the X display is gone"
+                     : error == EIO       ? "the X server refused the picture (window destroyed?)"
+                     : error == ETIMEDOUT ? "the X server does not answer"
+                                          : strerror(error);
     PyObject *value = Py_BuildValue("(is)", error, text);
     if (value)
         PyErr_SetObject(PyExc_OSError, value);
@@ -163,8 +163,8 @@ static PyObject *x11_present(PyObject *object, PyObject *args, PyObject *kwargs)
     Planes p = {0};
     Py_ssize_t strides[3], width, height;
     int bt709 = -1, full_range = -1, dim = 255, border = -1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*y*y*nnnnn|$ppii", names, &p.y, &p.u, &p.v, &strides[0], &strides[1],
-                                     &strides[2], &width, &height, &bt709, &full_range, &dim, &border) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*y*y*nnnnn|$ppii", names, &p.y, &p.u, &p.v, &strides[0],
+                                     &strides[1], &strides[2], &width, &height, &bt709, &full_range, &dim, &border) ||
         check_planes(&p, strides, width, height) < 0)
         return NULL;
     if (bt709 < 0 || full_range < 0) { /* the parser knows no keyword that must be given before one that may */
@@ -217,14 +217,10 @@ static PyObject *x11_overlay(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static PyObject *event_tuple(const ta_x11_event *event) {
     switch (event->type) {
-    case TA_X11_KEY:
-        return Py_BuildValue("(ss)", "key", event->key);
-    case TA_X11_RESIZE:
-        return Py_BuildValue("(s(II))", "resize", event->width, event->height);
-    case TA_X11_EXPOSE:
-        return Py_BuildValue("(sO)", "expose", Py_None);
-    case TA_X11_CLOSE:
-        break;
+    case TA_X11_KEY: return Py_BuildValue("(ss)", "key", event->key);
+    case TA_X11_RESIZE: return Py_BuildValue("(s(II))", "resize", event->width, event->height);
+    case TA_X11_EXPOSE: return Py_BuildValue("(sO)", "expose", Py_None);
+    case TA_X11_CLOSE: break;
     }
     return Py_BuildValue("(sO)", "close", Py_None);
 }
@@ -279,17 +275,15 @@ static PyObject *x11_get(PyObject *object, void *which) {
     ta_x11_info_get(x, &info);
     pthread_mutex_unlock(&self->lock);
     switch (*(const char *)which) {
-    case 's':
-        return Py_BuildValue("(II)", info.width, info.height);
-    case 'c':
-        return PyBool_FromLong(info.composited);
-    default:
-        return PyFloat_FromDouble(info.refresh_hz);
+    case 's': return Py_BuildValue("(II)", info.width, info.height);
+    case 'c': return PyBool_FromLong(info.composited);
+    default: return PyFloat_FromDouble(info.refresh_hz);
     }
 }
 
 static PyMethodDef x11_methods[] = {
-    {"present", (PyCFunction)(void (*)(void))x11_present, METH_VARARGS | METH_KEYWORDS, "Shows a picture; µs of the copy."},
+    {"present", (PyCFunction)(void (*)(void))x11_present, METH_VARARGS | METH_KEYWORDS,
+     "Shows a picture; µs of the copy."},
     {"overlay", (PyCFunction)(void (*)(void))x11_overlay, METH_VARARGS | METH_KEYWORDS, "Text over every picture."},
     {"events", x11_events, METH_NOARGS, "What came since the last call."},
     {"set_fullscreen", x11_set_fullscreen, METH_O, "Covers the monitor, or goes back."},
@@ -317,7 +311,8 @@ static PyType_Slot x11_slots[] = {
 static PyType_Spec x11_spec = {"_thinair.X11Presenter", sizeof(X11Object), 0, Py_TPFLAGS_DEFAULT, x11_slots};
 
 static PyMethodDef functions[] = {
-    {"i420_to_bgrx", (PyCFunction)(void (*)(void))py_i420_to_bgrx, METH_VARARGS | METH_KEYWORDS, "Pixels of a picture."},
+    {"i420_to_bgrx", (PyCFunction)(void (*)(void))py_i420_to_bgrx, METH_VARARGS | METH_KEYWORDS,
+     "Pixels of a picture."},
     {NULL, NULL, 0, NULL},
 };
 

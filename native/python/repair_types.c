@@ -79,7 +79,8 @@ static PyObject *encoder_symbol(encoder *self, PyObject *index) {
     if (i == -1 && PyErr_Occurred())
         return NULL;
     ta_status status = ta_repair_encoder_symbol(self->core, (size_t)i, symbol, sizeof symbol, &size);
-    return status == TA_OK ? PyBytes_FromStringAndSize((char *)symbol, (Py_ssize_t)size) : ta_py_raise(status, "repair symbol");
+    return status == TA_OK ? PyBytes_FromStringAndSize((char *)symbol, (Py_ssize_t)size)
+                           : ta_py_raise(status, "repair symbol");
 }
 
 static PyMethodDef encoder_methods[] = {
@@ -142,7 +143,9 @@ static PyObject *take(decoder *self, PyObject *args, const char *what,
     return status == TA_OK || status == TA_AGAIN ? PyBool_FromLong(status == TA_OK) : ta_py_raise(status, what);
 }
 
-static PyObject *decoder_source(decoder *self, PyObject *args) { return take(self, args, "source", ta_repair_decoder_source); }
+static PyObject *decoder_source(decoder *self, PyObject *args) {
+    return take(self, args, "source", ta_repair_decoder_source);
+}
 
 static PyObject *decoder_symbol(decoder *self, PyObject *args) {
     return take(self, args, "repair symbol", ta_repair_decoder_symbol);
@@ -157,7 +160,8 @@ static PyObject *decoder_restore(decoder *self, PyObject *index) {
     ta_status status = ta_repair_decoder_restore(self->core, (size_t)i, source, sizeof source, &size);
     if (status == TA_AGAIN)
         Py_RETURN_NONE;
-    return status == TA_OK ? PyBytes_FromStringAndSize((char *)source, (Py_ssize_t)size) : ta_py_raise(status, "source");
+    return status == TA_OK ? PyBytes_FromStringAndSize((char *)source, (Py_ssize_t)size)
+                           : ta_py_raise(status, "source");
 }
 
 static PyObject *decoder_wanted(decoder *self, void *Py_UNUSED(closure)) {

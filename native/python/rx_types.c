@@ -9,21 +9,25 @@ typedef struct RxObject {
 } RxObject;
 
 static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"port",     "host",  "mode",     "payload_type",   "window_frames", "reorder_us", "max_au",
-                            "quiet_us", "slots", "priority", "receive_buffer", "repair_timeout_us",   "sealed",     "log_packets", NULL};
+    static char *names[] = {"port",   "host",        "mode",  "payload_type", "window_frames",  "reorder_us",
+                            "max_au", "quiet_us",    "slots", "priority",     "receive_buffer", "repair_timeout_us",
+                            "sealed", "log_packets", NULL};
     RxObject *self = (RxObject *)object;
     const char *host = "", *mode = "thinair";
     int port, payload_type = 96, window = 8, reorder_us = 4000, max_au = 2097152, quiet_us = 4000, slots = 8,
               priority = 0, buffer = 4194304, repair_timeout_us = 0, sealed = 0, log_packets = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiipp", names, &port, &host, &mode, &payload_type, &window,
-                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer, &repair_timeout_us, &sealed,
-                                     &log_packets))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiipp", names, &port, &host, &mode, &payload_type,
+                                     &window, &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer,
+                                     &repair_timeout_us, &sealed, &log_packets))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, 0, 65535) < 0 ||
-        ta_py_check_range("payload_type", payload_type, 0, 127) < 0 || ta_py_check_range("window_frames", window, 2, 32) < 0 ||
-        ta_py_check_range("reorder_us", reorder_us, 0, 1000000) < 0 || ta_py_check_range("max_au", max_au, 4096, 1 << 26) < 0 ||
-        ta_py_check_range("quiet_us", quiet_us, 0, 1000000) < 0 || ta_py_check_range("slots", slots, 2, 64) < 0 || ta_py_check_range("repair_timeout_us", repair_timeout_us, 0, 1000000) < 0)
+        ta_py_check_range("payload_type", payload_type, 0, 127) < 0 ||
+        ta_py_check_range("window_frames", window, 2, 32) < 0 ||
+        ta_py_check_range("reorder_us", reorder_us, 0, 1000000) < 0 ||
+        ta_py_check_range("max_au", max_au, 4096, 1 << 26) < 0 ||
+        ta_py_check_range("quiet_us", quiet_us, 0, 1000000) < 0 || ta_py_check_range("slots", slots, 2, 64) < 0 ||
+        ta_py_check_range("repair_timeout_us", repair_timeout_us, 0, 1000000) < 0)
         return -1;
     config.port = (uint16_t)port;
     config.slots = (uint32_t)slots;
@@ -88,7 +92,7 @@ static PyObject *take_all(ta_rx *rx, bool (*take)(ta_rx *, ta_control *)) {
         uint16_t port;
         ta_address_text(&item.from, host, sizeof host, &port);
         if (ta_py_append(list, Py_BuildValue("y#Ksi", (char *)item.data, (Py_ssize_t)item.size,
-                                           (unsigned long long)item.arrival_us, host, (int)port)) < 0)
+                                             (unsigned long long)item.arrival_us, host, (int)port)) < 0)
             Py_CLEAR(list);
     }
     return list;
@@ -200,9 +204,10 @@ static PyObject *rx_stats(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_rx_stats s;
     ta_rx_stats_get(((RxObject *)object)->rx, &s);
-    return Py_BuildValue("{sKsKsKsKsisKsKsKsK}", "packets", s.packets, "bytes", s.bytes, "frames", s.frames, "lost_frames",
-                         s.lost_frames, "receive_buffer", s.receive_buffer, "kernel_drops", s.kernel_drops, "address_changes", s.address_changes,
-                         "packets_sealed", s.packets_sealed, "packets_not_logged", s.packets_not_logged);
+    return Py_BuildValue("{sKsKsKsKsisKsKsKsK}", "packets", s.packets, "bytes", s.bytes, "frames", s.frames,
+                         "lost_frames", s.lost_frames, "receive_buffer", s.receive_buffer, "kernel_drops",
+                         s.kernel_drops, "address_changes", s.address_changes, "packets_sealed", s.packets_sealed,
+                         "packets_not_logged", s.packets_not_logged);
 }
 
 static PyObject *rx_packets(PyObject *object, PyObject *unused) {
@@ -270,8 +275,7 @@ static PyGetSetDef rx_getset[] = {
 };
 
 static PyType_Slot rx_slots[] = {
-    {Py_tp_new, rx_new},       {Py_tp_dealloc, rx_dealloc}, {Py_tp_methods, rx_methods},
-    {Py_tp_getset, rx_getset}, {0, NULL},
+    {Py_tp_new, rx_new}, {Py_tp_dealloc, rx_dealloc}, {Py_tp_methods, rx_methods}, {Py_tp_getset, rx_getset}, {0, NULL},
 };
 
 static PyType_Spec rx_spec = {"_thinair.Rx", sizeof(RxObject), 0, Py_TPFLAGS_DEFAULT, rx_slots};

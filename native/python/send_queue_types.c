@@ -16,30 +16,36 @@ PyObject *ta_py_with(PyObject *dict, PyObject *more) {
 }
 
 PyObject *ta_py_send_queue_stats(const ta_send_queue_stats *s) {
-    PyObject *media = Py_BuildValue("{sKsKsKsKsKsKsK}", "frames", s->frames, "packets", s->packets, "bytes", s->bytes, "pre_encode_drops",
-                                    s->pre_encode_drops, "stale_frames", s->stale_frames, "queue_full", s->queue_full, "keys_lost",
-                                    s->keys_lost);
+    PyObject *media = Py_BuildValue("{sKsKsKsKsKsKsK}", "frames", s->frames, "packets", s->packets, "bytes", s->bytes,
+                                    "pre_encode_drops", s->pre_encode_drops, "stale_frames", s->stale_frames,
+                                    "queue_full", s->queue_full, "keys_lost", s->keys_lost);
     if (!media)
         return NULL;
     return ta_py_with(
-        media, Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsK}", "repair_proactive", s->repair_proactive, "repair_on_demand", s->repair_on_demand,
-                             "repair_bytes", s->repair_bytes, "retransmitted", s->retransmitted, "requests", s->requests,
-                             "requests_repeated", s->requests_repeated, "requests_unknown", s->requests_unknown,
-                             "requests_refused", s->requests_refused, "targets", s->targets, "targets_late",
-                             s->targets_late, "targets_clamped", s->targets_clamped));
+        media, Py_BuildValue("{sKsKsKsKsKsKsKsKsKsKsK}", "repair_proactive", s->repair_proactive, "repair_on_demand",
+                             s->repair_on_demand, "repair_bytes", s->repair_bytes, "retransmitted", s->retransmitted,
+                             "requests", s->requests, "requests_repeated", s->requests_repeated, "requests_unknown",
+                             s->requests_unknown, "requests_refused", s->requests_refused, "targets", s->targets,
+                             "targets_late", s->targets_late, "targets_clamped", s->targets_clamped));
 }
 
 static PyObject *send_queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"ssrc", "payload_type", "first_seq", "max_packet", "pace_group", "pace_us", "interval_us", NULL};
+    static char *names[] = {"ssrc",       "payload_type", "first_seq",   "max_packet",
+                            "pace_group", "pace_us",      "interval_us", NULL};
     unsigned int ssrc, first_seq = 0, max_packet = 1400, pace_group = 5, pace_us = 0, interval_us = 0;
     unsigned char payload_type = 96;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|$bIIIII:SendQueue", names, &ssrc, &payload_type, &first_seq, &max_packet,
-                                     &pace_group, &pace_us, &interval_us))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "I|$bIIIII:SendQueue", names, &ssrc, &payload_type, &first_seq,
+                                     &max_packet, &pace_group, &pace_us, &interval_us))
         return NULL;
     const ta_send_queue_config config = {
-        .packets = {.payload_type = payload_type, .ssrc = ssrc, .first_seq = (uint16_t)first_seq, .max_packet = max_packet,
+        .packets = {.payload_type = payload_type,
+                    .ssrc = ssrc,
+                    .first_seq = (uint16_t)first_seq,
+                    .max_packet = max_packet,
                     .elements = true},
-        .pace_group = pace_group, .pace_us = pace_us, .interval_us = interval_us,
+        .pace_group = pace_group,
+        .pace_us = pace_us,
+        .interval_us = interval_us,
     };
     send_queue *self = (send_queue *)PyType_GenericAlloc(type, 0);
     const ta_status status = self ? ta_send_queue_open(&self->core, &config) : TA_OK;
@@ -83,10 +89,13 @@ static PyObject *send_queue_push(send_queue *self, PyObject *args, PyObject *kwa
     unsigned int frame_id, rtp_time;
     int key = 0;
     unsigned long long now_us, capture = 0, dequeue = 0, in = 0, out = 0, ntp = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*KII|$pKKKKK:push", names, &au, &now_us, &frame_id, &rtp_time, &key,
-                                     &capture, &dequeue, &in, &out, &ntp))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*KII|$pKKKKK:push", names, &au, &now_us, &frame_id, &rtp_time,
+                                     &key, &capture, &dequeue, &in, &out, &ntp))
         return NULL;
-    const ta_frame_meta meta = {.frame_id = frame_id, .rtp_time = rtp_time, .capture_ntp = ntp, .key = key != 0,
+    const ta_frame_meta meta = {.frame_id = frame_id,
+                                .rtp_time = rtp_time,
+                                .capture_ntp = ntp,
+                                .key = key != 0,
                                 .stamps = {capture, dequeue, in, out}};
     size_t packets;
     const ta_status status = ta_send_queue_push(self->core, au.buf, (size_t)au.len, &meta, now_us, &packets);
@@ -153,7 +162,8 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"_thinair.SendQueue", sizeof(send_queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
+static PyType_Spec spec = {"_thinair.SendQueue", sizeof(send_queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                           slots};
 
 int ta_py_add_send_queue(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
@@ -163,6 +173,6 @@ int ta_py_add_send_queue(PyObject *module) {
                    PyModule_AddIntConstant(module, "READY_KEY", TA_READY_KEY) < 0 ||
                    PyModule_AddIntConstant(module, "SKIP", TA_SKIP) < 0 ||
                    PyModule_AddIntConstant(module, "MAX_LINK_PACKET", TA_MAX_LINK_PACKET) < 0
-               ? -1
-               : 0;
+             ? -1
+             : 0;
 }

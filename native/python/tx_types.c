@@ -8,22 +8,25 @@ typedef struct TxObject {
 } TxObject;
 
 static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type", "max_packet",
-                            "pace_group", "pace_us",    "priority", "bind_port", "fixed_pace", "sealed", NULL};
+    static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type",
+                            "max_packet", "pace_group", "pace_us", "priority", "bind_port",
+                            "fixed_pace", "sealed",     NULL};
     TxObject *self = (TxObject *)object;
     const char *host, *mode = "thinair";
-    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0, fixed_pace = 0,
-        sealed = 0;
+    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0,
+              fixed_pace = 0, sealed = 0;
     unsigned long ssrc = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "si|skiiiiiipp", names, &host, &port, &mode, &ssrc, &payload_type,
                                      &max_packet, &pace_group, &pace_us, &priority, &bind_port, &fixed_pace, &sealed))
         return -1;
     ta_tx_config config = {.host = host, .priority = priority};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, host[0] != 0, 65535) < 0 ||
-        ta_py_check_range("bind_port", bind_port, 0, 65535) < 0 || ta_py_check_range("payload_type", payload_type, 96, 127) < 0 ||
+        ta_py_check_range("bind_port", bind_port, 0, 65535) < 0 ||
+        ta_py_check_range("payload_type", payload_type, 96, 127) < 0 ||
         ta_py_check_range("max_packet", max_packet, TA_MIN_PACKET,
-                    config.mode == TA_MODE_THINAIR ? TA_MAX_LINK_PACKET : TA_MAX_PACKET) < 0 ||
-        ta_py_check_range("pace_group", pace_group, 1, 1024) < 0 || ta_py_check_range("pace_us", pace_us, 0, 100000) < 0)
+                          config.mode == TA_MODE_THINAIR ? TA_MAX_LINK_PACKET : TA_MAX_PACKET) < 0 ||
+        ta_py_check_range("pace_group", pace_group, 1, 1024) < 0 ||
+        ta_py_check_range("pace_us", pace_us, 0, 100000) < 0)
         return -1;
     config.port = (uint16_t)port;
     config.bind_port = (uint16_t)bind_port;
@@ -60,8 +63,8 @@ ta_tx *ta_py_tx(PyObject *object) {
 }
 
 static PyObject *tx_push(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"au",           "frame_id",      "rtp_time",    "key", "capture_us", "dequeue_us",
-                            "encode_in_us", "encode_out_us", "capture_ntp", NULL};
+    static char *names[] = {"au",         "frame_id",     "rtp_time",      "key",         "capture_us",
+                            "dequeue_us", "encode_in_us", "encode_out_us", "capture_ntp", NULL};
     Py_buffer au;
     unsigned long frame_id, rtp_time;
     int key = 0;
@@ -156,7 +159,7 @@ static PyObject *tx_control(PyObject *object, PyObject *unused) {
     ta_control item;
     while (list && ta_tx_take_control(((TxObject *)object)->tx, &item))
         if (ta_py_append(list, Py_BuildValue("y#K", (char *)item.data, (Py_ssize_t)item.size,
-                                           (unsigned long long)item.arrival_us)) < 0)
+                                             (unsigned long long)item.arrival_us)) < 0)
             Py_CLEAR(list);
     return list;
 }
@@ -175,10 +178,11 @@ static PyObject *tx_stats(PyObject *object, PyObject *unused) {
     ta_tx_stats s;
     ta_tx_stats_get(((TxObject *)object)->tx, &s);
     PyObject *dict = ta_py_send_queue_stats(&s.out);
-    return dict ? ta_py_with(dict, Py_BuildValue("{sKsKsKsKsKsKsK}", "send_errors", s.send_errors, "control_drops",
-                                                 s.control_drops, "probes", s.probes, "media_refused", s.media_refused,
-                                                 "auth", s.auth, "replay", s.replay, "packets_sealed", s.packets_sealed))
-                : NULL;
+    return dict
+             ? ta_py_with(dict, Py_BuildValue("{sKsKsKsKsKsKsK}", "send_errors", s.send_errors, "control_drops",
+                                              s.control_drops, "probes", s.probes, "media_refused", s.media_refused,
+                                              "auth", s.auth, "replay", s.replay, "packets_sealed", s.packets_sealed))
+             : NULL;
 }
 
 static PyObject *tx_close(PyObject *object, PyObject *unused) {
@@ -231,8 +235,7 @@ static PyGetSetDef tx_getset[] = {
 };
 
 static PyType_Slot tx_slots[] = {
-    {Py_tp_new, tx_new},       {Py_tp_dealloc, tx_dealloc}, {Py_tp_methods, tx_methods},
-    {Py_tp_getset, tx_getset}, {0, NULL},
+    {Py_tp_new, tx_new}, {Py_tp_dealloc, tx_dealloc}, {Py_tp_methods, tx_methods}, {Py_tp_getset, tx_getset}, {0, NULL},
 };
 
 static PyType_Spec tx_spec = {"_thinair.Tx", sizeof(TxObject), 0, Py_TPFLAGS_DEFAULT, tx_slots};

@@ -63,10 +63,11 @@ static PyObject *watcher_watch(PyObject *object, PyObject *argument) {
     PyObject *list = PyList_New((Py_ssize_t)w->sighting_count);
     for (size_t i = 0; list && i < w->sighting_count; i++) {
         const ta_sighting *s = &w->sightings[i];
-        const unsigned frame_id = s->code.frame_id, top_id = s->top.frame_id, time_us = s->code.time_us, top_us = s->top.time_us;
+        const unsigned frame_id = s->code.frame_id, top_id = s->top.frame_id, time_us = s->code.time_us,
+                       top_us = s->top.time_us;
         const unsigned long long seen_us = s->seen_us;
         PyObject *item = w->separate_codes ? Py_BuildValue("(IIKII)", frame_id, time_us, seen_us, top_id, top_us)
-                                : Py_BuildValue("(IIK)", frame_id, time_us, seen_us);
+                                           : Py_BuildValue("(IIK)", frame_id, time_us, seen_us);
         if (!item || PyList_SetItem(list, (Py_ssize_t)i, item) < 0)
             Py_CLEAR(list);
     }

@@ -10,7 +10,8 @@ static size_t split(const char *bytes, size_t size, ta_nal *nals) {
 static void start_codes_of_three_and_four_bytes_part_units(void) {
     ta_nal n[8];
     CHECK(SPLIT("\0\0\0\1\x67\x42\0\0\1\x68\xce\0\0\1\x65", n) == 3);
-    CHECK(n[0].offset == 4 && n[0].size == 2 && n[1].offset == 9 && n[1].size == 2 && n[2].offset == 14 && n[2].size == 1);
+    CHECK(n[0].offset == 4 && n[0].size == 2 && n[1].offset == 9 && n[1].size == 2 && n[2].offset == 14 &&
+          n[2].size == 1);
 }
 
 static void trailing_zeros_belong_to_no_unit(void) {

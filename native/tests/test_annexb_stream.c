@@ -21,7 +21,9 @@ static bool yields(uint64_t now_us, const char *bytes, size_t size) {
 }
 #define YIELDS(now_us, literal) yields(now_us, literal, sizeof literal - 1)
 
-static bool empty(uint64_t now_us) { return ta_annexb_stream_next(stream, now_us, unit, sizeof unit, &info) == TA_AGAIN; }
+static bool empty(uint64_t now_us) {
+    return ta_annexb_stream_next(stream, now_us, unit, sizeof unit, &info) == TA_AGAIN;
+}
 
 static void a_delimiter_behind_a_unit_ends_it_at_once(void) {
     open_stream(4096, 0);
@@ -39,7 +41,8 @@ static void a_delimiter_behind_a_unit_ends_it_at_once(void) {
 
 static void a_first_slice_or_parameter_set_ends_the_unit_before(void) {
     open_stream(4096, 0);
-    PUSH("\0\0\1\x67\1\0\0\1\x65\x88\x11\0\0\1\x65\x42\x22\0\0\1\x41\x9a\x33\0\0\1\x06\5\0\0\1\x41\x9a\x44\0\0\1\x41", 1);
+    PUSH("\0\0\1\x67\1\0\0\1\x65\x88\x11\0\0\1\x65\x42\x22\0\0\1\x41\x9a\x33\0\0\1\x06\5\0\0\1\x41\x9a\x44\0\0\1\x41",
+         1);
     CHECK(YIELDS(1, "\0\0\1\x67\1\0\0\1\x65\x88\x11\0\0\1\x65\x42\x22")); /* two slices */
     CHECK(YIELDS(1, "\0\0\1\x41\x9a\x33"));
     CHECK(empty(1)); /* the last slice's first_mb is not here yet */

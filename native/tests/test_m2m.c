@@ -1,5 +1,5 @@
-/* The M2M encoder's own decisions over a device that is played here: what the drivers at hand never do (leave pictures out, come
- * late, hang, return rubbish). The ioctls themselves run in tests/vm. */
+/* The M2M encoder's own decisions over a device that is played here: what the drivers at hand never do (leave pictures
+ * out, come late, hang, return rubbish). The ioctls themselves run in tests/vm. */
 #include "check.h"
 
 #include <errno.h>
@@ -23,7 +23,9 @@ static struct {
 
 uint64_t ta_now_us(void) { return played.now_us; }
 void ta_note(ta_notes *notes, const char *format, ...) { (void)notes, (void)format; }
-const char *ta_notes_get(const ta_notes *notes, size_t index) { return index < notes->count ? notes->text[index] : NULL; }
+const char *ta_notes_get(const ta_notes *notes, size_t index) {
+    return index < notes->count ? notes->text[index] : NULL;
+}
 
 ta_status ta_m2m_find(ta_m2m_device *d, const ta_encoder_config *config, char reason[TA_REASON_MAX]) {
     (void)config, (void)reason;
@@ -102,8 +104,14 @@ bool ta_m2m_stream(const ta_m2m_device *d, const ta_m2m_side *side, bool on) {
 /* ---- the device's part ---- */
 
 static ta_encoder *opened(void) {
-    const ta_encoder_config config = {.device = "", .width = 16, .height = 16, .stride = 32, .rate_numerator = 50,
-                                      .rate_denominator = 1, .bitrate_bps = 1, .key_interval = 10};
+    const ta_encoder_config config = {.device = "",
+                                      .width = 16,
+                                      .height = 16,
+                                      .stride = 32,
+                                      .rate_numerator = 50,
+                                      .rate_denominator = 1,
+                                      .bitrate_bps = 1,
+                                      .key_interval = 10};
     char reason[TA_REASON_MAX];
     ta_encoder *e = NULL;
     memset(&played, 0, sizeof played);
@@ -275,8 +283,8 @@ static void test_a_key_frame_is_asked_by_control_or_by_beginning_anew(void) {
     memset(&played, 0, sizeof played);
     played.now_us = 1;
     played.has_force_key = false;
-    const ta_encoder_config config = {.device = "", .width = 16, .height = 16, .stride = 32, .rate_numerator = 50,
-                                      .rate_denominator = 1};
+    const ta_encoder_config config = {
+        .device = "", .width = 16, .height = 16, .stride = 32, .rate_numerator = 50, .rate_denominator = 1};
     char reason[TA_REASON_MAX];
     CHECK(ta_m2m_open(&e, &config, reason) == TA_OK);
     const size_t begun = played.starts;

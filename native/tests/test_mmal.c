@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "thinair/encoder.h"
 #include "thinair/clock.h"
+#include "thinair/encoder.h"
 #include "thinair/h264.h"
 
 enum { WIDTH = 104, HEIGHT = 72, STRIDE = 256, WAIT_MS = 5000 };
@@ -20,10 +20,18 @@ static ta_coded unit;
 static unsigned freed; /* raw pictures given back */
 
 static ta_encoder_config usual(void) {
-    return (ta_encoder_config){.device = "", .width = WIDTH, .height = HEIGHT, .stride = STRIDE,
-                               .fourcc = V4L2_PIX_FMT_UYVY, .rate_numerator = 30, .rate_denominator = 1,
-                               .bitrate_bps = 2000000, .key_interval = 100,
-                               .min_qp = 16, .max_qp = 32, .buffers = 4};
+    return (ta_encoder_config){.device = "",
+                               .width = WIDTH,
+                               .height = HEIGHT,
+                               .stride = STRIDE,
+                               .fourcc = V4L2_PIX_FMT_UYVY,
+                               .rate_numerator = 30,
+                               .rate_denominator = 1,
+                               .bitrate_bps = 2000000,
+                               .key_interval = 100,
+                               .min_qp = 16,
+                               .max_qp = 32,
+                               .buffers = 4};
 }
 
 static ta_status open_with(const char *faults, const ta_encoder_config *config) {
@@ -100,8 +108,8 @@ static bool begins_with_headers(void) {
     ta_sps sps;
     return ta_annexb_split(unit.data, unit.size, nals, 4) == 3 && (unit.data[nals[1].offset] & 31) == TA_NAL_PPS &&
            (unit.data[nals[2].offset] & 31) == TA_NAL_IDR &&
-           ta_sps_parse(unit.data + nals[0].offset, nals[0].size, &sps) == TA_OK &&
-           sps.width == WIDTH && sps.height == HEIGHT && sps.time_scale == 60 * sps.num_units_in_tick;
+           ta_sps_parse(unit.data + nals[0].offset, nals[0].size, &sps) == TA_OK && sps.width == WIDTH &&
+           sps.height == HEIGHT && sps.time_scale == 60 * sps.num_units_in_tick;
 }
 
 static bool codes(uint64_t capture_us, bool key) { /* one picture in, its unit out */

@@ -55,7 +55,10 @@ static void fragments_fill_their_packets(void) {
 static void every_element_is_read_back(void) {
     ta_packetizer *p = open_packetizer(300, true);
     const ta_frame_meta meta = {
-        .frame_id = 0xfffffffe, .rtp_time = 90, .capture_ntp = 0x1122334455667788, .key = true,
+        .frame_id = 0xfffffffe,
+        .rtp_time = 90,
+        .capture_ntp = 0x1122334455667788,
+        .key = true,
         .stamps = {0x0000a1b2c3d4e5f6, 0x0000a1b2c3d4e5f6 + 5, 0, 0x0000a1b2c3d4e5f6 + 0x1000000},
         .sent = {0x12345678, 1000, 1250, 0},
     };
@@ -66,12 +69,16 @@ static void every_element_is_read_back(void) {
     CHECK(ta_packetizer_next(p, packet, sizeof packet, &size) == TA_OK);
     CHECK(size == 12 + 48 + 10);
     CHECK(ta_rtp_parse(packet, size, &r, &why) == TA_OK);
-    CHECK(r.has_element && r.frame_id == 0xfffffffe && r.index == 0 && r.count == 3 && r.key && r.capture_ntp == meta.capture_ntp);
-    CHECK(r.has_stamps && r.stamps.capture_us == meta.stamps.capture_us && r.stamps.dequeue_us == meta.stamps.dequeue_us);
+    CHECK(r.has_element && r.frame_id == 0xfffffffe && r.index == 0 && r.count == 3 && r.key &&
+          r.capture_ntp == meta.capture_ntp);
+    CHECK(r.has_stamps && r.stamps.capture_us == meta.stamps.capture_us &&
+          r.stamps.dequeue_us == meta.stamps.dequeue_us);
     CHECK(r.stamps.encode_in_us == 0 && r.stamps.encode_out_us == 0);
-    CHECK(r.has_sent && r.sent_frame_id == 0x5678 && r.sent_first_delta == 250 && r.sent_last_delta == TA_DELTA_UNKNOWN);
+    CHECK(r.has_sent && r.sent_frame_id == 0x5678 && r.sent_first_delta == 250 &&
+          r.sent_last_delta == TA_DELTA_UNKNOWN);
     CHECK(ta_packetizer_next(p, packet, sizeof packet, &size) == TA_OK && size == 300);
-    CHECK(ta_rtp_parse(packet, size, &r, &why) == TA_OK && r.payload_size == 300 - 12 - 16 && r.index == 1 && !r.has_sent);
+    CHECK(ta_rtp_parse(packet, size, &r, &why) == TA_OK && r.payload_size == 300 - 12 - 16 && r.index == 1 &&
+          !r.has_sent);
     ta_packetizer_close(&p);
 }
 
@@ -121,7 +128,8 @@ static void headers_that_lie_are_refused_by_reason(void) {
     CHECK(REFUSAL("\x8f\x60\0\1\0\0\0\0\0\0\0\0\x41") == TA_DROP_EXTENSION);
     CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0") == TA_DROP_EXTENSION);
     CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\2\0\0\0\0\x41") == TA_DROP_EXTENSION);
-    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\x27\0\0\0\x41") == TA_DROP_EXTENSION); /* element too long */
+    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\x27\0\0\0\x41") ==
+          TA_DROP_EXTENSION); /* element too long */
     CHECK(REFUSAL("\xa0\x60\0\1\0\0\0\0\0\0\0\0\x41\0") == TA_DROP_PADDING);
     CHECK(REFUSAL("\xa0\x60\0\1\0\0\0\0\0\0\0\0\x41\3") == TA_DROP_PADDING);
     CHECK(REFUSAL("\xa0\x60\0\1\0\0\0\0\0\0\0\0\x41\2") == TA_DROP_SHORT); /* nothing but padding */
@@ -129,8 +137,9 @@ static void headers_that_lie_are_refused_by_reason(void) {
 }
 
 static void unknown_extensions_are_skipped(void) {
-    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\x10\0\0\1\xff\xff\xff\xff\x41") == TA_DROP_COUNT); /* two-byte headers */
-    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\xff\xff\xff\xff\x41") == TA_DROP_COUNT); /* id 15: stop */
+    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\x10\0\0\1\xff\xff\xff\xff\x41") ==
+          TA_DROP_COUNT); /* two-byte headers */
+    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\xff\xff\xff\xff\x41") == TA_DROP_COUNT);   /* id 15: stop */
     CHECK(REFUSAL("\x91\x60\0\1\0\0\0\0\0\0\0\0\1\2\3\4\xbe\xde\0\1\0\x50\7\0\x41") == TA_DROP_COUNT); /* CSRC */
 }
 

@@ -24,7 +24,8 @@ static size_t make(uint32_t frame_id) {
     size_t n = 0;
     memset(au, (int)(frame_id % 200 + 20), sizeof au);
     memcpy(au, "\0\0\0\1\x41\x9a", 6);
-    CHECK(ta_packetizer_push(p, au, sizeof au, &(ta_frame_meta){.frame_id = frame_id, .rtp_time = frame_id * 3000}) == TA_OK);
+    CHECK(ta_packetizer_push(p, au, sizeof au, &(ta_frame_meta){.frame_id = frame_id, .rtp_time = frame_id * 3000}) ==
+          TA_OK);
     while (ta_packetizer_next(p, packets[n], TA_MAX_PACKET, &sizes[n]) == TA_OK)
         n++;
     return n;
@@ -54,7 +55,8 @@ static void a_frame_is_whole_with_its_last_packet_and_waits_for_nothing(void) {
             push(i, 10 + i);
         }
         CHECK(ta_reassembler_deadline(r) <= 10 + n && next(100));
-        CHECK(info.size == 700 && info.packets == n && info.first_us == 10 && info.last_us == 9 + n && info.first_seq == 65533);
+        CHECK(info.size == 700 && info.packets == n && info.first_us == 10 && info.last_us == 9 + n &&
+              info.first_seq == 65533);
         CHECK(info.rtp_time == 21000 && info.frame_id == (elements ? 7 : 0) && info.flags == 0);
         CHECK(!next(100) && ta_reassembler_deadline(r) == UINT64_MAX);
         close_both();
@@ -89,7 +91,8 @@ static void a_late_packet_within_the_window_mends_both_frames(void) {
         memcpy(kept, packets[1], size);
         send(2, NONE, 30);
         ta_reassembler_push(r, kept, size, 40);
-        CHECK(next(40) && info.frame_id == 1 && info.last_us == 40 && next(40) && info.frame_id == 2 && info.lost_before == 0);
+        CHECK(next(40) && info.frame_id == 1 && info.last_us == 40 && next(40) && info.frame_id == 2 &&
+              info.lost_before == 0);
         ta_reassembler_push(r, kept, size, 50);
         CHECK(drops(TA_DROP_LATE) == 1);
         close_both();
@@ -155,7 +158,8 @@ static void two_packets_in_sequence_make_a_jump_believable(void) {
         CHECK(drops(TA_DROP_SEQUENCE) == 1);
         for (size_t i = 1; i < n; i++)
             push(i, 3);
-        if (!elements) { /* nothing says that its first packet is the first of a frame, but first_mb 0 after a restart */
+        if (!elements) { /* nothing says that its first packet is the first of a frame, but first_mb 0 after a restart
+                          */
             CHECK(next(3) && info.frame_id > before && info.flags == TA_AU_GAP);
         } else {
             CHECK(next(3) && info.frame_id == 70000 && info.flags == TA_AU_GAP);
@@ -182,7 +186,10 @@ static void another_ssrc_takes_over_only_after_silence(void) {
 }
 
 static void a_frame_element_that_contradicts_itself_is_refused(void) {
-    static const struct { size_t at; uint8_t change; } lies[] = {
+    static const struct {
+        size_t at;
+        uint8_t change;
+    } lies[] = {
         {22, 0x80}, {24, 1}, {25, 1}, {1, 0x80}, {3, 1}, {7, 1} /* index, count, key, marker, seq, time */
     };
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
@@ -202,11 +209,23 @@ static void a_frame_element_that_contradicts_itself_is_refused(void) {
 }
 
 static void a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next(void) {
-    static const struct { const char *payload; size_t size; ta_drop reason; } bad[] = {
-        {"\x78\0\2\x67\x42\0", 6, TA_DROP_STAP},  {"\x78", 1, TA_DROP_STAP},       {"\x78\0\0\0\0", 5, TA_DROP_STAP},
-        {"\x78\0\x20\x67", 4, TA_DROP_STAP},      {"\x7c\x05\1", 3, TA_DROP_FU},   {"\x7c\xc5\1", 3, TA_DROP_FU},
-        {"\x7c\x85\1", 3, TA_DROP_FU},            {"\x7c", 1, TA_DROP_FU},         {"\x7d\x85\1", 3, TA_DROP_NAL},
-        {"\x00\1", 2, TA_DROP_NAL},               {"\x79\1", 2, TA_DROP_NAL},      {"\xe1\1", 2, TA_DROP_NAL},
+    static const struct {
+        const char *payload;
+        size_t size;
+        ta_drop reason;
+    } bad[] = {
+        {"\x78\0\2\x67\x42\0", 6, TA_DROP_STAP},
+        {"\x78", 1, TA_DROP_STAP},
+        {"\x78\0\0\0\0", 5, TA_DROP_STAP},
+        {"\x78\0\x20\x67", 4, TA_DROP_STAP},
+        {"\x7c\x05\1", 3, TA_DROP_FU},
+        {"\x7c\xc5\1", 3, TA_DROP_FU},
+        {"\x7c\x85\1", 3, TA_DROP_FU},
+        {"\x7c", 1, TA_DROP_FU},
+        {"\x7d\x85\1", 3, TA_DROP_NAL},
+        {"\x00\1", 2, TA_DROP_NAL},
+        {"\x79\1", 2, TA_DROP_NAL},
+        {"\xe1\1", 2, TA_DROP_NAL},
         {"\x78\0\2\x78\1", 5, TA_DROP_NAL},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

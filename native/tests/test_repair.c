@@ -91,7 +91,8 @@ static void room_that_is_too_small_is_left_alone(void) {
     CHECK(ta_repair_decoder_symbol(d, 253, out, size) == TA_OK);
     memset(out, 0xaa, sizeof out);
     CHECK(ta_repair_decoder_restore(d, 0, out, SIZE - 1, &size) == TA_ETOOBIG && out[0] == 0xaa);
-    CHECK(ta_repair_decoder_restore(d, 0, out, SIZE, &size) == TA_OK && size == SIZE && memcmp(out, sources[0], SIZE) == 0);
+    CHECK(ta_repair_decoder_restore(d, 0, out, SIZE, &size) == TA_OK && size == SIZE &&
+          memcmp(out, sources[0], SIZE) == 0);
     ta_repair_encoder_close(&e);
     ta_repair_decoder_close(&d);
 }

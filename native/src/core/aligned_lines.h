@@ -21,7 +21,7 @@ static inline void ta_line_close(uint8_t *line, size_t size, size_t line_size) {
 }
 
 /* Repair symbol `index` of `count` lines of which none is longer than `longest`; into a line. */
-void ta_lines_symbol(const ta_gf256 *field, ta_gf256_sum *sum, const uint8_t *const *lines, size_t count, size_t longest,
-                     size_t index, uint8_t *out);
+void ta_lines_symbol(const ta_gf256 *field, ta_gf256_sum *sum, const uint8_t *const *lines, size_t count,
+                     size_t longest, size_t index, uint8_t *out);
 
 #endif

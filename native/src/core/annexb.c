@@ -1,11 +1,13 @@
-/* Annex B byte streams. The scan skips sixteen bytes at a time where no start code can begin, which is nearly everywhere. */
+/* Annex B byte streams. The scan skips sixteen bytes at a time where no start code can begin, which is nearly
+ * everywhere. */
 #include "thinair/h264.h"
 
 #include <string.h>
 
 enum { STEP = 16 };
 
-/* Whether one of the eight bytes at even places in two words is 0: of the two zeros of a start code one stands there. */
+/* Whether one of the eight bytes at even places in two words is 0: of the two zeros of a start code one stands
+ * there. */
 static uint32_t zero_at_even_place(uint32_t a, uint32_t b) {
     uint32_t bytes = (a & 0x00ff00ffu) | (b & 0x00ff00ffu) << 8;
     return (bytes - 0x01010101u) & ~bytes & 0x80808080u;

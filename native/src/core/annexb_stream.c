@@ -1,5 +1,6 @@
-/* Raw Annex B byte stream → access units (7.4.1.2.3: what begins a new one). push() gathers bytes, next() looks on from where
- * it stopped. A delimiter ends the unit before it as soon as its header byte is here; it then begins the unit after. */
+/* Raw Annex B byte stream → access units (7.4.1.2.3: what begins a new one). push() gathers bytes, next() looks on from
+ * where it stopped. A delimiter ends the unit before it as soon as its header byte is here; it then begins the unit
+ * after. */
 #include "thinair/annexb_stream.h"
 #include "thinair/h264.h"
 
@@ -10,8 +11,8 @@ enum { DELIMITER = 6 }; /* bytes of an AUD with its start code */
 enum { SLACK = 65536 }; /* room for a datagram that begins inside the largest unit */
 
 typedef enum state {
-    HUNT,      /* for the first NAL unit that can begin an access unit */
-    HUNT_KEY,  /* after an overflow: for an SPS or an IDR */
+    HUNT,     /* for the first NAL unit that can begin an access unit */
+    HUNT_KEY, /* after an overflow: for an SPS or an IDR */
     IN_UNIT,
 } state;
 
@@ -120,8 +121,8 @@ static bool read_head(const ta_annexb_stream *s, size_t at, head *h) {
     if (h->slice && s->size - at < 5)
         return false;
     /* first_mb_in_slice 0 is a single one bit */
-    h->first = h->slice ? s->data[at + 4] & 0x80 : (h->type >= TA_NAL_SEI && h->type <= TA_NAL_AUD) ||
-                                                       (h->type >= 14 && h->type <= 18);
+    h->first = h->slice ? s->data[at + 4] & 0x80
+                        : (h->type >= TA_NAL_SEI && h->type <= TA_NAL_AUD) || (h->type >= 14 && h->type <= 18);
     return true;
 }
 
@@ -138,10 +139,13 @@ static ta_status hand_out(ta_annexb_stream *s, size_t end, uint8_t *out, size_t 
     }
     memcpy(out, s->data, size);
     *info = (ta_au_info){
-        .frame_id = s->frame_id + s->lost, .size = (uint32_t)size,
-        .flags = s->flags | (s->lost ? TA_AU_GAP : 0), .lost_before = s->lost,
+        .frame_id = s->frame_id + s->lost,
+        .size = (uint32_t)size,
+        .flags = s->flags | (s->lost ? TA_AU_GAP : 0),
+        .lost_before = s->lost,
         .packets = (uint16_t)(s->packets > UINT16_MAX ? UINT16_MAX : s->packets),
-        .first_us = s->first_us, .last_us = s->last_us,
+        .first_us = s->first_us,
+        .last_us = s->last_us,
     };
     s->frame_id = info->frame_id + 1;
     s->lost = 0;

@@ -75,9 +75,7 @@ bool ta_depacketizer_add(ta_depacketizer *d, const uint8_t *payload, size_t size
     return type == STAP_A ? add_stap(d, payload, size, why) : add_nal(d, payload, size, why);
 }
 
-bool ta_depacketizer_end(const ta_depacketizer *d, ta_drop *why) {
-    return !d->in_fragments || refuse(why, TA_DROP_FU);
-}
+bool ta_depacketizer_end(const ta_depacketizer *d, ta_drop *why) { return !d->in_fragments || refuse(why, TA_DROP_FU); }
 
 static bool is_slice(uint8_t header) { return (header & 31) == TA_NAL_SLICE || (header & 31) == TA_NAL_IDR; }
 

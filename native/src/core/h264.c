@@ -54,7 +54,7 @@ static bool read_chroma(ta_bits *b, ta_sps *s) {
         return false;
     s->bit_depth_luma = 8 + luma;
     s->bit_depth_chroma = 8 + chroma;
-    ta_read(b, 1); /* qpprime_y_zero_transform_bypass_flag */
+    ta_read(b, 1);       /* qpprime_y_zero_transform_bypass_flag */
     if (ta_read(b, 1)) { /* seq_scaling_matrix_present_flag */
         unsigned lists = s->chroma_format_idc == 3 ? 12 : 8;
         for (unsigned i = 0; i < lists; i++)
@@ -214,7 +214,8 @@ static ta_status copy(const uint8_t *nal, size_t size, uint8_t *out, size_t capa
 }
 
 /* Puts emulation prevention back in. */
-static ta_status escape(uint8_t header, const uint8_t *rbsp, size_t size, uint8_t *out, size_t capacity, size_t *out_size) {
+static ta_status escape(uint8_t header, const uint8_t *rbsp, size_t size, uint8_t *out, size_t capacity,
+                        size_t *out_size) {
     size_t n = 0, zeros = 0;
     if (capacity == 0)
         return TA_ETOOBIG;
@@ -242,7 +243,8 @@ ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t c
     ta_status status = open_sps(nal, size, rbsp, &bits, &sps, &cuts);
     if (status != TA_OK)
         return status;
-    if (sps.bitstream_restriction && sps.max_num_reorder_frames == 0 && sps.max_dec_frame_buffering == sps.num_ref_frames)
+    if (sps.bitstream_restriction && sps.max_num_reorder_frames == 0 &&
+        sps.max_dec_frame_buffering == sps.num_ref_frames)
         return copy(nal, size, out, capacity, out_size);
 
     ta_bit_writer w = {.data = written, .bits = 8 * sizeof written};
@@ -253,7 +255,8 @@ ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t c
     if (!sps.vui_present)
         ta_put(&w, 0x100, 9); /* vui_parameters_present_flag, and nothing in it up to the restriction */
     if (!sps.bitstream_restriction) {
-        ta_put(&w, 3, 2);  /* bitstream_restriction_flag; motion vectors over picture boundaries: these and the next four */
+        ta_put(&w, 3,
+               2); /* bitstream_restriction_flag; motion vectors over picture boundaries: these and the next four */
         ta_put_ue(&w, 2);  /* are what E.2.1 infers where the restriction is absent. max_bytes_per_pic_denom */
         ta_put_ue(&w, 1);  /* max_bits_per_mb_denom */
         ta_put_ue(&w, 15); /* log2_max_mv_length_horizontal */
@@ -288,7 +291,7 @@ ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_r
     ta_bit_writer w = {.data = written, .bits = 8 * sizeof written};
     put_bits(&w, rbsp, 0, sps.vui_present ? cuts.signal_flag : cuts.vui_flag);
     if (!sps.vui_present)
-        ta_put(&w, 4, 3); /* vui_parameters_present_flag; neither aspect ratio nor overscan */
+        ta_put(&w, 4, 3);             /* vui_parameters_present_flag; neither aspect ratio nor overscan */
     ta_put(&w, 0x1a | full_range, 5); /* video_signal_type_present_flag, unspecified format, range */
     ta_put(&w, 1, 1);
     const uint32_t code = bt709 ? 1 : 6; /* tables E-3, E-4, E-5: BT.709, SMPTE 170M */

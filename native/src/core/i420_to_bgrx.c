@@ -1,8 +1,8 @@
 /* Pictures: I420 to BGRX, text and border over BGRX.
  *
- * Everything runs in 16-bit lanes, so that the compiler's vectoriser gets 16 pixels into an AVX2 register: a product keeps
- * its upper half (pmulhw), sums carry five fractional bits, and the last shift rounds. Truncation costs at most 3/32 of a
- * step, of which the rounding constant takes half back: results stay within 1 of the exact value, rounded.
+ * Everything runs in 16-bit lanes, so that the compiler's vectoriser gets 16 pixels into an AVX2 register: a product
+ * keeps its upper half (pmulhw), sums carry five fractional bits, and the last shift rounds. Truncation costs at most
+ * 3/32 of a step, of which the rounding constant takes half back: results stay within 1 of the exact value, rounded.
  * Formulas: ITU-T H.273 8.3, equations 20-22 (limited) and 26-28 (full), matrices 1 (BT.709) and 6 (BT.601).
  * Chroma is repeated, not interpolated. */
 #include <string.h>
@@ -21,8 +21,8 @@
 enum { BLOCK = 2048 }; /* pixels worked on at once: the chroma terms of a pair of rows stay in the first-level cache */
 
 typedef struct matrix {
-    uint16_t y;                 /* times 2^13, as all factors: samples come shifted left by 8 */
-    int16_t bias;               /* black, one half for rounding, and 1/32 of what truncation takes */
+    uint16_t y;   /* times 2^13, as all factors: samples come shifted left by 8 */
+    int16_t bias; /* black, one half for rounding, and 1/32 of what truncation takes */
     int16_t r_v, g_u, g_v, b_u;
 } matrix;
 
@@ -65,7 +65,8 @@ CLONES void convert_rows(const ta_picture *in, uint8_t *out, ptrdiff_t out_strid
     const matrix *m = &MATRICES[in->bt709][in->full_range];
     int16_t r[BLOCK], g[BLOCK], b[BLOCK];
     for (uint32_t row = from; row < to; row += 2) {
-        const uint8_t *u = in->u + (ptrdiff_t)(row / 2) * in->u_stride, *v = in->v + (ptrdiff_t)(row / 2) * in->v_stride;
+        const uint8_t *u = in->u + (ptrdiff_t)(row / 2) * in->u_stride,
+                      *v = in->v + (ptrdiff_t)(row / 2) * in->v_stride;
         for (uint32_t x = 0; x < in->width; x += BLOCK) {
             const uint32_t pixels = in->width - x < BLOCK ? in->width - x : BLOCK;
             chroma_terms(u + x / 2, v + x / 2, r, g, b, (pixels + 1) / 2, m);
@@ -105,10 +106,10 @@ CLONES void blend_rows(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t
     bottom = bottom < height ? bottom : height;
     for (int64_t y = top; y < bottom; y++)
         for (int64_t x = left; x < right; x += BLOCK) {
-            const uint8_t *mask = overlay->mask ? overlay->mask + (y - overlay->y) * overlay->width + (x - overlay->x)
-                                                : no_text;
-            blend_row((uint32_t *)(void *)(bgrx + y * stride) + x, mask, right - x < BLOCK ? (uint32_t)(right - x) : BLOCK,
-                      overlay->dim);
+            const uint8_t *mask =
+                overlay->mask ? overlay->mask + (y - overlay->y) * overlay->width + (x - overlay->x) : no_text;
+            blend_row((uint32_t *)(void *)(bgrx + y * stride) + x, mask,
+                      right - x < BLOCK ? (uint32_t)(right - x) : BLOCK, overlay->dim);
         }
 }
 
@@ -125,7 +126,8 @@ static void fill(uint8_t *bgrx, ptrdiff_t stride, uint32_t left, uint32_t right,
 
 void ta_border(uint8_t *bgrx, ptrdiff_t stride, uint32_t width, uint32_t height, uint32_t thickness, uint32_t rgb) {
     const uint32_t pixel = rgb | 0xff000000u;
-    const uint32_t t = 2 * thickness < (width < height ? width : height) ? thickness : (width < height ? width : height) / 2;
+    const uint32_t t =
+        2 * thickness < (width < height ? width : height) ? thickness : (width < height ? width : height) / 2;
     fill(bgrx, stride, 0, width, 0, t, pixel);
     fill(bgrx, stride, 0, width, height - t, height, pixel);
     fill(bgrx, stride, 0, t, t, height - t, pixel);

@@ -1,5 +1,5 @@
-/* Access unit → RTP packets: RFC 6184 mode 1 (5.6 single NAL unit, 5.7.1 STAP-A, 5.8 FU-A), as few packets as fit. push()
- * plans the packets, next() writes them straight from the caller's access unit. */
+/* Access unit → RTP packets: RFC 6184 mode 1 (5.6 single NAL unit, 5.7.1 STAP-A, 5.8 FU-A), as few packets as fit.
+ * push() plans the packets, next() writes them straight from the caller's access unit. */
 #include "thinair/h264.h"
 #include "thinair/rtp.h"
 

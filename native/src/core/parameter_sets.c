@@ -1,10 +1,11 @@
-/* An encoder's access unit on its way to the wire: every SPS says that nothing is reordered, and no key frame goes without
- * its parameter sets. Only what stands before the first slice is looked at. */
+/* An encoder's access unit on its way to the wire: every SPS says that nothing is reordered, and no key frame goes
+ * without its parameter sets. Only what stands before the first slice is looked at. */
 #include "thinair/h264.h"
 
 #include <string.h>
 
-ta_status ta_au_rewrite(const uint8_t *au, size_t size, uint8_t *out, size_t capacity, size_t *out_size, size_t *changed) {
+ta_status ta_au_rewrite(const uint8_t *au, size_t size, uint8_t *out, size_t capacity, size_t *out_size,
+                        size_t *changed) {
     uint8_t sps[TA_MAX_SPS];
     size_t from = 0, n = 0;
     *changed = 0;
@@ -79,8 +80,8 @@ static ta_status paint(ta_parameter_sets *kept) {
     return TA_OK;
 }
 
-ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au, size_t size, uint8_t *out, size_t capacity,
-                              const uint8_t **sent, size_t *sent_size) {
+ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au, size_t size, uint8_t *out,
+                                     size_t capacity, const uint8_t **sent, size_t *sent_size) {
     size_t slice, changed;
     bool sps;
     const ta_unit_kind kind = look(au, size, &slice, &sps);
@@ -96,7 +97,8 @@ ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au,
             kept->size = 0;
             return TA_UNIT_UNDECODABLE;
         }
-    } else if (kind == TA_UNIT_PARAMETER_SETS && kept->size + size <= sizeof kept->data) { /* a PPS in a unit of its own */
+    } else if (kind == TA_UNIT_PARAMETER_SETS &&
+               kept->size + size <= sizeof kept->data) { /* a PPS in a unit of its own */
         memcpy(kept->data + kept->size, au, size);
         kept->size += size;
     }

@@ -62,11 +62,12 @@ CLONES void convert_nv12(const ta_raw_picture *in, const ta_i420 *out) {
         memcpy(out->y + row * out->y_stride, in->data + row * in->stride, in->width);
     const uint8_t *chroma = in->data + in->height * in->stride;
     for (uint32_t row = 0; row < (in->height + 1) / 2; row++)
-        split(chroma + row * in->stride, out->u + row * out->u_stride, out->v + row * out->v_stride, (in->width + 1) / 2);
+        split(chroma + row * in->stride, out->u + row * out->u_stride, out->v + row * out->v_stride,
+              (in->width + 1) / 2);
 }
 
-/* Whether `lines` of `bytes` each, `stride` apart, lie within `size`. Nothing here overflows 32 bits' size_t: both factors
- * are bounded first. */
+/* Whether `lines` of `bytes` each, `stride` apart, lie within `size`. Nothing here overflows 32 bits' size_t: both
+ * factors are bounded first. */
 static bool holds(size_t size, size_t stride, size_t bytes, size_t lines) {
     return stride >= bytes && stride <= TA_MAX_RAW_STRIDE && size >= bytes && (size - bytes) / stride >= lines - 1;
 }
@@ -114,15 +115,9 @@ ta_status ta_raw_to_i420(const ta_raw_picture *in, const ta_i420 *out) {
         !holds(out->v_size, out->v_stride, half, lines))
         return TA_EINVAL;
     switch (in->layout) {
-    case TA_RAW_UYVY:
-        convert_uyvy(in, out);
-        return TA_OK;
-    case TA_RAW_YUYV:
-        convert_yuyv(in, out);
-        return TA_OK;
-    case TA_RAW_NV12:
-        convert_nv12(in, out);
-        return TA_OK;
+    case TA_RAW_UYVY: convert_uyvy(in, out); return TA_OK;
+    case TA_RAW_YUYV: convert_yuyv(in, out); return TA_OK;
+    case TA_RAW_NV12: convert_nv12(in, out); return TA_OK;
     }
     return TA_EINVAL;
 }

@@ -1,7 +1,7 @@
 /* Packets in, access units out.
  *
- * A frame has a place on one axis: its frame id (elements) or its sequence numbers (plain), both extended to 64 bits. Frames
- * held are sorted by it. All before `floor` is decided: delivered, given up, or complete and waiting for next().
+ * A frame has a place on one axis: its frame id (elements) or its sequence numbers (plain), both extended to 64 bits.
+ * Frames held are sorted by it. All before `floor` is decided: delivered, given up, or complete and waiting for next().
  * Over 500 lines: the axis, its frames and their order are one state; repair is in recovery.c. */
 
 #include <stdlib.h>
@@ -11,16 +11,17 @@
 #include "reassembler.h"
 
 enum {
-    JUMP_FRAMES = 1000,      /* farther ahead is another numbering, not loss */
+    JUMP_FRAMES = 1000, /* farther ahead is another numbering, not loss */
     JUMP_PACKETS = 4096,
-    BACK_FRAMES = 100,       /* farther back is another numbering, not delay */
+    BACK_FRAMES = 100, /* farther back is another numbering, not delay */
     BACK_PACKETS = 1024,
-    SILENCE_US = 500000,     /* after so long another SSRC may take over */
+    SILENCE_US = 500000, /* after so long another SSRC may take over */
 };
 
 ta_status ta_reassembler_open(ta_reassembler **out, const ta_reassembler_config *config) {
     *out = NULL;
-    if (config->window_frames < 2 || config->window_frames >= TA_MAX_WINDOW || config->payload_type > 127 || !config->max_au)
+    if (config->window_frames < 2 || config->window_frames >= TA_MAX_WINDOW || config->payload_type > 127 ||
+        !config->max_au)
         return TA_EINVAL;
     ta_reassembler *r = calloc(1, sizeof *r);
     if (!r)
@@ -83,8 +84,8 @@ static void lose(ta_reassembler *r, uint64_t frames, ta_drop reason) {
     r->gap = r->gap || frames > 0;
 }
 
-/* All before `to` that is not complete is lost now. Between frames of which nothing was seen, elements tell how many are
- * missing; without them it is one or more, counted as one. */
+/* All before `to` that is not complete is lost now. Between frames of which nothing was seen, elements tell how many
+ * are missing; without them it is one or more, counted as one. */
 static void raise_floor(ta_reassembler *r, uint64_t to) {
     if (to <= r->floor)
         return;
@@ -138,7 +139,8 @@ static uint64_t place_of(const ta_reassembler *r, const ta_rtp *p) {
 
 /* Finds the frame of a packet, or the index where it would be put in (`*found` false). */
 static size_t find_frame(const ta_reassembler *r, const ta_rtp *p, uint64_t place, bool *found) {
-    for (size_t k = 0; k < r->held_count; k++) { /* oldest first: two fields may share a time, told apart by the marker */
+    for (size_t k = 0; k < r->held_count;
+         k++) { /* oldest first: two fields may share a time, told apart by the marker */
         const ta_frame *s = r->held[k];
         bool same = r->config.elements ? s->begin == place
                                        : (uint32_t)s->rtp_time == p->time && !(s->has_marker && place > s->marker);
@@ -184,7 +186,9 @@ static ta_frame *new_frame(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_
 }
 
 /* Payload of the i-th packet of a frame that has them all, and its size. */
-static size_t index_of(const ta_frame *s, size_t i) { return ((uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS; }
+static size_t index_of(const ta_frame *s, size_t i) {
+    return ((uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS;
+}
 static const uint8_t *payload_of(const ta_frame *s, size_t i) {
     return s->arena + index_of(s, i) * TA_MAX_PACKET + s->offsets[index_of(s, i)];
 }
@@ -201,8 +205,8 @@ static bool has_first_slice(const ta_frame *s) {
 /* Whether frame k of a plain stream has all its packets, and both its ends are known. */
 static bool plain_complete(const ta_reassembler *r, size_t k) {
     const ta_frame *s = r->held[k];
-    bool last = (s->has_marker && s->marker + 1 == s->end) ||
-                (k + 1 < r->held_count && r->held[k + 1]->begin == s->end);
+    bool last =
+        (s->has_marker && s->marker + 1 == s->end) || (k + 1 < r->held_count && r->held[k + 1]->begin == s->end);
     if (!last || s->have != s->end - s->begin)
         return false;
     if ((k > 0 && r->held[k - 1]->end == s->begin) || (r->started && s->begin == r->floor))
@@ -280,7 +284,8 @@ static bool lower_floor(ta_reassembler *r, uint64_t place) {
     return true;
 }
 
-/* Frames before this one of which nothing came: they are missed from now on. More than two at once are beyond repair. */
+/* Frames before this one of which nothing came: they are missed from now on. More than two at once are beyond
+ * repair. */
 static void note_unseen(ta_reassembler *r, uint64_t place, uint64_t arrival_us) {
     for (uint64_t missed = r->newest + 1; missed < place && place - r->newest <= 3 && r->spare_count > 2; missed++) {
         size_t k = r->held_count;
@@ -319,7 +324,8 @@ static int find_or_make(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint
         return -1;
     }
     if (!found) {
-        if (r->spare_count == 0) { /* complete, or it would have been given up: nobody took the frames that were ready */
+        if (r->spare_count ==
+            0) { /* complete, or it would have been given up: nobody took the frames that were ready */
             lose(r, 1, TA_DROP_QUEUE_FULL);
             pass(r, r->held[0]);
             release(r, 0);
@@ -502,11 +508,20 @@ static bool depacketize(ta_reassembler *r, const ta_frame *s, uint8_t *out, size
         return false;
     }
     *info = (ta_au_info){
-        .rtp_time = s->rtp_time, .size = (uint32_t)d.size, .flags = d.flags, .first_seq = s->first_seq,
-        .packets = s->have, .first_us = s->first_us, .last_us = s->last_us,
-        .unrepaired_us = s->restored && s->newest_us < s->last_us ? s->newest_us : s->last_us, .repaired = s->restored > 0,
-        .stamps = s->head.stamps, .capture_ntp = s->head.capture_ntp, .has_sent = s->head.has_sent,
-        .sent_frame_id = s->head.sent_frame_id, .sent_first_delta = s->head.sent_first_delta,
+        .rtp_time = s->rtp_time,
+        .size = (uint32_t)d.size,
+        .flags = d.flags,
+        .first_seq = s->first_seq,
+        .packets = s->have,
+        .first_us = s->first_us,
+        .last_us = s->last_us,
+        .unrepaired_us = s->restored && s->newest_us < s->last_us ? s->newest_us : s->last_us,
+        .repaired = s->restored > 0,
+        .stamps = s->head.stamps,
+        .capture_ntp = s->head.capture_ntp,
+        .has_sent = s->head.has_sent,
+        .sent_frame_id = s->head.sent_frame_id,
+        .sent_first_delta = s->head.sent_first_delta,
         .sent_last_delta = s->head.sent_last_delta,
     };
     return true;

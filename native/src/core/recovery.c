@@ -1,9 +1,9 @@
 /* Repair at the receiver: symbols in, lost packets out; what to ask for, when, and when a frame is given up.
  *
- * Every position of a frame (media packets, then unasked symbols) is either behind the newest one that came, and then lost
- * unless it is late by no more than the guard, or still to come, until it is overdue. Once a block lacks more than can still
- * come, the difference is asked for; an answer that is overdue is asked for again.
- * A little over 500 lines: progress, restoring and asking share a frame's counters. What is told of frames: recovery_reports.c. */
+ * Every position of a frame (media packets, then unasked symbols) is either behind the newest one that came, and then
+ * lost unless it is late by no more than the guard, or still to come, until it is overdue. Once a block lacks more than
+ * can still come, the difference is asked for; an answer that is overdue is asked for again. A little over 500 lines:
+ * progress, restoring and asking share a frame's counters. What is told of frames: recovery_reports.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +12,17 @@
 #include "reassembler.h"
 
 enum {
-    MIN_REORDER_US = 500, MAX_REORDER_US = 8000, /* how late a packet may be behind one sent after it */
-    MIN_WAIT_US = 2000, MAX_WAIT_US = 200000, /* for an answer */
+    MIN_REORDER_US = 500,
+    MAX_REORDER_US = 8000, /* how late a packet may be behind one sent after it */
+    MIN_WAIT_US = 2000,
+    MAX_WAIT_US = 200000, /* for an answer */
     FIRST_RTT_US = 12000,
-    REQUESTS = 16,           /* in one datagram */
+    REQUESTS = 16, /* in one datagram */
     MAX_SILENCE_US = 500000,
-    SILENT_ROUNDS = 3,       /* of asking while nothing comes */
-    MAX_TOKENS = 96,         /* symbols that may be asked for beyond a share of the media packets that come */
-    PROBE = 3,               /* symbols asked for beyond the usual run of losses while it is not known whether there are any */
-    MAX_COPIES = 5,          /* of a request; twice as many where its answer did not do */
+    SILENT_ROUNDS = 3, /* of asking while nothing comes */
+    MAX_TOKENS = 96,   /* symbols that may be asked for beyond a share of the media packets that come */
+    PROBE = 3,      /* symbols asked for beyond the usual run of losses while it is not known whether there are any */
+    MAX_COPIES = 5, /* of a request; twice as many where its answer did not do */
     MIN_SYMBOL = TA_REPAIR_HEADER + TA_REPAIR_SIZE + TA_RTP_HEADER,
 };
 
@@ -94,8 +96,8 @@ static size_t lacking(const ta_frame *f, size_t block) {
 /* Answers take so long that a second question would come too late: then the first is asked at once. */
 static bool slow_answers(const ta_recovery *v) { return v->srtt_us + 2 * v->rttvar_us > v->interval_us / 2.5; }
 
-/* What of a block may still come by itself, where the first `passed` positions will not. Where answers are slow, symbols do not
- * count: they have to stand in for the answer. */
+/* What of a block may still come by itself, where the first `passed` positions will not. Where answers are slow,
+ * symbols do not count: they have to stand in for the answer. */
 static size_t to_come(const ta_recovery *v, const ta_frame *f, size_t block, size_t passed) {
     size_t n = 0;
     if (passed < f->count) /* sources at positions block, block + blocks, ... */
@@ -108,7 +110,8 @@ static size_t to_come(const ta_recovery *v, const ta_frame *f, size_t block, siz
 }
 
 static double spacing_now(const ta_recovery *v, const ta_frame *f) {
-    const double most = f->step_us > v->spacing_us ? f->step_us : v->spacing_us; /* a link that slows down shows it at once */
+    const double most =
+        f->step_us > v->spacing_us ? f->step_us : v->spacing_us; /* a link that slows down shows it at once */
     return most > 1 ? most : 1;
 }
 
@@ -344,13 +347,14 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
 
 /* ---- requests ---- */
 
-/* Half an interval beyond the deadline, or as long as one more answer takes: a frame that is late by that is still sooner here
- * than the key frame that would be asked for instead. */
+/* Half an interval beyond the deadline, or as long as one more answer takes: a frame that is late by that is still
+ * sooner here than the key frame that would be asked for instead. */
 static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) {
     const ta_recovery *v = &r->recovery;
     if (!v->interval_us)
         return f->first_us + r->config.repair_timeout_us;
-    if (r->heard_us <= f->newest_us) /* nothing has come since: the air stands still, and what is missing may yet follow */
+    if (r->heard_us <=
+        f->newest_us) /* nothing has come since: the air stands still, and what is missing may yet follow */
         return f->newest_us + MAX_SILENCE_US;
     const double answer = v->srtt_us + 2 * v->rttvar_us, half = v->interval_us / 2.0, most = 2.0 * v->interval_us;
     return f->first_us + v->interval_us + (uint64_t)(answer < half ? half : answer > most ? most : answer);
@@ -386,7 +390,7 @@ static uint64_t lacking_us(const ta_recovery *v, const ta_frame *f, size_t block
     for (size_t passed = f->reached; passed <= positions_of(f); passed++)
         if (lack > to_come(v, f, block, passed) + in_flight)
             return passed > f->reached ? overdue_us(v, f, passed - f->reached)
-                   : f->hole_us        ? f->hole_us + (uint64_t)v->reorder_window_us
+                 : f->hole_us          ? f->hole_us + (uint64_t)v->reorder_window_us
                                        : f->newest_us;
     return UINT64_MAX;
 }
@@ -411,7 +415,8 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     ta_block *b = &f->block[block];
     const bool unseen = f->count == 0;
     const size_t passed = unseen ? 0 : passed_by(v, f, now_us), in_flight = now_us < b->due_us ? b->coming : 0;
-    const size_t lack = unseen ? TA_ALL_BLOCKS : lacking(f, block), coming = unseen ? 0 : to_come(v, f, block, passed) + in_flight;
+    const size_t lack = unseen ? TA_ALL_BLOCKS : lacking(f, block),
+                 coming = unseen ? 0 : to_come(v, f, block, passed) + in_flight;
     b->coming = (uint16_t)in_flight;
     if (lack <= coming)
         return at;
@@ -443,7 +448,8 @@ static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_u
     b->coming = (uint16_t)(in_flight + missing + 1);
     b->requested_us = now_us;
     b->due_us = now_us + (uint64_t)(wait_us(v) + v->reorder_window_us); /* of the first of them */
-    f->on_demand = (uint16_t)(f->on_demand + (unseen ? 0 : missing + 1)); /* how many an unseen frame has is not known */
+    f->on_demand =
+        (uint16_t)(f->on_demand + (unseen ? 0 : missing + 1)); /* how many an unseen frame has is not known */
     f->unseen |= unseen;
     v->stats.requests++;
     v->stats.on_demand += missing + 1;

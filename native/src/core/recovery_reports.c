@@ -21,11 +21,23 @@ ta_frame_report ta_recovery_report(const ta_frame *f, uint64_t done_us) {
                            (f->restored ? TA_REPORT_REPAIRED : 0u) | (f->unseen ? TA_REPORT_UNSEEN : 0u);
     const ta_stamps *stamps = &f->head.stamps;
     return (ta_frame_report){
-        .frame_id = f->begin, .flags = flags, .packets = f->count, .received = f->received,
-        .longest_run = (uint16_t)longest_run(f), .proactive = (uint16_t)(f->proactive * f->blocks),
-        .proactive_received = f->proactive_received, .on_demand = f->on_demand, .on_demand_received = f->on_demand_received, .rounds = (uint16_t)rounds,
-        .reached = f->reached, .bytes = f->wire_bytes, .gap_us = (uint32_t)f->gap_us, .first_us = f->first_us, .newest_us = f->newest_us,
-        .done_us = done_us, .peer_us = stamps->encode_out_us ? stamps->encode_out_us : stamps->capture_us,
+        .frame_id = f->begin,
+        .flags = flags,
+        .packets = f->count,
+        .received = f->received,
+        .longest_run = (uint16_t)longest_run(f),
+        .proactive = (uint16_t)(f->proactive * f->blocks),
+        .proactive_received = f->proactive_received,
+        .on_demand = f->on_demand,
+        .on_demand_received = f->on_demand_received,
+        .rounds = (uint16_t)rounds,
+        .reached = f->reached,
+        .bytes = f->wire_bytes,
+        .gap_us = (uint32_t)f->gap_us,
+        .first_us = f->first_us,
+        .newest_us = f->newest_us,
+        .done_us = done_us,
+        .peer_us = stamps->encode_out_us ? stamps->encode_out_us : stamps->capture_us,
     };
 }
 

@@ -24,8 +24,8 @@ static void read_element(unsigned id, const uint8_t *p, size_t size, ta_rtp *out
     } else if (id == 3 && size == 15) {
         uint64_t capture_us = ta_get_be(p, 6);
         out->has_stamps = true;
-        out->stamps = (ta_stamps){capture_us, stamp(capture_us, p + 6), stamp(capture_us, p + 9),
-                                  stamp(capture_us, p + 12)};
+        out->stamps =
+            (ta_stamps){capture_us, stamp(capture_us, p + 6), stamp(capture_us, p + 9), stamp(capture_us, p + 12)};
     } else if (id == 4 && size == 8) {
         out->has_sent = true;
         out->sent_frame_id = (uint16_t)ta_get_be(p, 2);

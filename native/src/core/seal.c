@@ -1,5 +1,5 @@
-#include "thinair/rtp.h"
 #include "thinair/seal.h"
+#include "thinair/rtp.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -13,9 +13,9 @@ enum { KEY = 32, SALT = 12, RTCP_HEADER = 8, INDEX = 4, RTP_STREAMS = 2, CONTROL
 
 typedef struct stream { /* indexes of one SSRC, or of RTCP */
     bool any;
-    uint64_t top;                            /* highest seen or sent */
+    uint64_t top; /* highest seen or sent */
     uint64_t heard_us;
-    uint64_t seen[TA_SEAL_WINDOW / 64];      /* bit index % TA_SEAL_WINDOW, of the window below top */
+    uint64_t seen[TA_SEAL_WINDOW / 64]; /* bit index % TA_SEAL_WINDOW, of the window below top */
 } stream;
 
 typedef struct lock { /* one key */
@@ -28,7 +28,7 @@ typedef struct pair {
     uint32_t media_ssrc, limit;
     uint64_t until_us;                       /* it opens nothing after that; 0: no end */
     lock own[2], peer[2];                    /* RTP, RTCP */
-    stream sent[STREAMS], received[STREAMS];     /* media, repair, control */
+    stream sent[STREAMS], received[STREAMS]; /* media, repair, control */
     uint64_t sealed[2];
 } pair;
 
@@ -118,7 +118,8 @@ void ta_seal_close(ta_seal **handle) {
 
 /* ---- indexes ---- */
 
-/* RFC 3711 3.3.1: the index nearest to the highest known that has this sequence number. The first one has not wrapped. */
+/* RFC 3711 3.3.1: the index nearest to the highest known that has this sequence number. The first one has not
+ * wrapped. */
 static uint64_t index_of(const stream *known, uint16_t seq) {
     const uint64_t same = (known->top & ~(uint64_t)0xffff) | seq;
     if (!known->any)
@@ -171,7 +172,8 @@ static bool authenticate(EVP_CIPHER_CTX *context, const part associated[2]) {
     return true;
 }
 
-static bool seal(const lock *l, const uint8_t nonce[SALT], const part associated[2], part in, uint8_t *out, uint8_t *tag) {
+static bool seal(const lock *l, const uint8_t nonce[SALT], const part associated[2], part in, uint8_t *out,
+                 uint8_t *tag) {
     int n;
     return EVP_CipherInit_ex(l->context, NULL, NULL, NULL, nonce, 1) == 1 && authenticate(l->context, associated) &&
            EVP_CipherUpdate(l->context, out, &n, in.data, (int)in.size) == 1 &&
@@ -281,8 +283,8 @@ static int opening(ta_seal *s, uint64_t arrival_us, pair *out[2]) {
     return n;
 }
 
-static ta_status unseal_rtp_with(pair *p, const uint8_t *in, size_t size, size_t head, uint64_t arrival_us, uint8_t *out,
-                                 bool *newest, ta_drop *why) {
+static ta_status unseal_rtp_with(pair *p, const uint8_t *in, size_t size, size_t head, uint64_t arrival_us,
+                                 uint8_t *out, bool *newest, ta_drop *why) {
     const uint32_t ssrc = (uint32_t)ta_get_be(in + 8, 4), which = ssrc - p->media_ssrc;
     *why = TA_DROP_SSRC;
     if (which >= RTP_STREAMS)
@@ -327,8 +329,8 @@ ta_status ta_unseal_rtp(ta_seal *s, const uint8_t *in, size_t size, uint64_t arr
     return TA_EBITSTREAM;
 }
 
-ta_status ta_unseal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint64_t arrival_us, uint8_t *out, size_t *out_size,
-                         bool *newest, ta_drop *why) {
+ta_status ta_unseal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint64_t arrival_us, uint8_t *out,
+                         size_t *out_size, bool *newest, ta_drop *why) {
     pair *pairs[2];
     uint8_t nonce[SALT];
     *newest = false;
@@ -349,7 +351,8 @@ ta_status ta_unseal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint64_t ar
             continue;
         *why = TA_DROP_AUTH;
         make_nonce(&pairs[i]->peer[1], (uint32_t)ta_get_be(in + 4, 4), index, nonce);
-        if (!unseal(&pairs[i]->peer[1], nonce, (part[2]){{in, RTCP_HEADER}, {trailer, INDEX}}, sealed, out + RTCP_HEADER, tag))
+        if (!unseal(&pairs[i]->peer[1], nonce, (part[2]){{in, RTCP_HEADER}, {trailer, INDEX}}, sealed,
+                    out + RTCP_HEADER, tag))
             continue;
         *newest = mark(received, index, arrival_us);
         heard(s, pairs[i], arrival_us);

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 
 enum {
-    FIRST_TOKENS = 64, MAX_TOKENS = 256,
+    FIRST_TOKENS = 64,
+    MAX_TOKENS = 256,
     MAX_FRAME_PACE_US = 8000,
-    STALE_INTERVALS = 2, MIN_STALE_US = 50000,
-    MAX_HOLD_US = 300000,      /* for what is in flight on a slow link */
+    STALE_INTERVALS = 2,
+    MIN_STALE_US = 50000,
+    MAX_HOLD_US = 300000, /* for what is in flight on a slow link */
     MAX_BLIND = 3,
-    SILENT_INTERVALS = 3,      /* without a report about what has left */
+    SILENT_INTERVALS = 3, /* without a report about what has left */
 };
 
 static const uint8_t AUD_TAIL[6] = {0, 0, 0, 1, 0x09, 0xf0};
@@ -136,8 +138,8 @@ static void see_interval(ta_send_queue *o, uint64_t capture_us) {
     o->capture_us = capture_us;
 }
 
-ta_status ta_send_queue_push(ta_send_queue *o, const uint8_t *au, size_t size, const ta_frame_meta *meta, uint64_t now_us,
-                         size_t *packets) {
+ta_status ta_send_queue_push(ta_send_queue *o, const uint8_t *au, size_t size, const ta_frame_meta *meta,
+                             uint64_t now_us, size_t *packets) {
     size_t count = 0, at = 0;
     *packets = 0;
     o->due_count = 0;
@@ -150,14 +152,21 @@ ta_status ta_send_queue_push(ta_send_queue *o, const uint8_t *au, size_t size, c
     const uint8_t proactive = proactive_symbols(o, count);
     ta_packetizer_set_proactive(o->packetizer, proactive);
     ta_out_frame f = {
-        .frame_id = meta->frame_id, .rtp_time = meta->rtp_time, .capture_us = meta->stamps.capture_us,
-        .pushed_us = now_us, .first = o->packet_tail, .count = (uint16_t)count, .blocks = (uint16_t)ta_blocks_of(count),
-        .proactive = proactive, .key = meta->key,
+        .frame_id = meta->frame_id,
+        .rtp_time = meta->rtp_time,
+        .capture_us = meta->stamps.capture_us,
+        .pushed_us = now_us,
+        .first = o->packet_tail,
+        .count = (uint16_t)count,
+        .blocks = (uint16_t)ta_blocks_of(count),
+        .proactive = proactive,
+        .key = meta->key,
     };
     memset(f.fresh, proactive, sizeof f.fresh);
     ta_out_packet spare;
     size_t bytes = 0;
-    for (size_t i = 0; i < count; i++) { /* without room the plan is drained all the same: sequence numbers show the hole */
+    for (size_t i = 0; i < count;
+         i++) { /* without room the plan is drained all the same: sequence numbers show the hole */
         ta_out_packet *p = room ? ta_out_packet_at(o, o->packet_tail + i) : &spare;
         uint8_t *data = p->line + TA_LINE_LEAD;
         size_t written = 0;
@@ -252,7 +261,8 @@ ta_ready ta_send_queue_ready(ta_send_queue *o, uint64_t now_us, size_t unsent) {
 
 static size_t positions(const ta_out_frame *f) { return f->count + (size_t)f->proactive * f->blocks; }
 
-/* Stale frames are left out, and after one all up to the next key frame: never a burst of old pictures after a stall. */
+/* Stale frames are left out, and after one all up to the next key frame: never a burst of old pictures after a
+ * stall. */
 static void drop_stale(ta_send_queue *o, uint64_t now_us) {
     const double limit = STALE_INTERVALS * o->interval_us;
     const uint64_t stale_us = limit > MIN_STALE_US ? (uint64_t)limit : MIN_STALE_US;
@@ -276,10 +286,12 @@ static ta_datagram packet_datagram(const ta_send_queue *o, uint64_t number) {
 }
 
 /* docs/wire-protocol.md, Repair. */
-static ta_datagram symbol_datagram(ta_send_queue *o, const ta_out_frame *f, size_t block, size_t index, uint16_t seq, size_t slot) {
+static ta_datagram symbol_datagram(ta_send_queue *o, const ta_out_frame *f, size_t block, size_t index, uint16_t seq,
+                                   size_t slot) {
     const uint8_t *sources[TA_BLOCK_SOURCES];
     const size_t k = ta_block_sources(f->count, f->blocks, block);
-    /* The sum is a line whose SKIP bytes and more stand before the symbol: room for the headers, which are written after it. */
+    /* The sum is a line whose SKIP bytes and more stand before the symbol: room for the headers, which are written
+     * after it. */
     enum { HEADERS = TA_RTP_HEADER + TA_REPAIR_HEADER };
     _Alignas(8) uint8_t sum[TA_SEND_QUEUE_LINE];
     uint8_t *out = o->symbols + slot * TA_SEND_QUEUE_LINE, *at = out;
@@ -326,7 +338,8 @@ static size_t answer(ta_send_queue *o, ta_datagram *out, size_t limit, uint16_t 
         } else {
             size_t further = 0; /* symbols of this block in this batch */
             for (size_t other = 0; other < o->request_count; other++)
-                if (!o->requests[other].retransmit && o->requests[other].frame == q->frame && o->requests[other].block == q->block)
+                if (!o->requests[other].retransmit && o->requests[other].frame == q->frame &&
+                    o->requests[other].block == q->block)
                     further += taken[other];
             const ta_out_frame *f = ta_out_frame_at(o, q->frame);
             out[n] = symbol_datagram(o, f, q->block, fresh_index(f, q->block, further), (*seq)++, n);
@@ -344,7 +357,8 @@ static void forget_requests(ta_send_queue *o) {
     for (size_t i = 0; i < o->request_count; i++) {
         const ta_out_request *q = &o->requests[i];
         const bool here = q->retransmit ? q->packet + TA_SEND_QUEUE_PACKETS >= o->packet_tail
-                                    : q->frame + TA_SEND_QUEUE_FRAMES >= o->frame_tail && ta_out_kept(o, ta_out_frame_at(o, q->frame));
+                                        : q->frame + TA_SEND_QUEUE_FRAMES >= o->frame_tail &&
+                                              ta_out_kept(o, ta_out_frame_at(o, q->frame));
         if (q->left && here)
             o->requests[kept++] = *q;
     }
@@ -387,8 +401,8 @@ static void media_left(ta_send_queue *o, ta_out_frame *f, uint64_t before_us, ui
     if (f->out == f->count) {
         f->last_send_us = after_us;
         o->stats.frames++;
-        o->sent[o->sent_tail++ % TA_SEND_QUEUE_REPORTS] = (ta_out_report){
-            .sent = {f->frame_id, f->capture_us, f->first_send_us, after_us}};
+        o->sent[o->sent_tail++ % TA_SEND_QUEUE_REPORTS] =
+            (ta_out_report){.sent = {f->frame_id, f->capture_us, f->first_send_us, after_us}};
     }
 }
 
@@ -410,9 +424,7 @@ void ta_send_queue_sent(ta_send_queue *o, size_t count, uint64_t before_us, uint
             f->out++;
             o->stats.repair_proactive++;
             break;
-        case TA_OUT_MEDIA:
-            media_left(o, f, before_us, after_us);
-            break;
+        case TA_OUT_MEDIA: media_left(o, f, before_us, after_us); break;
         }
         if (o->due[i].kind == TA_OUT_ON_DEMAND || o->due[i].kind == TA_OUT_SYMBOL) {
             o->repair_seq++;

@@ -1,11 +1,11 @@
-/* What the receiver says to the outbox: REPAIR, TARGET and generic NACK (docs/wire-protocol.md). Every field is checked; what
- * is not understood is left for others. */
+/* What the receiver says to the outbox: REPAIR, TARGET and generic NACK (docs/wire-protocol.md). Every field is
+ * checked; what is not understood is left for others. */
 #include "send_queue.h"
 
 enum { APP = 204, RTPFB = 205, REPAIR = 7, TARGET = 8, NACK = 1, MAX_SHARE = 128 };
 enum { INCOMPLETE = 1, ABANDONED = 3, OUTCOMES = 8 }; /* of TARGET's outcomes */
-enum { MIN_KEY_US = 80000 }; /* between key frames, whatever is said of them */
-enum { DELAY = 2, LOSS_WITH_DELAY = 4 }; /* of its reasons */
+enum { MIN_KEY_US = 80000 };                          /* between key frames, whatever is said of them */
+enum { DELAY = 2, LOSS_WITH_DELAY = 4 };              /* of its reasons */
 
 void ta_send_queue_set_cookie(ta_send_queue *o, uint64_t cookie) { o->cookie = cookie; }
 
@@ -60,7 +60,8 @@ static void see_lost(ta_send_queue *o, uint32_t newest, unsigned outcomes, uint6
         const uint64_t number = given_up ? ta_send_queue_find(o, newest - back) : UINT64_MAX;
         if (given_up)
             ta_send_queue_lost(o, newest - back);
-        if (number == UINT64_MAX || number + 1 != o->key_end || now_us - ta_out_frame_at(o, number)->pushed_us < MIN_KEY_US)
+        if (number == UINT64_MAX || number + 1 != o->key_end ||
+            now_us - ta_out_frame_at(o, number)->pushed_us < MIN_KEY_US)
             continue;
         o->key_end = 0;
         o->key_wanted = true;
@@ -115,8 +116,8 @@ static uint64_t find_packet(const ta_send_queue *o, uint16_t seq) {
 
 static void take_nack(ta_send_queue *o, const uint8_t *p, size_t size) {
     const uint64_t leaving = o->frame_at < o->frame_tail
-                                 ? ta_out_frame_at(o, o->frame_at)->first + ta_out_frame_at(o, o->frame_at)->out
-                                 : o->packet_tail;
+                               ? ta_out_frame_at(o, o->frame_at)->first + ta_out_frame_at(o, o->frame_at)->out
+                               : o->packet_tail;
     for (size_t at = 12; at + 4 <= size; at += 4) {
         const uint32_t first = (uint32_t)ta_get_be(p + at, 2), more = (uint32_t)ta_get_be(p + at + 2, 2);
         for (unsigned i = 0; i <= 16; i++) {

@@ -16,9 +16,9 @@ const char *ta_status_text(ta_status status) {
 
 const char *ta_drop_name(ta_drop reason) {
     static const char *const names[TA_DROP_COUNT] = {
-        "short", "version", "padding", "extension", "payload_type", "ssrc", "address", "duplicate", "late",
-        "sequence", "oversize", "element", "stap", "fu", "nal", "incomplete", "queue_full", "control", "repair",
-        "auth", "replay",
+        "short",     "version",    "padding",    "extension", "payload_type", "ssrc", "address",
+        "duplicate", "late",       "sequence",   "oversize",  "element",      "stap", "fu",
+        "nal",       "incomplete", "queue_full", "control",   "repair",       "auth", "replay",
     };
     return (unsigned)reason < TA_DROP_COUNT ? names[reason] : "unknown";
 }

@@ -28,7 +28,7 @@ bool ta_code_read(const uint8_t *pixels, const ta_code_place *place, size_t step
     uint32_t head, time_us;
     if (!read_row(pixels + place->row[0], step, &head) || !read_row(pixels + place->row[1], step, &time_us))
         return false;
-    const uint8_t body[6] = {(uint8_t)(head >> 24), (uint8_t)(head >> 16), (uint8_t)(time_us >> 24),
+    const uint8_t body[6] = {(uint8_t)(head >> 24),    (uint8_t)(head >> 16),   (uint8_t)(time_us >> 24),
                              (uint8_t)(time_us >> 16), (uint8_t)(time_us >> 8), (uint8_t)time_us};
     if (crc_ccitt(body, sizeof body) != (head & 0xffff))
         return false;

@@ -1,7 +1,8 @@
 /* V4L2 capture by memory-mapped buffers (Linux media uAPI: Video Capture and Multi-Planar Interface, Streaming I/O).
  *
  * A buffer is the driver's (queued), the caller's (held), or nobody's (idle: the driver refused it; it is offered again
- * before the next picture). DQBUF never blocks, so what has piled up is drained in one call and only the newest is kept. */
+ * before the next picture). DQBUF never blocks, so what has piled up is drained in one call and only the newest is
+ * kept. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -33,15 +34,15 @@ typedef struct slot {
 
 struct ta_capture {
     int fd;
-    uint32_t type;         /* V4L2_BUF_TYPE_VIDEO_CAPTURE or _MPLANE */
+    uint32_t type; /* V4L2_BUF_TYPE_VIDEO_CAPTURE or _MPLANE */
     bool streaming;
     ta_capture_format format;
-    size_t least;          /* bytes of a whole picture; 0 where it is compressed */
+    size_t least; /* bytes of a whole picture; 0 where it is compressed */
     slot slots[TA_CAPTURE_MAX_BUFFERS];
-    pthread_mutex_t lock;  /* newest in one thread, give_back in any */
-    bool any;              /* a buffer was dequeued before */
-    uint32_t sequence;     /* of the buffer dequeued last */
-    uint32_t skipped;      /* since the picture handed out last */
+    pthread_mutex_t lock; /* newest in one thread, give_back in any */
+    bool any;             /* a buffer was dequeued before */
+    uint32_t sequence;    /* of the buffer dequeued last */
+    uint32_t skipped;     /* since the picture handed out last */
     ta_capture_stats stats;
     char reason[TA_REASON_MAX];
 };
@@ -60,10 +61,10 @@ static bool multi_planar(const ta_capture *c) { return c->type == V4L2_BUF_TYPE_
 /* What failed, for people; errno stays. */
 static ta_status failed(ta_capture *c, const char *what) {
     const int error = errno;
-    const char *why = error == EBUSY    ? "another program uses it"
-                      : error == ENODEV ? "the device is gone"
-                      : error == ENOMEM ? "no memory for its buffers (CMA too small?)"
-                                        : strerror(error);
+    const char *why = error == EBUSY  ? "another program uses it"
+                    : error == ENODEV ? "the device is gone"
+                    : error == ENOMEM ? "no memory for its buffers (CMA too small?)"
+                                      : strerror(error);
     snprintf(c->reason, sizeof c->reason, "%s: %s", what, why);
     errno = error;
     return error == ENOMEM ? TA_ENOMEM : TA_ESYS;
@@ -101,12 +102,9 @@ static size_t least_size(const ta_capture_format *f) {
     const size_t lines = (size_t)f->stride * f->height;
     switch (f->fourcc) {
     case V4L2_PIX_FMT_UYVY:
-    case V4L2_PIX_FMT_YUYV:
-        return lines;
-    case V4L2_PIX_FMT_NV12:
-        return lines + (size_t)f->stride * ((f->height + 1) / 2);
-    default:
-        return 0;
+    case V4L2_PIX_FMT_YUYV: return lines;
+    case V4L2_PIX_FMT_NV12: return lines + (size_t)f->stride * ((f->height + 1) / 2);
+    default: return 0;
     }
 }
 
@@ -135,7 +133,8 @@ static uint32_t get_format(const struct v4l2_format *format, bool planes, ta_cap
         out->width = pix->width, out->height = pix->height, out->fourcc = pix->pixelformat;
         out->stride = pix->plane_fmt[0].bytesperline, out->size_image = pix->plane_fmt[0].sizeimage;
         out->colorspace = pix->colorspace, out->ycbcr_enc = pix->ycbcr_enc, out->quantization = pix->quantization;
-        return pix->num_planes == 1 ? pix->field : V4L2_FIELD_ANY; /* a picture in pieces is refused like an interlaced one */
+        return pix->num_planes == 1 ? pix->field
+                                    : V4L2_FIELD_ANY; /* a picture in pieces is refused like an interlaced one */
     }
     const struct v4l2_pix_format *pix = &format->fmt.pix;
     out->width = pix->width, out->height = pix->height, out->fourcc = pix->pixelformat;
@@ -159,7 +158,8 @@ static ta_status set_format(ta_capture *c, const ta_capture_config *config) {
     if ((config->width && f->width != config->width) || (config->height && f->height != config->height))
         return refused(c, EINVAL, "it gives %ux%u where %ux%u was asked for", f->width, f->height, config->width,
                        config->height);
-    if (field != V4L2_FIELD_NONE || !f->width || !f->height || f->width > TA_MAX_DIMENSION || f->height > TA_MAX_DIMENSION)
+    if (field != V4L2_FIELD_NONE || !f->width || !f->height || f->width > TA_MAX_DIMENSION ||
+        f->height > TA_MAX_DIMENSION)
         return refused(c, EINVAL, "its pictures are interlaced or in pieces (field %u)", field);
     c->least = least_size(f);
     return TA_OK;
@@ -255,7 +255,8 @@ static ta_status start(ta_capture *c, const ta_capture_config *config) {
 ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, char reason[TA_REASON_MAX]) {
     *out = NULL;
     reason[0] = 0;
-    if (!config->device || !config->fourcc || config->buffers < MIN_BUFFERS || config->buffers > TA_CAPTURE_MAX_BUFFERS) {
+    if (!config->device || !config->fourcc || config->buffers < MIN_BUFFERS ||
+        config->buffers > TA_CAPTURE_MAX_BUFFERS) {
         snprintf(reason, TA_REASON_MAX, "give a device, a picture format and %d to %d buffers", MIN_BUFFERS,
                  TA_CAPTURE_MAX_BUFFERS);
         return TA_EINVAL;
@@ -283,8 +284,8 @@ ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, cha
 
 /* ---- pictures ---- */
 
-/* CLOCK_MONOTONIC of the frame's start. A driver that stamps by another clock leaves only the time of dequeuing; so does
- * one whose stamp lies in the future. */
+/* CLOCK_MONOTONIC of the frame's start. A driver that stamps by another clock leaves only the time of dequeuing; so
+ * does one whose stamp lies in the future. */
 static uint64_t capture_time(ta_capture *c, const struct v4l2_buffer *buffer, uint64_t dequeue_us) {
     if ((buffer->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) != V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC) {
         c->stats.unstamped++;
@@ -382,7 +383,8 @@ ta_status ta_capture_wait(ta_capture *c, uint64_t timeout_us, ta_captured *out) 
         if (status != TA_AGAIN)
             return status;
         const uint64_t now_us = ta_now_us(), left_us = deadline_us > now_us ? deadline_us - now_us : 0;
-        const struct timespec left = {.tv_sec = (time_t)(left_us / 1000000u), .tv_nsec = (long)(left_us % 1000000u) * 1000};
+        const struct timespec left = {.tv_sec = (time_t)(left_us / 1000000u),
+                                      .tv_nsec = (long)(left_us % 1000000u) * 1000};
         struct pollfd watch = {.fd = c->fd, .events = POLLIN};
         if (ppoll(&watch, 1, &left, NULL) < 0 && errno != EINTR)
             return failed(c, "it cannot be waited for");

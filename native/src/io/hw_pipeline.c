@@ -1,6 +1,6 @@
-/* The hardware sender's thread. One picture in the encoder, the newest waiting, older ones straight back to the driver: every
- * further picture queued would be one picture of latency.
- * A little over 500 lines: the thread and the few calls into it share every field, and a cut would only add a header. */
+/* The hardware sender's thread. One picture in the encoder, the newest waiting, older ones straight back to the driver:
+ * every further picture queued would be one picture of latency. A little over 500 lines: the thread and the few calls
+ * into it share every field, and a cut would only add a header. */
 #include "thinair/hw_pipeline.h"
 
 #include <errno.h>
@@ -14,17 +14,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "thumbnail.h"
 #include "sys.h"
+#include "thumbnail.h"
 
 enum { METAS = 8, NO_BITRATE = 0 };
 enum {
-    WATCH_US = 10000,     /* how often an encoder that owes a unit is looked at */
+    WATCH_US = 10000, /* how often an encoder that owes a unit is looked at */
     IDLE_US = 500000,
-    OVERDUE_US = 1000000,    /* the encoder's own patience ended, then this: the picture is given up */
+    OVERDUE_US = 1000000, /* the encoder's own patience ended, then this: the picture is given up */
     NO_KEY_US = 3000000,  /* units come, but none to begin with */
     FIRST_US = 1000000,   /* the first picture may take this long */
-    NOTIFY_US = 250000,     /* between key frames that wake the watcher */
+    NOTIFY_US = 250000,   /* between key frames that wake the watcher */
     JOIN_S = 5,
 };
 
@@ -130,14 +130,20 @@ static uint64_t ntp(uint64_t us, uint64_t offset) {
 
 static void send_unit(ta_hw_pipeline *c, const uint8_t *data, size_t size, uint64_t capture_us, bool key) {
     const meta *m = find_meta(c, capture_us);
-    ta_hw_pipeline_record r = {.frame_id = c->now.next_frame_id++, .sequence = m->sequence, .capture_us = capture_us,
-                         .dequeue_us = m->dequeue_us, .encode_in_us = m->encode_in_us, .encode_out_us = ta_now_us(),
-                         .size = (uint32_t)size, .skipped = c->skipped, .key = key};
+    ta_hw_pipeline_record r = {.frame_id = c->now.next_frame_id++,
+                               .sequence = m->sequence,
+                               .capture_us = capture_us,
+                               .dequeue_us = m->dequeue_us,
+                               .encode_in_us = m->encode_in_us,
+                               .encode_out_us = ta_now_us(),
+                               .size = (uint32_t)size,
+                               .skipped = c->skipped,
+                               .key = key};
     const ta_frame_meta meta_out = {.frame_id = r.frame_id,
-                                .rtp_time = (uint32_t)(capture_us * 9 / 100),
-                                .capture_ntp = ntp(capture_us, c->ntp_offset),
-                                .key = key,
-                                .stamps = {capture_us, r.dequeue_us, r.encode_in_us, r.encode_out_us}};
+                                    .rtp_time = (uint32_t)(capture_us * 9 / 100),
+                                    .capture_ntp = ntp(capture_us, c->ntp_offset),
+                                    .key = key,
+                                    .stamps = {capture_us, r.dequeue_us, r.encode_in_us, r.encode_out_us}};
     size_t packets = 0;
     c->now.encoded++;
     c->now.keys += key;
@@ -303,8 +309,11 @@ static bool feed(ta_hw_pipeline *c) {
     if (atomic_exchange(&c->key_wanted, false))
         c->encoder->ops->request_key(c->encoder);
     const ta_captured *p = &c->waiting;
-    const ta_raw raw = {.token = p->index, .dmabuf = c->encoder_config.dmabuf ? p->dmabuf : -1, .data = p->data,
-                        .size = p->size, .capture_us = p->capture_us};
+    const ta_raw raw = {.token = p->index,
+                        .dmabuf = c->encoder_config.dmabuf ? p->dmabuf : -1,
+                        .data = p->data,
+                        .size = p->size,
+                        .capture_us = p->capture_us};
     const uint64_t now_us = ta_now_us();
     const ta_status status = c->encoder->ops->submit(c->encoder, &raw);
     if (status == TA_AGAIN)
@@ -404,7 +413,8 @@ static void *run(void *argument) {
 
 /* ---- opening and closing ---- */
 
-static ta_status open_devices(ta_hw_pipeline *c, const ta_hw_pipeline_config *config, char *reason, ta_hw_pipeline_part *failed) {
+static ta_status open_devices(ta_hw_pipeline *c, const ta_hw_pipeline_config *config, char *reason,
+                              ta_hw_pipeline_part *failed) {
     *failed = TA_HW_PIPELINE_CAPTURE;
     ta_status status = ta_capture_open(&c->capture, &config->capture, reason);
     if (status != TA_OK)
@@ -459,7 +469,8 @@ static ta_status prepare(ta_hw_pipeline *c, const ta_hw_pipeline_config *config)
     return c->wake_fd < 0 || c->event_fd < 0 ? TA_ESYS : TA_OK;
 }
 
-ta_status ta_hw_pipeline_open(ta_hw_pipeline **out, const ta_hw_pipeline_config *config, char reason[TA_REASON_MAX], ta_hw_pipeline_part *failed) {
+ta_status ta_hw_pipeline_open(ta_hw_pipeline **out, const ta_hw_pipeline_config *config, char reason[TA_REASON_MAX],
+                              ta_hw_pipeline_part *failed) {
     *out = NULL;
     *failed = TA_HW_PIPELINE_NONE;
     snprintf(reason, TA_REASON_MAX, "the capture thread cannot be started");
@@ -534,7 +545,8 @@ void ta_hw_pipeline_request_key(ta_hw_pipeline *c) { atomic_store(&c->key_wanted
 
 void ta_hw_pipeline_set_bitrate(ta_hw_pipeline *c, uint32_t bitrate_bps) { atomic_store(&c->bitrate_bps, bitrate_bps); }
 
-ta_hw_pipeline_state ta_hw_pipeline_state_get(ta_hw_pipeline *c, char reason[TA_REASON_MAX], ta_hw_pipeline_part *failed) {
+ta_hw_pipeline_state ta_hw_pipeline_state_get(ta_hw_pipeline *c, char reason[TA_REASON_MAX],
+                                              ta_hw_pipeline_part *failed) {
     pthread_mutex_lock(&c->lock);
     const ta_hw_pipeline_state state = c->state;
     memcpy(reason, c->reason, TA_REASON_MAX);

@@ -1,7 +1,7 @@
-/* V4L2 stateful encoder (kernel documentation: Memory-to-Memory Stateful Video Encoder Interface). V4L2 names queues as the
- * device sees them: raw pictures go into its OUTPUT queue, access units come out of its CAPTURE queue; here they are `raw` and
- * `coded`. An access unit finds its picture by the time stamp, which the driver copies. A picture may also never come out:
- * the rate control left it out, or the device is stuck; both are waited for a bounded time. */
+/* V4L2 stateful encoder (kernel documentation: Memory-to-Memory Stateful Video Encoder Interface). V4L2 names queues as
+ * the device sees them: raw pictures go into its OUTPUT queue, access units come out of its CAPTURE queue; here they
+ * are `raw` and `coded`. An access unit finds its picture by the time stamp, which the driver copies. A picture may
+ * also never come out: the rate control left it out, or the device is stuck; both are waited for a bounded time. */
 #include "thinair/encoder.h"
 
 #include <errno.h>
@@ -21,10 +21,10 @@
 
 enum { RAW_SLOTS = 16, COPY_SLOTS = 2, CODED_SLOTS = 3, MOST_HELD = 2, HISTORY = 16 };
 enum {
-    STUCK_US = 2000000,    /* without any access unit, though pictures went in */
-    PICTURE_TIMEOUT_US = 250000,  /* at least, for one picture */
-    RELEASED_TIMEOUT_US = 20000,      /* at least, after the device has let go of the picture */
-    STUCK_SKIPS = 8,    /* this many in a row are no rate control's doing */
+    STUCK_US = 2000000,          /* without any access unit, though pictures went in */
+    PICTURE_TIMEOUT_US = 250000, /* at least, for one picture */
+    RELEASED_TIMEOUT_US = 20000, /* at least, after the device has let go of the picture */
+    STUCK_SKIPS = 8,             /* this many in a row are no rate control's doing */
 };
 
 typedef struct mapping {
@@ -32,8 +32,8 @@ typedef struct mapping {
     size_t length;
 } mapping;
 
-typedef struct picture { /* given to the device and not come out */
-    uint64_t capture_us, submit_us, released_us; /* released_us 0: the device still reads it */
+typedef struct picture {                           /* given to the device and not come out */
+    uint64_t capture_us, submit_us, released_us;   /* released_us 0: the device still reads it */
     enum { WAITED_FOR, SKIPPED, ABANDONED } state; /* LEFT_OUT: not told yet */
 } picture;
 
@@ -42,21 +42,21 @@ typedef struct ta_m2m {
     ta_m2m_device device;
     int epoll;
     bool dmabuf, fwht, force_key, key_wanted, bitrate_control;
-    uint32_t stride;                /* of the source's picture */
+    uint32_t stride; /* of the source's picture */
     uint64_t picture_timeout_us, released_timeout_us;
 
     mapping raw[RAW_SLOTS], coded[CODED_SLOTS + RAW_SLOTS]; /* raw: length alone with DMABUF */
     size_t raw_count, coded_count;
     bool raw_held[RAW_SLOTS];
-    size_t held;                    /* raw buffers the device has */
+    size_t held; /* raw buffers the device has */
     uint64_t held_since_us[RAW_SLOTS];
-    uint32_t tokens[RAW_SLOTS];     /* free again, first in first out */
+    uint32_t tokens[RAW_SLOTS]; /* free again, first in first out */
     size_t token_head, token_count;
 
-    picture history[HISTORY];       /* oldest first */
+    picture history[HISTORY]; /* oldest first */
     size_t history_count;
-    uint64_t silent_since_us;       /* 0: nothing is expected */
-    unsigned skipped;              /* in a row */
+    uint64_t silent_since_us; /* 0: nothing is expected */
+    unsigned skipped;         /* in a row */
     uint64_t bytes_copied;
     ta_notes notes;
     char reason[TA_REASON_MAX];
@@ -178,8 +178,8 @@ static ta_status submit(ta_encoder *encoder, const ta_raw *raw) {
                     m->device.raw_size);
     if (!m->dmabuf)
         copy_lines(m, raw, to);
-    const ta_m2m_buffer b = {.index = slot, .size = m->device.raw_size, .length = to->length, .fd = raw->dmabuf,
-                             .time_us = raw->capture_us};
+    const ta_m2m_buffer b = {
+        .index = slot, .size = m->device.raw_size, .length = to->length, .fd = raw->dmabuf, .time_us = raw->capture_us};
     if (!ta_m2m_queue(&m->device, &m->device.raw, &b))
         return fail(m, errno, "the encoder refuses a picture: %s", strerror(errno));
     m->raw_held[slot] = true;
@@ -267,8 +267,11 @@ static ta_status take(ta_encoder *encoder, ta_coded *out) {
     m->silent_since_us = 0;
     m->skipped = 0;
     came_out(m, b.time_us);
-    *out = (ta_coded){.data = m->coded[b.index].data + b.offset, .size = b.size, .capture_us = b.time_us,
-                      .key = b.key, .slot = b.index};
+    *out = (ta_coded){.data = m->coded[b.index].data + b.offset,
+                      .size = b.size,
+                      .capture_us = b.time_us,
+                      .key = b.key,
+                      .slot = b.index};
     out->key |= m->fwht && fwht_key(out->data, out->size);
     if (b.error || b.size == 0) { /* nothing that could be sent: as if left out */
         give_back(encoder, out);
@@ -342,10 +345,18 @@ static void close_encoder(ta_encoder **handle) {
     free(m);
 }
 
-static const ta_encoder_ops OPS = {
-    .name = "v4l2m2m", .submit = submit, .take = take, .give_back = give_back, .released = released,
-    .request_key = request_key, .set_bitrate = set_bitrate, .descriptor = descriptor, .bytes_copied = bytes_copied,
-    .note = note, .reason = reason_of, .close = close_encoder};
+static const ta_encoder_ops OPS = {.name = "v4l2m2m",
+                                   .submit = submit,
+                                   .take = take,
+                                   .give_back = give_back,
+                                   .released = released,
+                                   .request_key = request_key,
+                                   .set_bitrate = set_bitrate,
+                                   .descriptor = descriptor,
+                                   .bytes_copied = bytes_copied,
+                                   .note = note,
+                                   .reason = reason_of,
+                                   .close = close_encoder};
 
 static void set_timeouts(ta_m2m *m, const ta_encoder_config *config) {
     const uint64_t interval_us = 1000000ull * config->rate_denominator / config->rate_numerator;

@@ -100,8 +100,8 @@ ta_status ta_m2m_find(ta_m2m_device *d, const ta_encoder_config *config, char re
     else if (named)
         snprintf(reason, TA_REASON_MAX, "%s is no encoder for %s", nearest, coded);
     else
-        snprintf(reason, TA_REASON_MAX, "there is no V4L2 encoder for %s; on a Raspberry Pi it is bcm2835-codec, /dev/video11",
-                 coded);
+        snprintf(reason, TA_REASON_MAX,
+                 "there is no V4L2 encoder for %s; on a Raspberry Pi it is bcm2835-codec, /dev/video11", coded);
     errno = best == NO_ACCESS ? EACCES : ENODEV;
     return TA_ESYS;
 }
@@ -203,8 +203,8 @@ void ta_m2m_set_controls(ta_m2m_device *d, const ta_encoder_config *config, ta_n
         {V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER, 1, "repeated headers", true},
         {V4L2_CID_MPEG_VIDEO_HEADER_MODE, V4L2_MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME, "joined headers", true},
         {V4L2_CID_MPEG_VIDEO_H264_PROFILE, V4L2_MPEG_VIDEO_H264_PROFILE_CONSTRAINED_BASELINE, "profile", true},
-        {V4L2_CID_MPEG_VIDEO_H264_LEVEL, fits ? V4L2_MPEG_VIDEO_H264_LEVEL_4_0 : V4L2_MPEG_VIDEO_H264_LEVEL_4_2, "level",
-         true},
+        {V4L2_CID_MPEG_VIDEO_H264_LEVEL, fits ? V4L2_MPEG_VIDEO_H264_LEVEL_4_0 : V4L2_MPEG_VIDEO_H264_LEVEL_4_2,
+         "level", true},
         {V4L2_CID_MPEG_VIDEO_H264_MIN_QP, (int32_t)config->min_qp, "lowest quantiser", config->min_qp > 0},
         {V4L2_CID_MPEG_VIDEO_H264_MAX_QP, (int32_t)config->max_qp, "highest quantiser", config->max_qp > 0},
         {V4L2_CID_MPEG_VIDEO_B_FRAMES, 0, "B frames", true},

@@ -11,13 +11,14 @@
 #include <unistd.h>
 
 #include "mmal_private.h"
-#include "thinair/rtp.h"
 #include "thinair/picture.h"
+#include "thinair/rtp.h"
 
 enum {
-    LINE_ALIGN = 32, COLUMN_ALIGN = 16, /* pixels and lines of a raw picture in the video processor's memory */
+    LINE_ALIGN = 32,
+    COLUMN_ALIGN = 16, /* pixels and lines of a raw picture in the video processor's memory */
     OUTPUT_SIZE_MIN = 256 << 10,
-    LEVEL_4_MACROBLOCKS = 245760,       /* per second; also what the encoder's hardware is rated for */
+    LEVEL_4_MACROBLOCKS = 245760, /* per second; also what the encoder's hardware is rated for */
 };
 
 /* ---- libraries; once loaded they stay ---- */
@@ -103,8 +104,8 @@ static ta_status create_component(ta_mmal *m, char reason[TA_REASON_MAX]) {
     }
     if (access("/dev/vchiq", R_OK | W_OK) == 0)
         return say(reason, "the video processor gives no encoder (MMAL status %d): is gpu_mem at least 64?", status);
-    const char *why = errno == EACCES ? "may not be opened: add the user to group video"
-                                      : "is missing: is this a Raspberry Pi?";
+    const char *why =
+        errno == EACCES ? "may not be opened: add the user to group video" : "is missing: is this a Raspberry Pi?";
     return say(reason, "the video processor cannot be reached (MMAL status %d), /dev/vchiq %s", status, why);
 }
 
@@ -175,7 +176,8 @@ static ta_status set_parameters(ta_mmal *m, char reason[TA_REASON_MAX]) {
     const ta_encoder_config *c = &m->config;
     uint64_t macroblocks = (uint64_t)(align(c->width, 16) / 16) * (align(c->height, 16) / 16);
     bool level_4 = macroblocks * c->rate_numerator <= (uint64_t)LEVEL_4_MACROBLOCKS * c->rate_denominator;
-    ta_mmal_profile profile = {{TA_MMAL_PROFILE, sizeof profile}, TA_MMAL_PROFILE_H264_HIGH,
+    ta_mmal_profile profile = {{TA_MMAL_PROFILE, sizeof profile},
+                               TA_MMAL_PROFILE_H264_HIGH,
                                level_4 ? TA_MMAL_LEVEL_H264_4 : TA_MMAL_LEVEL_H264_42};
     if (m->lib->port_parameter_set(m->output, &profile.hdr) != TA_MMAL_SUCCESS)
         ta_note(&m->notes, "the encoder does not take profile High at level %s", level_4 ? "4" : "4.2");

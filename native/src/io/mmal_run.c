@@ -289,9 +289,10 @@ static ta_status watch(ta_mmal *m, ta_coded *out) {
     bool silent = m->silent_us && now_us - m->silent_us > TA_MMAL_STUCK_US;
     held = held && now_us - m->submit_us > TA_MMAL_STUCK_US; /* a source that paused must not count against it */
     if (silent && (held || m->skipped >= TA_MMAL_SKIPPED_MAX))
-        return fail(m, ETIMEDOUT, m->config.low_latency
-                                      ? "the encoder is silent in low-latency mode, which wants stripes: leave it off"
-                                      : "the encoder took pictures and gave nothing for a second");
+        return fail(m, ETIMEDOUT,
+                    m->config.low_latency
+                        ? "the encoder is silent in low-latency mode, which wants stripes: leave it off"
+                        : "the encoder took pictures and gave nothing for a second");
     if (m->pending_count == 0 || now_us - m->pending[m->pending_head].submit_us < TA_MMAL_SKIPPED_US)
         return TA_AGAIN;
     m->skipped++;

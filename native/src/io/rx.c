@@ -1,5 +1,5 @@
-/* Receiving pump: datagrams in with their kernel stamps, whole access units out into a ring of slots that Python reads in
- * place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
+/* Receiving pump: datagrams in with their kernel stamps, whole access units out into a ring of slots that Python reads
+ * in place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
 #include "thinair/clock.h"
 
 #include <errno.h>
@@ -43,8 +43,8 @@ static void drop_waiting(ta_rx *rx) {
     }
 }
 
-/* Moves completed units into the ring, and asks the sender for what can still be mended. Where every slot is in Python's hands the
- * reassembler keeps the rest, bounded. */
+/* Moves completed units into the ring, and asks the sender for what can still be mended. Where every slot is in
+ * Python's hands the reassembler keeps the rest, bounded. */
 static void deliver(ta_rx *rx, uint64_t now_us) {
     bool any = false;
     ta_slot *slot;
@@ -121,8 +121,8 @@ static void receive_batch(ta_rx *rx) {
     pthread_mutex_lock(&rx->lock);
     for (int i = 0; i < n; i++) {
         from[i].size = messages[i].msg_hdr.msg_namelen;
-        take_message(rx, &messages[i].msg_hdr, messages[i].msg_len, ta_arrival_us(&messages[i].msg_hdr, now_us, wall_ns),
-                     &from[i]);
+        take_message(rx, &messages[i].msg_hdr, messages[i].msg_len,
+                     ta_arrival_us(&messages[i].msg_hdr, now_us, wall_ns), &from[i]);
     }
     deliver(rx, now_us);
     pthread_mutex_unlock(&rx->lock);
@@ -143,7 +143,8 @@ static void *run(void *argument) {
         pthread_mutex_unlock(&rx->lock);
         struct pollfd fds[2] = {{.fd = rx->fd, .events = POLLIN}, {.fd = rx->wake_fd, .events = POLLIN}};
         uint64_t wait_us = due_us == UINT64_MAX ? 0 : due_us - now_us;
-        struct timespec timeout = {.tv_sec = (time_t)(wait_us / 1000000u), .tv_nsec = (long)(wait_us % 1000000u) * 1000};
+        struct timespec timeout = {.tv_sec = (time_t)(wait_us / 1000000u),
+                                   .tv_nsec = (long)(wait_us % 1000000u) * 1000};
         if (ppoll(fds, 2, due_us == UINT64_MAX ? NULL : &timeout, NULL) <= 0)
             continue;
         if (fds[1].revents)
@@ -174,7 +175,8 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
     getsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &rx->stats.receive_buffer, &size);
     rx->stats.receive_buffer /= 2; /* the kernel counts its own bookkeeping double */
     if (rx->stats.receive_buffer < requested)
-        ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer, requested);
+        ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer,
+                requested);
     if ((rx->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
         return TA_ESYS;
     if (!(rx->datagrams = malloc((size_t)BATCH * DATAGRAM)))
@@ -340,7 +342,8 @@ void ta_rx_recovery(ta_rx *rx, ta_recovery_stats *out) {
 
 void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]) {
     pthread_mutex_lock(&rx->lock);
-    const uint64_t *inner = rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_drops(rx->stream) : ta_reassembler_drops(rx->frames);
+    const uint64_t *inner =
+        rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_drops(rx->stream) : ta_reassembler_drops(rx->frames);
     for (int i = 0; i < TA_DROP_COUNT; i++)
         out[i] = rx->drops[i] + inner[i];
     pthread_mutex_unlock(&rx->lock);

@@ -1,5 +1,5 @@
-/* What the receiving pump remembers of packets where it is asked to: their beginnings, opened where they were sealed, as
- * records of a pcap file (tcpdump.org, LINKTYPE_RAW): a made-up IP and UDP header before each, so that readers know
+/* What the receiving pump remembers of packets where it is asked to: their beginnings, opened where they were sealed,
+ * as records of a pcap file (tcpdump.org, LINKTYPE_RAW): a made-up IP and UDP header before each, so that readers know
  * addresses and ports. */
 #include "rx_private.h"
 

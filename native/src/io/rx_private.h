@@ -41,7 +41,7 @@ struct ta_rx {
     size_t queue_head, queue_count;
     uint32_t unreported_lost; /* frames thrown away after completion, told with the next unit */
     bool unreported_gap;      /* the next unit follows on nothing that was handed over */
-    int references;     /* the pump itself and each taken slot */
+    int references;           /* the pump itself and each taken slot */
     bool have_peer;
     ta_address peer;
     uint32_t ssrc;

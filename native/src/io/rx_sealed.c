@@ -53,8 +53,8 @@ void ta_rx_take_sealed(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arr
     bool newest;
     ta_drop why = TA_DROP_OVERSIZE;
     const ta_status status = size > sizeof open ? TA_EBITSTREAM
-                             : control          ? ta_unseal_rtcp(rx->seal, data, size, arrival_us, open, &size, &newest, &why)
-                                                : ta_unseal_rtp(rx->seal, data, size, arrival_us, open, &size, &newest, &why);
+                           : control ? ta_unseal_rtcp(rx->seal, data, size, arrival_us, open, &size, &newest, &why)
+                                     : ta_unseal_rtp(rx->seal, data, size, arrival_us, open, &size, &newest, &why);
     if (status != TA_OK) {
         if (!control || !take_invite(rx, data, size, arrival_us, from))
             rx->drops[why]++;

@@ -55,7 +55,8 @@ int ta_disable_core_dumps(void) {
 
 int ta_realtime(int priority) {
     struct sched_param param = {.sched_priority = priority};
-    /* Inherited by threads made from here on: the slices of x264 and of the decoder must not wait where their caller does not. */
+    /* Inherited by threads made from here on: the slices of x264 and of the decoder must not wait where their caller
+     * does not. */
     return pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
 }
 

@@ -12,8 +12,11 @@ void ta_thumbnailer_init(ta_thumbnailer *look) { pthread_mutex_init(&look->lock,
 void ta_thumbnailer_destroy(ta_thumbnailer *look) { pthread_mutex_destroy(&look->lock); }
 
 void ta_thumbnailer_offer(ta_thumbnailer *look, const ta_captured *picture, const ta_capture_format *format) {
-    ta_raw_picture in = {.width = format->width, .height = format->height, .stride = format->stride,
-                         .data = picture->data, .size = picture->size};
+    ta_raw_picture in = {.width = format->width,
+                         .height = format->height,
+                         .stride = format->stride,
+                         .data = picture->data,
+                         .size = picture->size};
     if (!atomic_load(&look->wanted) || !picture->data || !layout_of(format->fourcc, &in.layout))
         return;
     pthread_mutex_lock(&look->lock);

@@ -1,8 +1,8 @@
-/* Sending pump around an outbox. push() sends the first group itself, so that an unpaced frame never waits for a thread, and
- * lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back, answers clock probes and
- * repair requests, and collects the other control datagrams. */
-#include "thinair/clock.h"
+/* Sending pump around an outbox. push() sends the first group itself, so that an unpaced frame never waits for a
+ * thread, and lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back,
+ * answers clock probes and repair requests, and collects the other control datagrams. */
 #include "thinair/tx.h"
+#include "thinair/clock.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -36,8 +36,8 @@ struct ta_tx {
     pthread_mutex_t lock; /* all below */
     ta_send_queue *queue;
     uint64_t full_us; /* the device's queue was full: not before */
-    bool segments; /* the kernel cuts one message into packets */
-    bool blocked; /* the socket's buffer is full: wait for POLLOUT */
+    bool segments;    /* the kernel cuts one message into packets */
+    bool blocked;     /* the socket's buffer is full: wait for POLLOUT */
     bool media;
     bool sealed;
     ta_seal *seal;
@@ -49,8 +49,8 @@ struct ta_tx {
     ta_control_ring control;
 };
 
-/* A message the kernel cuts into packets (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter. Returns how
- * many of the `limit` datagrams it holds. */
+/* A message the kernel cuts into packets (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter.
+ * Returns how many of the `limit` datagrams it holds. */
 static size_t fill_message(ta_tx *tx, const ta_datagram *datagrams, size_t limit, struct msghdr *message,
                            struct iovec *vectors, char *control) {
     const size_t segment = datagrams[0].size;
@@ -165,7 +165,7 @@ static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t a
         return true;
     }
     uint8_t echo[ECHO_SIZE] = {0x84, 204, 0, ECHO_SIZE / 4 - 1};
-    memcpy(echo + 4, data + 4, 8); /* SSRC and name */
+    memcpy(echo + 4, data + 4, 8);    /* SSRC and name */
     memcpy(echo + 12, data + 12, 12); /* probe id, t1 */
     uint64_t words[3] = {arrival_us, ta_now_us(), tx->boot_id};
     for (int w = 0; w < 3; w++)
@@ -215,11 +215,11 @@ static void receive_control(ta_tx *tx) {
         from.size = message.msg_namelen;
         uint64_t arrival_us = ta_arrival_us(&message, ta_now_us(), ta_realtime_ns());
         pthread_mutex_lock(&tx->lock);
-        bool known = ta_is_rtcp(data, size) && !(message.msg_flags & MSG_TRUNC) &&
-                     is_peers(tx, data, &size, arrival_us, &from);
-        if (!known || (!answer_probe(tx, data, size, arrival_us) &&
-                       !ta_send_queue_control(tx->queue, data, size, arrival_us) &&
-                       !ta_control_ring_put(&tx->control, data, size, arrival_us, &from)))
+        bool known =
+            ta_is_rtcp(data, size) && !(message.msg_flags & MSG_TRUNC) && is_peers(tx, data, &size, arrival_us, &from);
+        if (!known ||
+            (!answer_probe(tx, data, size, arrival_us) && !ta_send_queue_control(tx->queue, data, size, arrival_us) &&
+             !ta_control_ring_put(&tx->control, data, size, arrival_us, &from)))
             tx->stats.control_drops++;
         send_due(tx, ta_now_us()); /* answers do not wait */
         pthread_mutex_unlock(&tx->lock);
@@ -264,8 +264,8 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
     status = config->host[0] ? ta_resolve(&tx->peer, tx->family, config->host, config->port) : TA_OK;
     if (status != TA_OK)
         return status;
-    /* CS5, then priority 5: IP_TOS sets the socket's priority by a table of its own that puts CS5 elsewhere than WMM's video
-     * class, so the order matters. */
+    /* CS5, then priority 5: IP_TOS sets the socket's priority by a table of its own that puts CS5 elsewhere than WMM's
+     * video class, so the order matters. */
     int tos = 40 << 2, priority = 5, buffer = SEND_BUFFER;
     if (setsockopt(tx->fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos) < 0)
         ta_note(&tx->notes, "DSCP CS5 refused (%s)", strerror(errno));
@@ -289,8 +289,11 @@ ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config) {
     tx->mode = config->mode;
     tx->media = config->mode != TA_MODE_THINAIR;
     tx->sealed = config->sealed;
-    ta_send_queue_config queue = {.packets = config->packets, .raw = config->mode == TA_MODE_ANNEXB, .fixed_pace = config->fixed_pace,
-                               .pace_group = config->pace_group, .pace_us = config->pace_us};
+    ta_send_queue_config queue = {.packets = config->packets,
+                                  .raw = config->mode == TA_MODE_ANNEXB,
+                                  .fixed_pace = config->fixed_pace,
+                                  .pace_group = config->pace_group,
+                                  .pace_us = config->pace_us};
     queue.packets.elements = config->mode == TA_MODE_THINAIR;
     ta_status status = ta_send_queue_open(&tx->queue, &queue);
     if (status == TA_OK && config->sealed)

@@ -1,6 +1,6 @@
 /* Looks at the visual code of a screen's memory again and again: the eye of the latency bench. */
-#include "thinair/clock.h"
 #include "thinair/watch.h"
+#include "thinair/clock.h"
 
 static bool same(const ta_code *a, const ta_code *b) { return a->frame_id == b->frame_id && a->time_us == b->time_us; }
 

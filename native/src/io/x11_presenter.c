@@ -38,8 +38,9 @@ void ta_x11_close(ta_x11 **x) { (void)x; }
 #include "x11_private.h"
 
 /* Bands a picture is put in: the server copies one while the next is converted. Only TA_X11_HELD of them have room, so
- * that what the server reads is still in the cache: 1.15 against 1.45 ms for four bands of a whole image at 1080p, and that against
- * 2.1 for one; 0.6 against 0.8 ms for 24 bands at 720p (the stage "present" of `thinair demo`; Xvfb, two cores). */
+ * that what the server reads is still in the cache: 1.15 against 1.45 ms for four bands of a whole image at 1080p, and
+ * that against 2.1 for one; 0.6 against 0.8 ms for 24 bands at 720p (the stage "present" of `thinair demo`; Xvfb, two
+ * cores). */
 #ifndef TA_X11_BAND
 #define TA_X11_BAND 400000 /* bytes */
 #endif
@@ -48,7 +49,7 @@ void ta_x11_close(ta_x11 **x) { (void)x; }
 #endif
 
 enum {
-    ANSWER_US = 250000, /* how long the server may take for a put: access units wait meanwhile, in 16 slots */
+    ANSWER_US = 250000,  /* how long the server may take for a put: access units wait meanwhile, in 16 slots */
     AWAKE_US = 30000000, /* the screen saver's idle time is reset this often */
     SYM_ESCAPE = 0xff1b,
     SYM_F1 = 0xffbe,
@@ -66,15 +67,16 @@ void ta_x11_load_keyboard(ta_x11 *x) {
     free(x->keyboard);
     x->keyboard = xcb.get_keyboard_mapping_reply(
         x->c,
-        xcb.get_keyboard_mapping(x->c, setup->min_keycode, (uint8_t)(setup->max_keycode - setup->min_keycode + 1)), NULL);
+        xcb.get_keyboard_mapping(x->c, setup->min_keycode, (uint8_t)(setup->max_keycode - setup->min_keycode + 1)),
+        NULL);
 }
 
 static bool key_name(xcb_keysym_t sym, char *name) {
     static const struct {
         xcb_keysym_t sym;
         const char *name;
-    } NAMES[] = {{SYM_ESCAPE, "Escape"}, {0xff0d, "Return"}, {0xff09, "Tab"},   {0xff08, "BackSpace"}, {0xff51, "Left"},
-                 {0xff52, "Up"},         {0xff53, "Right"},  {0xff54, "Down"},  {' ', "space"},        {'?', "question"},
+    } NAMES[] = {{SYM_ESCAPE, "Escape"}, {0xff0d, "Return"}, {0xff09, "Tab"},  {0xff08, "BackSpace"}, {0xff51, "Left"},
+                 {0xff52, "Up"},         {0xff53, "Right"},  {0xff54, "Down"}, {' ', "space"},        {'?', "question"},
                  {'/', "slash"},         {'+', "plus"},      {'-', "minus"}};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         if (NAMES[i].sym == sym)
@@ -116,12 +118,8 @@ static void take_event(ta_x11 *x, const xcb_generic_event_t *event) {
         if (((const xcb_generic_error_t *)event)->major_code == x->shm_opcode)
             x->refused = true;
         break;
-    case XCB_KEY_PRESS:
-        take_key(x, (const xcb_key_press_event_t *)event);
-        break;
-    case XCB_EXPOSE:
-        x->exposed = true;
-        break;
+    case XCB_KEY_PRESS: take_key(x, (const xcb_key_press_event_t *)event); break;
+    case XCB_EXPOSE: x->exposed = true; break;
     case XCB_MAP_NOTIFY:
         x->mapped = true;
         if (!x->managed) /* nobody else gives the focus */
@@ -138,14 +136,9 @@ static void take_event(ta_x11 *x, const xcb_generic_event_t *event) {
         x->closed |= e->type == x->atoms[A_WM_PROTOCOLS] && e->data.data32[0] == x->atoms[A_WM_DELETE_WINDOW];
         break;
     }
-    case XCB_DESTROY_NOTIFY:
-        x->closed = x->refused = true;
-        break;
-    case XCB_MAPPING_NOTIFY:
-        ta_x11_load_keyboard(x);
-        break;
-    default:
-        break;
+    case XCB_DESTROY_NOTIFY: x->closed = x->refused = true; break;
+    case XCB_MAPPING_NOTIFY: ta_x11_load_keyboard(x); break;
+    default: break;
     }
 }
 
@@ -230,7 +223,8 @@ ta_status ta_x11_reserve_image(ta_x11 *x, size_t size) {
     if (memory != (void *)-1) {
         x->pixels = memory;
         x->segment = xcb.generate_id(x->c);
-        xcb_generic_error_t *refusal = xcb.request_check(x->c, xcb.shm_attach_checked(x->c, x->segment, (uint32_t)id, 0));
+        xcb_generic_error_t *refusal =
+            xcb.request_check(x->c, xcb.shm_attach_checked(x->c, x->segment, (uint32_t)id, 0));
         error = xcb.connection_has_error(x->c) ? EPIPE : refusal ? EIO : 0;
         if (error)
             x->segment = 0;
@@ -306,9 +300,9 @@ ta_status ta_x11_present(ta_x11 *x, const ta_picture *p, uint8_t dim, int32_t bo
         draw_band(x, p, from, to, dim, out);
         if (border >= 0)
             ta_border(out, (ptrdiff_t)p->width * 4, p->width, p->height, 2 + p->height / 120, (uint32_t)border);
-        xcb.shm_put_image(x->c, x->window, x->gc, (uint16_t)p->width, (uint16_t)(rows * held), 0, (uint16_t)(band * rows),
-                          (uint16_t)p->width, (uint16_t)(to - from), (int16_t)left, (int16_t)(top + (int32_t)from), 24,
-                          XCB_IMAGE_FORMAT_Z_PIXMAP, true, x->segment, 0);
+        xcb.shm_put_image(x->c, x->window, x->gc, (uint16_t)p->width, (uint16_t)(rows * held), 0,
+                          (uint16_t)(band * rows), (uint16_t)p->width, (uint16_t)(to - from), (int16_t)left,
+                          (int16_t)(top + (int32_t)from), 24, XCB_IMAGE_FORMAT_Z_PIXMAP, true, x->segment, 0);
         xcb.flush(x->c);
         x->puts++;
     }
@@ -341,7 +335,6 @@ ta_status ta_x11_overlay(ta_x11 *x, uint32_t slot, const ta_overlay *overlay) {
     held->overlay.mask = held->mask;
     return TA_OK;
 }
-
 
 void ta_x11_info_get(const ta_x11 *x, ta_x11_info *out) {
     *out = (ta_x11_info){x->now.width, x->now.height, x->composited, x->refresh_hz};

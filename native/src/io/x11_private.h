@@ -12,6 +12,7 @@
 
 enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
 
+/* clang-format off */
 #define CORE_CALLS(X)                                                                                                  \
     X(connect) X(disconnect) X(connection_has_error) X(get_file_descriptor) X(get_setup) X(setup_roots_iterator)       \
     X(screen_next) X(screen_allowed_depths_iterator) X(depth_next) X(depth_visuals_iterator) X(visualtype_next)        \
@@ -29,18 +30,20 @@ enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
     X(randr_get_screen_resources_current_crtcs) X(randr_get_screen_resources_current_crtcs_length)                     \
     X(randr_get_screen_resources_current_modes) X(randr_get_screen_resources_current_modes_length)                     \
     X(randr_get_crtc_info) X(randr_get_crtc_info_reply)
+/* clang-format on */
 
 #define TA_X11_MEMBER(name) __typeof__(&xcb_##name) name;
 typedef struct ta_xcb {
-    CORE_CALLS(TA_X11_MEMBER) SHM_CALLS(TA_X11_MEMBER) RANDR_CALLS(TA_X11_MEMBER)
-    xcb_extension_t *shm_id, *randr_id;
+    CORE_CALLS(TA_X11_MEMBER) SHM_CALLS(TA_X11_MEMBER) RANDR_CALLS(TA_X11_MEMBER) xcb_extension_t *shm_id, *randr_id;
     bool core, shm, randr; /* loaded */
 } ta_xcb;
 extern ta_xcb xcb; /* x11_window.c */
 
+/* clang-format off */
 #define ATOMS(X)                                                                                                       \
     X(WM_PROTOCOLS) X(WM_DELETE_WINDOW) X(UTF8_STRING) X(_NET_WM_NAME) X(_NET_WM_STATE) X(_NET_WM_STATE_FULLSCREEN)    \
     X(_NET_WM_BYPASS_COMPOSITOR) X(_NET_SUPPORTING_WM_CHECK)
+/* clang-format on */
 #define ATOM_INDEX(name) A_##name,
 enum { ATOMS(ATOM_INDEX) ATOM_COUNT };
 
@@ -62,16 +65,16 @@ struct ta_x11 {
     xcb_shm_seg_t segment; /* 0: none */
     uint8_t *pixels;
     size_t capacity;
-    uint32_t puts;         /* completions awaited */
+    uint32_t puts; /* completions awaited */
     bool refused;
 
-    int wanted_monitor; /* as configured */
-    uint64_t looked_us; /* at the monitors */
-    uint32_t monitors_request;     /* sequence number of a question for them that is not answered yet; 0: none */
+    int wanted_monitor;             /* as configured */
+    uint64_t looked_us;             /* at the monitors */
+    uint32_t monitors_request;      /* sequence number of a question for them that is not answered yet; 0: none */
     rectangle monitor, now, before; /* now: the window; before: what it was before full screen */
     bool fullscreen, managed, composited, mapped;
     double refresh_hz;
-    uint32_t shown[4];     /* window and picture size the bars were cleared for */
+    uint32_t shown[4]; /* window and picture size the bars were cleared for */
     uint64_t awake_us;
 
     struct ta_x11_slot {
@@ -86,7 +89,8 @@ struct ta_x11 {
     bool resized, exposed, closed;
 };
 
-/* x11_window.c: where monitors have come, gone or moved, the window follows. Never waits for a server that does not answer. */
+/* x11_window.c: where monitors have come, gone or moved, the window follows. Never waits for a server that does not
+ * answer. */
 void ta_x11_follow_monitors(ta_x11 *x);
 /* x11_presenter.c */
 void ta_x11_load_keyboard(ta_x11 *x);

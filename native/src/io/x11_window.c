@@ -80,7 +80,8 @@ static ta_status choose_monitor(ta_x11 *x, int wanted, char *why) {
     }
     if (wanted < 0 || found || (wanted == 0 && count == 0))
         return TA_OK;
-    snprintf(why, TA_X11_WHY_MAX, "there is no monitor %d: the display has %d, counted from 0", wanted, count ? count : 1);
+    snprintf(why, TA_X11_WHY_MAX, "there is no monitor %d: the display has %d, counted from 0", wanted,
+             count ? count : 1);
     return TA_EINVAL;
 }
 
@@ -89,7 +90,8 @@ static bool choose_visual(ta_x11 *x) {
     const xcb_setup_t *setup = xcb.get_setup(x->c);
     bool packed = false;
     for (int i = 0; i < xcb.setup_pixmap_formats_length(setup); i++)
-        packed |= xcb.setup_pixmap_formats(setup)[i].depth == 24 && xcb.setup_pixmap_formats(setup)[i].bits_per_pixel == 32;
+        packed |=
+            xcb.setup_pixmap_formats(setup)[i].depth == 24 && xcb.setup_pixmap_formats(setup)[i].bits_per_pixel == 32;
     if (!packed || setup->image_byte_order != XCB_IMAGE_ORDER_LSB_FIRST)
         return false;
     for (xcb_depth_iterator_t d = xcb.screen_allowed_depths_iterator(x->screen); d.rem; xcb.depth_next(&d))
@@ -121,7 +123,8 @@ static void load_atoms(ta_x11 *x) {
     x->composited = owner && owner->owner != XCB_WINDOW_NONE;
     free(owner);
     xcb_get_property_reply_t *check = xcb.get_property_reply(
-        x->c, xcb.get_property(x->c, 0, x->screen->root, x->atoms[A__NET_SUPPORTING_WM_CHECK], XCB_ATOM_WINDOW, 0, 1), NULL);
+        x->c, xcb.get_property(x->c, 0, x->screen->root, x->atoms[A__NET_SUPPORTING_WM_CHECK], XCB_ATOM_WINDOW, 0, 1),
+        NULL);
     x->managed = check && xcb.get_property_value_length(check) > 0;
     free(check);
 }
@@ -133,8 +136,8 @@ static void set_property(ta_x11 *x, xcb_atom_t name, xcb_atom_t type, uint8_t bi
 static void move_window(ta_x11 *x, const rectangle *to) {
     const uint32_t values[] = {(uint32_t)to->x, (uint32_t)to->y, to->width, to->height, XCB_STACK_MODE_ABOVE};
     xcb.configure_window(x->c, x->window,
-                         XCB_CONFIG_WINDOW_X | XCB_CONFIG_WINDOW_Y | XCB_CONFIG_WINDOW_WIDTH | XCB_CONFIG_WINDOW_HEIGHT |
-                             XCB_CONFIG_WINDOW_STACK_MODE,
+                         XCB_CONFIG_WINDOW_X | XCB_CONFIG_WINDOW_Y | XCB_CONFIG_WINDOW_WIDTH |
+                             XCB_CONFIG_WINDOW_HEIGHT | XCB_CONFIG_WINDOW_STACK_MODE,
                          values);
 }
 
@@ -146,17 +149,18 @@ static void create_window(ta_x11 *x, const ta_x11_config *config) {
     x->window = xcb.generate_id(x->c);
     /* in the order of the mask's bits: background, border, what stays on a resize, events, colours */
     const uint32_t values[] = {0, 0, XCB_GRAVITY_CENTER, events, colours};
-    xcb.create_window(x->c, 24, x->window, x->screen->root, (int16_t)at->x, (int16_t)at->y, (uint16_t)at->width,
-                      (uint16_t)at->height, 0, XCB_WINDOW_CLASS_INPUT_OUTPUT, x->visual,
-                      XCB_CW_BACK_PIXEL | XCB_CW_BORDER_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK | XCB_CW_COLORMAP,
-                      values);
+    xcb.create_window(
+        x->c, 24, x->window, x->screen->root, (int16_t)at->x, (int16_t)at->y, (uint16_t)at->width, (uint16_t)at->height,
+        0, XCB_WINDOW_CLASS_INPUT_OUTPUT, x->visual,
+        XCB_CW_BACK_PIXEL | XCB_CW_BORDER_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK | XCB_CW_COLORMAP, values);
     const uint32_t length = (uint32_t)strlen(config->title);
     set_property(x, XCB_ATOM_WM_NAME, XCB_ATOM_STRING, 8, length, config->title);
     set_property(x, x->atoms[A__NET_WM_NAME], x->atoms[A_UTF8_STRING], 8, length, config->title);
     set_property(x, XCB_ATOM_WM_CLASS, XCB_ATOM_STRING, 8, 16, "thinair\0thinair");
     set_property(x, x->atoms[A_WM_PROTOCOLS], XCB_ATOM_ATOM, 32, 1, &x->atoms[A_WM_DELETE_WINDOW]);
     /* ICCCM 4.1.2.3: the user's or the program's position, the program's size, least size */
-    const uint32_t hints[18] = {(config->monitor >= 0 ? 1 : 4) | 8 | 16, (uint32_t)at->x, (uint32_t)at->y, at->width, at->height, 160, 90};
+    const uint32_t hints[18] = {
+        (config->monitor >= 0 ? 1 : 4) | 8 | 16, (uint32_t)at->x, (uint32_t)at->y, at->width, at->height, 160, 90};
     set_property(x, XCB_ATOM_WM_NORMAL_HINTS, XCB_ATOM_WM_SIZE_HINTS, 32, 18, hints);
     if (config->fullscreen)
         set_property(x, x->atoms[A__NET_WM_STATE], XCB_ATOM_ATOM, 32, 1, &x->atoms[A__NET_WM_STATE_FULLSCREEN]);
@@ -294,8 +298,9 @@ ta_status ta_x11_open(ta_x11 **out, const ta_x11_config *config, char *why) {
     create_window(x, config);
     status = ta_x11_reserve_image(x, (size_t)config->width * config->height * 4);
     if (status != TA_OK) {
-        say(why, status, errno == EIO ? "the X server cannot reach our shared memory (is it on another machine?)"
-                                      : "no shared memory for a picture");
+        say(why, status,
+            errno == EIO ? "the X server cannot reach our shared memory (is it on another machine?)"
+                         : "no shared memory for a picture");
         goto fail;
     }
     xcb.map_window(x->c, x->window);

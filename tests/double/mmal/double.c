@@ -16,8 +16,13 @@ enum { CONTROL = 1, INPUT = 2, OUTPUT = 3 };
 enum { FRAME_START = 2, FRAME_END = 4, KEY = 8, CONFIG = 32, CORRUPTED = 512 };
 enum { GROUP_VIDEO = 0x20000, LAST_VIDEO = 0x38, PARAMETER_WORDS = 8, PARAMETER_LIMIT = 392 };
 enum {
-    ZERO_COPY = 4, INTRAPERIOD = 0x20003, I_FRAME = 0x2000b, REFRESH = 0x2000c, LOW_LATENCY = 0x2001d,
-    INLINE_HEADER = 0x2002a, SPS_TIMING = 0x20030,
+    ZERO_COPY = 4,
+    INTRAPERIOD = 0x20003,
+    I_FRAME = 0x2000b,
+    REFRESH = 0x2000c,
+    LOW_LATENCY = 0x2001d,
+    INLINE_HEADER = 0x2002a,
+    SPS_TIMING = 0x20030,
 };
 
 typedef void (*callback)(struct port *, struct header *);
@@ -185,10 +190,12 @@ static void encode(struct component_priv *c, const struct header *h) {
     const struct es_video *v = c->ports[1].format->video;
     fourcc encoding = c->ports[1].format->encoding;
     int packed = encoding == NAMED('U', 'Y', 'V', 'Y') || encoding == NAMED('Y', 'U', 'Y', 'V');
-    struct pcm_picture picture = {
-        (uint32_t)v->crop[2], (uint32_t)v->crop[3], v->padded_width * (packed ? 2 : 1), v->padded_height,
-        (char)encoding,
-        c->ports[1].priv->zero_copy ? shared_memory(h->payload) : h->payload + h->start};
+    struct pcm_picture picture = {(uint32_t)v->crop[2],
+                                  (uint32_t)v->crop[3],
+                                  v->padded_width * (packed ? 2 : 1),
+                                  v->padded_height,
+                                  (char)encoding,
+                                  c->ports[1].priv->zero_copy ? shared_memory(h->payload) : h->payload + h->start};
     uint32_t period = c->parameters[INTRAPERIOD - GROUP_VIDEO][0], *wanted = &c->parameters[I_FRAME - GROUP_VIDEO][0];
     int key = c->pictures == 1 || *wanted || (period && c->since_key >= period);
     if (key) {
@@ -210,7 +217,8 @@ static void send_error(struct component_priv *c) {
     c->error_status = IO_ERROR;
     c->error_header = (struct header){.command = NAMED('E', 'R', 'R', 'O'),
                                       .payload = (unsigned char *)&c->error_status,
-                                      .payload_size = sizeof c->error_status, .used = sizeof c->error_status};
+                                      .payload_size = sizeof c->error_status,
+                                      .used = sizeof c->error_status};
     c->ports[0].priv->in_transit++;
     call_back(&c->ports[0], &c->error_header);
 }
@@ -261,8 +269,9 @@ static void set_sizes(struct port *port) { /* also what a format commit does to 
 
 EXPORT int mmal_component_create(const char *name, struct component **out) {
     *out = NULL;
-    struct faults f = {fault("create"), fault("stuck"), fault("hang"), fault("junk"), fault("error"), fault("skip"),
-                       fault("split"), fault("refuse"), fault("nopts"), fault("commit"), fault("corrupt")};
+    struct faults f = {fault("create"), fault("stuck"),  fault("hang"),   fault("junk"),
+                       fault("error"),  fault("skip"),   fault("split"),  fault("refuse"),
+                       fault("nopts"),  fault("commit"), fault("corrupt")};
     if (f.create || strcmp(name, "vc.ril.video_encode") != 0)
         return f.create ? (int)f.create : NO_SYSTEM;
     struct component *component = calloc(1, sizeof *component);
@@ -400,11 +409,11 @@ static uint32_t *parameter_place(struct port *port, const uint32_t *parameter, i
         fprintf(stderr, "libmmal double: a parameter was touched from a callback, where the genuine one may hang\n");
         abort();
     }
-    *status = parameter[0] == c->faults.refuse      ? INVALID
-              : parameter[1] > PARAMETER_LIMIT      ? NO_SPACE
-              : parameter[0] == ZERO_COPY           ? OK
-              : at >= LAST_VIDEO || parameter[1] > 8 + 4 * PARAMETER_WORDS ? NO_SYSTEM
-                                                    : OK;
+    *status = parameter[0] == c->faults.refuse                           ? INVALID
+            : parameter[1] > PARAMETER_LIMIT                             ? NO_SPACE
+            : parameter[0] == ZERO_COPY                                  ? OK
+            : at >= LAST_VIDEO || parameter[1] > 8 + 4 * PARAMETER_WORDS ? NO_SYSTEM
+                                                                         : OK;
     return parameter[0] == ZERO_COPY ? &port->priv->zero_copy : c->parameters[at < LAST_VIDEO ? at : 0];
 }
 

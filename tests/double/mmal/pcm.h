@@ -11,9 +11,9 @@
 enum { PCM_MACROBLOCKS = 3600 }; /* at most so many are written out */
 
 struct pcm_picture {
-    uint32_t width, height;       /* shown */
-    uint32_t stride, lines;       /* of the first plane */
-    char layout;                  /* 'U' UYVY, 'Y' YUYV, 'N' NV12, 'I' I420 */
+    uint32_t width, height; /* shown */
+    uint32_t stride, lines; /* of the first plane */
+    char layout;            /* 'U' UYVY, 'Y' YUYV, 'N' NV12, 'I' I420 */
     const uint8_t *data;
 };
 
