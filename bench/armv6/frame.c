@@ -1,4 +1,4 @@
-/* What one access unit of SIZE bytes costs the sender: run under the plugin of count.c. Prints the packets per unit. */
+/* The sender's cost of one access unit of SIZE bytes, run under the plugin of count.c. Prints the packets per unit. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 enum { MAGIC = 59999, BEGIN = 1, END = 2, FRAMES = 32 };
 enum { EMPTY, SCAN, PACKETIZE, PUSH, REPAIR, SEALED, SEAL }; /* bench/armv6/__init__.py knows these numbers */
 
-enum { SEALED_BYTES = 1200 }; /* of the packet whose sealing is counted alone */
+enum { SEALED_BYTES = 1200 }; /* of the packet whose sealing is counted separately */
 
 static uint8_t unit[1 << 20], packet[TA_MAX_PACKET], sealed_packet[TA_MAX_PACKET + TA_SEAL_TAG];
 static uint8_t keys[2][TA_SEAL_KEYS];
@@ -48,7 +48,7 @@ static int listener(uint16_t *port) {
     return fd;
 }
 
-/* The receiver's word that a quarter as many symbols are to follow each frame: docs/wire-protocol.md, TARGET. */
+/* A TARGET with a repair ratio of a quarter (docs/wire-protocol.md). */
 static void ask_for_repair(ta_tx *tx, int fd, ta_seal *seal) {
     uint8_t target[40 + TA_SEAL_CONTROL], covered[sizeof target];
     size_t size = 40;
@@ -68,7 +68,7 @@ static void ask_for_repair(ta_tx *tx, int fd, ta_seal *seal) {
     check(stats.out.targets == 1, "target applied");
 }
 
-/* Counts a unit's push and takes its packets, with one symbol for each `share` of them, off the socket. */
+/* Counts a unit's push and reads its packets, with one symbol per `share` of them, from the socket. */
 static size_t push(int region, ta_tx *tx, int fd, size_t size, const ta_frame_meta *meta, size_t share) {
     size_t count = 0;
     syscall(MAGIC, BEGIN, region);
@@ -114,7 +114,7 @@ int main(int argc, char **argv) {
     ta_tx_set_cookie(sealing, 7, 1);
     ta_tx_allow_media(sealing, true);
     ask_for_repair(sealing, sealed_fd, peer);
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the pump's thread has gone to sleep */
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the pump's thread is asleep */
 
     size_t count = 0;
     for (uint32_t i = 0; i < FRAMES; i++) {

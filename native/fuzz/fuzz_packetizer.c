@@ -1,4 +1,4 @@
-/* An access unit → packets → shuffled and doubled → the same NAL units again. */
+/* An access unit to packets, shuffled and duplicated, and back to the same NAL units. */
 #include "fuzz.h"
 #include "thinair/h264.h"
 #include "thinair/reassembler.h"
@@ -54,7 +54,7 @@ static void round_trip(cursor *order, size_t count, bool elements, size_t size) 
     lead[2] = (uint8_t)(before >> 8);
     lead[3] = (uint8_t)before;
     CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, elements, 2, 1000, sizeof got, 0}) == TA_OK);
-    if (!elements) { /* a unit before it, so that its first packet is known as such */
+    if (!elements) { /* a unit before it, so that its first packet is recognized */
         ta_reassembler_push(r, lead, sizeof lead, 1);
         CHECK(ta_reassembler_next(r, 1, got, sizeof got, &info) == TA_OK);
     }

@@ -1,18 +1,18 @@
-/* The queue, an air that loses, delays, doubles and forges as the input says, and the reassembler that asks for repair
- * through the same air. Without forging, what comes out is what went in, in order, and after the air is good again
- * every unit comes. */
+/* Send queue and reassembler over a channel that loses, delays, duplicates and forges as the input says, in both
+ * directions. Without forging, the output is the input, in order, and once the channel is good again every unit
+ * arrives. */
 #include "fuzz.h"
 
 #include "thinair/recovery.h"
 #include "thinair/send_queue.h"
 
 enum { MAX_UNIT = 30000, ON_AIR = 512, BATCH = 16, COOKIE = 7, INTERVAL_US = 33333, CLEAN_UNITS = 12 };
-enum { LOSE = 1, DOUBLE = 2, FORGE = 4, LATE = 8 }; /* bits of what happens to a datagram */
+enum { LOSE = 1, DOUBLE = 2, FORGE = 4, LATE = 8 }; /* bits of a datagram's fate */
 
 typedef struct flight {
     uint64_t due_us;
     size_t size;
-    bool up; /* a request */
+    bool up; /* sent by the receiver */
     uint8_t data[TA_MAX_PACKET];
 } flight;
 
@@ -26,7 +26,7 @@ typedef struct world {
 } world;
 
 static flight air[ON_AIR];
-static size_t sizes[65536]; /* of units, by the low bits of their frame's id */
+static size_t sizes[65536]; /* of units, by the low bits of the frame id */
 static size_t on_air;
 static uint8_t unit[MAX_UNIT], got[MAX_UNIT + 1];
 
@@ -86,14 +86,14 @@ static void ask(world *w) {
     }
 }
 
-/* Everything that happens until then, in order of time. */
+/* Runs all events until then, in order of time. */
 static void run(world *w, uint64_t until_us) {
     for (unsigned steps = 0;; steps++) {
         CHECK(steps < 20000);
         send_due(w);
         ask(w);
         hand_out(w);
-        ask(w); /* for what a frame that was given up uncovers */
+        ask(w); /* for frames that an abandoned frame uncovers */
         size_t first = 0;
         for (size_t i = 1; i < on_air; i++)
             first = air[i].due_us < air[first].due_us ? i : first;
@@ -121,8 +121,8 @@ static void push(world *w, size_t size) {
     make_unit(w->frame_id, size, unit);
     sizes[w->frame_id & 0xffff] = size;
     const ta_frame_meta key = {.frame_id = w->frame_id, .key = true, .stamps = meta.stamps};
-    if (ta_send_queue_push(w->o, unit, size, &meta, w->now_us, &packets) !=
-        TA_OK) /* after a drop it takes a key frame only */
+    /* After a drop only a key frame is accepted. */
+    if (ta_send_queue_push(w->o, unit, size, &meta, w->now_us, &packets) != TA_OK)
         ta_send_queue_push(w->o, unit, size, &key, w->now_us, &packets);
     w->frame_id++;
 }
@@ -149,7 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     while (w.c.size > 0 && w.frame_id - w.first_id < 3000) {
         const uint8_t step = take(&w.c);
         push(&w, 50 + (size_t)step * 40);
-        if (step & 1) { /* a share of symbols unasked, by a target */
+        if (step & 1) { /* a target with a repair ratio */
             uint8_t target[40] = {0x80 | 8, 204, 0, 9, 0, 0, 0, 5, 'T', 'A', 'I', 'R'};
             uint8_t *at = put_be(target + 12, COOKIE, 8);
             at = put_be(put_be(at, w.frame_id, 4), 8000000, 4);

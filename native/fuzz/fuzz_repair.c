@@ -1,5 +1,5 @@
-/* Any sequence of sources and symbols, genuine and forged, into the decoder: what it restores of genuine ones is right,
- * and forged ones are refused or yield something within bounds. Layout of a case: block's sources, longest, seed; then
+/* Any sequence of sources and symbols, genuine and forged, into the decoder: what it restores of genuine ones is right;
+ * forged ones are refused or yield something within bounds. Layout of a case: number of sources, longest, seed; then
  * steps. */
 #include "fuzz.h"
 
@@ -32,7 +32,7 @@ static void restore_all(ta_repair_decoder *d, size_t count, bool genuine) {
     }
 }
 
-/* Returns whether the decoder still holds nothing but genuine symbols. */
+/* Returns whether the decoder still holds only genuine symbols. */
 static bool step(ta_repair_encoder *e, ta_repair_decoder *d, cursor *c, size_t count) {
     const uint8_t kind = take(c), index = take(c);
     const size_t wanted = ta_repair_decoder_wanted(d);

@@ -1,4 +1,4 @@
-/* One RTP packet: what is accepted lies inside the datagram. */
+/* One RTP packet: pointers of an accepted one lead into the datagram. */
 #include "fuzz.h"
 #include "thinair/rtp.h"
 

@@ -1,6 +1,5 @@
-/* Units, control datagrams (raw or made up), time and sends that stop half way, in any order. What leaves fits a
- * datagram, answers stay within what the video itself has earned, a deadline is never in the past, and nothing is
- * handed out for ever. */
+/* Units, control datagrams (raw or built), time, and partial sends, in any order. Every datagram fits its limit,
+ * answers stay within their budget, a deadline is never in the past, and the output ends. */
 #include "fuzz.h"
 
 #include "thinair/send_queue.h"
@@ -23,7 +22,7 @@ static uint8_t *head(uint8_t *at, unsigned count, unsigned type, size_t size) {
     return put_be(at, 5, 4);
 }
 
-/* REPAIR, TARGET or NACK whose fields come from the input, near what was sent. */
+/* REPAIR, TARGET or NACK with fields from the input, close to what was sent. */
 static size_t make_control(cursor *c, uint32_t frame_id, uint8_t *out) {
     const uint8_t kind = take(c), count = take(c) % 17;
     const size_t size = kind % 3 == 0 ? 20 + 8u * count : kind % 3 == 1 ? 40 : 12 + 4u * count;
@@ -95,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             CHECK(n <= limit && turn < 9999);
             for (size_t i = 0; i < n; i++)
                 CHECK(out[i].size > TA_RTP_HEADER && out[i].size <= TA_MAX_PACKET && out[i].data[0] >> 6 == 2);
-            const size_t left = step & 16 ? (n + 1) / 2 : n; /* the kernel took some */
+            const size_t left = step & 16 ? (n + 1) / 2 : n; /* the kernel accepted some */
             ta_send_queue_sent(o, left, now_us, now_us + 1);
             if (n == 0) {
                 CHECK(ta_send_queue_deadline(o) > now_us);

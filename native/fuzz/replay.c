@@ -15,13 +15,13 @@ static int replay(FILE *file, size_t size) {
     return read ? 0 : -1;
 }
 
-/* Returns the number of inputs, -1 where the archive is damaged or holds anything but files. */
+/* Returns the number of inputs; -1 if the archive is damaged or holds anything but files. */
 static long replay_archive(FILE *file) {
     char header[BLOCK + 1] = "";
     for (long count = 0; fread(header, 1, BLOCK, file) == BLOCK; count++) {
         if (header[0] == 0)
-            return count;                  /* the end is marked by blocks of zeros */
-        header[SIZE_AT + SIZE_DIGITS] = 0; /* terminated by a space or a zero as it is */
+            return count;                  /* zeros mark the end */
+        header[SIZE_AT + SIZE_DIGITS] = 0; /* already terminated by a space or zero */
         const size_t size = strtoul(header + SIZE_AT, NULL, 8);
         if ((header[TYPE_AT] != '0' && header[TYPE_AT] != 0) || replay(file, size) < 0)
             return -1;

@@ -12,7 +12,7 @@
 typedef struct CaptureObject {
     PyObject_HEAD
     ta_capture *capture;
-    size_t users; /* with the GIL: pictures alive and calls inside; the last one closes what is to be closed */
+    size_t users; /* with the GIL: live pictures and running calls; the last one closes a closed capture */
     bool closed;
 } CaptureObject;
 
@@ -54,7 +54,7 @@ static void give_back(PictureObject *self) {
     self->owner = NULL;
     if (!owner->closed) {
         Py_BEGIN_ALLOW_THREADS
-        ta_capture_give_back(owner->capture, self->picture.index); /* a refusal shows itself in the next next() */
+        ta_capture_give_back(owner->capture, self->picture.index); /* a refusal is reported by the next next() */
         Py_END_ALLOW_THREADS
     }
     owner->users--;
@@ -65,7 +65,7 @@ static void give_back(PictureObject *self) {
 static PyObject *picture_release(PyObject *object, PyObject *Py_UNUSED(none)) {
     PictureObject *self = (PictureObject *)object;
     if (self->exports) {
-        PyErr_SetString(PyExc_BufferError, "a view of the picture is still in use");
+        PyErr_SetString(PyExc_BufferError, "a view of the picture still exists");
         return NULL;
     }
     give_back(self);
@@ -110,7 +110,7 @@ static PyMemberDef picture_members[] = {
 
 static PyMethodDef picture_methods[] = {
     {"release", picture_release, METH_NOARGS,
-     "Gives the buffer back to the driver. BufferError while a view of it lives."},
+     "Returns the buffer to the driver. BufferError while a view of it exists."},
     {0},
 };
 
@@ -188,7 +188,7 @@ static PyObject *capture_next(PyObject *object, PyObject *argument) {
     Py_END_ALLOW_THREADS
     PyObject *result = (PyObject *)picture;
     if (status == TA_OK) {
-        picture->owner = (CaptureObject *)Py_NewRef(object); /* its share of `users` is ours from above */
+        picture->owner = (CaptureObject *)Py_NewRef(object); /* its count in `users` is the one from above */
         return result;
     }
     errno = error;
@@ -241,7 +241,7 @@ static void capture_dealloc(PyObject *object) {
     CaptureObject *self = (CaptureObject *)object;
     PyTypeObject *type = Py_TYPE(object);
     self->closed = true;
-    close_if_unused(self); /* no picture is alive: each holds a reference */
+    close_if_unused(self); /* there is no live picture: each holds a reference */
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
@@ -249,7 +249,7 @@ static void capture_dealloc(PyObject *object) {
 static PyMethodDef capture_methods[] = {
     {"next", capture_next, METH_O, "The newest picture, or None after timeout_us. Waits without the GIL."},
     {"stats", capture_stats, METH_NOARGS, "Counters by name; see ta_capture_stats."},
-    {"fileno", capture_fileno, METH_NOARGS, "For poll: readable when a picture is there."},
+    {"fileno", capture_fileno, METH_NOARGS, "For poll: readable when a picture is available."},
     {"close", capture_close, METH_NOARGS, "Ends the capture; its memory goes with the last picture."},
     {0},
 };
@@ -257,7 +257,7 @@ static PyMethodDef capture_methods[] = {
 static PyGetSetDef capture_getset[] = {{"format", capture_format, NULL, "As the driver granted it.", NULL}, {0}};
 
 static PyType_Slot capture_slots[] = {
-    {Py_tp_doc, "Pictures out of a V4L2 capture node, newest first."},
+    {Py_tp_doc, "Pictures from a V4L2 capture node, newest first."},
     {Py_tp_init, capture_init},
     {Py_tp_dealloc, capture_dealloc},
     {Py_tp_methods, capture_methods},
@@ -287,7 +287,7 @@ static PyObject *raw_to_i420(PyObject *Py_UNUSED(module), PyObject *args) {
     if (!PyArg_ParseTuple(args, "y*snIIw*w*w*nnn:raw_to_i420", &data, &fourcc, &stride, &in.width, &in.height, &y, &u,
                           &v, &strides[0], &strides[1], &strides[2]))
         return NULL;
-    /* A negative stride becomes one that is too long, and is refused as such. */
+    /* A negative stride becomes a huge one and is refused as such. */
     in.stride = (size_t)stride;
     in.data = data.buf;
     in.size = (size_t)data.len;
@@ -301,7 +301,7 @@ static PyObject *raw_to_i420(PyObject *Py_UNUSED(module), PyObject *args) {
         Py_END_ALLOW_THREADS
     }
     if (status != TA_OK)
-        PyErr_Format(PyExc_ValueError, "no %s picture of %ux%u can be converted: format, sizes or strides do not fit",
+        PyErr_Format(PyExc_ValueError, "cannot convert a %s picture of %ux%u: format, sizes or strides do not match",
                      fourcc, (unsigned)in.width, (unsigned)in.height);
     PyBuffer_Release(&data);
     PyBuffer_Release(&y);

@@ -1,4 +1,4 @@
-/* The functions of the `core` section of _thinair.pyi. */
+/* Functions of the core section of the stub. */
 #include "binding.h"
 #include "thinair/h264.h"
 

@@ -1,4 +1,4 @@
-/* The types of the `core` section of _thinair.pyi; its functions are in core_functions.c. */
+/* Types of the core section of the stub; its functions are in core_functions.c. */
 #include "binding.h"
 #include "thinair/annexb_stream.h"
 
@@ -187,7 +187,7 @@ static PyObject *drain(ta_packetizer *core) {
     size_t count = ta_packetizer_count(core), size;
     uint8_t packet[TA_MAX_PACKET];
     PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; i < count; i++) { /* to the end even without memory: the plan points into the caller's buffer */
+    for (size_t i = 0; i < count; i++) { /* drained even without memory: the plan points into the caller's buffer */
         ta_status status = ta_packetizer_next(core, packet, sizeof packet, &size);
         PyObject *bytes = list && status == TA_OK ? PyBytes_FromStringAndSize((char *)packet, (Py_ssize_t)size) : NULL;
         if (!bytes || PyList_SetItem(list, (Py_ssize_t)i, bytes) < 0)
@@ -246,13 +246,13 @@ static PyType_Slot packetizer_slots[] = {
 static PyType_Spec packetizer_spec = {"_thinair.Packetizer", sizeof(packetizer), 0,
                                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, packetizer_slots};
 
-/* ---- Reassembler and AuStream: the same shape over two cores ---- */
+/* ---- Reassembler and AnnexbStream: one type over two cores ---- */
 
 typedef struct receiver {
     PyObject_HEAD
     ta_reassembler *packets; /* one of the two */
     ta_annexb_stream *stream;
-    uint8_t *unit; /* room for one access unit */
+    uint8_t *unit; /* buffer of one access unit */
     size_t capacity;
 } receiver;
 
@@ -481,7 +481,7 @@ static int add_constants(PyObject *module) {
              : 0;
 }
 
-/* Adds the type and returns it, a reference of ours with it. */
+/* Adds the type and returns a new reference to it. */
 static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
     PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
     if (type && PyModule_AddType(module, type) < 0)

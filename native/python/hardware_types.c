@@ -28,10 +28,10 @@ static PyObject *raise_reason(ta_status status, int error, const char *reason, c
     return NULL;
 }
 
-/* Four characters → V4L2's number; an error and 0 for other texts. */
+/* Returns V4L2's number of four characters; 0 with an exception for other text. */
 static uint32_t fourcc_of(const char *text) {
     if (strlen(text) != 4) {
-        PyErr_Format(PyExc_ValueError, "a format has four characters, not %s", text);
+        PyErr_Format(PyExc_ValueError, "a pixel format has four characters, not %s", text);
         return 0;
     }
     return (uint32_t)(uint8_t)text[0] | (uint32_t)(uint8_t)text[1] << 8 | (uint32_t)(uint8_t)text[2] << 16 |
@@ -75,7 +75,7 @@ static PyObject *note_list(const char *(*note)(const void *, size_t), const void
 typedef struct EncoderObject {
     PyObject_HEAD
     ta_encoder *encoder;
-    ta_parameter_sets headers;
+    ta_parameter_sets parameter_sets;
     uint8_t *unit;
     size_t capacity;
     bool h264, busy;
@@ -106,7 +106,7 @@ static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     if (!self)
         return NULL;
     self->h264 = !e.coded_fourcc;
-    self->capacity = 2 * (size_t)e.width * e.height + TA_MAX_PARAMETER_SETS; /* as a raw picture */
+    self->capacity = 2 * (size_t)e.width * e.height + TA_MAX_PARAMETER_SETS; /* the size of a raw picture */
     self->unit = malloc(self->capacity);
     ta_status status = TA_ENOMEM;
     int error;
@@ -136,15 +136,15 @@ static void encoder_dealloc(PyObject *object) {
     free_object(object);
 }
 
-/* Waits for the encoder until `until_us`. False: time is over. */
+/* Waits for the encoder until `until_us`. Returns false on timeout. */
 static bool wait_encoder(ta_encoder *encoder, uint64_t until_us) {
-    enum { LOOK_MS = 10 }; /* what is left out has no event */
+    enum { LOOK_MS = 10 }; /* a skipped picture makes no event */
     struct pollfd fd = {.fd = encoder->ops->descriptor(encoder), .events = POLLIN};
     poll(&fd, 1, LOOK_MS);
     return ta_now_us() < until_us;
 }
 
-/* The unit of one picture. TA_AGAIN: left out, or nothing that could be decoded. */
+/* Takes the unit of one picture. TA_AGAIN: skipped, or undecodable. */
 static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t until_us, ta_coded *unit,
                             const uint8_t **data, size_t *size, bool *key) {
     ta_encoder *e = self->encoder;
@@ -174,8 +174,8 @@ static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t unt
         *size = unit->size;
         ta_unit_kind kind = unit->key ? TA_UNIT_KEY : TA_UNIT_PICTURE;
         if (self->h264 && unit->size)
-            kind =
-                ta_parameter_sets_apply(&self->headers, unit->data, unit->size, self->unit, self->capacity, data, size);
+            kind = ta_parameter_sets_apply(&self->parameter_sets, unit->data, unit->size, self->unit, self->capacity,
+                                           data, size);
         *key = kind == TA_UNIT_KEY;
         const bool ours = unit->capture_us == raw->capture_us;
         if (ours && unit->size && kind >= TA_UNIT_PICTURE)
@@ -187,7 +187,7 @@ static ta_status encode_one(EncoderObject *self, const ta_raw *raw, uint64_t unt
             self->undecodable += unit->size > 0;
             return TA_AGAIN;
         }
-        if (unit->size) { /* of a picture given up before: the stream has a hole now */
+        if (unit->size) { /* of an abandoned picture: the stream now has a gap */
             self->late++;
             e->ops->request_key(e);
         }
@@ -202,7 +202,7 @@ static PyObject *encoder_encode(PyObject *object, PyObject *args) {
         return NULL;
     if (!self->encoder || self->busy) {
         PyBuffer_Release(&picture);
-        PyErr_SetString(PyExc_ValueError, self->busy ? "one thread at a time encodes" : "the encoder is closed");
+        PyErr_SetString(PyExc_ValueError, self->busy ? "another thread is encoding" : "the encoder is closed");
         return NULL;
     }
     const ta_raw raw = {.dmabuf = -1, .data = picture.buf, .size = (size_t)picture.len, .capture_us = capture_us};
@@ -224,9 +224,9 @@ static PyObject *encoder_encode(PyObject *object, PyObject *args) {
     } else if (status == TA_AGAIN) {
         result = Py_NewRef(Py_None);
     } else if (status == TA_ETOOBIG) {
-        raise_reason(TA_ESYS, ETIMEDOUT, "the encoder gave nothing in time", NULL);
+        raise_reason(TA_ESYS, ETIMEDOUT, "the encoder delivered nothing in time", NULL);
     } else if (status == TA_EINVAL) {
-        raise_reason(TA_EINVAL, 0, "the picture has fewer bytes than the encoder's format", NULL);
+        raise_reason(TA_EINVAL, 0, "the picture is smaller than the encoder's format", NULL);
     } else {
         const char *words = self->encoder->ops->reason ? self->encoder->ops->reason(self->encoder) : "";
         raise_reason(status, error, words && words[0] ? words : strerror(error), NULL);
@@ -274,7 +274,7 @@ static PyObject *encoder_notes(PyObject *object, void *Py_UNUSED(none)) {
 }
 
 static PyMethodDef encoder_methods[] = {
-    {"encode", encoder_encode, METH_VARARGS, "(unit, key) of one picture; None where the encoder left it out."},
+    {"encode", encoder_encode, METH_VARARGS, "(unit, key) of one picture; None if the encoder skipped it."},
     {"request_key_frame", encoder_request_key, METH_NOARGS, NULL},
     {"set_bitrate", encoder_set_bitrate, METH_O, "False where the encoder cannot."},
     {"stats", encoder_stats, METH_NOARGS, "bytes_copied, junk, late."},
@@ -499,7 +499,8 @@ static PyMethodDef pipeline_methods[] = {
     {"stats", pipeline_stats, METH_NOARGS, NULL},
     {"records", pipeline_records, METH_NOARGS, NULL},
     {"parameter_sets", pipeline_parameter_sets, METH_NOARGS, NULL},
-    {"thumbnail", pipeline_thumbnail, METH_NOARGS, "(width, height, I420) of a small picture, once; None: asked for."},
+    {"thumbnail", pipeline_thumbnail, METH_NOARGS,
+     "(width, height, I420) of a thumbnail, once; None: it is requested."},
     {"stop", pipeline_stop, METH_NOARGS, NULL},
     {0},
 };

@@ -1,4 +1,4 @@
-/* What Tx and Rx share. Limited API 3.11. */
+/* Shared by Tx and Rx. Limited API 3.11. */
 #include "io_helpers.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@ void ta_py_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* Made and opened in one step: there is no object without its pump. */
+/* Creates and opens in one step: an object without a pump cannot exist. */
 PyObject *ta_py_new_opened(PyTypeObject *type, PyObject *args, PyObject *kwargs,
                            int (*open)(PyObject *, PyObject *, PyObject *)) {
     PyObject *self = PyType_GenericAlloc(type, 0);

@@ -1,4 +1,4 @@
-/* What Tx and Rx share. */
+/* Shared by Tx and Rx. */
 #ifndef THINAIR_IO_HELPERS_H
 #define THINAIR_IO_HELPERS_H
 

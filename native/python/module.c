@@ -1,4 +1,4 @@
-/* _thinair: the binding. Each part registers its own types and functions. */
+/* The extension module. Each part registers its own types and functions. */
 #include "binding.h"
 
 static int (*const parts[])(PyObject *) = {

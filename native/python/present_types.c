@@ -22,7 +22,7 @@ static void release_planes(Planes *p) {
     PyBuffer_Release(&p->v);
 }
 
-/* Fills in the picture; on a lie about sizes releases the planes and raises ValueError. */
+/* Fills in the picture; on sizes that do not match releases the planes and raises ValueError. */
 static int check_planes(Planes *p, const Py_ssize_t strides[3], Py_ssize_t width, Py_ssize_t height) {
     const bool sane = width > 0 && height > 0 && width <= TA_MAX_DIMENSION && height <= TA_MAX_DIMENSION;
     const uint32_t w = sane ? (uint32_t)width : 0, h = sane ? (uint32_t)height : 0;
@@ -72,7 +72,7 @@ static PyObject *py_i420_to_bgrx(PyObject *module, PyObject *args, PyObject *kwa
 typedef struct X11Object {
     PyObject_HEAD
     ta_x11 *x;
-    pthread_mutex_t lock; /* one owner at a time; never waited for with the GIL held */
+    pthread_mutex_t lock; /* one thread at a time; never waited for with the GIL held */
 } X11Object;
 
 static ta_x11 *enter(X11Object *self) {
@@ -167,7 +167,7 @@ static PyObject *x11_present(PyObject *object, PyObject *args, PyObject *kwargs)
                                      &strides[1], &strides[2], &width, &height, &bt709, &full_range, &dim, &border) ||
         check_planes(&p, strides, width, height) < 0)
         return NULL;
-    if (bt709 < 0 || full_range < 0) { /* the parser knows no keyword that must be given before one that may */
+    if (bt709 < 0 || full_range < 0) { /* the parser has no required keywords after optional ones */
         PyErr_SetString(PyExc_TypeError, "present() needs bt709 and full_range");
         release_planes(&p);
         return NULL;
@@ -204,7 +204,7 @@ static PyObject *x11_overlay(PyObject *object, PyObject *args, PyObject *kwargs)
     ta_x11 *window = NULL;
     if (mask.buf && (width < 1 || height < 1 || width > TA_MAX_DIMENSION || height > TA_MAX_DIMENSION ||
                      mask.len < (Py_ssize_t)width * height || dim < 0 || dim > 255)) {
-        PyErr_Format(PyExc_ValueError, "mask is not %dx%d bytes, or the dim is not 0 to 255", width, height);
+        PyErr_Format(PyExc_ValueError, "mask is smaller than %dx%d bytes, or dim is not 0 to 255", width, height);
     } else if ((window = enter(self)) != NULL) {
         const ta_overlay overlay = {mask.buf, (uint32_t)width, (uint32_t)height, x, y, (uint8_t)dim};
         const ta_status status = ta_x11_overlay(window, slot, &overlay);
@@ -285,15 +285,15 @@ static PyMethodDef x11_methods[] = {
     {"present", (PyCFunction)(void (*)(void))x11_present, METH_VARARGS | METH_KEYWORDS,
      "Shows a picture; µs of the copy."},
     {"overlay", (PyCFunction)(void (*)(void))x11_overlay, METH_VARARGS | METH_KEYWORDS, "Text over every picture."},
-    {"events", x11_events, METH_NOARGS, "What came since the last call."},
-    {"set_fullscreen", x11_set_fullscreen, METH_O, "Covers the monitor, or goes back."},
-    {"close", x11_close, METH_NOARGS, "Takes the window away. May be called twice."},
+    {"events", x11_events, METH_NOARGS, "Events since the last call."},
+    {"set_fullscreen", x11_set_fullscreen, METH_O, "Enters or leaves full screen."},
+    {"close", x11_close, METH_NOARGS, "Closes the window."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef x11_getset[] = {
     {"size", x11_get, NULL, "(width, height) of the window", (void *)"s"},
-    {"composited", x11_get, NULL, "a compositor stands between window and screen", (void *)"c"},
+    {"composited", x11_get, NULL, "a compositor is running", (void *)"c"},
     {"refresh_hz", x11_get, NULL, "of the monitor; 0 where it is not known", (void *)"r"},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -18,8 +18,9 @@ static PyStructSequence_Field fields[] = {
     {"done_us", NULL},   {"peer_us", NULL},
     {NULL, NULL},
 };
-static PyStructSequence_Desc description = {"_thinair.FrameReport", "What came of a frame (thinair/recovery.h).",
-                                            fields, sizeof fields / sizeof fields[0] - 1};
+static PyStructSequence_Desc description = {"_thinair.FrameReport",
+                                            "Reception and repair of one frame (thinair/recovery.h).", fields,
+                                            sizeof fields / sizeof fields[0] - 1};
 
 static PyObject *report(const ta_frame_report *f) {
     PyObject *out = PyStructSequence_New(report_type);

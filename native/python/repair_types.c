@@ -1,4 +1,4 @@
-/* The types of the `repair` section of _thinair.pyi. */
+/* Types of the repair section of the stub. */
 #include "binding.h"
 
 #include "thinair/repair.h"
@@ -9,7 +9,7 @@ static void free_object(PyObject *object) {
     Py_DECREF(type);
 }
 
-/* (*, max_sources=254, max_source=1472); negative numbers become too large ones. */
+/* Parses (*, max_sources=254, max_source=1472); negative numbers become huge and are refused. */
 static int parse_bounds(PyObject *args, PyObject *kwargs, const char *format, size_t *max_sources, size_t *max_source) {
     static char *names[] = {"max_sources", "max_source", NULL};
     Py_ssize_t sources = TA_REPAIR_MAX_SOURCES, source = TA_MAX_PACKET;
@@ -170,8 +170,8 @@ static PyObject *decoder_wanted(decoder *self, void *Py_UNUSED(closure)) {
 
 static PyMethodDef decoder_methods[] = {
     {"begin", (PyCFunction)decoder_begin, METH_O, "A new block of so many sources."},
-    {"source", (PyCFunction)decoder_source, METH_VARARGS, "Takes a source that came."},
-    {"symbol", (PyCFunction)decoder_symbol, METH_VARARGS, "Takes a repair symbol."},
+    {"source", (PyCFunction)decoder_source, METH_VARARGS, "Adds a received source."},
+    {"symbol", (PyCFunction)decoder_symbol, METH_VARARGS, "Adds a received repair symbol."},
     {"restore", (PyCFunction)decoder_restore, METH_O, "A missing source, or None."},
     {0},
 };
@@ -179,7 +179,7 @@ static PyMethodDef decoder_methods[] = {
 static PyGetSetDef decoder_getset[] = {{"wanted", (getter)decoder_wanted, NULL, NULL, NULL}, {0}};
 
 static PyType_Slot decoder_slots[] = {
-    {Py_tp_doc, "Restores what a block lacks."},
+    {Py_tp_doc, "Restores the missing sources of a block."},
     {Py_tp_new, decoder_new},
     {Py_tp_dealloc, decoder_dealloc},
     {Py_tp_methods, decoder_methods},

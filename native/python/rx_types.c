@@ -76,7 +76,7 @@ static PyObject *rx_wait(PyObject *object, PyObject *argument) {
     Py_END_ALLOW_THREADS
     if (status != TA_OK)
         Py_RETURN_NONE;
-    /* Stamped with the GIL held again: what the decoder really waits for. */
+    /* Stamped after the GIL is held again: that is when the decoder can go on. */
     PyObject *unit = ta_py_access_unit(info, data, ta_now_us(), release_slot, slot);
     if (!unit)
         ta_rx_release(slot);

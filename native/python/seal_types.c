@@ -1,4 +1,4 @@
-/* The `seal` section of _thinair.pyi. */
+/* Seal of the stub's repair section. */
 #include "binding.h"
 
 #include "thinair/seal.h"
@@ -82,7 +82,7 @@ static PyObject *seal_with(SealObject *self, PyObject *argument, sealer seal) {
                            : ta_py_raise(status, "not sealed");
 }
 
-/* (bytes, newest), or the name of a drop reason. */
+/* Returns (bytes, newest), or the name of a drop reason. */
 static PyObject *unseal_with(SealObject *self, PyObject *args, unsealer unseal) {
     Py_buffer in;
     unsigned long long arrival_us;

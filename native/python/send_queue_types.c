@@ -1,4 +1,4 @@
-/* The sender's send_queue for Python: simulations and tests. */
+/* SendQueue for Python: for simulations and tests. */
 #include <stdlib.h>
 
 #include "binding.h"

@@ -80,7 +80,7 @@ static int fourcc_code(PyObject *text, void *out) {
     if (!c)
         return 0;
     if (size != 4) {
-        PyErr_SetString(PyExc_ValueError, "a fourcc has four letters");
+        PyErr_SetString(PyExc_ValueError, "a fourcc has four characters");
         return 0;
     }
     *(uint32_t *)out = v4l2_fourcc((uint8_t)c[0], (uint8_t)c[1], (uint8_t)c[2], (uint8_t)c[3]);
@@ -89,7 +89,7 @@ static int fourcc_code(PyObject *text, void *out) {
 
 /* ---- the device ---- */
 
-/* NULL with an exception once closed. */
+/* Returns the handle; NULL with an exception once closed. */
 static ta_v4l2 *handle(PyObject *object) {
     DeviceObject *self = (DeviceObject *)object;
     if (!self->device) {
@@ -99,7 +99,7 @@ static ta_v4l2 *handle(PyObject *object) {
     return self->device;
 }
 
-/* One ioctl without the GIL: 0, its errno, or -1 with the exception of a closed device. */
+/* Runs an ioctl without the GIL. Returns 0, its errno, or -1 with the exception of a closed device. */
 static int attempt(PyObject *object, unsigned long request, void *argument) {
     ta_v4l2 *device = handle(object);
     if (!device)
@@ -111,7 +111,7 @@ static int attempt(PyObject *object, unsigned long request, void *argument) {
     return error;
 }
 
-/* False with the exception set. */
+/* Runs an ioctl. Returns false with the exception set. */
 static bool raise_unless_done(PyObject *object, int error) {
     if (error > 0) {
         errno = error;
@@ -124,8 +124,8 @@ static bool run(PyObject *object, unsigned long request, void *argument) {
     return raise_unless_done(object, attempt(object, request, argument));
 }
 
-/* Whether an enumeration has another item: it ends where the driver says EINVAL, and is empty where there is no such
- * ioctl. On failure the list is cleared and the exception set. */
+/* Returns whether an enumeration has another item: it ends with EINVAL, and is empty if there is no such ioctl. On
+ * failure the list is cleared and the exception set. */
 static bool another(PyObject *object, unsigned long request, void *argument, PyObject **list) {
     int error = *list ? attempt(object, request, argument) : -1;
     if (error && error != EINVAL && error != ENOTTY && error != ENODATA) {

@@ -1,4 +1,4 @@
-/* CodeWatcher: the eye of the latency bench. Limited API 3.11. */
+/* CodeWatcher: samples a screen for the benches. Limited API 3.11. */
 #include "binding.h"
 #include "thinair/clock.h"
 #include "thinair/watch.h"
@@ -7,7 +7,7 @@ typedef struct WatcherObject {
     PyObject_HEAD
     Py_buffer pixels;
     ta_code_watcher watcher;
-    bool busy; /* with the GIL: another thread is looking */
+    bool busy; /* with the GIL: another thread is watching */
 } WatcherObject;
 
 static bool within(const ta_code_place *place, size_t step, Py_ssize_t size) {
@@ -35,7 +35,7 @@ static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     w->stop_at_first = one != 0;
     w->separate_codes = two != 0;
     if (self->pixels.obj || !within(&w->top, w->step, pixels.len) || !within(&w->bottom, w->step, pixels.len)) {
-        PyErr_SetString(PyExc_ValueError, "the code does not lie within the pixels");
+        PyErr_SetString(PyExc_ValueError, "the code is outside the pixels");
         PyBuffer_Release(&pixels);
         return -1;
     }
@@ -95,13 +95,13 @@ static void watcher_dealloc(PyObject *object) {
 }
 
 static PyMethodDef methods[] = {
-    {"watch", watcher_watch, METH_O, "Looks until a time; (sightings, gaps)."},
-    {"close", watcher_close, METH_NOARGS, "Lets go of the pixels."},
+    {"watch", watcher_watch, METH_O, "Samples until a time; (sightings, gaps)."},
+    {"close", watcher_close, METH_NOARGS, "Releases the pixels."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot type_slots[] = {
-    {Py_tp_doc, (void *)"Looks for the visual code in pixels that others write."},
+    {Py_tp_doc, (void *)"Samples the visual code in memory that another process writes."},
     {Py_tp_init, (void *)watcher_init},
     {Py_tp_dealloc, (void *)watcher_dealloc},
     {Py_tp_methods, methods},

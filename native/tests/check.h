@@ -1,4 +1,4 @@
-/* A test program: CHECK says what does not hold, RUN names the test, main ends with `return failures != 0`. */
+/* A test program: CHECK reports what does not hold, RUN names the test, main ends with `return failures != 0`. */
 #ifndef THINAIR_TESTS_CHECK_H
 #define THINAIR_TESTS_CHECK_H
 

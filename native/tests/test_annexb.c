@@ -26,7 +26,7 @@ static void bytes_without_a_start_code_hold_no_unit(void) {
     CHECK(SPLIT("\0\0\1", n) == 0 && SPLIT("\0\0\1\0\0\1\0\0\1", n) == 0);
 }
 
-/* The scan jumps; a slow one that looks at every byte must agree on every short string over the bytes that matter. */
+/* The search skips bytes; a plain search must agree on every short string over the bytes that matter. */
 static void the_scan_finds_what_a_slow_one_finds(void) {
     const uint8_t alphabet[] = {0, 1, 2};
     for (unsigned code = 0; code < 59049; code++) {
@@ -44,7 +44,7 @@ static void the_scan_finds_what_a_slow_one_finds(void) {
     }
 }
 
-/* Long runs of other bytes are skipped by steps: none of the places around a step may hide a start code. */
+/* Long runs of other bytes are skipped in steps: no position around a step may hide a start code. */
 static void a_start_code_anywhere_in_a_long_run_is_found(void) {
     _Alignas(8) uint8_t bytes[96];
     for (size_t begin = 0; begin < 8; begin++) {

@@ -45,7 +45,7 @@ static void a_first_slice_or_parameter_set_ends_the_unit_before(void) {
          1);
     CHECK(YIELDS(1, "\0\0\1\x67\1\0\0\1\x65\x88\x11\0\0\1\x65\x42\x22")); /* two slices */
     CHECK(YIELDS(1, "\0\0\1\x41\x9a\x33"));
-    CHECK(empty(1)); /* the last slice's first_mb is not here yet */
+    CHECK(empty(1)); /* the last slice's first_mb has not arrived */
     PUSH("\x9a", 2);
     CHECK(YIELDS(2, "\0\0\1\x06\5\0\0\1\x41\x9a\x44"));
     ta_annexb_stream_close(&stream);
@@ -68,11 +68,11 @@ static void a_start_code_may_be_cut_anywhere(void) {
 static void quiet_after_a_short_datagram_ends_a_unit(void) {
     open_stream(4096, 1000);
     PUSH("\0\0\0\1\x65\x88\x55\x55", 10);
-    CHECK(empty(5000) && ta_annexb_stream_deadline(stream) == UINT64_MAX); /* it might be one of equal parts */
+    CHECK(empty(5000) && ta_annexb_stream_deadline(stream) == UINT64_MAX); /* it may be one of several equal parts */
     PUSH("\x55\x55", 20);
     CHECK(empty(1019) && ta_annexb_stream_deadline(stream) == 1020);
     CHECK(YIELDS(1020, "\0\0\0\1\x65\x88\x55\x55\x55\x55") && info.last_us == 20);
-    PUSH("\x77\x77\x77\x77\0\0\0\1\x41\x9a\0\0\0\1\x09", 2000); /* it had not been whole */
+    PUSH("\x77\x77\x77\x77\0\0\0\1\x41\x9a\0\0\0\1\x09", 2000); /* it was not complete */
     CHECK(YIELDS(2000, "\0\0\0\1\x41\x9a") && info.lost_before == 1 && info.flags == TA_AU_GAP);
     CHECK(ta_annexb_stream_drops(stream)[TA_DROP_INCOMPLETE] == 1);
     ta_annexb_stream_close(&stream);

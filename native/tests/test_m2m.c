@@ -1,5 +1,5 @@
-/* The M2M encoder's own decisions over a device that is played here: what the drivers at hand never do (leave pictures
- * out, come late, hang, return rubbish). The ioctls themselves run in tests/vm. */
+/* The M2M encoder's own decisions, over a simulated device that does what real drivers rarely do (skip pictures, be
+ * late, hang, return nonsense). The ioctls run in tests/vm. */
 #include "check.h"
 
 #include <errno.h>
@@ -127,7 +127,7 @@ static ta_status submit(ta_encoder *e, uint64_t capture_us) {
     return e->ops->submit(e, &raw);
 }
 
-static void finish_raw(void) { /* the device has read the oldest picture */
+static void finish_raw(void) { /* the device has finished reading the oldest picture */
     played.raw_done[played.raw_done_count++] = played.raw[0];
     memmove(played.raw, played.raw + 1, --played.raw_count * sizeof *played.raw);
 }
@@ -255,7 +255,7 @@ static void test_errors_and_rubbish_of_the_device_are_failures_with_words_or_pic
     CHECK(submit(e, 10) == TA_OK);
     played.coded_done[played.coded_done_count++] = (ta_m2m_buffer){.index = 1, .size = 5, .time_us = 10, .error = true};
     CHECK(e->ops->take(e, &unit) == TA_OK && unit.size == 0 && unit.capture_us == 10);
-    give(777, 5); /* of no picture: the caller sees what it is */
+    give(777, 5); /* matches no picture: handed out as it is */
     CHECK(e->ops->take(e, &unit) == TA_OK && unit.capture_us == 777);
     played.coded_errno = EIO;
     CHECK(e->ops->take(e, &unit) == TA_ESYS && e->ops->reason(e)[0]);
@@ -290,7 +290,7 @@ static void test_a_key_frame_is_asked_by_control_or_by_beginning_anew(void) {
     const size_t begun = played.starts;
     CHECK(submit(e, 10) == TA_OK && played.starts == begun);
     e->ops->request_key(e);
-    CHECK(submit(e, 20) == TA_OK && played.starts == begun); /* one is in it: not now */
+    CHECK(submit(e, 20) == TA_OK && played.starts == begun); /* one is in the encoder: not now */
     finish_raw(), finish_raw();
     CHECK(submit(e, 30) == TA_OK && played.starts == begun + 1);
     CHECK(e->ops->set_bitrate(e, 5) == TA_EINVAL);

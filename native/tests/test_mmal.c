@@ -17,7 +17,7 @@ static uint8_t raw[STRIDE * HEIGHT];
 static char reason[TA_REASON_MAX];
 static ta_encoder *encoder;
 static ta_coded unit;
-static unsigned freed; /* raw pictures given back */
+static unsigned freed; /* raw pictures released */
 
 static ta_encoder_config usual(void) {
     return (ta_encoder_config){.device = "",
@@ -51,7 +51,7 @@ static void open_usual(const char *faults) {
 
 static void *symbol(const char *name) { return dlsym(dlopen("libmmal.so", RTLD_NOW), name); }
 
-static uint32_t parameter(uint32_t id, uint32_t word) { /* as the component holds it */
+static uint32_t parameter(uint32_t id, uint32_t word) { /* as the component stores it */
     uint32_t (*get)(uint32_t, uint32_t);
     void *found = symbol("mmal_double_parameter");
     memcpy(&get, &found, sizeof get);
@@ -85,7 +85,7 @@ static ta_status submit(uint64_t capture_us) {
     }
 }
 
-static ta_status take(void) { /* waits as the chain does: for the descriptor, and no longer than a few pictures' time */
+static ta_status take(void) { /* waits for the descriptor, as the pipeline does, for a few picture intervals at most */
     for (int tries = 0; tries < 200; tries++) {
         drain();
         ta_status status = encoder->ops->take(encoder, &unit);
@@ -112,7 +112,7 @@ static bool begins_with_headers(void) {
            sps.height == HEIGHT && sps.time_scale == 60 * sps.num_units_in_tick;
 }
 
-static bool codes(uint64_t capture_us, bool key) { /* one picture in, its unit out */
+static bool codes(uint64_t capture_us, bool key) { /* submits a picture and takes its unit */
     bool right = submit(capture_us) == TA_OK && take() == TA_OK && unit.capture_us == capture_us && unit.key == key &&
                  unit.size > 0 && (!key || begins_with_headers());
     give_back();
@@ -195,7 +195,7 @@ static void a_picture_the_rate_control_left_out_is_told_when_a_later_one_comes(v
     give_back();
     CHECK(take() == TA_OK && unit.size > 0 && unit.capture_us == 3000);
     give_back();
-    CHECK(submit(4000) == TA_OK); /* nothing follows: told after a while */
+    CHECK(submit(4000) == TA_OK); /* nothing follows: reported after a while */
     CHECK(take() == TA_OK && unit.size == 0 && unit.capture_us == 4000);
     CHECK(encoder->ops->reason(encoder) == NULL);
     close_encoder();
@@ -225,7 +225,7 @@ static void after_a_corrupt_unit_only_a_key_frame_goes_on(void) {
     CHECK(codes(1000, true) && codes(2000, false));
     CHECK(submit(3000) == TA_OK && submit(4000) == TA_OK);
     CHECK(take() == TA_OK && unit.capture_us == 3000 && unit.size == 0);
-    while (unit.size == 0) { /* 4000 may have been coded before the request came */
+    while (unit.size == 0) { /* 4000 may have been coded before the request */
         CHECK(submit(unit.capture_us + 2000) != TA_EINVAL);
         if (take() != TA_OK)
             break;
@@ -246,7 +246,7 @@ static void an_error_event_ends_the_encoder_with_its_status(void) {
 static void a_stuck_encoder_is_told_from_a_slow_one(void) {
     open_usual("stuck=2");
     CHECK(codes(1000, true));
-    CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0); /* counts as left out at first */
+    CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0); /* counts as skipped at first */
     CHECK(take() == TA_ESYS && errno == ETIMEDOUT && strstr(encoder->ops->reason(encoder), "nothing for a second"));
     close_encoder();
 }
@@ -328,7 +328,7 @@ static void a_descriptor_is_imported_only_where_it_was_asked_for(void) {
     unsetenv("THINAIR_MMAL_ZERO_COPY");
 }
 
-/* ---- cases of their own ---- */
+/* ---- cases with a process of their own ---- */
 
 static void without_the_library_the_reason_says_so(void) {
     ta_encoder_config config = usual();
@@ -339,7 +339,7 @@ static void without_the_library_the_reason_says_so(void) {
 static void a_library_that_lacks_a_function_is_refused(void) {
     ta_encoder_config config = usual();
     CHECK(open_with("", &config) == TA_ESYS && encoder == NULL);
-    CHECK(strcmp(reason, "libmmal.so is of another version: it lacks mmal_component_destroy") == 0);
+    CHECK(strcmp(reason, "libmmal.so has an unsupported version: mmal_component_destroy is missing") == 0);
 }
 
 static void a_component_that_never_lets_go_is_left_behind(void) {

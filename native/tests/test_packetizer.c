@@ -1,4 +1,4 @@
-/* RTP packets, written and read. */
+/* RTP packets, written and parsed. */
 #include "thinair/h264.h"
 #include "thinair/rtp.h"
 
@@ -91,8 +91,9 @@ static void wrong_arguments_are_refused(void) {
     p = open_packetizer(TA_MIN_PACKET, true);
     const ta_frame_meta meta = {0};
     CHECK(ta_packetizer_push(p, (const uint8_t *)"abc", 3, &meta) == TA_EBITSTREAM);
-    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x09\xf0", 5, &meta) == TA_EBITSTREAM); /* a delimiter alone */
-    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x18\xf0", 5, &meta) == TA_EBITSTREAM); /* RTP's own type */
+    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x09\xf0", 5, &meta) == TA_EBITSTREAM); /* only a delimiter */
+    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x18\xf0", 5, &meta) ==
+          TA_EBITSTREAM); /* a type reserved by RTP */
     CHECK(ta_packetizer_push(p, unit, n, &meta) == TA_OK && ta_packetizer_push(p, unit, n, &meta) == TA_EINVAL);
     CHECK(ta_packetizer_next(p, packet, 20, &size) == TA_ETOOBIG && ta_packetizer_next(p, packet, 200, &size) == TA_OK);
     ta_packetizer_close(&p);

@@ -74,7 +74,7 @@ static void a_whole_frame_waits_for_an_earlier_one_no_longer_than_allowed(void) 
         CHECK(next(4030) && info.frame_id == 2 && info.lost_before == 1 && info.flags == TA_AU_GAP);
         CHECK(drops(TA_DROP_INCOMPLETE) == 1);
         make(3);
-        push(0, 5000); /* the numbers go on */
+        push(0, 5000); /* the numbers continue */
         CHECK(drops(TA_DROP_SEQUENCE) + drops(TA_DROP_LATE) == 0);
         close_both();
     }
@@ -158,8 +158,7 @@ static void two_packets_in_sequence_make_a_jump_believable(void) {
         CHECK(drops(TA_DROP_SEQUENCE) == 1);
         for (size_t i = 1; i < n; i++)
             push(i, 3);
-        if (!elements) { /* nothing says that its first packet is the first of a frame, but first_mb 0 after a restart
-                          */
+        if (!elements) { /* only first_mb 0 shows, after a restart, that its first packet is the first of a frame */
             CHECK(next(3) && info.frame_id > before && info.flags == TA_AU_GAP);
         } else {
             CHECK(next(3) && info.frame_id == 70000 && info.flags == TA_AU_GAP);
@@ -245,7 +244,7 @@ static void a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next(void) {
 static void a_fragment_gap_spoils_the_unit(void) {
     open_both(true, 4, 1000);
     size_t n = make(0);
-    memcpy(packets[1] + 28, packets[n - 1] + 28, 2); /* an end in the middle */
+    memcpy(packets[1] + 28, packets[n - 1] + 28, 2); /* an end fragment in the middle */
     for (size_t i = 0; i < n; i++)
         push(i, 1);
     CHECK(!next(1) && drops(TA_DROP_FU) == 1);
@@ -259,7 +258,7 @@ static void nothing_above_its_bound_is_taken(void) {
     ta_reassembler_push(r, big, sizeof big, 1);
     CHECK(drops(TA_DROP_OVERSIZE) == 1);
     send(0, NONE, 1);
-    CHECK(drops(TA_DROP_OVERSIZE) == 3 && !next(1)); /* 700 bytes in a bound of 500: the last two packets */
+    CHECK(drops(TA_DROP_OVERSIZE) == 3 && !next(1)); /* 700 bytes with a limit of 500: the last two packets */
     close_both();
 }
 

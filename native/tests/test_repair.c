@@ -1,4 +1,4 @@
-/* Repair symbols: the C interface itself. The code is compared with another one in tests/unit/test_repair.py. */
+/* Repair symbols: the C interface. tests/unit/test_repair.py compares the code with another implementation. */
 #include "thinair/repair.h"
 
 #include "check.h"
@@ -63,7 +63,7 @@ static void sources_written_in_their_place_are_those_copied(void) {
     for (size_t j = 0; j < SOURCES; j++) {
         uint8_t *place = ta_repair_encoder_place(placed);
         CHECK(place && (uintptr_t)place % 4 == 0);
-        memset(place, 0xee, SIZE); /* what lies behind a source does not count */
+        memset(place, 0xee, SIZE); /* bytes behind a source do not count */
         memcpy(place, sources[j], sizes[j]);
         CHECK(ta_repair_encoder_add(placed, place, sizes[j]) == TA_OK);
     }

@@ -77,7 +77,7 @@ def test_an_access_unit_cannot_be_made_or_changed_by_hand() -> None:
 def test_what_is_no_access_unit_is_refused_with_a_sentence() -> None:
     with pytest.raises(BitstreamError, match=r"access unit: not valid H\.264"):
         Packetizer().packetize(b"no start code", frame_id=1, rtp_time=1)
-    with pytest.raises(BitstreamError, match="above its size bound"):
+    with pytest.raises(BitstreamError, match="over its size limit"):
         Packetizer(max_packet=200).packetize(b"\0\0\1\x65" + b"x" * 300_000, frame_id=1, rtp_time=1)
     with pytest.raises(BitstreamError, match="slice"):
         slice_first_mb(b"\x67abc")

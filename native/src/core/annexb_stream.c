@@ -1,6 +1,6 @@
-/* Raw Annex B byte stream → access units (7.4.1.2.3: what begins a new one). push() gathers bytes, next() looks on from
- * where it stopped. A delimiter ends the unit before it as soon as its header byte is here; it then begins the unit
- * after. */
+/* Splits a raw Annex B byte stream into access units (H.264 7.4.1.2.3: what begins a new one). push() collects bytes,
+ * next() resumes the search where it stopped. A delimiter ends the unit before it as soon as its header byte has
+ * arrived; it then begins the next unit. */
 #include "thinair/annexb_stream.h"
 #include "thinair/h264.h"
 
@@ -8,11 +8,11 @@
 #include <string.h>
 
 enum { DELIMITER = 6 }; /* bytes of an AUD with its start code */
-enum { SLACK = 65536 }; /* room for a datagram that begins inside the largest unit */
+enum { SLACK = 65536 }; /* a datagram that begins inside the largest unit must fit */
 
 typedef enum state {
-    HUNT,     /* for the first NAL unit that can begin an access unit */
-    HUNT_KEY, /* after an overflow: for an SPS or an IDR */
+    HUNT,     /* searching for the first NAL unit that can begin an access unit */
+    HUNT_KEY, /* after an overflow: searching for an SPS or an IDR slice */
     IN_UNIT,
 } state;
 
@@ -22,7 +22,7 @@ struct ta_annexb_stream {
     uint8_t *data;
     size_t size, scan, capacity;
     state state;
-    bool has_slice, fresh; /* fresh: the next bytes begin a unit by quiet_us, without a start code seen yet */
+    bool has_slice, fresh; /* fresh: the next bytes begin a unit after quiet_us, no start code seen yet */
     uint32_t flags, lost, packets;
     size_t longest, newest; /* datagram sizes */
     uint64_t first_us, last_us, frame_id;
@@ -63,7 +63,7 @@ void ta_annexb_stream_reset(ta_annexb_stream *s) {
 
 const uint64_t *ta_annexb_stream_drops(const ta_annexb_stream *s) { return s->drops; }
 
-/* Forgets the first `bytes`; what is left came with the newest datagram. */
+/* Discards the first `bytes`; the rest arrived with the newest datagram. */
 static void discard(ta_annexb_stream *s, size_t bytes) {
     s->size -= bytes;
     memmove(s->data, s->data + bytes, s->size);
@@ -93,7 +93,8 @@ void ta_annexb_stream_push(ta_annexb_stream *s, const uint8_t *data, size_t size
         if (size > s->capacity)
             return;
     }
-    if (s->size <= DELIMITER && !s->has_slice) { /* a delimiter came with the unit before; this one begins now */
+    /* A delimiter of the previous packet is still pending; this unit begins now. */
+    if (s->size <= DELIMITER && !s->has_slice) {
         s->first_us = arrival_us;
         s->packets = 0;
     }
@@ -106,13 +107,13 @@ void ta_annexb_stream_push(ta_annexb_stream *s, const uint8_t *data, size_t size
         s->longest = size;
 }
 
-/* One NAL unit's header. `first`: it can only stand before or at the first slice of a unit. */
+/* One NAL unit's header. `first`: this type stands before or at the first slice of a unit. */
 typedef struct head {
     unsigned type;
     bool slice, first;
 } head;
 
-/* False: its bytes are not all here yet. `at` is that of the 00 00 01. */
+/* Returns false if its bytes have not all arrived. `at` is the offset of 00 00 01. */
 static bool read_head(const ta_annexb_stream *s, size_t at, head *h) {
     if (s->size - at < 4)
         return false;
@@ -161,12 +162,12 @@ uint64_t ta_annexb_stream_deadline(const ta_annexb_stream *s) {
     return quiet_applies(s) ? s->last_us + s->config.quiet_us : UINT64_MAX;
 }
 
-/* Looks for the end of the unit. Its offset, or s->size where it is not here yet. */
+/* Returns the offset of the unit's end, or s->size if it has not arrived. */
 static size_t find_end(ta_annexb_stream *s) {
     for (;;) {
         size_t at = ta_annexb_find(s->data, s->size, s->scan);
         head h;
-        if (at == s->size) { /* two zeros at the end may begin a start code */
+        if (at == s->size) { /* two trailing zeros may begin a start code */
             s->scan = s->size > 2 && s->size - 2 > s->scan ? s->size - 2 : s->scan;
             return s->size;
         }
@@ -191,7 +192,7 @@ static size_t find_end(ta_annexb_stream *s) {
 
 ta_status ta_annexb_stream_next(ta_annexb_stream *s, uint64_t now_us, uint8_t *out, size_t capacity, ta_au_info *info) {
     for (;;) {
-        if (s->fresh && s->size >= 4) { /* goes on where a unit ended by quiet: it had not been whole */
+        if (s->fresh && s->size >= 4) { /* continues a unit that quiet_us ended too early */
             s->fresh = false;
             bool start = s->data[0] == 0 && s->data[1] == 0 && s->data[2] <= 1;
             if (!start) {
@@ -206,7 +207,7 @@ ta_status ta_annexb_stream_next(ta_annexb_stream *s, uint64_t now_us, uint8_t *o
                 return TA_OK;
             continue;
         }
-        if (s->state != IN_UNIT) { /* nothing to keep but the beginning of a start code */
+        if (s->state != IN_UNIT) { /* only the beginning of a start code is kept */
             discard(s, s->scan > 0 ? s->scan - 1 : 0);
             return TA_AGAIN;
         }

@@ -20,7 +20,7 @@ static bool append(ta_depacketizer *d, const uint8_t *bytes, size_t size, ta_dro
     return true;
 }
 
-/* Start code and header byte of the next NAL unit. */
+/* Writes the start code and the header byte of the next NAL unit. */
 static bool begin_nal(ta_depacketizer *d, uint8_t header, ta_drop *why) {
     const uint8_t start[5] = {0, 0, 0, 1, header};
     unsigned type = header & 31;

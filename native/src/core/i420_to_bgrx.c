@@ -1,16 +1,17 @@
-/* Pictures: I420 to BGRX, text and border over BGRX.
+/* I420 to BGRX, and overlays on BGRX.
  *
- * Everything runs in 16-bit lanes, so that the compiler's vectoriser gets 16 pixels into an AVX2 register: a product
- * keeps its upper half (pmulhw), sums carry five fractional bits, and the last shift rounds. Truncation costs at most
- * 3/32 of a step, of which the rounding constant takes half back: results stay within 1 of the exact value, rounded.
- * Formulas: ITU-T H.273 8.3, equations 20-22 (limited) and 26-28 (full), matrices 1 (BT.709) and 6 (BT.601).
- * Chroma is repeated, not interpolated. */
+ * Everything runs in 16-bit lanes, so that the compiler vectorizes 16 pixels into an AVX2 register: a product keeps its
+ * upper half (pmulhw), sums carry five fractional bits, and the last shift rounds. Truncation costs at most 3/32 of a
+ * step, half of which the rounding constant recovers: results are within 1 of the exact value, rounded.
+ *
+ * Formulas: ITU-T H.273 8.3, equations 20-22 (limited) and 26-28 (full), matrices 1 (BT.709) and 6 (BT.601). Chroma is
+ * repeated, not interpolated. */
 #include <string.h>
 
 #include "thinair/picture.h"
 
-/* One build serves every x86-64: the loader picks the copy. Needs ifunc, so glibc. Static, for clones escape hidden
- * visibility otherwise. */
+/* One build serves every x86-64: the loader selects the clone. This needs ifunc, hence glibc. Static, since clones
+ * ignore hidden visibility otherwise. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
 #define CLONES static __attribute__((target_clones("avx2", "default")))
 #else
@@ -18,15 +19,15 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCK = 2048 }; /* pixels worked on at once: the chroma terms of a pair of rows stay in the first-level cache */
+enum { BLOCK = 2048 }; /* pixels per pass: the chroma terms of two rows stay in the L1 cache */
 
 typedef struct matrix {
-    uint16_t y;   /* times 2^13, as all factors: samples come shifted left by 8 */
-    int16_t bias; /* black, one half for rounding, and 1/32 of what truncation takes */
+    uint16_t y;   /* times 2^13, like all factors: samples are shifted left by 8 */
+    int16_t bias; /* black level, 1/2 for rounding, and 1/32 of what truncation loses */
     int16_t r_v, g_u, g_v, b_u;
 } matrix;
 
-/* [bt709][full_range]: y = 255/219 or 1, chroma = 2 (1 - K) times 255/224 or 1, and the green shares. */
+/* [bt709][full_range]: y = 255/219 or 1, chroma = 2 (1 - K) times 255/224 or 1, and the two factors of green. */
 static const matrix MATRICES[2][2] = {
     {{9539, 17 - 596, 13075, -3209, -6660, 16525}, {8192, 17, 11485, -2819, -5850, 14516}},
     {{9539, 17 - 596, 14686, -1747, -4366, 17305}, {8192, 17, 12901, -1535, -3835, 15201}},
@@ -40,7 +41,7 @@ INLINE uint16_t clamp(int16_t q5) {
     return (uint16_t)(v > 255 ? 255 : v);
 }
 
-/* Chroma terms and bias of `pairs` samples, each written twice. */
+/* Computes chroma terms and bias of `pairs` samples, each written twice. */
 INLINE void chroma_terms(const uint8_t *restrict u, const uint8_t *restrict v, int16_t *restrict r, int16_t *restrict g,
                          int16_t *restrict b, uint32_t pairs, const matrix *m) {
     const int16_t bias = m->bias, r_v = m->r_v, g_u = m->g_u, g_v = m->g_v, b_u = m->b_u;

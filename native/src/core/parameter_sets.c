@@ -1,5 +1,5 @@
-/* An encoder's access unit on its way to the wire: every SPS says that nothing is reordered, and no key frame goes
- * without its parameter sets. Only what stands before the first slice is looked at. */
+/* Parameter sets of an encoder's access units: every SPS states that nothing is reordered, and every key frame carries
+ * its parameter sets. Only what precedes the first slice is parsed. */
 #include "thinair/h264.h"
 
 #include <string.h>
@@ -39,8 +39,8 @@ ta_status ta_au_rewrite(const uint8_t *au, size_t size, uint8_t *out, size_t cap
     return TA_OK;
 }
 
-/* Where the first slice's start code begins, and what comes before it. */
-static ta_unit_kind look(const uint8_t *au, size_t size, size_t *slice, bool *sps) {
+/* Finds the first slice's start code, and which NAL units precede it. */
+static ta_unit_kind classify(const uint8_t *au, size_t size, size_t *slice, bool *sps) {
     bool headers = false;
     *sps = false;
     *slice = size;
@@ -56,8 +56,8 @@ static ta_unit_kind look(const uint8_t *au, size_t size, size_t *slice, bool *sp
     return headers ? TA_UNIT_PARAMETER_SETS : TA_UNIT_UNDECODABLE;
 }
 
-/* The SPS says the camera's colour, which the encoder may not know. */
-static ta_status paint(ta_parameter_sets *kept) {
+/* Writes the camera's colour into the SPS; the encoder may not know it. */
+static ta_status write_colour(ta_parameter_sets *kept) {
     uint8_t sps[TA_MAX_PARAMETER_SETS];
     for (size_t at = ta_annexb_find(kept->data, kept->size, 0); at < kept->size;) {
         size_t begin = at + 3, next = ta_annexb_find(kept->data, kept->size, begin), end = next, n;
@@ -84,7 +84,7 @@ ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au,
                                      size_t capacity, const uint8_t **sent, size_t *sent_size) {
     size_t slice, changed;
     bool sps;
-    const ta_unit_kind kind = look(au, size, &slice, &sps);
+    const ta_unit_kind kind = classify(au, size, &slice, &sps);
     *sent = au;
     *sent_size = size;
     if (kind == TA_UNIT_PICTURE || kind == TA_UNIT_UNDECODABLE)
@@ -92,13 +92,13 @@ ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au,
     if (sps) {
         ta_status status = ta_au_rewrite(au, slice, kept->data, sizeof kept->data, &kept->size, &changed);
         if (status == TA_OK && kept->colour)
-            status = paint(kept);
+            status = write_colour(kept);
         if (status != TA_OK) {
             kept->size = 0;
             return TA_UNIT_UNDECODABLE;
         }
-    } else if (kind == TA_UNIT_PARAMETER_SETS &&
-               kept->size + size <= sizeof kept->data) { /* a PPS in a unit of its own */
+        /* A PPS in a separate unit. */
+    } else if (kind == TA_UNIT_PARAMETER_SETS && kept->size + size <= sizeof kept->data) {
         memcpy(kept->data + kept->size, au, size);
         kept->size += size;
     }
@@ -106,7 +106,7 @@ ta_unit_kind ta_parameter_sets_apply(ta_parameter_sets *kept, const uint8_t *au,
         return kind;
     const size_t rest = sps ? slice : 0;
     if (kept->size == 0 || kept->size + (size - rest) > capacity)
-        return TA_UNIT_UNDECODABLE; /* nobody could decode it */
+        return TA_UNIT_UNDECODABLE; /* no decoder could use it */
     memcpy(out, kept->data, kept->size);
     memcpy(out + kept->size, au + rest, size - rest);
     *sent = out;

@@ -1,7 +1,7 @@
 /* Raw pictures of capture devices to I420. Layouts: Linux media uAPI, packed YUV formats and semi-planar NV12.
  *
- * Every inner loop reads or writes pairs of bytes, which vectorisers turn into packs; chroma of two lines is averaged
- * (rounded up) into a line of its own first. Bytes only: no word is loaded unaligned. */
+ * Every inner loop reads or writes pairs of bytes, which compilers vectorize as packs; chroma of two lines is averaged
+ * (rounded up) into a temporary line first. Bytes only: no unaligned word access. */
 #include <string.h>
 
 #include "thinair/picture.h"
@@ -13,7 +13,7 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 
-enum { BLOCK = 1024 }; /* pairs of pixels worked on at once: their chroma stays in the first-level cache */
+enum { BLOCK = 1024 }; /* pairs of pixels per pass: their chroma stays in the L1 cache */
 
 INLINE void split(const uint8_t *restrict in, uint8_t *restrict even, uint8_t *restrict odd, size_t pairs) {
     for (size_t i = 0; i < pairs; i++) {
@@ -32,13 +32,13 @@ INLINE void average(const uint8_t *restrict a, const uint8_t *restrict b, uint8_
         out[i] = (uint8_t)((a[2 * i] + b[2 * i] + 1) >> 1);
 }
 
-/* `luma`: where Y stands in a pair of bytes; 1 in UYVY, 0 in YUYV. */
+/* `luma`: offset of Y in a pair of bytes: 1 in UYVY, 0 in YUYV. */
 INLINE void packed(const ta_raw_picture *in, const ta_i420 *out, size_t luma) {
     uint8_t chroma[2 * BLOCK];
     const size_t width = in->width;
     for (uint32_t row = 0; row < in->height; row += 2) {
         const uint8_t *a = in->data + row * in->stride;
-        const bool two = row + 1 < in->height; /* an odd height's last line has chroma of its own */
+        const bool two = row + 1 < in->height; /* the last line of an odd height has its own chroma */
         const uint8_t *b = two ? a + in->stride : a;
         uint8_t *y = out->y + row * out->y_stride;
         uint8_t *u = out->u + row / 2 * out->u_stride, *v = out->v + row / 2 * out->v_stride;
@@ -66,13 +66,13 @@ CLONES void convert_nv12(const ta_raw_picture *in, const ta_i420 *out) {
               (in->width + 1) / 2);
 }
 
-/* Whether `lines` of `bytes` each, `stride` apart, lie within `size`. Nothing here overflows 32 bits' size_t: both
- * factors are bounded first. */
+/* Returns whether `lines` of `bytes` each, `stride` apart, fit `size`. Cannot overflow a 32-bit size_t: both factors
+ * are bounded first. */
 static bool holds(size_t size, size_t stride, size_t bytes, size_t lines) {
     return stride >= bytes && stride <= TA_MAX_RAW_STRIDE && size >= bytes && (size - bytes) / stride >= lines - 1;
 }
 
-static bool is_whole(const ta_raw_picture *in) {
+static bool is_valid(const ta_raw_picture *in) {
     if (!in->width || !in->height || in->width > TA_MAX_DIMENSION || in->height > TA_MAX_DIMENSION)
         return false;
     const size_t half = ((size_t)in->width + 1) / 2, lines = ((size_t)in->height + 1) / 2;
@@ -81,7 +81,7 @@ static bool is_whole(const ta_raw_picture *in) {
 }
 
 ta_status ta_raw_thumbnail(const ta_raw_picture *in, ta_thumbnail *out) {
-    if (!is_whole(in) || in->width < 4 || in->height < 4)
+    if (!is_valid(in) || in->width < 4 || in->height < 4)
         return TA_EINVAL;
     const uint32_t longer = in->width > in->height ? in->width : in->height;
     const uint32_t step = (longer + TA_THUMBNAIL_WIDTH - 1) / TA_THUMBNAIL_WIDTH;
@@ -108,7 +108,7 @@ ta_status ta_raw_thumbnail(const ta_raw_picture *in, ta_thumbnail *out) {
 }
 
 ta_status ta_raw_to_i420(const ta_raw_picture *in, const ta_i420 *out) {
-    if (!is_whole(in))
+    if (!is_valid(in))
         return TA_EINVAL;
     const size_t width = in->width, height = in->height, half = (width + 1) / 2, lines = (height + 1) / 2;
     if (!holds(out->y_size, out->y_stride, width, height) || !holds(out->u_size, out->u_stride, half, lines) ||

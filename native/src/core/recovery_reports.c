@@ -1,4 +1,4 @@
-/* What is told of frames: a report for each that was decided, the newest as it stands, and TARGET's outcomes. */
+/* Reports: one for each decided frame, the newest frame in its present state, and the outcomes of TARGET. */
 #include "reassembler.h"
 
 static const uint16_t OUTCOME_INCOMPLETE = 1;

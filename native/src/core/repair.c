@@ -1,6 +1,6 @@
-/* Repair symbols. Every symbol of a block, wanted or held, is a point of GF(256): source j is j, repair i is 255 - i,
- * and no two meet while a block has 255 symbols at most. From any k of them each other one follows by Lagrange's
- * interpolation. Both ends do that alone, in logarithms: no matrix is kept or inverted. */
+/* Repair symbols. Every symbol of a block is a point of GF(256): source j is j, repair symbol i is 255 - i; all differ
+ * while a block has at most 255 symbols. From any k of them, every other follows by Lagrange interpolation. Both ends
+ * compute that in logarithms: no matrix is stored or inverted. */
 #include "thinair/repair.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 enum { LEAD = TA_LINE_LEAD, SKIP = TA_LINE_SKIP };
 
-typedef struct lines { /* room for symbols, and what adds them up */
+typedef struct lines { /* memory for symbols, and their sum */
     size_t max_sources, max_source, stride;
     uint8_t *memory; /* max_sources lines and one for the result */
     ta_gf256 field;
@@ -132,11 +132,11 @@ void ta_repair_encoder_close(ta_repair_encoder **e) {
 struct ta_repair_decoder {
     size_t sources, held;
     size_t longest;                       /* of the sources held */
-    size_t symbol;                        /* a repair symbol's bytes; 0: none is held */
+    size_t symbol;                        /* bytes of a repair symbol; 0: none held */
     bool have[256];                       /* by point */
     uint8_t point[TA_REPAIR_MAX_SOURCES]; /* of line 0 .. held - 1 */
     bool solved;
-    int weight[256]; /* by point, of those held and missing: see solve() */
+    int weight[256]; /* by point, of held and missing ones: see solve() */
     lines l;
 };
 
@@ -165,7 +165,7 @@ ta_status ta_repair_decoder_begin(ta_repair_decoder *d, size_t sources) {
 
 size_t ta_repair_decoder_wanted(const ta_repair_decoder *d) { return d->sources - d->held; }
 
-/* The line for a new symbol; NULL where it is not needed. */
+/* Returns the line for a new symbol; NULL if it is not needed. */
 static uint8_t *hold(ta_repair_decoder *d, uint8_t point) {
     if (d->have[point] || d->held == d->sources)
         return NULL;
@@ -206,9 +206,10 @@ ta_status ta_repair_decoder_symbol(ta_repair_decoder *d, size_t index, const uin
     return TA_OK;
 }
 
-/* Source m is the sum over the held z of symbol z times exp(weight[z] - weight[m] - log(z ^ m)). With f of degree below
- * k, source j = f(j) / ((255 ^ j) * product of (j ^ l) over the other sources l) and repair x = f(x) / product of (x ^
- * l) over all of them; put into Lagrange's formula, all cancels but the missing sources and the held repairs. */
+/* Source m is the sum over the held points z of symbol z times exp(weight[z] - weight[m] - log(z ^ m)). With f of
+ * degree below k, source j = f(j) / ((255 ^ j) * product of (j ^ l) over the other sources l), and repair symbol x =
+ * f(x) / product of (x ^ l) over all of them. In Lagrange's formula everything cancels except missing sources and held
+ * repair symbols. */
 static void solve(ta_repair_decoder *d) {
     const uint8_t *log = d->l.field.log;
     uint8_t missing[TA_REPAIR_MAX_SOURCES];

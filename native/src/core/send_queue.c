@@ -1,4 +1,5 @@
-/* Frames out. A packet lies in a line of the ring, where symbols are summed from, until newer ones need the place. */
+/* Access units in, datagrams out. A packet is kept in a line of the ring, from which symbols are summed, until newer
+ * packets need its place. */
 #include "send_queue.h"
 
 #include <stdlib.h>
@@ -9,9 +10,9 @@ enum {
     MAX_FRAME_PACE_US = 8000,
     STALE_INTERVALS = 2,
     MIN_STALE_US = 50000,
-    MAX_HOLD_US = 300000, /* for what is in flight on a slow link */
-    MAX_BLIND = 3,
-    SILENT_INTERVALS = 3, /* without a report about what has left */
+    MAX_HOLD_US = 300000, /* upper limit for waiting on what is in flight on a slow link */
+    MAX_UNCONFIRMED = 3,
+    SILENT_INTERVALS = 3, /* without a report about what was sent */
 };
 
 static const uint8_t AUD_TAIL[6] = {0, 0, 0, 1, 0x09, 0xf0};
@@ -62,8 +63,8 @@ void ta_send_queue_reset(ta_send_queue *o) {
     o->report_delay_us = 0;
     o->next_group_us = 0;
     o->interval_us = o->config.interval_us;
-    o->capture_us = o->passed_us = 0;
-    o->blind = 0;
+    o->capture_us = o->allowed_us = 0;
+    o->unconfirmed = 0;
 }
 
 const ta_send_queue_stats *ta_send_queue_stats_get(const ta_send_queue *o) { return &o->stats; }
@@ -100,7 +101,7 @@ static ta_status plan(ta_send_queue *o, const uint8_t *au, size_t size, const ta
         return TA_OK;
     }
     ta_frame_meta reported = *meta;
-    /* Oldest first: two may end between two units. The newest again where there is nothing new. */
+    /* Reports the oldest unreported send times: two frames may end between two units. Without any, the newest again. */
     uint64_t report = o->sent_tail > TA_SEND_QUEUE_REPORTS ? o->sent_tail - TA_SEND_QUEUE_REPORTS : 0;
     while (report + 1 < o->sent_tail && o->sent[report % TA_SEND_QUEUE_REPORTS].reported)
         report++;
@@ -112,7 +113,7 @@ static ta_status plan(ta_send_queue *o, const uint8_t *au, size_t size, const ta
     return status;
 }
 
-/* Part of the unit and the delimiter behind it. */
+/* Copies part of the unit, or of the delimiter behind it. */
 static size_t cut_raw(const ta_send_queue *o, const uint8_t *au, size_t size, size_t at, uint8_t *out) {
     const size_t total = size + sizeof AUD_TAIL, most = o->config.packets.max_packet;
     const size_t part = total - at < most ? total - at : most;
@@ -166,7 +167,7 @@ ta_status ta_send_queue_push(ta_send_queue *o, const uint8_t *au, size_t size, c
     ta_out_packet spare;
     size_t bytes = 0;
     for (size_t i = 0; i < count;
-         i++) { /* without room the plan is drained all the same: sequence numbers show the hole */
+         i++) { /* Without room the plan is drained all the same: the sequence numbers then show the gap. */
         ta_out_packet *p = room ? ta_out_packet_at(o, o->packet_tail + i) : &spare;
         uint8_t *data = p->line + TA_LINE_LEAD;
         size_t written = 0;
@@ -207,7 +208,7 @@ ta_status ta_send_queue_push(ta_send_queue *o, const uint8_t *au, size_t size, c
 
 /* ---- whether to encode ---- */
 
-/* Bytes of frames that have left and, as far as is known, have not all arrived. */
+/* Bytes of frames that were sent and not yet reported as received. */
 static size_t in_flight(ta_send_queue *o) {
     size_t bytes = 0;
     for (uint64_t back = 1; back <= TA_SEND_QUEUE_FRAMES && back <= o->frame_tail; back++) {
@@ -219,7 +220,7 @@ static size_t in_flight(ta_send_queue *o) {
     return bytes;
 }
 
-/* The oldest frame that has left and that no report has mentioned; NULL: none. */
+/* Returns the oldest frame that was sent and that no report has mentioned; NULL: none. */
 static const ta_out_frame *unreported(ta_send_queue *o) {
     const ta_out_frame *oldest = NULL;
     for (uint64_t back = 1; back <= TA_SEND_QUEUE_FRAMES && back <= o->frame_tail; back++) {
@@ -236,7 +237,7 @@ ta_ready ta_send_queue_ready(ta_send_queue *o, uint64_t now_us, size_t unsent) {
         o->stats.pre_encode_drops++;
         return TA_SKIP;
     }
-    if (o->targeted && o->congested && o->target_bps && now_us - o->passed_us < MAX_HOLD_US) {
+    if (o->targeted && o->congested && o->target_bps && now_us - o->allowed_us < MAX_HOLD_US) {
         const double queued_us = 8e6 * (double)in_flight(o) / o->target_bps;
         if (queued_us > 1.5 * o->interval_us + o->report_delay_us) {
             o->stats.pre_encode_drops++;
@@ -245,15 +246,16 @@ ta_ready ta_send_queue_ready(ta_send_queue *o, uint64_t now_us, size_t unsent) {
     }
     const ta_out_frame *f = o->targeted && o->interval_us != 0 ? unreported(o) : NULL;
     if (f && (double)(now_us - f->last_send_us) > SILENT_INTERVALS * o->interval_us + 2 * o->report_delay_us) {
-        /* The way back alone may be gone, so some pass, ever fewer: after a long silence they must not pile up. */
-        const unsigned every = o->blind < MAX_BLIND ? 1u << o->blind : 1u << MAX_BLIND;
-        if ((double)(now_us - o->passed_us) < (every + 0.5) * o->interval_us) {
+        /* Perhaps only the return path is broken, so some pictures pass, at growing intervals: after a long silence
+         * they must not pile up. */
+        const unsigned every = o->unconfirmed < MAX_UNCONFIRMED ? 1u << o->unconfirmed : 1u << MAX_UNCONFIRMED;
+        if ((double)(now_us - o->allowed_us) < (every + 0.5) * o->interval_us) {
             o->stats.pre_encode_drops++;
             return TA_SKIP;
         }
-        o->blind++;
+        o->unconfirmed++;
     }
-    o->passed_us = now_us;
+    o->allowed_us = now_us;
     return o->key_wanted ? TA_READY_KEY : TA_READY;
 }
 
@@ -261,8 +263,8 @@ ta_ready ta_send_queue_ready(ta_send_queue *o, uint64_t now_us, size_t unsent) {
 
 static size_t positions(const ta_out_frame *f) { return f->count + (size_t)f->proactive * f->blocks; }
 
-/* Stale frames are left out, and after one all up to the next key frame: never a burst of old pictures after a
- * stall. */
+/* Drops stale frames, and after one all frames up to the next key frame: a stall is not followed by a burst of old
+ * pictures. */
 static void drop_stale(ta_send_queue *o, uint64_t now_us) {
     const double limit = STALE_INTERVALS * o->interval_us;
     const uint64_t stale_us = limit > MIN_STALE_US ? (uint64_t)limit : MIN_STALE_US;
@@ -285,13 +287,12 @@ static ta_datagram packet_datagram(const ta_send_queue *o, uint64_t number) {
     return (ta_datagram){p->line + TA_LINE_LEAD, p->size};
 }
 
-/* docs/wire-protocol.md, Repair. */
+/* Makes a repair packet; layout: docs/wire-protocol.md, Repair. */
 static ta_datagram symbol_datagram(ta_send_queue *o, const ta_out_frame *f, size_t block, size_t index, uint16_t seq,
                                    size_t slot) {
     const uint8_t *sources[TA_BLOCK_SOURCES];
     const size_t k = ta_block_sources(f->count, f->blocks, block);
-    /* The sum is a line whose SKIP bytes and more stand before the symbol: room for the headers, which are written
-     * after it. */
+    /* The line's unused bytes in front of the symbol leave room for the headers, which are written after the sum. */
     enum { HEADERS = TA_RTP_HEADER + TA_REPAIR_HEADER };
     _Alignas(8) uint8_t sum[TA_SEND_QUEUE_LINE];
     uint8_t *out = o->symbols + slot * TA_SEND_QUEUE_LINE, *at = out;
@@ -314,7 +315,7 @@ static ta_datagram symbol_datagram(ta_send_queue *o, const ta_out_frame *f, size
     return (ta_datagram){out, HEADERS + TA_REPAIR_SIZE + (size_t)f->longest};
 }
 
-/* The request with the least left to answer, counting what this batch takes already; -1: none. */
+/* Returns the request with the fewest answers left, answers of this batch included; -1: none. */
 static int smallest(const ta_send_queue *o, const uint16_t *taken) {
     int best = -1;
     for (size_t i = 0; i < o->request_count; i++)
@@ -323,7 +324,7 @@ static int smallest(const ta_send_queue *o, const uint16_t *taken) {
     return best;
 }
 
-/* Fresh indexes go on after those sent, and begin again when a block has no more. */
+/* Symbols not sent before: indexes continue after those sent, and start again after the block's last one. */
 static size_t fresh_index(const ta_out_frame *f, size_t block, size_t further) {
     return (f->fresh[block] + further) % (TA_REPAIR_MAX_SYMBOLS - ta_block_sources(f->count, f->blocks, block));
 }
@@ -351,7 +352,7 @@ static size_t answer(ta_send_queue *o, ta_datagram *out, size_t limit, uint16_t 
     return n;
 }
 
-/* Requests whose frame is no longer kept are forgotten. */
+/* Forgets requests whose frame is no longer kept. */
 static void forget_requests(ta_send_queue *o) {
     size_t kept = 0;
     for (size_t i = 0; i < o->request_count; i++) {
@@ -436,7 +437,7 @@ void ta_send_queue_sent(ta_send_queue *o, size_t count, uint64_t before_us, uint
     o->due_count = 0;
     if (count && !o->target_pace)
         o->next_group_us = before_us + o->pace_us;
-    if (count && o->target_pace) { /* a frame is out within half an interval, whatever a target says */
+    if (count && o->target_pace) { /* a frame is sent within half an interval, whatever the target says */
         const ta_out_frame *f = ta_out_frame_at(o, o->frame_at < o->frame_tail ? o->frame_at : o->frame_tail - 1);
         const double half = o->interval_us != 0 ? o->interval_us / 2 : MAX_FRAME_PACE_US;
         const double most = half < MAX_FRAME_PACE_US ? half : MAX_FRAME_PACE_US;

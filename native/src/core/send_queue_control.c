@@ -1,15 +1,15 @@
-/* What the receiver says to the outbox: REPAIR, TARGET and generic NACK (docs/wire-protocol.md). Every field is
- * checked; what is not understood is left for others. */
+/* The receiver's control messages: REPAIR, TARGET and generic NACK (docs/wire-protocol.md). Every field is checked;
+ * unknown messages are left to other readers. */
 #include "send_queue.h"
 
 enum { APP = 204, RTPFB = 205, REPAIR = 7, TARGET = 8, NACK = 1, MAX_SHARE = 128 };
-enum { INCOMPLETE = 1, ABANDONED = 3, OUTCOMES = 8 }; /* of TARGET's outcomes */
-enum { MIN_KEY_US = 80000 };                          /* between key frames, whatever is said of them */
-enum { DELAY = 2, LOSS_WITH_DELAY = 4 };              /* of its reasons */
+enum { INCOMPLETE = 1, ABANDONED = 3, OUTCOMES = 8 }; /* outcomes in TARGET */
+enum { MIN_KEY_US = 80000 };                          /* minimum interval between key frames, whatever is requested */
+enum { DELAY = 2, LOSS_WITH_DELAY = 4 };              /* reasons in TARGET */
 
 void ta_send_queue_set_cookie(ta_send_queue *o, uint64_t cookie) { o->cookie = cookie; }
 
-/* Queues an answer of `want` symbols or packets, or as many as the budget has. */
+/* Queues an answer of `want` symbols or packets, or as many as the budget allows. */
 static void queue(ta_send_queue *o, ta_out_request request, size_t want) {
     const size_t granted = want < o->tokens ? want : o->tokens;
     if (granted == 0 || o->request_count == TA_SEND_QUEUE_REQUESTS) {
@@ -44,7 +44,7 @@ static void take_repair(ta_send_queue *o, const uint8_t *p, size_t size) {
             continue;
         }
         if (o->targeted && (int32_t)(f->frame_id - o->reported_id) > 0) {
-            o->reported_id = f->frame_id; /* what it lacks is known, so it got through */
+            o->reported_id = f->frame_id; /* its losses are known, so it got through */
             o->reported_whole = false;
         }
         for (size_t b = 0; b < f->blocks; b++)
@@ -53,7 +53,8 @@ static void take_repair(ta_send_queue *o, const uint8_t *p, size_t size) {
     }
 }
 
-/* Frames that were given up. A key frame leaves nothing to decode until the next: no PLI need say so. Once for each. */
+/* Handles abandoned frames, once each. After an abandoned key frame nothing can be decoded until the next one, so no
+ * PLI is needed. */
 static void see_lost(ta_send_queue *o, uint32_t newest, unsigned outcomes, uint64_t now_us) {
     for (unsigned back = 0; back < OUTCOMES; back++) {
         const bool given_up = (outcomes >> 2 * back & 3) == ABANDONED;
@@ -88,18 +89,18 @@ static void take_target(ta_send_queue *o, const uint8_t *p, uint64_t now_us) {
         const double delay = (double)(now_us - f->last_send_us);
         o->report_delay_us = o->report_delay_us != 0 ? o->report_delay_us + (delay - o->report_delay_us) / 8 : delay;
     }
-    if (f || !o->targeted) { /* of a frame that was never sent nothing is believed */
+    if (f || !o->targeted) { /* a frame that was never sent: not credible */
         o->reported_id = newest;
         o->reported_whole = (p[33] & 3) != INCOMPLETE;
     }
     see_lost(o, newest, (unsigned)ta_get_be(p + 32, 2), now_us);
-    o->blind = 0;
+    o->unconfirmed = 0;
     o->target_bps = (uint32_t)ta_get_be(p + 24, 4);
     o->congested = p[37] >= DELAY && p[37] <= LOSS_WITH_DELAY;
     o->targeted = true;
 }
 
-/* The packet with this sequence number; numbers of refused units leave holes, so it lies at its distance or nearer. */
+/* Finds the packet with this sequence number. Refused units leave gaps, so it is at its distance or nearer. */
 static uint64_t find_packet(const ta_send_queue *o, uint16_t seq) {
     enum { HOLES = 64 };
     const uint64_t last = o->packet_tail - 1;

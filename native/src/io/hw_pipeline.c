@@ -1,6 +1,7 @@
-/* The hardware sender's thread. One picture in the encoder, the newest waiting, older ones straight back to the driver:
- * every further picture queued would be one picture of latency. A little over 500 lines: the thread and the few calls
- * into it share every field, and a cut would only add a header. */
+/* The hardware pipeline's thread. One picture is in the encoder and the newest one waits; older ones go back to the
+ * driver at once, because every queued picture adds one picture of latency.
+ *
+ * A little over 500 lines: the thread and the calls into it share every field, and a cut would only add a header. */
 #include "thinair/hw_pipeline.h"
 
 #include <errno.h>
@@ -19,16 +20,16 @@
 
 enum { METAS = 8, NO_BITRATE = 0 };
 enum {
-    WATCH_US = 10000, /* how often an encoder that owes a unit is looked at */
+    WATCH_US = 10000, /* polling interval while the encoder owes a unit */
     IDLE_US = 500000,
-    OVERDUE_US = 1000000, /* the encoder's own patience ended, then this: the picture is given up */
-    NO_KEY_US = 3000000,  /* units come, but none to begin with */
-    FIRST_US = 1000000,   /* the first picture may take this long */
-    NOTIFY_US = 250000,   /* between key frames that wake the watcher */
+    OVERDUE_US = 1000000, /* after the encoder's own timeout: the picture is given up */
+    NO_KEY_US = 3000000,  /* time without a decodable key frame */
+    FIRST_US = 1000000,   /* timeout of the first picture */
+    NOTIFY_US = 250000,   /* minimum interval between key frames that wake the reader */
     JOIN_S = 5,
 };
 
-typedef struct meta { /* of a picture given to the encoder */
+typedef struct meta { /* of a submitted picture */
     uint64_t capture_us, dequeue_us, encode_in_us;
     uint32_t sequence;
 } meta;
@@ -48,21 +49,22 @@ struct ta_hw_pipeline {
     ta_notes notes;
 
     atomic_bool stop, allowed, key_wanted;
-    atomic_uint bitrate_bps; /* to set; NO_BITRATE: none */
+    atomic_uint bitrate_bps; /* requested; NO_BITRATE: none */
 
-    /* the thread's own */
+    /* owned by the thread */
     ta_captured waiting;
     bool has_waiting, in_encoder, need_key, was_allowed;
     uint64_t in_encoder_us, encode_in_us, keyless_us, notified_us;
     meta metas[METAS];
     size_t meta_at;
     uint32_t skipped, since_key;
-    uint32_t held, in_use; /* pictures taken and not given back; of these, given to the encoder and not let go */
-    ta_parameter_sets headers;
-    uint8_t *key_unit; /* where a key frame is put together with its headers */
+    uint32_t held,
+        in_use; /* pictures not returned to the driver; of these, submitted to the encoder and not released */
+    ta_parameter_sets parameter_sets;
+    uint8_t *key_unit; /* buffer for a key frame with its parameter sets */
     size_t key_capacity;
     ta_hw_pipeline_stats now;
-    ta_thumbnailer look;
+    ta_thumbnailer thumbnailer;
 
     pthread_mutex_t lock; /* all below */
     ta_hw_pipeline_state state;
@@ -75,7 +77,7 @@ struct ta_hw_pipeline {
     bool ended, abandoned;
 };
 
-/* Who is woken by it finds the figures of that moment too. */
+/* A reader that this wakes finds matching counters. */
 static void set_state(ta_hw_pipeline *c, ta_hw_pipeline_state state, ta_hw_pipeline_part part, const char *reason) {
     pthread_mutex_lock(&c->lock);
     const bool changed = c->state != state && c->state != TA_HW_PIPELINE_FAILED;
@@ -112,7 +114,7 @@ static void record(ta_hw_pipeline *c, const ta_hw_pipeline_record *r) {
     }
     c->records[(c->record_head + c->record_count++) % TA_HW_PIPELINE_RECORDS] = *r;
     if (r->key)
-        c->latest_parameter_sets = c->headers;
+        c->latest_parameter_sets = c->parameter_sets;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -148,7 +150,7 @@ static void send_unit(ta_hw_pipeline *c, const uint8_t *data, size_t size, uint6
     c->now.encoded++;
     c->now.keys += key;
     c->since_key = key ? 0 : c->since_key + 1;
-    if (ta_tx_push(c->tx, data, size, &meta_out, &packets) != TA_OK) { /* too large, or the radio has stood still */
+    if (ta_tx_push(c->tx, data, size, &meta_out, &packets) != TA_OK) { /* too large, or the queue is full */
         c->now.refused++;
         atomic_store(&c->key_wanted, true);
     }
@@ -164,7 +166,7 @@ static void send_unit(ta_hw_pipeline *c, const uint8_t *data, size_t size, uint6
     }
 }
 
-/* Counted and not sent. Whoever listens needs a key frame next. */
+/* Counts an undecodable unit, which is not sent. Receivers need a key frame next. */
 static bool undecodable(ta_hw_pipeline *c) {
     const uint64_t now_us = ta_now_us();
     c->now.undecodable++;
@@ -174,7 +176,8 @@ static bool undecodable(ta_hw_pipeline *c) {
     atomic_store(&c->key_wanted, true);
     if (now_us - c->keyless_us < NO_KEY_US)
         return true;
-    set_state(c, TA_HW_PIPELINE_FAILED, TA_HW_PIPELINE_ENCODER, "the encoder gives no key frame with parameter sets");
+    set_state(c, TA_HW_PIPELINE_FAILED, TA_HW_PIPELINE_ENCODER,
+              "the encoder delivers no key frame with parameter sets");
     return false;
 }
 
@@ -190,7 +193,8 @@ static bool one_unit(ta_hw_pipeline *c, const ta_coded *unit) {
     size_t size = unit->size;
     ta_unit_kind kind = unit->key ? TA_UNIT_KEY : TA_UNIT_PICTURE;
     if (c->h264)
-        kind = ta_parameter_sets_apply(&c->headers, unit->data, unit->size, c->key_unit, c->key_capacity, &data, &size);
+        kind = ta_parameter_sets_apply(&c->parameter_sets, unit->data, unit->size, c->key_unit, c->key_capacity, &data,
+                                       &size);
     if (kind == TA_UNIT_PARAMETER_SETS) /* their picture follows */
         return true;
     c->in_encoder &= !awaited;
@@ -260,7 +264,7 @@ static bool take_pictures(ta_hw_pipeline *c) {
         c->held++;
         c->skipped += picture.skipped;
         c->now.skipped += picture.skipped;
-        if (picture.corrupt) { /* not one to show, and no sign of life either */
+        if (picture.corrupt) { /* unusable, and no sign of a working source */
             c->now.corrupt++;
             give_back(c, picture.index);
             continue;
@@ -269,9 +273,9 @@ static bool take_pictures(ta_hw_pipeline *c) {
         c->now.last_picture_us = picture.dequeue_us;
         set_state(c, TA_HW_PIPELINE_LIVE, TA_HW_PIPELINE_NONE, "");
         if (!c->was_allowed && atomic_load(&c->allowed))
-            apply_requests(c); /* since this round began */
+            apply_requests(c); /* allowed since this iteration began */
         if (!c->was_allowed) {
-            ta_thumbnailer_offer(&c->look, &picture, &c->format);
+            ta_thumbnailer_offer(&c->thumbnailer, &picture, &c->format);
             give_back(c, picture.index);
             continue;
         }
@@ -293,7 +297,7 @@ static bool feed(ta_hw_pipeline *c) {
     if (!c->has_waiting || c->in_encoder)
         return true;
     const ta_ready ready = ta_tx_ready(c->tx);
-    if (ready == TA_SKIP) { /* an earlier one has not got through yet; the next picture will be newer */
+    if (ready == TA_SKIP) { /* an earlier frame has not got through; the next picture will be newer */
         c->now.skipped++;
         c->skipped++;
         drop_waiting(c);
@@ -302,7 +306,7 @@ static bool feed(ta_hw_pipeline *c) {
     if (ready == TA_READY_KEY)
         atomic_store(&c->key_wanted, true);
     const uint32_t interval = c->encoder_config.key_interval;
-    if (interval && c->since_key >= interval) { /* an encoder that keeps no interval of its own */
+    if (interval && c->since_key >= interval) { /* the encoder has no key frame interval of its own */
         c->since_key = 0;
         atomic_store(&c->key_wanted, true);
     }
@@ -318,14 +322,14 @@ static bool feed(ta_hw_pipeline *c) {
     const ta_status status = c->encoder->ops->submit(c->encoder, &raw);
     if (status == TA_AGAIN)
         return true;
-    if (status == TA_EINVAL) { /* a picture it cannot take: the next one may be whole */
+    if (status == TA_EINVAL) { /* an unusable picture; the next may be complete */
         c->now.corrupt++;
         drop_waiting(c);
         return true;
     }
     if (status != TA_OK)
         return encoder_failed(c);
-    ta_thumbnailer_offer(&c->look, p, &c->format);
+    ta_thumbnailer_offer(&c->thumbnailer, p, &c->format);
     c->has_waiting = false;
     c->in_encoder = true;
     if (++c->in_use > c->now.most_in_encoder)
@@ -345,14 +349,14 @@ static void publish(ta_hw_pipeline *c) {
     pthread_mutex_unlock(&c->lock);
 }
 
-/* How long to wait for work. */
+/* Returns how long to wait for work. */
 static uint64_t check_silence(ta_hw_pipeline *c, uint64_t began_us) {
     const uint64_t longest_us = c->in_encoder ? WATCH_US : IDLE_US;
     const uint64_t now_us = ta_now_us();
     const uint64_t due_us = c->now.last_picture_us ? c->now.last_picture_us + c->stall_us : began_us + FIRST_US;
     if (now_us < due_us)
         return due_us - now_us < longest_us ? due_us - now_us : longest_us;
-    set_state(c, TA_HW_PIPELINE_STALLED, TA_HW_PIPELINE_NONE, "the capture gives no pictures");
+    set_state(c, TA_HW_PIPELINE_STALLED, TA_HW_PIPELINE_NONE, "the capture delivers no pictures");
     return longest_us;
 }
 
@@ -366,7 +370,7 @@ static bool wait_for_work(ta_hw_pipeline *c, uint64_t timeout_us) {
         return errno == EINTR;
     if (fds[2].revents)
         ta_clear(c->wake_fd);
-    /* A device that is gone or in error says so without end, and may still answer "nothing there". */
+    /* A device that is gone or failed reports this forever, while DQBUF may still say EAGAIN. */
     if (fds[0].revents & (POLLERR | POLLHUP | POLLNVAL) && !(fds[0].revents & POLLIN)) {
         set_state(c, TA_HW_PIPELINE_FAILED, TA_HW_PIPELINE_CAPTURE, "the capture device has stopped or is gone");
         return false;
@@ -376,7 +380,7 @@ static bool wait_for_work(ta_hw_pipeline *c, uint64_t timeout_us) {
 
 static void free_pipeline(ta_hw_pipeline *c) {
     if (c->encoder)
-        c->encoder->ops->close(&c->encoder); /* before the capture, whose buffers it may still read */
+        c->encoder->ops->close(&c->encoder); /* before the capture, whose buffers the encoder may still read */
     ta_capture_close(&c->capture);
     if (c->wake_fd >= 0)
         close(c->wake_fd);
@@ -384,7 +388,7 @@ static void free_pipeline(ta_hw_pipeline *c) {
         close(c->event_fd);
     free(c->key_unit);
     free(c->records);
-    ta_thumbnailer_destroy(&c->look);
+    ta_thumbnailer_destroy(&c->thumbnailer);
     pthread_mutex_destroy(&c->lock);
     free(c);
 }
@@ -433,13 +437,14 @@ static ta_status open_devices(ta_hw_pipeline *c, const ta_hw_pipeline_config *co
     if (status != TA_OK)
         return status;
     *failed = TA_HW_PIPELINE_NONE;
-    c->encoder_config.device = NULL; /* the caller's text */
+    c->encoder_config.device = NULL; /* owned by the caller */
     for (size_t i = 0; c->encoder->ops->note(c->encoder, i); i++)
         ta_note(&c->notes, "%s", c->encoder->ops->note(c->encoder, i));
     return TA_OK;
 }
 
-/* linux/videodev2.h: V4L2_MAP_YCBCR_ENC_DEFAULT. The TC358743 behind unicam gives BT.601 limited whatever is set. */
+/* As V4L2_MAP_YCBCR_ENC_DEFAULT (linux/videodev2.h). The TC358743 behind unicam delivers limited-range BT.601 whatever
+ * is set. */
 static void tell_colour(ta_parameter_sets *headers, const ta_capture_format *f) {
     const bool unicam = strcmp(f->driver, "unicam") == 0;
     headers->colour = true;
@@ -454,12 +459,13 @@ static ta_status prepare(ta_hw_pipeline *c, const ta_hw_pipeline_config *config)
     c->ntp_offset = config->ntp_offset;
     c->h264 = !config->encoder.coded_fourcc;
     c->need_key = true;
-    tell_colour(&c->headers, &c->format);
+    tell_colour(&c->parameter_sets, &c->format);
     c->now.next_frame_id = c->stats.next_frame_id = config->first_frame_id;
     c->stall_us = config->stall_us;
     if (!c->stall_us)
         c->stall_us = (uint32_t)(2000000ull * config->encoder.rate_denominator / config->encoder.rate_numerator);
-    c->key_capacity = 2 * (size_t)c->format.width * c->format.height + TA_MAX_PARAMETER_SETS; /* as a raw picture */
+    /* The size of a raw picture. */
+    c->key_capacity = 2 * (size_t)c->format.width * c->format.height + TA_MAX_PARAMETER_SETS;
     c->key_unit = malloc(c->key_capacity);
     c->records = calloc(TA_HW_PIPELINE_RECORDS, sizeof *c->records);
     if (!c->key_unit || !c->records)
@@ -481,7 +487,7 @@ ta_status ta_hw_pipeline_open(ta_hw_pipeline **out, const ta_hw_pipeline_config 
         return TA_ENOMEM;
     c->wake_fd = c->event_fd = -1;
     pthread_mutex_init(&c->lock, NULL);
-    ta_thumbnailer_init(&c->look);
+    ta_thumbnailer_init(&c->thumbnailer);
     ta_status status = open_devices(c, config, reason, failed);
     if (status == TA_OK)
         status = prepare(c, config);
@@ -524,7 +530,7 @@ void ta_hw_pipeline_close(ta_hw_pipeline **handle) {
     const pthread_t thread = c->thread;
     pthread_mutex_lock(&c->lock);
     const bool ended = c->ended;
-    c->abandoned = !ended; /* freed by the thread, should its device ever let go of it */
+    c->abandoned = !ended; /* the thread frees everything, if its device ever returns */
     pthread_mutex_unlock(&c->lock);
     if (ended) {
         pthread_join(thread, NULL);
@@ -580,7 +586,9 @@ size_t ta_hw_pipeline_parameter_sets(ta_hw_pipeline *c, uint8_t out[TA_MAX_PARAM
     return size;
 }
 
-bool ta_hw_pipeline_thumbnail(ta_hw_pipeline *c, ta_thumbnail *out) { return ta_thumbnailer_take(&c->look, out); }
+bool ta_hw_pipeline_thumbnail(ta_hw_pipeline *c, ta_thumbnail *out) {
+    return ta_thumbnailer_take(&c->thumbnailer, out);
+}
 
 const ta_capture_format *ta_hw_pipeline_format(const ta_hw_pipeline *c) { return &c->format; }
 const char *ta_hw_pipeline_note(const ta_hw_pipeline *c, size_t index) { return ta_notes_get(&c->notes, index); }

@@ -1,6 +1,6 @@
-/* What the encoder uses of MMAL's binary interface, declared by its published layout and numbers: Raspberry Pi's
- * library is loaded at run time and no header of it is needed. tests/unit/test_mmal_abi.py compares every number here
- * with picamera's independent copy. Freestanding, so that any compiler can be asked for its layout. */
+/* The part of MMAL's binary interface that the encoder uses, declared from its published layout and numbers: Raspberry
+ * Pi's library is loaded at run time, without its headers. tests/unit/test_mmal_abi.py compares every number with
+ * picamera's independent copy. Freestanding, so that any compiler can print its layout. */
 #ifndef THINAIR_IO_MMAL_ABI_H
 #define THINAIR_IO_MMAL_ABI_H
 
@@ -167,7 +167,7 @@ typedef void (*ta_mmal_callback)(ta_mmal_port *, ta_mmal_buffer *);
     X(ta_mmal_buffer *, queue_get, (void *))                             \
     X(void, buffer_header_release, (ta_mmal_buffer *))
 
-/* Of libvcsm, for the zero-copy import. */
+/* Functions of libvcsm, for the zero-copy import. */
 #define TA_VCSM_CALLS(X)                            \
     X(int, init, (void))                            \
     X(void, exit, (void))                           \

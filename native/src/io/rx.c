@@ -1,5 +1,5 @@
-/* Receiving pump: datagrams in with their kernel stamps, whole access units out into a ring of slots that Python reads
- * in place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
+/* Receiving pump: datagrams in with their kernel timestamps, complete access units out into a ring of slots that Python
+ * reads in place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
 #include "thinair/clock.h"
 
 #include <errno.h>
@@ -32,7 +32,7 @@ static ta_slot *free_slot(ta_rx *rx) {
     return NULL;
 }
 
-/* Nobody takes them: all that wait are stale, and the decoder needs a key frame anyway. */
+/* Discards all waiting units: nobody takes them, they are stale, and the decoder needs a key frame anyway. */
 static void drop_waiting(ta_rx *rx) {
     rx->drops[TA_DROP_QUEUE_FULL] += rx->queue_count;
     rx->unreported_lost += (uint32_t)rx->queue_count;
@@ -43,8 +43,8 @@ static void drop_waiting(ta_rx *rx) {
     }
 }
 
-/* Moves completed units into the ring, and asks the sender for what can still be mended. Where every slot is in
- * Python's hands the reassembler keeps the rest, bounded. */
+/* Moves completed units into the ring and requests what can still be repaired. While Python holds every slot, the
+ * reassembler keeps the rest, bounded. */
 static void deliver(ta_rx *rx, uint64_t now_us) {
     bool any = false;
     ta_slot *slot;
@@ -57,7 +57,7 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
         rx->stats.frames++;
         rx->stats.lost_frames += slot->info.lost_before;
         slot->state = SLOT_READY;
-        if (!free_slot(rx)) /* it stands in the spare one */
+        if (!free_slot(rx)) /* it is in the spare slot */
             drop_waiting(rx);
         if (rx->unreported_lost > 0 || rx->unreported_gap) {
             slot->info.lost_before += rx->unreported_lost;
@@ -71,10 +71,10 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
     if (any)
         pthread_cond_signal(&rx->ready);
     if (rx->repair && ta_reassembler_drops(rx->frames)[TA_DROP_INCOMPLETE] > given_up)
-        ta_wake(rx->control.eventfd); /* whoever asks for key frames need not wait for the next unit */
+        ta_wake(rx->control.eventfd); /* a key frame can be requested before the next unit */
 }
 
-/* One message may hold several datagrams of one size, the last one shorter (udp(7), UDP_GRO). */
+/* A message may hold several datagrams of one size, the last one shorter (udp(7), UDP_GRO). */
 static void take_message(ta_rx *rx, struct msghdr *message, size_t size, uint64_t arrival_us, const ta_address *from) {
     const uint8_t *data = message->msg_iov->iov_base;
     size_t segment = size;
@@ -138,7 +138,7 @@ static void *run(void *argument) {
             deliver(rx, now_us);
             due_us = deadline(rx);
             if (due_us <= now_us)
-                due_us = now_us + 1000; /* only where every slot is taken does it stay due */
+                due_us = now_us + 1000; /* stays due only while every slot is taken */
         }
         pthread_mutex_unlock(&rx->lock);
         struct pollfd fds[2] = {{.fd = rx->fd, .events = POLLIN}, {.fd = rx->wake_fd, .events = POLLIN}};
@@ -168,12 +168,12 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
     if (status != TA_OK)
         return status;
     int requested = config->receive_buffer, on = 1;
-    setsockopt(rx->fd, SOL_UDP, UDP_GRO, &on, sizeof on); /* fewer, larger messages; without it one by one */
+    setsockopt(rx->fd, SOL_UDP, UDP_GRO, &on, sizeof on); /* fewer, larger messages, where the kernel can */
     if (setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUFFORCE, &requested, sizeof requested) < 0)
         setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &requested, sizeof requested);
     socklen_t size = sizeof rx->stats.receive_buffer;
     getsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &rx->stats.receive_buffer, &size);
-    rx->stats.receive_buffer /= 2; /* the kernel counts its own bookkeeping double */
+    rx->stats.receive_buffer /= 2; /* the kernel doubles it for its bookkeeping */
     if (rx->stats.receive_buffer < requested)
         ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer,
                 requested);

@@ -19,7 +19,7 @@ void ta_rx_forget_frames(ta_rx *rx) {
     rx->arrival_count = 0;
 }
 
-/* Plain modes have no session: the first to send is the peer until it falls silent or starts anew. */
+/* Without a session, the first to send is the peer, until it is silent or restarts. */
 static bool latch_peer(ta_rx *rx, const ta_address *from, uint32_t ssrc, uint64_t arrival_us) {
     bool same = rx->have_peer && ta_address_equal(&rx->peer, from);
     bool silent = !rx->have_peer || arrival_us > rx->last_media_us + SILENT_PEER_US;

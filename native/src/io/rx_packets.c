@@ -1,6 +1,5 @@
-/* What the receiving pump remembers of packets where it is asked to: their beginnings, opened where they were sealed,
- * as records of a pcap file (tcpdump.org, LINKTYPE_RAW): a made-up IP and UDP header before each, so that readers know
- * addresses and ports. */
+/* The receiving pump's packet log: the beginning of each packet, opened if sealed, as records of a pcap file
+ * (tcpdump.org, LINKTYPE_RAW), each with a generated IP and UDP header, so that readers show addresses and ports. */
 #include "rx_private.h"
 
 #include <netinet/in.h>
@@ -25,7 +24,7 @@ ta_status ta_rx_open_packets(ta_rx *rx) {
 void ta_rx_log_packet(ta_rx *rx, const uint8_t *data, size_t size, uint64_t time_us, const ta_address *peer, bool out) {
     if (!rx->packet_log)
         return;
-    if (rx->packets_logged - rx->packets_taken == TA_PACKET_LOG_SIZE) { /* nobody takes them: the oldest goes */
+    if (rx->packets_logged - rx->packets_taken == TA_PACKET_LOG_SIZE) { /* the log is full: the oldest is dropped */
         rx->packets_taken++;
         rx->stats.packets_not_logged++;
     }
@@ -40,7 +39,7 @@ static void put16(uint8_t *at, uint32_t value) {
     at[1] = (uint8_t)value;
 }
 
-/* The peer's address as four or sixteen bytes. */
+/* Writes the peer's address, four or sixteen bytes; returns its size. */
 static size_t address_bytes(const ta_address *peer, uint8_t out[16], uint16_t *port) {
     if (peer->storage.ss_family == AF_INET) {
         struct sockaddr_in four;
@@ -60,7 +59,7 @@ static size_t address_bytes(const ta_address *peer, uint8_t out[16], uint16_t *p
     return 16;
 }
 
-/* RFC 791 and RFC 8200; our own address is not known, and left at zero. */
+/* Writes an IPv4 or IPv6 header (RFC 791, RFC 8200) and a UDP header. Our own address is unknown and stays zero. */
 static size_t put_headers(uint8_t *out, const ta_logged_packet *n, uint16_t own_port) {
     uint8_t address[16];
     uint16_t port = 0;

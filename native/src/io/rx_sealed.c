@@ -1,10 +1,10 @@
-/* What a sealed session adds to the receiving pump: keys, and the calls of senders that have none with us yet. */
+/* Encryption of the receiving pump: keys, and invites of senders without a common key. */
 #include "rx_private.h"
 
 #include <string.h>
 
 enum { HELLO_SUBTYPE = 1, HELLO_SIZE = 68, INVITE_SUBTYPE = 10, INVITE_SIZE = 72 };
-enum { INVITE_INTERVAL_US = 20000 }; /* one may come in that time */
+enum { INVITE_INTERVAL_US = 20000 }; /* minimum interval between two */
 
 bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_address *to) {
     uint8_t sealed_packet[TA_CONTROL_MAX + TA_SEAL_CONTROL];
@@ -25,8 +25,8 @@ void ta_rx_put_control(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arr
         rx->drops[TA_DROP_CONTROL]++;
 }
 
-/* A sender in the clear that would like to be called back, or one that seals nothing: docs/wire-protocol.md, CALL and
- * HELLO. A hint for the user, never believed. */
+/* Stores an unsealed invite, or a HELLO of a sender without encryption (docs/wire-protocol.md). Only a hint for the
+ * user: it is not authenticated. */
 static bool take_invite(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
     const bool hello = size == HELLO_SIZE && (data[0] & 0x1f) == HELLO_SUBTYPE;
     const bool called = size == INVITE_SIZE && (data[0] & 0x1f) == INVITE_SUBTYPE;
@@ -46,7 +46,8 @@ static bool take_invite(ta_rx *rx, const uint8_t *data, size_t size, uint64_t ar
     return true;
 }
 
-/* What is genuine goes on as in an open session, wherever it came from; the peer is where the newest came from. */
+/* Passes a genuine packet on as in an unencrypted session, whatever its address; the newest one's address is the
+ * peer's. */
 void ta_rx_take_sealed(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
     uint8_t open[TA_MAX_PACKET + TA_SEAL_CONTROL];
     const bool control = ta_is_rtcp(data, size);

@@ -1,5 +1,4 @@
-/* A small copy of a picture now and then, for whoever looks in: one is wanted, made by the picture's own thread, and
- * taken. */
+/* A thumbnail of a live picture on request: one thread requests it, the thread that owns pictures makes it. */
 #ifndef THINAIR_LOOK_H
 #define THINAIR_LOOK_H
 
@@ -16,10 +15,10 @@ typedef struct ta_thumbnailer {
     ta_thumbnail picture;
 } ta_thumbnailer;
 
-void ta_thumbnailer_init(ta_thumbnailer *look);
-/* In the thread that has the picture; nothing where none is wanted. */
-void ta_thumbnailer_offer(ta_thumbnailer *look, const ta_captured *picture, const ta_capture_format *format);
-bool ta_thumbnailer_take(ta_thumbnailer *look, ta_thumbnail *out);
-void ta_thumbnailer_destroy(ta_thumbnailer *look);
+void ta_thumbnailer_init(ta_thumbnailer *t);
+/* Makes a thumbnail if one is requested. Called by the thread that owns the picture. */
+void ta_thumbnailer_offer(ta_thumbnailer *t, const ta_captured *picture, const ta_capture_format *format);
+bool ta_thumbnailer_take(ta_thumbnailer *t, ta_thumbnail *out);
+void ta_thumbnailer_destroy(ta_thumbnailer *t);
 
 #endif

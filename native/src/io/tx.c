@@ -1,6 +1,6 @@
-/* Sending pump around an outbox. push() sends the first group itself, so that an unpaced frame never waits for a
- * thread, and lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back,
- * answers clock probes and repair requests, and collects the other control datagrams. */
+/* Sending pump: a send queue with socket and thread. push() sends the first group itself, so that an unpaced frame
+ * never waits for a thread, and lets the kernel segment packets of equal size. The thread sends the groups that pacing
+ * delays, answers clock probes and repair requests, and collects the other control datagrams. */
 #include "thinair/tx.h"
 #include "thinair/clock.h"
 
@@ -18,9 +18,9 @@
 #include "sys.h"
 
 enum { BATCH = 64, MAX_SEGMENTS = 44, MAX_MESSAGE = 65000, CONTROL_SPACE = CMSG_SPACE(sizeof(uint16_t)) };
-enum { SEALED_SIZE = TA_MAX_PACKET + 64 }; /* a sealed packet, on a line of its own */
+enum { SEALED_SIZE = TA_MAX_PACKET + 64 }; /* a sealed packet, aligned to cache lines */
 enum { PROBE_SIZE = 32, ECHO_SIZE = 48, DEVICE_FULL_US = 500 };
-/* What a stalled radio may be left with: a few frames, so that EAGAIN says soon that it stands still. */
+/* A few frames: a stalled radio is then reported by EAGAIN soon. */
 enum { SEND_BUFFER = 192 * 1024 };
 
 struct ta_tx {
@@ -35,28 +35,28 @@ struct ta_tx {
 
     pthread_mutex_t lock; /* all below */
     ta_send_queue *queue;
-    uint64_t full_us; /* the device's queue was full: not before */
-    bool segments;    /* the kernel cuts one message into packets */
-    bool blocked;     /* the socket's buffer is full: wait for POLLOUT */
+    uint64_t full_us; /* the device's queue was full: not before this time */
+    bool segments;    /* the kernel segments messages (UDP_SEGMENT) */
+    bool blocked;     /* the socket's buffer is full: waiting for POLLOUT */
     bool media;
     bool sealed;
     ta_seal *seal;
     uint8_t *sealed_packets; /* BATCH datagrams, sealed */
-    bool has_new_peer;       /* `elsewhere` is news */
+    bool has_new_peer;       /* new_peer has not been reported */
     ta_address new_peer;
     uint64_t cookie, boot_id;
-    ta_tx_stats stats; /* without the outbox's */
+    ta_tx_stats stats; /* without those of the send queue */
     ta_control_ring control;
 };
 
-/* A message the kernel cuts into packets (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter.
+/* Fills a message that the kernel segments (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter.
  * Returns how many of the `limit` datagrams it holds. */
 static size_t fill_message(ta_tx *tx, const ta_datagram *datagrams, size_t limit, struct msghdr *message,
                            struct iovec *vectors, char *control) {
     const size_t segment = datagrams[0].size;
     size_t n = 0, bytes = 0, size = segment;
     limit = !tx->segments ? 1 : limit < MAX_SEGMENTS ? limit : MAX_SEGMENTS;
-    while (n < limit && size == segment) { /* a shorter one was the last */
+    while (n < limit && size == segment) { /* a shorter one ends the message */
         const ta_datagram *d = &datagrams[n];
         if (d->size > segment || bytes + d->size > MAX_MESSAGE)
             break;
@@ -77,7 +77,7 @@ static size_t fill_message(ta_tx *tx, const ta_datagram *datagrams, size_t limit
     return n;
 }
 
-/* Seals them in place of the plain ones. False: there is no key left. */
+/* Replaces datagrams by their sealed form. Returns false if no key is left. */
 static bool seal_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     for (size_t i = 0; i < count; i++) {
         uint8_t *sealed_packet = tx->sealed_packets + i * SEALED_SIZE;
@@ -88,7 +88,7 @@ static bool seal_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     return true;
 }
 
-/* Sends `count` datagrams and tells the outbox. False: no more for now. */
+/* Sends `count` datagrams and tells the send queue. Returns false if nothing more can be sent now. */
 static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
@@ -108,15 +108,15 @@ static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
         tx->blocked = true;
         return false;
     }
-    if (done < 0 && errno == ENOBUFS) { /* the device's queue is full, which poll() does not tell */
+    if (done < 0 && errno == ENOBUFS) { /* the device's queue is full, which poll() does not report */
         tx->full_us = before_us + DEVICE_FULL_US;
         return false;
     }
-    if (done < 0 && held[0] > 1) { /* this path cannot cut messages: one by one from now on */
+    if (done < 0 && held[0] > 1) { /* this path cannot segment: one by one from now on */
         tx->segments = false;
         return true;
     }
-    if (done < 0) { /* no route, link down: this packet is lost, the next may not be */
+    if (done < 0) { /* no route or link down: this packet is lost, the next may not be */
         tx->stats.send_errors++;
         left = 1;
     }
@@ -126,7 +126,7 @@ static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     return true;
 }
 
-/* Sends what may leave now. Called with the lock held. */
+/* Sends what may leave now. The lock is held. */
 static void send_due(ta_tx *tx, uint64_t now_us) {
     ta_datagram due[BATCH];
     size_t count;
@@ -140,7 +140,7 @@ static uint64_t deadline(const ta_tx *tx) {
     return due_us < tx->full_us ? tx->full_us : due_us;
 }
 
-/* One control datagram. */
+/* Sends one control datagram. */
 static bool send_one(ta_tx *tx, const uint8_t *data, size_t size, const ta_address *to, bool plain) {
     uint8_t sealed_packet[TA_CONTROL_MAX + TA_SEAL_CONTROL];
     if (to->size == 0 || size > TA_CONTROL_MAX)
@@ -153,7 +153,8 @@ static bool send_one(ta_tx *tx, const uint8_t *data, size_t size, const ta_addre
     return sendto(tx->fd, data, size, MSG_DONTWAIT, (const struct sockaddr *)&to->storage, to->size) == (ssize_t)size;
 }
 
-/* docs/wire-protocol.md, subtypes 3 and 4. Answers only who knows the cookie; the answer goes to the peer alone. */
+/* Answers a clock probe (docs/wire-protocol.md, subtypes 3 and 4) that carries the cookie; the answer goes to the peer
+ * only. */
 static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t arrival_us) {
     if (size < PROBE_SIZE || data[1] != 204 || (data[0] & 0x1f) != 3 || memcmp(data + 8, "TAIR", 4) != 0)
         return false;
@@ -176,7 +177,7 @@ static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t a
     return true;
 }
 
-/* Whether the peer said it: by its address, or by its keys, wherever it is. Opens what is sealed. */
+/* Returns whether a datagram is the peer's: by its address, or by its keys from any address. Opens a sealed one. */
 static bool is_peers(ta_tx *tx, uint8_t *data, size_t *size, uint64_t arrival_us, const ta_address *from) {
     uint8_t open[TA_CONTROL_MAX];
     bool newest;
@@ -221,7 +222,7 @@ static void receive_control(ta_tx *tx) {
             (!answer_probe(tx, data, size, arrival_us) && !ta_send_queue_control(tx->queue, data, size, arrival_us) &&
              !ta_control_ring_put(&tx->control, data, size, arrival_us, &from)))
             tx->stats.control_drops++;
-        send_due(tx, ta_now_us()); /* answers do not wait */
+        send_due(tx, ta_now_us()); /* answers are sent at once */
         pthread_mutex_unlock(&tx->lock);
     }
 }
@@ -264,8 +265,8 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
     status = config->host[0] ? ta_resolve(&tx->peer, tx->family, config->host, config->port) : TA_OK;
     if (status != TA_OK)
         return status;
-    /* CS5, then priority 5: IP_TOS sets the socket's priority by a table of its own that puts CS5 elsewhere than WMM's
-     * video class, so the order matters. */
+    /* CS5, then priority 5. IP_TOS also sets the socket's priority, and not to WMM's video class, so the order
+     * matters. */
     int tos = 40 << 2, priority = 5, buffer = SEND_BUFFER;
     if (setsockopt(tx->fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos) < 0)
         ta_note(&tx->notes, "DSCP CS5 refused (%s)", strerror(errno));
@@ -274,7 +275,7 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
     if (setsockopt(tx->fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority) < 0)
         ta_note(&tx->notes, "socket priority 5 refused (%s)", strerror(errno));
     setsockopt(tx->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    int off = 0; /* per message, where asked for; the call tells whether the kernel knows it */
+    int off = 0; /* enabled per message; the call shows whether the kernel knows it */
     tx->segments = setsockopt(tx->fd, SOL_UDP, UDP_SEGMENT, &off, sizeof off) == 0;
     return TA_OK;
 }
@@ -352,7 +353,7 @@ ta_ready ta_tx_ready(ta_tx *tx) {
 void ta_tx_allow_media(ta_tx *tx, bool allowed) {
     pthread_mutex_lock(&tx->lock);
     tx->media = allowed;
-    if (!allowed) { /* what waits would be stale when the peer is back */
+    if (!allowed) { /* what waits would be stale when the peer returns */
         ta_send_queue_reset(tx->queue);
     }
     pthread_mutex_unlock(&tx->lock);

@@ -1,10 +1,10 @@
-/* Looks at the visual code of a screen's memory again and again: the eye of the latency bench. */
+/* Samples the visual code in a screen's memory. */
 #include "thinair/watch.h"
 #include "thinair/clock.h"
 
 static bool same(const ta_code *a, const ta_code *b) { return a->frame_id == b->frame_id && a->time_us == b->time_us; }
 
-/* The screen's memory is written by another process while it is read: a torn code fails its check or differs. */
+/* Another process writes the memory while it is read: a half-written code fails its checksum or differs. */
 void ta_code_watch(ta_code_watcher *w, uint64_t until_us) {
     w->sighting_count = w->gap_count = 0;
     while (w->sighting_count < TA_WATCH_SIGHTINGS && w->gap_count < TA_WATCH_GAPS) {

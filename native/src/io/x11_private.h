@@ -1,4 +1,5 @@
-/* What the presenter's two files share: the table of X calls, filled at the first open, and the window's state. */
+/* Internals of the presenter's two files: the table of X functions, filled at the first open, and the window's
+ * state. */
 #ifndef THINAIR_IO_X11_PRIVATE_H
 #define THINAIR_IO_X11_PRIVATE_H
 
@@ -10,7 +11,7 @@
 #include "thinair/clock.h"
 #include "thinair/x11.h"
 
-enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
+enum { TA_X11_KEYS = 32 }; /* key presses stored; newer ones are dropped */
 
 /* clang-format off */
 #define CORE_CALLS(X)                                                                                                  \
@@ -65,17 +66,17 @@ struct ta_x11 {
     xcb_shm_seg_t segment; /* 0: none */
     uint8_t *pixels;
     size_t capacity;
-    uint32_t puts; /* completions awaited */
+    uint32_t puts; /* puts not completed yet */
     bool refused;
 
     int wanted_monitor;             /* as configured */
-    uint64_t looked_us;             /* at the monitors */
-    uint32_t monitors_request;      /* sequence number of a question for them that is not answered yet; 0: none */
-    rectangle monitor, now, before; /* now: the window; before: what it was before full screen */
+    uint64_t monitors_read_us;      /* when the monitors were last read */
+    uint32_t monitors_request;      /* sequence number of a pending request for the monitors; 0: none */
+    rectangle monitor, now, before; /* now: the window; before: the window before full screen */
     bool fullscreen, managed, composited, mapped;
     double refresh_hz;
-    uint32_t shown[4]; /* window and picture size the bars were cleared for */
-    uint64_t awake_us;
+    uint32_t shown[4]; /* window and picture size that the bars were cleared for */
+    uint64_t screen_saver_reset_us;
 
     struct ta_x11_slot {
         ta_overlay overlay;
@@ -89,13 +90,14 @@ struct ta_x11 {
     bool resized, exposed, closed;
 };
 
-/* x11_window.c: where monitors have come, gone or moved, the window follows. Never waits for a server that does not
+/* x11_window.c: moves the window where monitors were added, removed or moved. Never waits for a server that does not
  * answer. */
 void ta_x11_follow_monitors(ta_x11 *x);
 /* x11_presenter.c */
 void ta_x11_load_keyboard(ta_x11 *x);
-ta_status ta_x11_reserve_image(ta_x11 *x, size_t size); /* errno EPIPE, EIO (the server cannot reach it), or shmget's */
-/* Until `*flag` or, without one, until at most `puts` are under way. errno EPIPE, EIO, ETIMEDOUT. */
+/* Errno EPIPE, EIO (the server cannot access it), or shmget's. */
+ta_status ta_x11_reserve_image(ta_x11 *x, size_t size);
+/* Waits until `*flag` or, without one, until at most `puts` are pending. errno EPIPE, EIO, ETIMEDOUT. */
 ta_status ta_x11_await(ta_x11 *x, const bool *flag, uint32_t puts, uint64_t timeout_us);
 
 #endif

@@ -1,4 +1,5 @@
-/* The component: see README.md. One lock per component; callbacks are made without it, on the component's thread. */
+/* The double of an MMAL component: see README.md. One lock per component; callbacks run without it, on the component's
+ * thread. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -39,11 +40,11 @@ struct header_priv {
 };
 
 struct port_priv {
-    struct es_format format, *given; /* given: what `format` of the port must stay */
+    struct es_format format, *given; /* given: the value that the port's `format` must keep */
     struct es_video video;
     callback call;
     struct header *waiting[64];
-    uint32_t count;      /* of waiting */
+    uint32_t count;      /* entries of `waiting` */
     uint32_t contexts;   /* free; buffer_num at enable */
     uint32_t in_transit; /* until the callback has returned */
     uint32_t zero_copy;
@@ -136,7 +137,7 @@ EXPORT void mmal_buffer_header_release(struct header *h) {
 
 /* ---- the component's thread ---- */
 
-static void call_back(struct port *port, struct header *h) { /* the lock is held, and given up for the call */
+static void call_back(struct port *port, struct header *h) { /* the lock is held, and released during the call */
     struct component_priv *c = port->component->priv;
     port->priv->contexts++;
     pthread_mutex_unlock(&c->lock);
@@ -152,7 +153,7 @@ static struct header *take_waiting(struct port_priv *p) {
     return h;
 }
 
-/* Gives up when a port is disabled, as the genuine one does. */
+/* Returns when a port is disabled, as the genuine one does. */
 static void emit(struct component_priv *c, const uint8_t *data, size_t size, uint32_t flags, int64_t pts) {
     const struct port *in = &c->ports[1];
     struct port *out = &c->ports[2];
@@ -234,7 +235,7 @@ static void *work(void *argument) {
             break;
         c->pictures++;
         const struct faults *f = &c->faults;
-        if (f->stuck && c->pictures >= f->stuck) { /* keeps the picture and says nothing more */
+        if (f->stuck && c->pictures >= f->stuck) { /* keeps the picture and stays silent */
             while (!c->stop && in->priv->count)
                 pthread_cond_wait(&c->changed, &c->lock);
             continue;
@@ -260,7 +261,7 @@ static uint32_t fault(const char *name) {
     return !at ? 0 : at[strlen(name)] == '=' ? (uint32_t)strtoul(at + strlen(name) + 1, NULL, 0) : 1;
 }
 
-static void set_sizes(struct port *port) { /* also what a format commit does to them */
+static void set_sizes(struct port *port) { /* also what a format commit resets */
     const struct es_video *v = port->format->video;
     port->least_buffers = port->advised_buffers = port->buffers = port->kind == CONTROL ? 3 : 1;
     uint32_t size = port->kind == INPUT ? v->padded_width * v->padded_height * 2 : 65536;
@@ -293,7 +294,7 @@ EXPORT int mmal_component_create(const char *name, struct component **out) {
     component->output = &c->list[2];
     component->ports = 3;
     component->port = c->list;
-    static const uint32_t refresh[] = {0, 7, 9, 0, 11}; /* what must not be lost by setting without reading */
+    static const uint32_t refresh[] = {0, 7, 9, 0, 11}; /* values that must survive a set */
     memcpy(c->parameters[REFRESH - GROUP_VIDEO], refresh, sizeof refresh);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
@@ -348,7 +349,7 @@ EXPORT int mmal_port_format_commit(struct port *port) {
     if (port->kind == OUTPUT && (port->format->encoding != NAMED('H', '2', '6', '4') || !port->format->bitrate))
         return INVALID;
     set_sizes(port);
-    if (port->kind == INPUT) { /* the output learns the size */
+    if (port->kind == INPUT) { /* the output takes over the size */
         set_sizes(&c->ports[2]);
         *c->ports[2].format->video = *port->format->video;
         free(c->coded);
