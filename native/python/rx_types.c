@@ -103,7 +103,7 @@ static PyObject *rx_control(PyObject *object, PyObject *unused) {
     return take_all(((RxObject *)object)->rx, ta_rx_take_control);
 }
 
-static PyObject *rx_calls(PyObject *object, PyObject *unused) {
+static PyObject *rx_invites(PyObject *object, PyObject *unused) {
     (void)unused;
     return take_all(((RxObject *)object)->rx, ta_rx_take_invite);
 }
@@ -253,7 +253,7 @@ static PyMethodDef rx_methods[] = {
     {"send_control", rx_send_control, METH_VARARGS, NULL},
     {"install_keys", (PyCFunction)(void (*)(void))rx_install_keys, METH_VARARGS | METH_KEYWORDS, NULL},
     {"forget_keys", rx_forget_keys, METH_NOARGS, NULL},
-    {"invites", rx_calls, METH_NOARGS, NULL},
+    {"invites", rx_invites, METH_NOARGS, NULL},
     {"accept", rx_accept, METH_VARARGS, NULL},
     {"arrivals", rx_arrivals, METH_O, NULL},
     {"progress", rx_progress, METH_NOARGS, NULL},

@@ -142,7 +142,7 @@ static PyObject *tx_set_peer(PyObject *object, PyObject *args) {
     return status == TA_OK ? Py_NewRef(Py_None) : ta_py_raise(status, "cannot use the receiver's address");
 }
 
-static PyObject *tx_elsewhere(PyObject *object, PyObject *unused) {
+static PyObject *tx_new_peer(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_address from;
     char host[INET6_ADDRSTRLEN];
@@ -219,7 +219,7 @@ static PyMethodDef tx_methods[] = {
     {"install_keys", (PyCFunction)(void (*)(void))tx_install_keys, METH_VARARGS | METH_KEYWORDS, NULL},
     {"forget_keys", tx_forget_keys, METH_NOARGS, NULL},
     {"set_peer", tx_set_peer, METH_VARARGS, NULL},
-    {"new_peer", tx_elsewhere, METH_NOARGS, NULL},
+    {"new_peer", tx_new_peer, METH_NOARGS, NULL},
     {"control", tx_control, METH_NOARGS, NULL},
     {"sent", tx_sent, METH_NOARGS, NULL},
     {"stats", tx_stats, METH_NOARGS, NULL},

@@ -26,7 +26,7 @@ static ta_status lines_open(lines *l, size_t max_sources, size_t max_source) {
     return l->memory ? TA_OK : TA_ENOMEM;
 }
 
-static bool sizes_make_sense(size_t max_sources, size_t max_source) {
+static bool sizes_are_valid(size_t max_sources, size_t max_source) {
     return max_sources && max_sources <= TA_REPAIR_MAX_SOURCES && max_source && max_source <= TA_REPAIR_MAX_SOURCE;
 }
 
@@ -67,7 +67,7 @@ struct ta_repair_encoder {
 
 ta_status ta_repair_encoder_open(ta_repair_encoder **out, size_t max_sources, size_t max_source) {
     *out = NULL;
-    if (!sizes_make_sense(max_sources, max_source))
+    if (!sizes_are_valid(max_sources, max_source))
         return TA_EINVAL;
     ta_repair_encoder *e = calloc(1, sizeof *e);
     if (!e || lines_open(&e->l, max_sources, max_source) != TA_OK) {
@@ -142,7 +142,7 @@ struct ta_repair_decoder {
 
 ta_status ta_repair_decoder_open(ta_repair_decoder **out, size_t max_sources, size_t max_source) {
     *out = NULL;
-    if (!sizes_make_sense(max_sources, max_source))
+    if (!sizes_are_valid(max_sources, max_source))
         return TA_EINVAL;
     ta_repair_decoder *d = calloc(1, sizeof *d);
     if (!d || lines_open(&d->l, max_sources, max_source) != TA_OK) {
