@@ -1,4 +1,5 @@
-/* Types of the core section of the stub; its functions are in core_functions.c. */
+/* Types of the core section of the stub; its functions are in core_functions.c.
+ * A little over 500 lines: the types share the access unit. */
 #include "binding.h"
 #include "thinair/annexb_stream.h"
 

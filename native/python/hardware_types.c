@@ -1,5 +1,5 @@
 /* HardwareEncoder and HardwarePipeline for Python. Limited API 3.11. */
-#include "binding.h"
+#include "io_helpers.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -10,12 +10,6 @@
 #include "thinair/hw_pipeline.h"
 
 typedef ta_status (*opener)(ta_encoder **, const ta_encoder_config *, char reason[TA_REASON_MAX]);
-
-static void free_object(PyObject *object) {
-    PyTypeObject *type = Py_TYPE(object);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-    Py_DECREF(type);
-}
 
 static PyObject *raise_reason(ta_status status, int error, const char *reason, const char *part) {
     PyObject *type = status == TA_ENOMEM ? PyExc_MemoryError : status == TA_EINVAL ? PyExc_ValueError : PyExc_OSError;
@@ -56,18 +50,6 @@ static int check_config(ta_encoder_config *e, const char *coded) {
         return -1;
     }
     return 0;
-}
-
-static PyObject *note_list(const char *(*note)(const void *, size_t), const void *owner) {
-    PyObject *list = PyList_New(0);
-    const char *text;
-    for (size_t i = 0; list && owner && (text = note(owner, i)); i++) {
-        PyObject *item = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
-        if (!item || PyList_Append(list, item) < 0)
-            Py_CLEAR(list);
-        Py_XDECREF(item);
-    }
-    return list;
 }
 
 /* ---- HardwareEncoder ---- */
@@ -133,7 +115,7 @@ static void encoder_dealloc(PyObject *object) {
     EncoderObject *self = (EncoderObject *)object;
     encoder_shut(self);
     free(self->unit);
-    free_object(object);
+    ta_py_dealloc(object);
 }
 
 /* Waits for the encoder until `until_us`. Returns false on timeout. */
@@ -270,7 +252,7 @@ static const char *encoder_note(const void *encoder, size_t i) {
 }
 
 static PyObject *encoder_notes(PyObject *object, void *Py_UNUSED(none)) {
-    return note_list(encoder_note, ((EncoderObject *)object)->encoder);
+    return ta_py_notes(encoder_note, ((EncoderObject *)object)->encoder);
 }
 
 static PyMethodDef encoder_methods[] = {
@@ -299,28 +281,11 @@ typedef struct PipelineObject {
 } PipelineObject;
 
 static PyObject *pipeline_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"tx",
-                            "device",
-                            "fourcc",
-                            "kind",
-                            "rate",
-                            "bitrate_bps",
-                            "key_interval",
-                            "width",
-                            "height",
-                            "buffers",
-                            "dmabuf",
-                            "coded",
-                            "min_qp",
-                            "max_qp",
-                            "priority",
-                            "first_frame_id",
-                            "ntp_offset",
-                            "stall_us",
-                            "intra_refresh_mbs",
-                            "low_latency",
-                            "encoder_device",
-                            NULL};
+    /* clang-format off */
+    static char *names[] = {"tx", "device", "fourcc", "kind", "rate", "bitrate_bps", "key_interval", "width", "height",
+                            "buffers", "dmabuf", "coded", "min_qp", "max_qp", "priority", "first_frame_id",
+                            "ntp_offset", "stall_us", "intra_refresh_mbs", "low_latency", "encoder_device", NULL};
+    /* clang-format on */
     PyObject *tx;
     const char *fourcc, *kind, *coded = "H264";
     ta_hw_pipeline_config c = {.capture = {.buffers = 4}, .encoder = {.device = ""}};
@@ -370,7 +335,7 @@ static void pipeline_dealloc(PyObject *object) {
     ta_hw_pipeline_close(&self->pipeline);
     Py_END_ALLOW_THREADS
     Py_CLEAR(self->tx);
-    free_object(object);
+    ta_py_dealloc(object);
 }
 
 static ta_hw_pipeline *pipeline_of(PyObject *object) { return ((PipelineObject *)object)->pipeline; }
@@ -479,7 +444,7 @@ static PyObject *pipeline_stop(PyObject *object, PyObject *Py_UNUSED(none)) {
 static const char *pipeline_note(const void *pipeline, size_t i) { return ta_hw_pipeline_note(pipeline, i); }
 
 static PyObject *pipeline_notes(PyObject *object, void *Py_UNUSED(none)) {
-    return note_list(pipeline_note, pipeline_of(object));
+    return ta_py_notes(pipeline_note, pipeline_of(object));
 }
 
 static PyObject *pipeline_eventfd(PyObject *object, void *Py_UNUSED(none)) {
@@ -516,16 +481,9 @@ static PyType_Slot pipeline_slots[] = {{Py_tp_new, pipeline_new},
 static PyType_Spec pipeline_spec = {"_thinair.HardwarePipeline", sizeof(PipelineObject), 0, Py_TPFLAGS_DEFAULT,
                                     pipeline_slots};
 
-static int add_type(PyObject *module, const char *name, PyType_Spec *spec) {
-    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
-    const int result = type ? PyModule_AddObjectRef(module, name, type) : -1;
-    Py_XDECREF(type);
-    return result;
-}
-
 int ta_py_add_hardware(PyObject *module) {
-    return add_type(module, "HardwareEncoder", &encoder_spec) < 0 ||
-                   add_type(module, "HardwarePipeline", &pipeline_spec) < 0
+    return ta_py_add_type(module, "HardwareEncoder", &encoder_spec) < 0 ||
+                   ta_py_add_type(module, "HardwarePipeline", &pipeline_spec) < 0
              ? -1
              : 0;
 }

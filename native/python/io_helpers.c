@@ -1,4 +1,4 @@
-/* Shared by Tx and Rx. Limited API 3.11. */
+/* Helpers of several types. Limited API 3.11. */
 #include "io_helpers.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ int ta_py_raise_open(ta_status status, const char *host, int port) {
 PyObject *ta_py_notes(const char *(*note)(const void *, size_t), const void *owner) {
     PyObject *list = PyList_New(0);
     const char *text;
-    for (size_t i = 0; list && (text = note(owner, i)); i++) {
+    for (size_t i = 0; list && owner && (text = note(owner, i)); i++) {
         PyObject *item = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
         if (!item || PyList_Append(list, item) < 0)
             Py_CLEAR(list);

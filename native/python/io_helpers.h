@@ -1,4 +1,4 @@
-/* Shared by Tx and Rx. */
+/* Helpers of several types. */
 #ifndef THINAIR_IO_HELPERS_H
 #define THINAIR_IO_HELPERS_H
 
@@ -8,7 +8,9 @@
 
 int ta_py_mode(const char *text, ta_mode *mode);
 int ta_py_raise_open(ta_status status, const char *host, int port);
+/* A list of texts; empty without an owner. */
 PyObject *ta_py_notes(const char *(*note)(const void *, size_t), const void *owner);
+/* Frees an object of a heap type. */
 void ta_py_dealloc(PyObject *self);
 PyObject *ta_py_new_opened(PyTypeObject *type, PyObject *args, PyObject *kwargs,
                            int (*open)(PyObject *, PyObject *, PyObject *));

@@ -1,13 +1,7 @@
 /* Types of the repair section of the stub. */
-#include "binding.h"
+#include "io_helpers.h"
 
 #include "thinair/repair.h"
-
-static void free_object(PyObject *object) {
-    PyTypeObject *type = Py_TYPE(object);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-    Py_DECREF(type);
-}
 
 /* Parses (*, max_sources=254, max_source=1472); negative numbers become huge and are refused. */
 static int parse_bounds(PyObject *args, PyObject *kwargs, const char *format, size_t *max_sources, size_t *max_source) {
@@ -43,7 +37,7 @@ static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 
 static void encoder_dealloc(encoder *self) {
     ta_repair_encoder_close(&self->core);
-    free_object((PyObject *)self);
+    ta_py_dealloc((PyObject *)self);
 }
 
 static PyObject *encoder_reset(encoder *self, PyObject *Py_UNUSED(none)) {
@@ -121,7 +115,7 @@ static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 
 static void decoder_dealloc(decoder *self) {
     ta_repair_decoder_close(&self->core);
-    free_object((PyObject *)self);
+    ta_py_dealloc((PyObject *)self);
 }
 
 static PyObject *decoder_begin(decoder *self, PyObject *sources) {
