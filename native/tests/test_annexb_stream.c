@@ -25,7 +25,7 @@ static bool empty(uint64_t now_us) {
     return ta_annexb_stream_next(stream, now_us, unit, sizeof unit, &info) == TA_AGAIN;
 }
 
-static void a_delimiter_behind_a_unit_ends_it_at_once(void) {
+static void a_delimiter_ends_the_unit_before_it_at_once(void) {
     open_stream(4096, 0);
     PUSH("\0\0\0\1\x67\1\0\0\0\1\x65\x88", 10);
     CHECK(empty(10));
@@ -39,7 +39,7 @@ static void a_delimiter_behind_a_unit_ends_it_at_once(void) {
     ta_annexb_stream_close(&stream);
 }
 
-static void a_first_slice_or_parameter_set_ends_the_unit_before(void) {
+static void a_first_slice_or_parameter_set_ends_the_unit_before_it(void) {
     open_stream(4096, 0);
     PUSH("\0\0\1\x67\1\0\0\1\x65\x88\x11\0\0\1\x65\x42\x22\0\0\1\x41\x9a\x33\0\0\1\x06\5\0\0\1\x41\x9a\x44\0\0\1\x41",
          1);
@@ -51,7 +51,7 @@ static void a_first_slice_or_parameter_set_ends_the_unit_before(void) {
     ta_annexb_stream_close(&stream);
 }
 
-static void a_start_code_may_be_cut_anywhere(void) {
+static void a_start_code_may_be_split_anywhere(void) {
     static const char bytes[] = "\0\0\0\1\x65\x88\x55\0\0\0\1\x41\x9a\x66\0\0\0\1\x09\xf0";
     for (size_t cut = 1; cut < sizeof bytes - 2; cut++) {
         open_stream(4096, 0);
@@ -78,7 +78,7 @@ static void quiet_after_a_short_datagram_ends_a_unit(void) {
     ta_annexb_stream_close(&stream);
 }
 
-static void an_absurd_unit_is_counted_and_the_next_key_frame_found(void) {
+static void an_oversized_unit_is_counted_and_the_next_key_frame_found(void) {
     static char zeros[70000];
     open_stream(64, 0);
     memset(zeros, 'x', sizeof zeros);
@@ -93,14 +93,14 @@ static void an_absurd_unit_is_counted_and_the_next_key_frame_found(void) {
     ta_annexb_stream_close(&stream);
 }
 
-static void joining_in_mid_unit_begins_with_the_next(void) {
+static void a_stream_joined_inside_a_unit_starts_with_the_next_one(void) {
     open_stream(4096, 0);
     PUSH("\x12\x34\0\0\1\x41\x22\0\0\1\x41\x9a\x11\0\0\1\x09", 1);
     CHECK(YIELDS(1, "\0\0\1\x41\x9a\x11") && info.flags == 0 && info.lost_before == 0);
     ta_annexb_stream_close(&stream);
 }
 
-static void after_a_reset_nothing_of_the_old_stream_is_left(void) {
+static void after_a_reset_nothing_of_the_old_stream_remains(void) {
     open_stream(4096, 0);
     PUSH("\0\0\0\1\x65\x88\x11", 1);
     CHECK(empty(1));
@@ -111,12 +111,12 @@ static void after_a_reset_nothing_of_the_old_stream_is_left(void) {
 }
 
 int main(void) {
-    RUN(a_delimiter_behind_a_unit_ends_it_at_once);
-    RUN(a_first_slice_or_parameter_set_ends_the_unit_before);
-    RUN(a_start_code_may_be_cut_anywhere);
+    RUN(a_delimiter_ends_the_unit_before_it_at_once);
+    RUN(a_first_slice_or_parameter_set_ends_the_unit_before_it);
+    RUN(a_start_code_may_be_split_anywhere);
     RUN(quiet_after_a_short_datagram_ends_a_unit);
-    RUN(an_absurd_unit_is_counted_and_the_next_key_frame_found);
-    RUN(joining_in_mid_unit_begins_with_the_next);
-    RUN(after_a_reset_nothing_of_the_old_stream_is_left);
+    RUN(an_oversized_unit_is_counted_and_the_next_key_frame_found);
+    RUN(a_stream_joined_inside_a_unit_starts_with_the_next_one);
+    RUN(after_a_reset_nothing_of_the_old_stream_remains);
     return failures != 0;
 }

@@ -1,6 +1,6 @@
-/* The chain's thread over a capture, an encoder and a pump that are played here: what comes of junk, silence, failures and late
- * units. The genuine parts run in tests/vm.
- * A little over 500 lines: every case needs the same double of a camera and of an encoder. */
+/* The hardware pipeline's thread over a simulated capture, encoder and pump: what it does with undecodable units,
+ * silence, failures and late units. The real parts run in tests/vm. A little over 500 lines: every case needs the same
+ * doubles of camera and encoder. */
 #include "check.h"
 
 #include <errno.h>
@@ -25,13 +25,13 @@ static struct {
     int capture_fd, encoder_fd;
     unsigned pictures, next_index; /* waiting to be captured */
     uint32_t sequence;
-    bool busy[BUFFERS];            /* the chain has it */
+    bool busy[BUFFERS]; /* held by the pipeline */
     bool capture_fails, corrupt, encoder_fails, hangs, refuse_push;
-    unsigned keys_asked, bitrate_bps, capture_closed, encoder_closed;
+    unsigned keys_requested, bitrate_bps, capture_closed, encoder_closed;
     ta_raw in_encoder;
     bool has_raw, token_free;
     uint32_t token;
-    uint8_t units[FRAMES][32];     /* to be given for the next pictures */
+    uint8_t units[FRAMES][32]; /* to be returned for the next pictures */
     size_t sizes[FRAMES], unit_count, unit_at;
     struct {
         ta_frame_meta meta;
@@ -39,13 +39,13 @@ static struct {
         uint8_t first_nal;
     } pushed[FRAMES];
     size_t pushed_count;
-} played;
+} simulated;
 
 #define LOCKED(...)                            \
     do {                                       \
-        pthread_mutex_lock(&played.lock);      \
+        pthread_mutex_lock(&simulated.lock);   \
         __VA_ARGS__;                           \
-        pthread_mutex_unlock(&played.lock);    \
+        pthread_mutex_unlock(&simulated.lock); \
     } while (0)
 
 /* ---- capture ---- */
@@ -64,106 +64,120 @@ ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, cha
 static uint8_t PIXELS[16 * 32]; /* UYVY */
 
 const ta_capture_format *ta_capture_format_get(const ta_capture *c) {
-    static const ta_capture_format format = {.width = 16, .height = 16, .stride = 32, .fourcc = V4L2_PIX_FMT_UYVY,
-                                             .buffers = BUFFERS};
+    static const ta_capture_format format = {
+        .width = 16, .height = 16, .stride = 32, .fourcc = V4L2_PIX_FMT_UYVY, .buffers = BUFFERS};
     return (void)c, &format;
 }
-int ta_capture_descriptor(const ta_capture *c) { return (void)c, played.capture_fd; }
+int ta_capture_descriptor(const ta_capture *c) { return (void)c, simulated.capture_fd; }
 const char *ta_capture_reason(const ta_capture *c) { return (void)c, "pulled out"; }
 void ta_capture_close(ta_capture **c) {
-    played.capture_closed += *c != NULL;
+    simulated.capture_closed += *c != NULL;
     *c = NULL;
 }
 
 ta_status ta_capture_newest(ta_capture *c, ta_captured *out) {
     ta_status status = TA_AGAIN;
     (void)c;
-    ta_clear(played.capture_fd);
-    pthread_mutex_lock(&played.lock);
-    if (played.capture_fails)
+    ta_clear(simulated.capture_fd);
+    pthread_mutex_lock(&simulated.lock);
+    if (simulated.capture_fails)
         status = TA_ESYS;
-    else if (played.pictures > 0) {
-        while (played.busy[played.next_index])
-            played.next_index = (played.next_index + 1) % BUFFERS;
+    else if (simulated.pictures > 0) {
+        while (simulated.busy[simulated.next_index])
+            simulated.next_index = (simulated.next_index + 1) % BUFFERS;
         const uint64_t now_us = ta_now_us();
-        *out = (ta_captured){.index = played.next_index, .sequence = ++played.sequence, .corrupt = played.corrupt,
-                             .data = PIXELS, .size = sizeof PIXELS, .dmabuf = -1,
-                             .capture_us = 1000 * (uint64_t)played.sequence, .dequeue_us = now_us};
-        played.busy[played.next_index] = true;
-        played.pictures--;
+        *out = (ta_captured){.index = simulated.next_index,
+                             .sequence = ++simulated.sequence,
+                             .corrupt = simulated.corrupt,
+                             .data = PIXELS,
+                             .size = sizeof PIXELS,
+                             .dmabuf = -1,
+                             .capture_us = 1000 * (uint64_t)simulated.sequence,
+                             .dequeue_us = now_us};
+        simulated.busy[simulated.next_index] = true;
+        simulated.pictures--;
         status = TA_OK;
     }
-    pthread_mutex_unlock(&played.lock);
+    pthread_mutex_unlock(&simulated.lock);
     return status;
 }
 
 ta_status ta_capture_give_back(ta_capture *c, uint32_t index) {
     (void)c;
-    LOCKED(CHECK(index < BUFFERS && played.busy[index]); played.busy[index] = false);
+    LOCKED(CHECK(index < BUFFERS && simulated.busy[index]); simulated.busy[index] = false);
     return TA_OK;
 }
 
-/* ---- encoder: each picture is answered with the next unit of the list, at once ---- */
+/* ---- encoder: answers each picture at once with the next unit of the list ---- */
 
 static ta_status submit(ta_encoder *e, const ta_raw *raw) {
     (void)e;
-    LOCKED(CHECK(!played.has_raw || played.hangs); played.in_encoder = *raw; played.has_raw = true);
-    ta_wake(played.encoder_fd);
+    LOCKED(CHECK(!simulated.has_raw || simulated.hangs); simulated.in_encoder = *raw; simulated.has_raw = true);
+    ta_wake(simulated.encoder_fd);
     return TA_OK;
 }
 
 static ta_status take(ta_encoder *e, ta_coded *out) {
     ta_status status = TA_AGAIN;
     (void)e;
-    ta_clear(played.encoder_fd);
-    pthread_mutex_lock(&played.lock);
-    if (played.encoder_fails) {
+    ta_clear(simulated.encoder_fd);
+    pthread_mutex_lock(&simulated.lock);
+    if (simulated.encoder_fails) {
         errno = EIO;
         status = TA_ESYS;
-    } else if (played.has_raw && !played.hangs && played.unit_at < played.unit_count) {
-        const size_t i = played.unit_at++;
-        *out = (ta_coded){.data = played.sizes[i] ? played.units[i] : NULL, .size = played.sizes[i],
-                          .capture_us = played.in_encoder.capture_us};
-        played.token = played.in_encoder.token;
-        played.has_raw = false;
-        played.token_free = true;
+    } else if (simulated.has_raw && !simulated.hangs && simulated.unit_at < simulated.unit_count) {
+        const size_t i = simulated.unit_at++;
+        *out = (ta_coded){.data = simulated.sizes[i] ? simulated.units[i] : NULL,
+                          .size = simulated.sizes[i],
+                          .capture_us = simulated.in_encoder.capture_us};
+        simulated.token = simulated.in_encoder.token;
+        simulated.has_raw = false;
+        simulated.token_free = true;
         status = TA_OK;
     }
-    pthread_mutex_unlock(&played.lock);
+    pthread_mutex_unlock(&simulated.lock);
     return status;
 }
 
 static bool released(ta_encoder *e, uint32_t *token) {
     bool got;
     (void)e;
-    LOCKED(got = played.token_free; *token = played.token; played.token_free = false);
+    LOCKED(got = simulated.token_free; *token = simulated.token; simulated.token_free = false);
     return got;
 }
 
 static void give_back(ta_encoder *e, const ta_coded *unit) { (void)e, (void)unit; }
 static void request_key(ta_encoder *e) {
     (void)e;
-    LOCKED(played.keys_asked++);
+    LOCKED(simulated.keys_requested++);
 }
 static ta_status set_bitrate(ta_encoder *e, uint32_t bps) {
     (void)e;
-    LOCKED(played.bitrate_bps = bps);
+    LOCKED(simulated.bitrate_bps = bps);
     return TA_OK;
 }
-static int descriptor(const ta_encoder *e) { return (void)e, played.encoder_fd; }
+static int descriptor(const ta_encoder *e) { return (void)e, simulated.encoder_fd; }
 static uint64_t bytes_copied(const ta_encoder *e) { return (void)e, 0; }
 static const char *note(const ta_encoder *e, size_t i) { return (void)e, i == 0 ? "a note" : NULL; }
 static const char *reason(const ta_encoder *e) { return (void)e, "encoder is broken"; }
 static void close_encoder(ta_encoder **e) {
-    played.encoder_closed += *e != NULL;
+    simulated.encoder_closed += *e != NULL;
     *e = NULL;
 }
 
 static ta_status open_encoder(ta_encoder **out, const ta_encoder_config *config, char why[TA_REASON_MAX]) {
-    static const ta_encoder_ops ops = {
-        .name = "played", .submit = submit, .take = take, .give_back = give_back, .released = released,
-        .request_key = request_key, .set_bitrate = set_bitrate, .descriptor = descriptor, .bytes_copied = bytes_copied,
-        .note = note, .reason = reason, .close = close_encoder};
+    static const ta_encoder_ops ops = {.name = "simulated",
+                                       .submit = submit,
+                                       .take = take,
+                                       .give_back = give_back,
+                                       .released = released,
+                                       .request_key = request_key,
+                                       .set_bitrate = set_bitrate,
+                                       .descriptor = descriptor,
+                                       .bytes_copied = bytes_copied,
+                                       .note = note,
+                                       .reason = reason,
+                                       .close = close_encoder};
     static ta_encoder encoder = {&ops};
     CHECK(config->width == 16 && config->stride == 32 && config->buffers == BUFFERS);
     if (!config->bitrate_bps) {
@@ -179,13 +193,13 @@ static ta_status open_encoder(ta_encoder **out, const ta_encoder_config *config,
 
 ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_meta *meta, size_t *packets) {
     (void)tx;
-    *packets = !played.refuse_push;
-    LOCKED(size_t n = played.pushed_count++ % FRAMES; played.pushed[n].meta = *meta; played.pushed[n].size = size;
-           played.pushed[n].first_nal = au[3]);
-    return played.refuse_push ? TA_ETOOBIG : TA_OK;
+    *packets = !simulated.refuse_push;
+    LOCKED(size_t n = simulated.pushed_count++ % FRAMES; simulated.pushed[n].meta = *meta;
+           simulated.pushed[n].size = size; simulated.pushed[n].first_nal = au[3]);
+    return simulated.refuse_push ? TA_ETOOBIG : TA_OK;
 }
 
-static ta_ready readiness; /* what the sending side says before each picture */
+static ta_ready readiness; /* what the pump answers before each picture */
 ta_ready ta_tx_ready(ta_tx *tx) {
     (void)tx;
     return readiness;
@@ -193,7 +207,7 @@ ta_ready ta_tx_ready(ta_tx *tx) {
 
 bool ta_tx_sent(ta_tx *tx, ta_sent *out) { return (void)tx, (void)out, false; }
 
-/* ---- the play ---- */
+/* ---- simulation ---- */
 
 static bool until(bool (*done)(ta_hw_pipeline *), ta_hw_pipeline *c) {
     for (int i = 0; i < 20000; i++) {
@@ -205,8 +219,8 @@ static bool until(bool (*done)(ta_hw_pipeline *), ta_hw_pipeline *c) {
 }
 
 static void unit(size_t size, const uint8_t *bytes) {
-    memcpy(played.units[played.unit_count], bytes, size);
-    played.sizes[played.unit_count++] = size;
+    memcpy(simulated.units[simulated.unit_count], bytes, size);
+    simulated.sizes[simulated.unit_count++] = size;
 }
 static const uint8_t SETS[] = {0, 0, 1, SPS, 0x42, 0xc0, 0x1e, 0xf4, 0x0b, 0x04, 0xb2, 0, 0, 1, PPS, 0xce, 0x38, 0x80};
 static const uint8_t KEY[] = {0, 0, 1, IDR, 0x88, 1, 2, 3}, OTHER[] = {0, 0, 1, SLICE, 0x88, 1}, JUNK[] = {9, 9, 9, 9};
@@ -218,21 +232,23 @@ static void key_unit(void) {
 }
 
 static ta_hw_pipeline_config config_of(void) {
-    return (ta_hw_pipeline_config){.capture = {.device = "played"}, .open_encoder = open_encoder, .tx = (ta_tx *)(uintptr_t)8,
-                             .encoder = {.rate_numerator = 100, .rate_denominator = 1, .bitrate_bps = 1},
-                             .first_frame_id = 5};
+    return (ta_hw_pipeline_config){.capture = {.device = "simulated"},
+                                   .open_encoder = open_encoder,
+                                   .tx = (ta_tx *)(uintptr_t)8,
+                                   .encoder = {.rate_numerator = 100, .rate_denominator = 1, .bitrate_bps = 1},
+                                   .first_frame_id = 5};
 }
 
 static ta_hw_pipeline *opened_with(uint32_t stall_us) {
     char why[TA_REASON_MAX];
     ta_hw_pipeline_part part;
     ta_hw_pipeline *c = NULL;
-    if (played.capture_fd)
-        close(played.capture_fd), close(played.encoder_fd);
-    memset(&played, 0, sizeof played);
-    pthread_mutex_init(&played.lock, NULL);
-    played.capture_fd = eventfd(0, EFD_NONBLOCK);
-    played.encoder_fd = eventfd(0, EFD_NONBLOCK);
+    if (simulated.capture_fd)
+        close(simulated.capture_fd), close(simulated.encoder_fd);
+    memset(&simulated, 0, sizeof simulated);
+    pthread_mutex_init(&simulated.lock, NULL);
+    simulated.capture_fd = eventfd(0, EFD_NONBLOCK);
+    simulated.encoder_fd = eventfd(0, EFD_NONBLOCK);
     ta_hw_pipeline_config config = config_of();
     config.stall_us = stall_us;
     CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_OK);
@@ -241,9 +257,9 @@ static ta_hw_pipeline *opened_with(uint32_t stall_us) {
 
 static ta_hw_pipeline *opened(void) { return opened_with(0); }
 
-static void shoot(unsigned n) {
-    LOCKED(played.pictures += n);
-    ta_wake(played.capture_fd);
+static void capture_pictures(unsigned n) {
+    LOCKED(simulated.pictures += n);
+    ta_wake(simulated.capture_fd);
 }
 
 static ta_hw_pipeline_stats stats_of(ta_hw_pipeline *c) {
@@ -268,11 +284,11 @@ static bool enough_corrupt(ta_hw_pipeline *c) { return stats_of(c).corrupt >= 2;
 static bool has_failed(ta_hw_pipeline *c) { return state_of(c) == TA_HW_PIPELINE_FAILED; }
 static bool has_stalled(ta_hw_pipeline *c) { return state_of(c) == TA_HW_PIPELINE_STALLED; }
 static bool is_live(ta_hw_pipeline *c) { return state_of(c) == TA_HW_PIPELINE_LIVE; }
-static bool has_closed(ta_hw_pipeline *c) { return (void)c, played.capture_closed && played.encoder_closed; }
+static bool has_closed(ta_hw_pipeline *c) { return (void)c, simulated.capture_closed && simulated.encoder_closed; }
 
 static bool one_by_one(ta_hw_pipeline *c, bool (*done)(ta_hw_pipeline *), size_t n) {
     for (wanted = 1; wanted <= n; wanted++) {
-        shoot(1);
+        capture_pictures(1);
         if (!until(done, c))
             return false;
     }
@@ -281,7 +297,7 @@ static bool one_by_one(ta_hw_pipeline *c, bool (*done)(ta_hw_pipeline *), size_t
 
 static void closed(ta_hw_pipeline *c) {
     CHECK(ta_hw_pipeline_stop(c));
-    CHECK(played.capture_closed == 1 && played.encoder_closed == 1);
+    CHECK(simulated.capture_closed == 1 && simulated.encoder_closed == 1);
     ta_hw_pipeline_close(&c);
     CHECK(c == NULL);
 }
@@ -293,56 +309,57 @@ static void test_pictures_become_frames_with_their_stamps_and_numbers(void) {
     ta_hw_pipeline_record records[8];
     key_unit();
     unit(sizeof OTHER, OTHER);
-    unit(0, OTHER); /* left out */
+    unit(0, OTHER); /* skipped */
     unit(sizeof OTHER, OTHER);
     ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_sent, 2));
     wanted = 1;
-    shoot(1);
+    capture_pictures(1);
     CHECK(until(enough_left_out, c));
     wanted = 3;
-    shoot(1);
+    capture_pictures(1);
     CHECK(until(enough_sent, c));
     CHECK(ta_hw_pipeline_records(c, records, 8) == 3);
     CHECK(records[0].frame_id == 5 && records[2].frame_id == 7 && records[0].key && !records[1].key);
     CHECK(records[2].sequence == 4 && records[2].capture_us == 4000 && records[2].skipped == 1);
     CHECK(records[0].dequeue_us <= records[0].encode_in_us && records[0].encode_in_us <= records[0].encode_out_us);
-    CHECK(played.pushed[0].first_nal == SPS && played.pushed[0].size > sizeof SETS + sizeof KEY); /* SPS rewritten */
-    CHECK(played.pushed[2].meta.rtp_time == 4000 * 9 / 100 && played.pushed[0].meta.key);
+    CHECK(simulated.pushed[0].first_nal == SPS &&
+          simulated.pushed[0].size > sizeof SETS + sizeof KEY); /* SPS rewritten */
+    CHECK(simulated.pushed[2].meta.rtp_time == 4000 * 9 / 100 && simulated.pushed[0].meta.key);
     uint8_t headers[TA_MAX_PARAMETER_SETS];
     CHECK(ta_hw_pipeline_parameter_sets(c, headers) > sizeof SETS && strcmp(ta_hw_pipeline_note(c, 0), "a note") == 0);
     closed(c);
 }
 
-static void test_nothing_is_encoded_until_it_is_allowed_and_then_a_key_frame_is_asked(void) {
+static void test_nothing_is_encoded_until_allowed_and_then_a_key_frame_is_requested(void) {
     ta_hw_pipeline *c = opened();
     key_unit();
     wanted = 3;
-    shoot(3);
+    capture_pictures(3);
     CHECK(until(enough_captured, c));
-    CHECK(played.unit_at == 0 && played.keys_asked == 0);
+    CHECK(simulated.unit_at == 0 && simulated.keys_requested == 0);
     ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_sent, 1));
-    CHECK(played.keys_asked == 1);
+    CHECK(simulated.keys_requested == 1);
     ta_hw_pipeline_set_bitrate(c, 77);
-    shoot(1);
+    capture_pictures(1);
     wanted = 5;
     CHECK(until(enough_captured, c));
-    shoot(1);
+    capture_pictures(1);
     wanted = 6;
-    CHECK(until(enough_captured, c) && played.bitrate_bps == 77);
+    CHECK(until(enough_captured, c) && simulated.bitrate_bps == 77);
     closed(c);
 }
 
 static void test_the_newest_picture_waits_and_older_ones_go_back(void) {
     ta_hw_pipeline *c = opened();
-    played.hangs = true;
+    simulated.hangs = true;
     ta_hw_pipeline_allow(c, true);
-    shoot(1);
+    capture_pictures(1);
     wanted = 1;
     CHECK(until(enough_captured, c));
     for (wanted = 2; wanted < 8; wanted++) {
-        shoot(1);
+        capture_pictures(1);
         CHECK(until(enough_captured, c));
     }
     const ta_hw_pipeline_stats s = stats_of(c);
@@ -350,36 +367,39 @@ static void test_the_newest_picture_waits_and_older_ones_go_back(void) {
     closed(c);
 }
 
-static void test_junk_first_is_not_sent_and_a_key_frame_ends_it(void) {
+static void test_undecodable_units_are_not_sent_until_a_key_frame(void) {
     ta_hw_pipeline *c = opened();
     unit(sizeof JUNK, JUNK);
     unit(sizeof OTHER, OTHER);
-    unit(sizeof KEY, KEY); /* without parameter sets nobody can begin */
+    unit(sizeof KEY, KEY); /* undecodable without parameter sets */
     key_unit();
-    unit(sizeof KEY, KEY); /* the sets are known by now */
+    unit(sizeof KEY, KEY); /* the parameter sets are known */
     ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_junk, 3));
-    CHECK(played.pushed_count == 0 && played.keys_asked >= 3);
+    CHECK(simulated.pushed_count == 0 && simulated.keys_requested >= 3);
     CHECK(one_by_one(c, enough_sent, 2));
-    CHECK(played.pushed[1].first_nal == SPS && stats_of(c).undecodable == 3);
+    CHECK(simulated.pushed[1].first_nal == SPS && stats_of(c).undecodable == 3);
     closed(c);
 }
 
-static void test_headers_in_a_unit_of_their_own_go_before_the_picture(void) {
+static void test_parameter_sets_in_a_separate_unit_precede_the_picture(void) {
     uint8_t out[64];
     const uint8_t *sent;
     size_t size;
     ta_parameter_sets kept = {0};
     CHECK(ta_parameter_sets_apply(&kept, SETS, sizeof SETS, out, sizeof out, &sent, &size) == TA_UNIT_PARAMETER_SETS);
-    CHECK(ta_parameter_sets_apply(&kept, KEY, sizeof KEY, out, sizeof out, &sent, &size) == TA_UNIT_KEY && sent[3] == SPS);
+    CHECK(ta_parameter_sets_apply(&kept, KEY, sizeof KEY, out, sizeof out, &sent, &size) == TA_UNIT_KEY &&
+          sent[3] == SPS);
     CHECK(size == kept.size + sizeof KEY && memcmp(sent + kept.size, KEY, sizeof KEY) == 0);
-    CHECK(ta_parameter_sets_apply(&kept, KEY, sizeof KEY, out, kept.size, &sent, &size) == TA_UNIT_UNDECODABLE); /* no room */
-    CHECK(ta_parameter_sets_apply(&kept, OTHER, sizeof OTHER, out, 0, &sent, &size) == TA_UNIT_PICTURE && sent == OTHER);
+    CHECK(ta_parameter_sets_apply(&kept, KEY, sizeof KEY, out, kept.size, &sent, &size) ==
+          TA_UNIT_UNDECODABLE); /* no room */
+    CHECK(ta_parameter_sets_apply(&kept, OTHER, sizeof OTHER, out, 0, &sent, &size) == TA_UNIT_PICTURE &&
+          sent == OTHER);
     CHECK(ta_parameter_sets_apply(&kept, JUNK, sizeof JUNK, out, 0, &sent, &size) == TA_UNIT_UNDECODABLE);
 }
 
-static void test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_changes(void) {
-    uint8_t plain[64], painted[64], again[64];
+static void test_parameter_sets_state_the_camera_s_colour_and_nothing_else_changes(void) {
+    uint8_t plain[64], recoloured[64], again[64];
     size_t n, m, k;
     ta_sps before, after;
     const uint8_t *sps = SETS + 3;
@@ -388,11 +408,13 @@ static void test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_cha
         if (with_vui)
             CHECK(ta_sps_rewrite(sps, 8, plain, sizeof plain, &n) == TA_OK);
         CHECK(ta_sps_parse(plain, n, &before) == TA_OK && before.matrix == 2);
-        CHECK(ta_sps_colour(plain, n, false, false, painted, sizeof painted, &m) == TA_OK);
-        CHECK(ta_sps_parse(painted, m, &after) == TA_OK && after.matrix == 6 && after.colour_primaries == 6);
+        CHECK(ta_sps_colour(plain, n, false, false, recoloured, sizeof recoloured, &m) == TA_OK);
+        CHECK(ta_sps_parse(recoloured, m, &after) == TA_OK && after.matrix == 6 && after.colour_primaries == 6);
         CHECK(!after.video_full_range && after.width == before.width && after.bitstream_restriction == with_vui);
-        CHECK(ta_sps_colour(painted, m, true, true, again, sizeof again, &k) == TA_OK && k == m); /* replaced, not added */
-        CHECK(ta_sps_parse(again, k, &after) == TA_OK && after.matrix == 1 && after.transfer == 1 && after.video_full_range);
+        CHECK(ta_sps_colour(recoloured, m, true, true, again, sizeof again, &k) == TA_OK &&
+              k == m); /* replaced, not added */
+        CHECK(ta_sps_parse(again, k, &after) == TA_OK && after.matrix == 1 && after.transfer == 1 &&
+              after.video_full_range);
         CHECK(after.max_dec_frame_buffering == before.max_dec_frame_buffering);
         CHECK(ta_sps_colour(plain, n, true, true, again, 4, &k) == TA_ETOOBIG);
     }
@@ -404,31 +426,31 @@ static void test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_cha
     CHECK(after.bitstream_restriction && memcmp(kept.data + kept.size - 7, SETS + 11, 7) == 0);
 }
 
-static void test_a_refused_unit_asks_for_a_key_frame(void) {
+static void test_a_refused_unit_requests_a_key_frame(void) {
     ta_hw_pipeline *c = opened();
     key_unit();
     unit(sizeof OTHER, OTHER);
-    played.refuse_push = true;
+    simulated.refuse_push = true;
     ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_refused, 2));
-    CHECK(played.keys_asked == 2 && stats_of(c).sent == 0);
+    CHECK(simulated.keys_requested == 2 && stats_of(c).sent == 0);
     closed(c);
 }
 
-static void test_silence_of_the_camera_is_a_state_that_goes_by_itself(void) {
+static void test_a_silent_camera_is_a_state_that_ends_by_itself(void) {
     ta_hw_pipeline *c = opened();
-    shoot(1);
+    capture_pictures(1);
     CHECK(until(is_live, c) && until(has_stalled, c));
-    played.corrupt = true;
-    shoot(2); /* damaged pictures are no sign of life */
+    simulated.corrupt = true;
+    capture_pictures(2); /* corrupt pictures are no sign of a working camera */
     CHECK(until(enough_corrupt, c) && state_of(c) == TA_HW_PIPELINE_STALLED);
-    played.corrupt = false;
-    shoot(1);
+    simulated.corrupt = false;
+    capture_pictures(1);
     CHECK(until(is_live, c));
     closed(c);
 }
 
-/* Signals since the test began; each is counted once. */
+/* Counts wake-ups since the test began. */
 static uint64_t woken, awaited_wakes;
 static bool enough_woken(ta_hw_pipeline *c) {
     uint64_t count = 0;
@@ -436,46 +458,46 @@ static bool enough_woken(ta_hw_pipeline *c) {
         woken += count;
     return woken >= awaited_wakes;
 }
-static bool has_bitrate(ta_hw_pipeline *c) { return (void)c, played.bitrate_bps == 78; }
+static bool has_bitrate(ta_hw_pipeline *c) { return (void)c, simulated.bitrate_bps == 78; }
 
-static void test_whoever_watches_is_woken_by_changes_and_not_by_pictures(void) {
+static void test_the_reader_is_woken_by_changes_and_not_by_pictures(void) {
     ta_hw_pipeline *c = opened_with(60000000);
     for (int i = 0; i < 40; i++)
-        key_unit(); /* nothing but key frames: the worst case */
+        key_unit(); /* only key frames: the worst case */
     ta_hw_pipeline_allow(c, true);
     const uint64_t began_us = ta_now_us();
     CHECK(one_by_one(c, enough_sent, 40) && stats_of(c).keys == 40);
     const uint64_t quarters = (ta_now_us() - began_us) / 250000 + 1;
     woken = 0, awaited_wakes = 2;
-    CHECK(until(enough_woken, c) && woken <= 1 + quarters); /* live, and the key frames */
+    CHECK(until(enough_woken, c) && woken <= 1 + quarters); /* the state LIVE, and key frames */
     closed(c);
 }
 
-static void test_silence_and_its_end_wake_once_each_with_the_figures_of_that_moment(void) {
+static void test_silence_and_its_end_wake_the_reader_once_each_with_matching_counters(void) {
     ta_hw_pipeline *c = opened_with(20000);
     woken = 0;
-    for (uint64_t turn = 1; turn <= 2; turn++) { /* the second time the encoder owes a unit, which hides nothing */
-        shoot(1);
+    for (uint64_t turn = 1; turn <= 2; turn++) { /* the second time with a unit overdue, which must hide nothing */
+        capture_pictures(1);
         awaited_wakes = 2 * turn;
         CHECK(until(enough_woken, c) && woken == 2 * turn && state_of(c) == TA_HW_PIPELINE_STALLED);
         CHECK(stats_of(c).captured == turn && stats_of(c).last_picture_us > 0);
         ta_hw_pipeline_set_bitrate(c, 78);
-        played.hangs = true;
+        simulated.hangs = true;
         ta_hw_pipeline_allow(c, true);
-        CHECK(turn == 2 || until(has_bitrate, c)); /* the thread has gone round in the same silence */
+        CHECK(turn == 2 || until(has_bitrate, c)); /* the thread has completed an iteration in the same silence */
     }
     awaited_wakes = 5;
     CHECK(!enough_woken(c) && woken == 4);
     closed(c);
 }
 
-static void test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed(void) {
+static void test_a_failing_device_ends_the_thread_with_a_reason_and_both_devices_closed(void) {
     char why[TA_REASON_MAX];
     ta_hw_pipeline_part part;
     for (int which = 0; which < 2; which++) {
         ta_hw_pipeline *c = opened();
-        *(which ? &played.encoder_fails : &played.capture_fails) = true;
-        shoot(1);
+        *(which ? &simulated.encoder_fails : &simulated.capture_fails) = true;
+        capture_pictures(1);
         CHECK(until(has_failed, c) && until(has_closed, c));
         ta_hw_pipeline_state_get(c, why, &part);
         CHECK(part == (which ? TA_HW_PIPELINE_ENCODER : TA_HW_PIPELINE_CAPTURE));
@@ -486,19 +508,21 @@ static void test_a_failing_device_ends_the_thread_with_words_and_both_devices_cl
     }
 }
 
-static void test_what_cannot_be_opened_says_which_part_it_was(void) {
+static void test_a_failed_open_names_the_part(void) {
     char why[TA_REASON_MAX];
     ta_hw_pipeline_part part;
     ta_hw_pipeline *c;
     ta_hw_pipeline_config config = config_of();
     config.capture.device = "";
-    CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_ESYS && part == TA_HW_PIPELINE_CAPTURE && strcmp(why, "not there") == 0);
+    CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_ESYS && part == TA_HW_PIPELINE_CAPTURE &&
+          strcmp(why, "not there") == 0);
     config = config_of();
     config.encoder.bitrate_bps = 0;
-    CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_ESYS && part == TA_HW_PIPELINE_ENCODER && errno == ENODEV && !c);
+    CHECK(ta_hw_pipeline_open(&c, &config, why, &part) == TA_ESYS && part == TA_HW_PIPELINE_ENCODER &&
+          errno == ENODEV && !c);
 }
 
-static bool has_looked(ta_hw_pipeline *c) {
+static bool has_thumbnail(ta_hw_pipeline *c) {
     static ta_thumbnail small;
     if (!ta_hw_pipeline_thumbnail(c, &small))
         return false;
@@ -512,22 +536,22 @@ static bool has_looked(ta_hw_pipeline *c) {
     return true;
 }
 
-static void test_whoever_looks_sees_a_small_picture_with_a_receiver_and_without(void) {
+static void test_a_thumbnail_is_made_on_request_with_a_receiver_and_without(void) {
     for (size_t i = 0; i < sizeof PIXELS; i++)
         PIXELS[i] = (uint8_t)(i * 7);
     ta_hw_pipeline *c = opened();
-    CHECK(!has_looked(c));
-    shoot(1);
-    CHECK(until(has_looked, c));
-    CHECK(!has_looked(c)); /* each once */
+    CHECK(!has_thumbnail(c));
+    capture_pictures(1);
+    CHECK(until(has_thumbnail, c));
+    CHECK(!has_thumbnail(c)); /* each only once */
     key_unit();
     ta_hw_pipeline_allow(c, true);
     CHECK(one_by_one(c, enough_sent, 1));
-    CHECK(until(has_looked, c));
+    CHECK(until(has_thumbnail, c));
     closed(c);
 }
 
-static void test_a_small_picture_takes_every_nth_sample(void) {
+static void test_a_thumbnail_takes_every_nth_sample(void) {
     static uint8_t big[1920 * 1080 * 2];
     static ta_thumbnail small;
     for (size_t i = 0; i < sizeof big; i++)
@@ -549,20 +573,20 @@ static void test_a_small_picture_takes_every_nth_sample(void) {
 
 int main(void) {
     RUN(test_pictures_become_frames_with_their_stamps_and_numbers);
-    RUN(test_nothing_is_encoded_until_it_is_allowed_and_then_a_key_frame_is_asked);
+    RUN(test_nothing_is_encoded_until_allowed_and_then_a_key_frame_is_requested);
     RUN(test_the_newest_picture_waits_and_older_ones_go_back);
-    RUN(test_junk_first_is_not_sent_and_a_key_frame_ends_it);
-    RUN(test_headers_in_a_unit_of_their_own_go_before_the_picture);
-    RUN(test_the_parameter_sets_say_the_camera_s_colour_and_nothing_else_changes);
-    RUN(test_a_refused_unit_asks_for_a_key_frame);
-    RUN(test_silence_of_the_camera_is_a_state_that_goes_by_itself);
-    RUN(test_whoever_watches_is_woken_by_changes_and_not_by_pictures);
-    RUN(test_silence_and_its_end_wake_once_each_with_the_figures_of_that_moment);
-    RUN(test_a_failing_device_ends_the_thread_with_words_and_both_devices_closed);
-    RUN(test_what_cannot_be_opened_says_which_part_it_was);
-    RUN(test_whoever_looks_sees_a_small_picture_with_a_receiver_and_without);
-    RUN(test_a_small_picture_takes_every_nth_sample);
-    close(played.capture_fd);
-    close(played.encoder_fd);
+    RUN(test_undecodable_units_are_not_sent_until_a_key_frame);
+    RUN(test_parameter_sets_in_a_separate_unit_precede_the_picture);
+    RUN(test_parameter_sets_state_the_camera_s_colour_and_nothing_else_changes);
+    RUN(test_a_refused_unit_requests_a_key_frame);
+    RUN(test_a_silent_camera_is_a_state_that_ends_by_itself);
+    RUN(test_the_reader_is_woken_by_changes_and_not_by_pictures);
+    RUN(test_silence_and_its_end_wake_the_reader_once_each_with_matching_counters);
+    RUN(test_a_failing_device_ends_the_thread_with_a_reason_and_both_devices_closed);
+    RUN(test_a_failed_open_names_the_part);
+    RUN(test_a_thumbnail_is_made_on_request_with_a_receiver_and_without);
+    RUN(test_a_thumbnail_takes_every_nth_sample);
+    close(simulated.capture_fd);
+    close(simulated.encoder_fd);
     return failures != 0;
 }

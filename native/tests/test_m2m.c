@@ -146,7 +146,7 @@ static size_t drain_tokens(ta_encoder *e) {
 
 /* ---- tests ---- */
 
-static void test_a_unit_carries_its_picture_s_time(void) {
+static void test_a_unit_carries_its_picture_s_capture_time(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -162,7 +162,7 @@ static void test_a_unit_carries_its_picture_s_time(void) {
     CHECK(e == NULL);
 }
 
-static void test_a_picture_the_rate_control_left_out_is_told_soon_after_it_was_read(void) {
+static void test_a_picture_skipped_by_the_rate_control_is_reported_soon_after_its_release(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -176,7 +176,7 @@ static void test_a_picture_the_rate_control_left_out_is_told_soon_after_it_was_r
     e->ops->close(&e);
 }
 
-static void test_a_picture_before_the_one_that_came_out_was_left_out(void) {
+static void test_a_picture_before_a_coded_one_counts_as_skipped(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK && submit(e, 20) == TA_OK);
@@ -187,7 +187,7 @@ static void test_a_picture_before_the_one_that_came_out_was_left_out(void) {
     e->ops->close(&e);
 }
 
-static void test_a_unit_that_was_given_up_is_handed_out_when_it_comes(void) {
+static void test_an_abandoned_unit_is_handed_out_when_it_comes(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -201,7 +201,7 @@ static void test_a_unit_that_was_given_up_is_handed_out_when_it_comes(void) {
     e->ops->close(&e);
 }
 
-static void test_a_device_that_hangs_is_stuck_after_two_seconds_and_never_gets_a_third_picture(void) {
+static void test_a_hanging_device_is_stuck_after_two_seconds_and_never_gets_a_third_picture(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK && submit(e, 20) == TA_OK && submit(e, 30) == TA_AGAIN);
@@ -232,7 +232,7 @@ static void test_a_device_that_reads_and_never_writes_is_stuck_too(void) {
     e->ops->close(&e);
 }
 
-static void test_one_skip_and_then_silence_of_the_camera_is_no_stuck_encoder(void) {
+static void test_one_skip_before_a_silent_camera_is_no_stuck_encoder(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -249,7 +249,7 @@ static void test_one_skip_and_then_silence_of_the_camera_is_no_stuck_encoder(voi
     e->ops->close(&e);
 }
 
-static void test_errors_and_rubbish_of_the_device_are_failures_with_words_or_pictures_left_out(void) {
+static void test_errors_and_nonsense_of_the_device_are_failures_with_a_reason_or_skips(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -272,7 +272,7 @@ static void test_errors_and_rubbish_of_the_device_are_failures_with_words_or_pic
     e->ops->close(&e);
 }
 
-static void test_a_key_frame_is_asked_by_control_or_by_beginning_anew(void) {
+static void test_a_key_frame_is_requested_by_control_or_by_a_restart(void) {
     ta_encoder *e = opened();
     e->ops->request_key(e);
     CHECK(played.control_count == 1);
@@ -298,14 +298,14 @@ static void test_a_key_frame_is_asked_by_control_or_by_beginning_anew(void) {
 }
 
 int main(void) {
-    RUN(test_a_unit_carries_its_picture_s_time);
-    RUN(test_a_picture_the_rate_control_left_out_is_told_soon_after_it_was_read);
-    RUN(test_a_picture_before_the_one_that_came_out_was_left_out);
-    RUN(test_a_unit_that_was_given_up_is_handed_out_when_it_comes);
-    RUN(test_a_device_that_hangs_is_stuck_after_two_seconds_and_never_gets_a_third_picture);
+    RUN(test_a_unit_carries_its_picture_s_capture_time);
+    RUN(test_a_picture_skipped_by_the_rate_control_is_reported_soon_after_its_release);
+    RUN(test_a_picture_before_a_coded_one_counts_as_skipped);
+    RUN(test_an_abandoned_unit_is_handed_out_when_it_comes);
+    RUN(test_a_hanging_device_is_stuck_after_two_seconds_and_never_gets_a_third_picture);
     RUN(test_a_device_that_reads_and_never_writes_is_stuck_too);
-    RUN(test_one_skip_and_then_silence_of_the_camera_is_no_stuck_encoder);
-    RUN(test_errors_and_rubbish_of_the_device_are_failures_with_words_or_pictures_left_out);
-    RUN(test_a_key_frame_is_asked_by_control_or_by_beginning_anew);
+    RUN(test_one_skip_before_a_silent_camera_is_no_stuck_encoder);
+    RUN(test_errors_and_nonsense_of_the_device_are_failures_with_a_reason_or_skips);
+    RUN(test_a_key_frame_is_requested_by_control_or_by_a_restart);
     return failures != 0;
 }

@@ -103,7 +103,7 @@ static void close_encoder(void) {
     CHECK(encoder == NULL && count_of("mmal_double_components") == 0 && count_of("mmal_double_violations") == 0);
 }
 
-static bool begins_with_headers(void) {
+static bool begins_with_parameter_sets(void) {
     ta_nal nals[4];
     ta_sps sps;
     return ta_annexb_split(unit.data, unit.size, nals, 4) == 3 && (unit.data[nals[1].offset] & 31) == TA_NAL_PPS &&
@@ -114,7 +114,7 @@ static bool begins_with_headers(void) {
 
 static bool codes(uint64_t capture_us, bool key) { /* submits a picture and takes its unit */
     bool right = submit(capture_us) == TA_OK && take() == TA_OK && unit.capture_us == capture_us && unit.key == key &&
-                 unit.size > 0 && (!key || begins_with_headers());
+                 unit.size > 0 && (!key || begins_with_parameter_sets());
     give_back();
     return right;
 }
@@ -129,7 +129,7 @@ static void every_picture_comes_out_with_its_capture_time(void) {
     close_encoder();
 }
 
-static void a_unit_split_over_buffers_is_joined(void) {
+static void a_unit_split_over_buffers_is_assembled(void) {
     open_usual("split=700");
     CHECK(codes(1000, true));
     size_t whole = unit.size;
@@ -141,7 +141,7 @@ static void a_unit_split_over_buffers_is_joined(void) {
     close_encoder();
 }
 
-static void the_key_interval_and_a_request_make_key_frames_with_headers(void) {
+static void the_key_interval_and_a_request_make_key_frames_with_parameter_sets(void) {
     ta_encoder_config config = usual();
     config.key_interval = 3;
     CHECK(open_with("", &config) == TA_OK);
@@ -168,7 +168,7 @@ static void parameters_reach_the_component(void) {
     close_encoder();
 }
 
-static void a_refused_parameter_is_noted_and_the_picture_goes_on(void) {
+static void a_refused_optional_parameter_becomes_a_note(void) {
     open_usual("refuse=0x20030");
     const char *note = encoder->ops->note(encoder, 0);
     CHECK(note && strstr(note, "SPS timing"));
@@ -176,7 +176,7 @@ static void a_refused_parameter_is_noted_and_the_picture_goes_on(void) {
     close_encoder();
 }
 
-static void only_as_many_pictures_go_in_as_the_component_takes(void) {
+static void only_as_many_pictures_are_submitted_as_the_component_accepts(void) {
     open_usual("stuck=1");
     ta_raw picture = {.token = 1, .dmabuf = -1, .data = raw, .size = sizeof raw, .capture_us = 1};
     CHECK(encoder->ops->submit(encoder, &picture) == TA_OK);
@@ -187,7 +187,7 @@ static void only_as_many_pictures_go_in_as_the_component_takes(void) {
     close_encoder();
 }
 
-static void a_picture_the_rate_control_left_out_is_told_when_a_later_one_comes(void) {
+static void a_picture_skipped_by_the_rate_control_is_reported_with_a_later_unit(void) {
     open_usual("skip=2");
     CHECK(codes(1000, true));
     CHECK(submit(2000) == TA_OK && submit(3000) == TA_OK);
@@ -201,26 +201,26 @@ static void a_picture_the_rate_control_left_out_is_told_when_a_later_one_comes(v
     close_encoder();
 }
 
-static void units_without_times_belong_to_the_oldest_picture(void) {
+static void units_without_timestamps_belong_to_the_oldest_picture(void) {
     open_usual("nopts");
     CHECK(codes(1000, true) && codes(2000, false) && codes(3000, false));
     close_encoder();
 }
 
-static void junk_before_the_first_key_frame_is_thrown_away(void) {
+static void undecodable_units_before_the_first_key_frame_are_discarded(void) {
     open_usual("junk=5");
     CHECK(codes(1000, true));
     CHECK(encoder->ops->note(encoder, 0) != NULL && encoder->ops->note(encoder, 1) == NULL);
     close_encoder();
 }
 
-static void nothing_but_junk_ends_in_an_error(void) {
+static void only_undecodable_units_end_in_an_error(void) {
     open_usual("junk=100");
     CHECK(submit(1000) == TA_OK && take() == TA_ESYS && strstr(encoder->ops->reason(encoder), "key frame"));
     close_encoder();
 }
 
-static void after_a_corrupt_unit_only_a_key_frame_goes_on(void) {
+static void after_a_corrupt_unit_only_a_key_frame_is_handed_out(void) {
     open_usual("corrupt=3");
     CHECK(codes(1000, true) && codes(2000, false));
     CHECK(submit(3000) == TA_OK && submit(4000) == TA_OK);
@@ -230,7 +230,7 @@ static void after_a_corrupt_unit_only_a_key_frame_goes_on(void) {
         if (take() != TA_OK)
             break;
     }
-    CHECK(unit.key && begins_with_headers());
+    CHECK(unit.key && begins_with_parameter_sets());
     close_encoder();
 }
 
@@ -243,7 +243,7 @@ static void an_error_event_ends_the_encoder_with_its_status(void) {
     close_encoder();
 }
 
-static void a_stuck_encoder_is_told_from_a_slow_one(void) {
+static void a_stuck_encoder_is_distinguished_from_a_slow_one(void) {
     open_usual("stuck=2");
     CHECK(codes(1000, true));
     CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0); /* counts as skipped at first */
@@ -251,7 +251,7 @@ static void a_stuck_encoder_is_told_from_a_slow_one(void) {
     close_encoder();
 }
 
-static void a_source_that_paused_does_not_make_the_encoder_stuck(void) {
+static void a_paused_source_does_not_make_the_encoder_stuck(void) {
     open_usual("skip=2,stuck=3");
     CHECK(codes(1000, true));
     CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0);
@@ -265,7 +265,7 @@ static void a_source_that_paused_does_not_make_the_encoder_stuck(void) {
     close_encoder();
 }
 
-static void the_low_latency_experiment_ends_with_a_clear_sentence(void) {
+static void a_silent_encoder_in_low_latency_mode_names_the_mode(void) {
     ta_encoder_config config = usual();
     config.low_latency = true;
     CHECK(open_with("", &config) == TA_OK);
@@ -277,7 +277,7 @@ static void the_low_latency_experiment_ends_with_a_clear_sentence(void) {
     close_encoder();
 }
 
-static void bad_configurations_are_refused_with_a_sentence(void) {
+static void impossible_configurations_are_refused_with_a_reason(void) {
     ta_encoder_config config = usual();
     config.fourcc = V4L2_PIX_FMT_RGB24;
     CHECK(open_with("", &config) == TA_EINVAL && encoder == NULL && strstr(reason, "RGB3"));
@@ -293,13 +293,13 @@ static void bad_configurations_are_refused_with_a_sentence(void) {
     close_encoder();
 }
 
-static void without_the_video_processor_the_reason_says_so(void) {
+static void without_the_videocore_the_reason_says_so(void) {
     ta_encoder_config config = usual();
     CHECK(open_with("create=7", &config) == TA_ESYS && encoder == NULL);
     CHECK(strstr(reason, "MMAL status 7") && (strstr(reason, "/dev/vchiq") || strstr(reason, "gpu_mem")));
 }
 
-static void a_descriptor_is_imported_only_where_it_was_asked_for(void) {
+static void a_dmabuf_is_imported_only_on_request(void) {
     ta_encoder_config config = usual();
     config.dmabuf = true;
     CHECK(open_with("", &config) == TA_EINVAL && encoder == NULL && strstr(reason, "THINAIR_MMAL_ZERO_COPY=1"));
@@ -336,13 +336,13 @@ static void without_the_library_the_reason_says_so(void) {
     CHECK(strcmp(reason, "libmmal.so is not installed") == 0);
 }
 
-static void a_library_that_lacks_a_function_is_refused(void) {
+static void a_library_without_a_needed_function_is_refused(void) {
     ta_encoder_config config = usual();
     CHECK(open_with("", &config) == TA_ESYS && encoder == NULL);
     CHECK(strcmp(reason, "libmmal.so has an unsupported version: mmal_component_destroy is missing") == 0);
 }
 
-static void a_component_that_never_lets_go_is_left_behind(void) {
+static void a_component_that_never_closes_is_abandoned(void) {
     open_usual("stuck=1,hang");
     CHECK(submit(1000) == TA_OK && take() == TA_OK && take() == TA_ESYS);
     encoder->ops->close(&encoder); /* returns */
@@ -355,28 +355,28 @@ int main(int count, char **arguments) {
     if (count > 1 && strcmp(arguments[1], "absent") == 0)
         RUN(without_the_library_the_reason_says_so);
     else if (count > 1 && strcmp(arguments[1], "old") == 0)
-        RUN(a_library_that_lacks_a_function_is_refused);
+        RUN(a_library_without_a_needed_function_is_refused);
     else if (count > 1)
-        RUN(a_component_that_never_lets_go_is_left_behind);
+        RUN(a_component_that_never_closes_is_abandoned);
     if (count > 1)
         return failures != 0;
     RUN(every_picture_comes_out_with_its_capture_time);
-    RUN(a_unit_split_over_buffers_is_joined);
-    RUN(the_key_interval_and_a_request_make_key_frames_with_headers);
+    RUN(a_unit_split_over_buffers_is_assembled);
+    RUN(the_key_interval_and_a_request_make_key_frames_with_parameter_sets);
     RUN(parameters_reach_the_component);
-    RUN(a_refused_parameter_is_noted_and_the_picture_goes_on);
-    RUN(only_as_many_pictures_go_in_as_the_component_takes);
-    RUN(a_picture_the_rate_control_left_out_is_told_when_a_later_one_comes);
-    RUN(units_without_times_belong_to_the_oldest_picture);
-    RUN(junk_before_the_first_key_frame_is_thrown_away);
-    RUN(nothing_but_junk_ends_in_an_error);
-    RUN(after_a_corrupt_unit_only_a_key_frame_goes_on);
+    RUN(a_refused_optional_parameter_becomes_a_note);
+    RUN(only_as_many_pictures_are_submitted_as_the_component_accepts);
+    RUN(a_picture_skipped_by_the_rate_control_is_reported_with_a_later_unit);
+    RUN(units_without_timestamps_belong_to_the_oldest_picture);
+    RUN(undecodable_units_before_the_first_key_frame_are_discarded);
+    RUN(only_undecodable_units_end_in_an_error);
+    RUN(after_a_corrupt_unit_only_a_key_frame_is_handed_out);
     RUN(an_error_event_ends_the_encoder_with_its_status);
-    RUN(a_stuck_encoder_is_told_from_a_slow_one);
-    RUN(a_source_that_paused_does_not_make_the_encoder_stuck);
-    RUN(the_low_latency_experiment_ends_with_a_clear_sentence);
-    RUN(bad_configurations_are_refused_with_a_sentence);
-    RUN(without_the_video_processor_the_reason_says_so);
-    RUN(a_descriptor_is_imported_only_where_it_was_asked_for);
+    RUN(a_stuck_encoder_is_distinguished_from_a_slow_one);
+    RUN(a_paused_source_does_not_make_the_encoder_stuck);
+    RUN(a_silent_encoder_in_low_latency_mode_names_the_mode);
+    RUN(impossible_configurations_are_refused_with_a_reason);
+    RUN(without_the_videocore_the_reason_says_so);
+    RUN(a_dmabuf_is_imported_only_on_request);
     return failures != 0;
 }

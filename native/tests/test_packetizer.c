@@ -52,7 +52,7 @@ static void fragments_fill_their_packets(void) {
     ta_packetizer_close(&p);
 }
 
-static void every_element_is_read_back(void) {
+static void every_element_is_parsed_as_written(void) {
     ta_packetizer *p = open_packetizer(300, true);
     const ta_frame_meta meta = {
         .frame_id = 0xfffffffe,
@@ -121,7 +121,7 @@ static ta_drop refusal(const char *bytes, size_t size) {
 }
 #define REFUSAL(literal) refusal(literal, sizeof literal - 1)
 
-static void headers_that_lie_are_refused_by_reason(void) {
+static void inconsistent_headers_are_refused_with_a_drop_reason(void) {
     CHECK(REFUSAL("\x80\x60\0\1\0\0\0\0\0\0\0\0\x41") == TA_DROP_COUNT);
     CHECK(REFUSAL("\x80\x60\0\1\0\0\0\0\0\0\0") == TA_DROP_SHORT);
     CHECK(REFUSAL("\x80\x60\0\1\0\0\0\0\0\0\0\0") == TA_DROP_SHORT);
@@ -147,10 +147,10 @@ static void unknown_extensions_are_skipped(void) {
 int main(void) {
     RUN(parameter_sets_share_a_packet_and_a_delimiter_is_not_sent);
     RUN(fragments_fill_their_packets);
-    RUN(every_element_is_read_back);
+    RUN(every_element_is_parsed_as_written);
     RUN(wrong_arguments_are_refused);
     RUN(a_unit_of_too_many_packets_or_nal_units_is_refused);
-    RUN(headers_that_lie_are_refused_by_reason);
+    RUN(inconsistent_headers_are_refused_with_a_drop_reason);
     RUN(unknown_extensions_are_skipped);
     return failures != 0;
 }

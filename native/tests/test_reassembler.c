@@ -46,7 +46,7 @@ static uint64_t drops(ta_drop reason) { return ta_reassembler_drops(r)[reason]; 
 
 enum { NONE = 99 };
 
-static void a_frame_is_whole_with_its_last_packet_and_waits_for_nothing(void) {
+static void a_frame_is_complete_with_its_last_packet_and_waits_for_nothing(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         size_t n = make(7);
@@ -63,7 +63,7 @@ static void a_frame_is_whole_with_its_last_packet_and_waits_for_nothing(void) {
     }
 }
 
-static void a_whole_frame_waits_for_an_earlier_one_no_longer_than_allowed(void) {
+static void a_complete_frame_waits_for_an_earlier_one_no_longer_than_reorder_us(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         send(0, NONE, 10);
@@ -80,7 +80,7 @@ static void a_whole_frame_waits_for_an_earlier_one_no_longer_than_allowed(void) 
     }
 }
 
-static void a_late_packet_within_the_window_mends_both_frames(void) {
+static void a_late_packet_within_the_window_completes_both_frames(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         send(0, NONE, 10);
@@ -99,7 +99,7 @@ static void a_late_packet_within_the_window_mends_both_frames(void) {
     }
 }
 
-static void a_packet_held_already_is_a_duplicate(void) {
+static void a_packet_received_twice_is_a_duplicate(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         make(0);
@@ -110,7 +110,7 @@ static void a_packet_held_already_is_a_duplicate(void) {
     }
 }
 
-static void a_full_window_gives_up_the_oldest_frame(void) {
+static void a_full_window_abandons_the_oldest_frame(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 2, 1000000);
         send(0, NONE, 1);
@@ -127,7 +127,7 @@ static void a_full_window_gives_up_the_oldest_frame(void) {
     }
 }
 
-static void frames_that_nobody_takes_are_dropped_oldest_first(void) {
+static void frames_not_taken_are_dropped_oldest_first(void) {
     open_both(true, 2, 1000);
     for (uint32_t i = 0; i < 8; i++)
         send(i, NONE, 1);
@@ -136,7 +136,7 @@ static void frames_that_nobody_takes_are_dropped_oldest_first(void) {
     close_both();
 }
 
-static void frames_of_which_nothing_came_count_as_lost(void) {
+static void frames_never_seen_count_as_lost(void) {
     open_both(true, 4, 1000);
     send(0, NONE, 1);
     CHECK(next(1));
@@ -145,7 +145,7 @@ static void frames_of_which_nothing_came_count_as_lost(void) {
     close_both();
 }
 
-static void two_packets_in_sequence_make_a_jump_believable(void) {
+static void two_consecutive_packets_validate_a_jump(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 1000);
         send(0, NONE, 1);
@@ -184,7 +184,7 @@ static void another_ssrc_takes_over_only_after_silence(void) {
     close_both();
 }
 
-static void a_frame_element_that_contradicts_itself_is_refused(void) {
+static void an_inconsistent_frame_element_is_refused(void) {
     static const struct {
         size_t at;
         uint8_t change;
@@ -207,7 +207,7 @@ static void a_frame_element_that_contradicts_itself_is_refused(void) {
     close_both();
 }
 
-static void a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next(void) {
+static void a_damaged_unit_is_counted_by_reason_and_as_lost_for_the_next(void) {
     static const struct {
         const char *payload;
         size_t size;
@@ -241,7 +241,7 @@ static void a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next(void) {
     }
 }
 
-static void a_fragment_gap_spoils_the_unit(void) {
+static void a_gap_between_fragments_damages_the_unit(void) {
     open_both(true, 4, 1000);
     size_t n = make(0);
     memcpy(packets[1] + 28, packets[n - 1] + 28, 2); /* an end fragment in the middle */
@@ -251,7 +251,7 @@ static void a_fragment_gap_spoils_the_unit(void) {
     close_both();
 }
 
-static void nothing_above_its_bound_is_taken(void) {
+static void nothing_over_its_limit_is_accepted(void) {
     static uint8_t big[TA_MAX_PACKET + 1] = {0x80, 96};
     CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 4, 1000, 500, 0}) == TA_OK);
     CHECK(ta_packetizer_open(&p, &(ta_packetizer_config){96, 5, 0, 200, true}) == TA_OK);
@@ -289,19 +289,19 @@ static void wrong_arguments_are_refused(void) {
 }
 
 int main(void) {
-    RUN(a_frame_is_whole_with_its_last_packet_and_waits_for_nothing);
-    RUN(a_whole_frame_waits_for_an_earlier_one_no_longer_than_allowed);
-    RUN(a_late_packet_within_the_window_mends_both_frames);
-    RUN(a_packet_held_already_is_a_duplicate);
-    RUN(a_full_window_gives_up_the_oldest_frame);
-    RUN(frames_that_nobody_takes_are_dropped_oldest_first);
-    RUN(frames_of_which_nothing_came_count_as_lost);
-    RUN(two_packets_in_sequence_make_a_jump_believable);
+    RUN(a_frame_is_complete_with_its_last_packet_and_waits_for_nothing);
+    RUN(a_complete_frame_waits_for_an_earlier_one_no_longer_than_reorder_us);
+    RUN(a_late_packet_within_the_window_completes_both_frames);
+    RUN(a_packet_received_twice_is_a_duplicate);
+    RUN(a_full_window_abandons_the_oldest_frame);
+    RUN(frames_not_taken_are_dropped_oldest_first);
+    RUN(frames_never_seen_count_as_lost);
+    RUN(two_consecutive_packets_validate_a_jump);
     RUN(another_ssrc_takes_over_only_after_silence);
-    RUN(a_frame_element_that_contradicts_itself_is_refused);
-    RUN(a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next);
-    RUN(a_fragment_gap_spoils_the_unit);
-    RUN(nothing_above_its_bound_is_taken);
+    RUN(an_inconsistent_frame_element_is_refused);
+    RUN(a_damaged_unit_is_counted_by_reason_and_as_lost_for_the_next);
+    RUN(a_gap_between_fragments_damages_the_unit);
+    RUN(nothing_over_its_limit_is_accepted);
     RUN(a_dynamic_payload_type_is_learned_from_the_first_packet);
     RUN(wrong_arguments_are_refused);
     return failures != 0;

@@ -55,7 +55,7 @@ static void every_run_of_losses_is_restored_with_its_sizes(void) {
     ta_repair_decoder_close(&d);
 }
 
-static void sources_written_in_their_place_are_those_copied(void) {
+static void sources_written_in_place_equal_copied_ones(void) {
     ta_repair_encoder *copied = encoder_of_all(), *placed = NULL;
     uint8_t again[SIZE + TA_REPAIR_SIZE];
     size_t size, size_again;
@@ -77,7 +77,7 @@ static void sources_written_in_their_place_are_those_copied(void) {
     ta_repair_encoder_close(&placed);
 }
 
-static void room_that_is_too_small_is_left_alone(void) {
+static void a_buffer_that_is_too_small_is_not_written(void) {
     ta_repair_encoder *e = encoder_of_all();
     ta_repair_decoder *d = NULL;
     size_t size = 77;
@@ -97,7 +97,7 @@ static void room_that_is_too_small_is_left_alone(void) {
     ta_repair_decoder_close(&d);
 }
 
-static void bounds_no_block_has_are_refused(void) {
+static void impossible_block_sizes_are_refused(void) {
     ta_repair_encoder *e = NULL;
     ta_repair_decoder *d = NULL;
     static const size_t wrong[][2] = {{0, 10}, {255, 10}, {SIZE_MAX, 10}, {1, 0}, {1, 65536}, {1, SIZE_MAX}};
@@ -112,8 +112,8 @@ static void bounds_no_block_has_are_refused(void) {
 int main(void) {
     fill();
     RUN(every_run_of_losses_is_restored_with_its_sizes);
-    RUN(sources_written_in_their_place_are_those_copied);
-    RUN(room_that_is_too_small_is_left_alone);
-    RUN(bounds_no_block_has_are_refused);
+    RUN(sources_written_in_place_equal_copied_ones);
+    RUN(a_buffer_that_is_too_small_is_not_written);
+    RUN(impossible_block_sizes_are_refused);
     return failures != 0;
 }
