@@ -22,7 +22,7 @@ enum { TA_X11_KEYS = 32 }; /* key presses stored; newer ones are dropped */
     X(clear_area) X(configure_window) X(send_event) X(get_property) X(get_property_reply)                              \
     X(get_property_value_length) X(get_selection_owner) X(get_selection_owner_reply) X(get_keyboard_mapping)           \
     X(get_keyboard_mapping_reply) X(get_keyboard_mapping_keysyms) X(get_keyboard_mapping_keysyms_length)               \
-    X(poll_for_event) X(flush) X(request_check) X(set_input_focus) X(force_screen_saver) X(get_geometry)                \
+    X(poll_for_event) X(flush) X(request_check) X(set_input_focus) X(force_screen_saver) X(get_geometry)               \
     X(get_geometry_reply) X(poll_for_reply)
 #define SHM_CALLS(X) X(shm_attach_checked) X(shm_detach) X(shm_put_image)
 #define RANDR_CALLS(X)                                                                                                 \
