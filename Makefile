@@ -36,6 +36,7 @@ check: setup-test lint
 lint: setup-test
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	tools/format.sh --check
 	.venv/bin/mypy
 
 # C tests and the fuzz corpus under ASan and UBSan, then the C tests under valgrind.

@@ -25,7 +25,7 @@ from thinair.bench.glass.row import free_port
 from thinair.bench.harness.stream import access_units
 from thinair.link.child_process import python_module
 from thinair.link.errors import FileError
-from thinair.link.native import Outbox, Packetizer, Reassembler, Rx, Seal
+from thinair.link.native import Packetizer, Reassembler, Rx, Seal, SendQueue
 from thinair.link.options import parse_bitrate
 from thinair.link.protocol.rtcp import Target, build
 from thinair.link.video_mode import Mode
@@ -117,7 +117,7 @@ def sealed_throughput(units: Sequence[bytes], frames: int) -> float:
 
 def seal(units: Sequence[bytes], frames: int) -> list[bytes]:
     """As the sender makes them with 25 % of repair symbols; one in twenty is left out."""
-    box, cover, cookie = Outbox(ssrc=_SSRC, interval_us=40_000), Seal(), 7
+    box, cover, cookie = SendQueue(ssrc=_SSRC, interval_us=40_000), Seal(), 7
     cover.install(_KEYS, bytes(88), _SSRC)
     box.set_cookie(cookie)
     box.control(build(Target(1, cookie, 1, 8_000_000, 0, 0, 65535, _SHARE)), 1)
@@ -132,7 +132,7 @@ def seal(units: Sequence[bytes], frames: int) -> list[bytes]:
 
 
 def _open_all(packets: Sequence[bytes], frames: int) -> float:
-    reassembler, cover = Reassembler(patience_us=60_000), Seal()
+    reassembler, cover = Reassembler(repair_timeout_us=60_000), Seal()
     cover.install(bytes(88), _KEYS, _SSRC)
     began = time.perf_counter()
     opened = [cover.unseal_rtp(packet, 1) for packet in packets]

@@ -105,7 +105,7 @@ def _open_tx(config: SenderConfig, transport: str, endpoint: Endpoint, ssrc: int
             max_packet=config.max_packet,
             pace_group=pacing.GROUP,
             pace_us=pace_us,
-            own_pace=config.pace != "auto",
+            fixed_pace=config.pace != "auto",
             priority=config.priority,
             sealed=config.sealed and transport == "thinair",
         )
@@ -440,7 +440,7 @@ class Service:
             session.receive_datagram(datagram, arrival_us)
         while (out := session.next_datagram(now_us())) is not None:
             self.tx.send_control(out)
-        if (place := self.tx.elsewhere()) is not None:
+        if (place := self.tx.new_peer()) is not None:
             question = session.heard_elsewhere(*place, random_bits(63) + 1, now_us())
             if question is not None:
                 self.tx.send_control(question, *place)

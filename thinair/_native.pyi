@@ -1,4 +1,8 @@
-"""The C extension: packets, access units and pixels. Everything else imports it through link/native.py."""
+"""The C extension: packets, access units, devices and pixels. Everything else imports it through link/native.py.
+
+Times ending in _us are integers of CLOCK_MONOTONIC in microseconds, unless they say otherwise. Calls that wait release
+the GIL. The C headers in native/include/thinair/ state limits and ownership. Layouts: docs/wire-protocol.md.
+Over 500 lines: an extension module has one stub."""
 
 from collections.abc import Sequence
 from typing import Any, TypedDict, final
@@ -6,56 +10,66 @@ from typing import Any, TypedDict, final
 from typing_extensions import Buffer
 
 # ---- core -------------------------------------------------------------------------------------------------
-DROP_REASONS: tuple[str, ...]
-AU_KEY: int
+DROP_REASONS: tuple[str, ...]  # why a datagram or a frame was not used, see ta_drop
+AU_KEY: int  # bits of ta_au_info.flags
 AU_GAP: int
 AU_SPS: int
-MAX_PACKET: int
-MAX_LINK_PACKET: int
-READY: int
-READY_KEY: int
-HOLD: int
+MAX_PACKET: int  # bytes of an RTP packet that fits Ethernet and WiFi
 MIN_PACKET: int
+MAX_LINK_PACKET: int  # the same, if its repair symbol must fit too
+READY: int  # SendQueue.ready()
+READY_KEY: int
+SKIP: int
 
-class BitstreamError(ValueError): ...
+class BitstreamError(ValueError):
+    """The bytes violate their syntax (TA_EBITSTREAM), or exceed a documented limit (TA_ETOOBIG)."""
 
 def split_nals(data: Buffer) -> list[tuple[int, int]]:
-    """(offset, size) of each NAL unit of an Annex B buffer; offset is that of the NAL header byte."""
+    """(offset, size) of each NAL unit of an Annex B byte stream (H.264 Annex B). The offset is that of the NAL header
+    byte; the size excludes trailing zero bytes."""
 
 def parse_sps(nal: Buffer) -> dict[str, int]:
-    """Fields of `ta_sps` by name. Raises BitstreamError."""
+    """Fields of an SPS (H.264 7.3.2.1.1, VUI E.1) from its NAL header byte on, by the names of `ta_sps`; width and
+    height in luma samples after cropping. Raises BitstreamError."""
 
-def parse_pps(nal: Buffer) -> dict[str, int]: ...
+def parse_pps(nal: Buffer) -> dict[str, int]:
+    """pps_id, sps_id and cabac (0, 1) of a PPS (H.264 7.3.2.2) from its NAL header byte on. Raises BitstreamError."""
+
 def rewrite_sps(nal: Buffer) -> bytes:
-    """See ta_sps_rewrite. Raises BitstreamError."""
+    """The SPS with a VUI bitstream restriction that excludes reordering (H.264 E.2.1), so that decoders output at once.
+    All other fields keep their bits. For streams without reordering only. Raises BitstreamError."""
 
-def slice_first_mb(nal: Buffer) -> int: ...
+def slice_first_mb(nal: Buffer) -> int:
+    """first_mb_in_slice (H.264 7.3.3) of a slice NAL unit of type 1 or 5. Raises BitstreamError."""
+
 def rewrite_au(au: Buffer) -> Buffer:
-    """Every SPS in the unit rewritten; `au` itself where none changes."""
+    """An access unit (Annex B) with every SPS rewritten as by rewrite_sps(); `au` itself if none changes. Raises
+    BitstreamError."""
 
 @final
 class AccessUnit:
-    """One coded picture, Annex B. Its bytes are read through the buffer protocol and live as long as the object."""
+    """One coded picture, Annex B, read-only through the buffer protocol. The bytes live as long as the object or a view
+    of it."""
 
-    frame_id: int
-    rtp_time: int
-    size: int
-    key: bool
-    gap: bool
-    sps: bool
-    lost_before: int
+    frame_id: int  # 64 bits; counted from 0 without frame elements
+    rtp_time: int  # 90 kHz, 64 bits
+    size: int  # bytes
+    key: bool  # IDR
+    gap: bool  # a frame before this one was lost
+    sps: bool  # contains an SPS
+    lost_before: int  # frames lost since the previous access unit
     first_seq: int
     packets: int
-    first_us: int
-    last_us: int
-    unrepaired_us: int  # arrival of the last packet that was sent unasked; last_us where none was asked for
+    first_us: int  # arrival of the first packet
+    last_us: int  # arrival of the completing packet
+    unrepaired_us: int  # arrival of the last packet sent without a request; last_us if none was requested
     repaired: bool  # packets were restored from repair symbols
-    taken_us: int  # when Rx.wait handed it over, local clock; 0 from Reassembler and AuStream
-    capture_us: int  # peer's clock, 0 = unknown; so are the next three
+    taken_us: int  # when Rx.wait() returned it; 0 from Reassembler and AnnexbStream
+    capture_us: int  # sender's clock, 0: unknown; so are the next three
     dequeue_us: int
     encode_in_us: int
     encode_out_us: int
-    capture_ntp: int
+    capture_ntp: int  # UQ32.32, 0: unknown
     # (low 16 bits of an earlier frame's id, first send, last send: µs after its capture)
     sent: tuple[int, int | None, int | None] | None
     def __len__(self) -> int: ...
@@ -63,6 +77,9 @@ class AccessUnit:
 
 @final
 class Packetizer:
+    """Access units to RTP packets: RFC 6184 mode 1, with the frame element in a header extension (RFC 8285) if
+    `elements`. `max_packet`: bytes of a whole RTP packet, MIN_PACKET to MAX_PACKET. Raises ValueError."""
+
     def __init__(
         self,
         *,
@@ -86,35 +103,41 @@ class Packetizer:
         capture_ntp: int = 0,
         sent: tuple[int, int, int, int] | None = None,
     ) -> list[bytes]:
-        """`sent` is (frame id, capture_us, first_send_us, last_send_us). Raises BitstreamError, ValueError."""
+        """The packets of one access unit (Annex B), in order. Stamps of 0 are unknown; `capture_ntp` (UQ32.32) 0 is
+        omitted. `sent`: (frame id, capture_us, first_send_us, last_send_us) of an earlier frame. Raises BitstreamError
+        for bytes without a NAL unit or too large, ValueError for another `sent`."""
 
 @final
 class FrameReport:
-    """One frame: what came of its media packets and of the symbols sent unasked, what was asked for. Arrivals in µs."""
+    """Reception and repair of one frame, decided or in its present state. "Without request" counts media packets and
+    proactive repair symbols, in the order sent. See ta_frame_report (native/include/thinair/recovery.h)."""
 
     frame_id: int
     key: bool
-    complete: bool  # else given up, or not decided yet
-    repaired: bool
-    unseen: bool  # nothing of it came before it was asked for
-    packets: int  # 0: not known
-    came: int  # media packets, by themselves
-    longest_run: int  # of media packets that did not
-    unasked: int
-    unasked_came: int
-    asked: int
-    asked_came: int
-    rounds: int
-    reached: int  # packets and unasked symbols up to the last that came, in the order sent
-    bytes: int  # of those that came
-    gap_us: int  # longest pause between two that came, in the order sent
-    first_us: int
-    newest_us: int  # arrival of the last that was sent unasked
-    done_us: int  # 0: not decided
-    peer_us: int  # encoder out, else capture, on the sender's clock; 0: unknown
+    complete: bool  # else abandoned, or not decided yet
+    repaired: bool  # by repair symbols
+    unseen: bool  # nothing was received before it was requested
+    packets: int  # media packets of the frame; 0: unknown
+    received: int  # of them, not restored
+    longest_run: int  # of media packets not received
+    proactive: int  # repair symbols sent without request
+    proactive_received: int
+    on_demand: int  # repair symbols requested
+    on_demand_received: int
+    rounds: int  # of requests
+    reached: int  # packets sent without request, up to the last one received
+    bytes: int  # received without request, RTP headers included
+    gap_us: int  # longest pause between two consecutive ones
+    first_us: int  # arrival of the first one
+    newest_us: int  # arrival of the newest one without request
+    done_us: int  # when the frame was decided; 0: not yet
+    peer_us: int  # sender's clock: encoder out, else capture; 0: unknown
 
 @final
 class Reassembler:
+    """RTP packets in, access units out, sans-IO: with frame elements a frame is complete by count, without by marker
+    and sequence number (RFC 6184). Raises ValueError for a limit out of range."""
+
     def __init__(
         self,
         *,
@@ -123,41 +146,61 @@ class Reassembler:
         window_frames: int = 8,
         reorder_us: int = 4000,
         max_au: int = 2097152,
-        patience_us: int = 0,
+        repair_timeout_us: int = 0,
     ) -> None:
-        """`patience_us`: lost packets are repaired and asked for this long after a frame's first packet; 0: never."""
-    def push(self, datagram: Buffer, arrival_us: int) -> None: ...
-    def next(self, now_us: int) -> AccessUnit | None: ...
-    def deadline(self) -> int | None: ...
-    def reset(self) -> None: ...
+        """`payload_type` 0: any dynamic one. `window_frames`: frames in progress, 2 to 32. `reorder_us`: how long a
+        complete frame waits for an incomplete earlier one, without repair. `max_au`: bytes. `repair_timeout_us`: how
+        long after a frame's first packet lost packets are requested and repaired, then it is abandoned; 0: no
+        repair."""
+    def push(self, datagram: Buffer, arrival_us: int) -> None:
+        """Takes one datagram. Never raises: refused packets are counted, see drops()."""
+    def next(self, now_us: int) -> AccessUnit | None:
+        """The next access unit in decoding order; None: none is ready."""
+    def deadline(self) -> int | None:
+        """When next() or request() may yield without a push; None: never."""
+    def reset(self) -> None:
+        """Forgets all frames, for a new peer. Counters stay."""
     def peer(self, own_ssrc: int, cookie: int) -> None:
-        """Whom requests are written for; cookie 0: nobody is asked."""
+        """Sets sender SSRC and cookie of repair requests; cookie 0: none are made."""
     def timing(self, interval_us: int, rtt_us: int, queue_us: int) -> None:
-        """The sender's frame interval, a round trip to begin with (0: as they are), what waits in queues now."""
+        """Sets the sender's frame interval, an initial round trip (0: unchanged, both), and the path's present queueing
+        delay."""
     def request(self, now_us: int) -> bytes | None:
-        """The REPAIR datagram that is due; to be called after each push and at each deadline until it gives None."""
+        """The REPAIR datagram that is due (docs/wire-protocol.md). Call after each push and at each deadline until it
+        returns None."""
     def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int, int]:
-        """Frames decided since the last call, the newest one as it stands, its id (32 bits), TARGET's outcomes, how
-        long an answer to a request takes in µs (0: unknown)."""
+        """(frames decided since the last call, newest frame in its present state, its id (32 bits), outcomes of the
+        last eight frames as TARGET carries them, how long an answer to a request takes in µs or 0)."""
     def recovery(self) -> dict[str, int]:
-        """symbols, surplus, restored, frames_repaired, requests, asked, asked_came, rtt_us, guard_us, spacing_us."""
-    def drops(self) -> dict[str, int]: ...
+        """Counters of repair: symbols, surplus, restored, frames_repaired, requests, on_demand, on_demand_received;
+        present estimates: rtt_us, reorder_window_us, spacing_us. See ta_recovery_stats."""
+    def drops(self) -> dict[str, int]:
+        """Refused packets and lost frames by drop reason, every one of DROP_REASONS."""
     def push_many(self, datagrams: Sequence[bytes], arrival_us: int) -> int:
-        """Bench helper without Python per packet: pushes all, takes every unit, returns how many there were."""
+        """For benches, without Python per packet: pushes all, takes every access unit, returns how many there were."""
 
 @final
-class AuStream:
-    def __init__(self, *, max_au: int = 2097152, quiet_us: int = 4000) -> None: ...
-    def push(self, datagram: Buffer, arrival_us: int) -> None: ...
-    def next(self, now_us: int) -> AccessUnit | None: ...
-    def deadline(self) -> int | None: ...
-    def drops(self) -> dict[str, int]: ...
+class AnnexbStream:
+    """A raw Annex B byte stream, cut into datagrams anywhere, to access units (H.264 7.4.1.2.3), sans-IO. Raises
+    ValueError for `max_au` 0."""
+
+    def __init__(self, *, max_au: int = 2097152, quiet_us: int = 4000) -> None:
+        """`max_au`: bytes. `quiet_us`: a datagram shorter than the longest one, then silence of this length, ends a
+        unit; 0: off."""
+    def push(self, datagram: Buffer, arrival_us: int) -> None:
+        """Takes the next datagram. Never raises: what is discarded is counted, see drops()."""
+    def next(self, now_us: int) -> AccessUnit | None:
+        """The next access unit; None: none is ready."""
+    def deadline(self) -> int | None:
+        """When next() may yield without a push; None: never."""
+    def drops(self) -> dict[str, int]:
+        """What was discarded, by drop reason, every one of DROP_REASONS."""
 
 # ---- repair -------------------------------------------------------------------------------------------------
 @final
-class Outbox:
-    """Access units in, datagrams out (native/include/thinair/outbox.h): media, repair symbols, answers to requests.
-    Raises ValueError where a packet is too large for a symbol to fit a datagram."""
+class SendQueue:
+    """The sender's packets, sans-IO: access units in, datagrams out; media, repair symbols, answers to requests, pacing
+    (native/include/thinair/send_queue.h). Raises ValueError for `max_packet` above MAX_LINK_PACKET."""
 
     def __init__(
         self,
@@ -169,11 +212,16 @@ class Outbox:
         pace_group: int = 5,
         pace_us: int = 0,
         interval_us: int = 0,
-    ) -> None: ...
-    def set_cookie(self, cookie: int, /) -> None: ...
-    def reset(self) -> None: ...
+    ) -> None:
+        """`pace_group` datagrams leave together, `pace_us` apart (0: no pacing). `interval_us`: between frames, until
+        their capture times show it."""
+    def set_cookie(self, cookie: int, /) -> None:
+        """Requests and targets must carry it; 0: all are refused."""
+    def reset(self) -> None:
+        """Forgets what waits and what was sent, for a new peer."""
     def ready(self, now_us: int, unsent: int = 0, /) -> int:
-        """READY, READY_KEY or HOLD."""
+        """Whether to encode the next picture: READY, READY_KEY (as a key frame), or SKIP (an earlier frame has not got
+        through). `unsent`: bytes handed out that still wait in the kernel."""
     def push(
         self,
         au: Buffer,
@@ -188,57 +236,71 @@ class Outbox:
         encode_out_us: int = 0,
         capture_ntp: int = 0,
     ) -> int:
-        """Packets queued. Raises BitstreamError, ValueError where there is no room or a key frame is due."""
+        """Queues one access unit (Annex B); returns its number of packets. Stamps of 0 are unknown. Raises
+        BitstreamError for bytes that are no access unit or too large, and when there is no room or a key frame is
+        due."""
     def next(self, now_us: int, /) -> list[bytes]:
-        """The datagrams that leave now."""
-    def deadline(self) -> int | None: ...
+        """The datagrams that may leave now, which then count as sent; answers to requests first."""
+    def deadline(self) -> int | None:
+        """When next() will yield, 0: at once; None: only after a push or a request."""
     def control(self, datagram: Buffer, now_us: int, /) -> bool:
-        """True: it held requests alone."""
-    def stats(self) -> dict[str, int]: ...
+        """Applies REPAIR, TARGET and generic NACK of a control datagram. True: it held nothing else."""
+    def stats(self) -> dict[str, int]:
+        """Counters by the names of ta_send_queue_stats."""
 
 @final
 class Seal:
-    """A session's packets sealed and opened at one end (native/include/thinair/seal.h). Without keys it refuses all."""
+    """AEAD of one end's packets: RTP and RTCP as in RFC 7714, with ChaCha20-Poly1305 (RFC 8439)
+    (native/include/thinair/seal.h). Without keys it refuses everything."""
 
-    ready: bool
-    spent: int  # packets of the kind used most, sealed with the present key
+    ready: bool  # there are keys
+    packets_sealed: int  # with the current key, RTP or RTCP, whichever are more
     def install(self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False) -> None:
-        """88 bytes of keys for each direction. Raises ValueError."""
-    def forget(self) -> None: ...
+        """Installs 88 bytes of keys for each direction. `media_ssrc`: of the sender; its repair symbols have the next.
+        `limit`: packets per key, 0: 2**31 - 1. `after_peer`: keep sealing with the older keys until the peer uses
+        these. Raises ValueError for another length."""
+    def forget(self) -> None:
+        """Clears all keys."""
     def seal_rtp(self, packet: Buffer, /) -> bytes:
-        """Raises ValueError for what is no RTP of the session, BitstreamError where no key is left to seal it with."""
-    def seal_rtcp(self, packet: Buffer, /) -> bytes: ...
+        """The sealed packet, 16 bytes longer. Raises ValueError if it is not RTP of the session, BitstreamError if
+        there is no key or its limit is reached."""
+    def seal_rtcp(self, packet: Buffer, /) -> bytes:
+        """The sealed packet, 20 bytes longer. Raises as seal_rtp()."""
     def unseal_rtp(self, packet: Buffer, arrival_us: int, /) -> tuple[bytes, bool] | str:
-        """The packet, and whether none after it has come before; or why it was refused, a drop reason."""
-    def unseal_rtcp(self, packet: Buffer, arrival_us: int, /) -> tuple[bytes, bool] | str: ...
+        """(packet, whether no later one of its stream has been received), or the drop reason: auth, replay, short,
+        version, extension, ssrc."""
+    def unseal_rtcp(self, packet: Buffer, arrival_us: int, /) -> tuple[bytes, bool] | str:
+        """As unseal_rtp()."""
 
 @final
 class RepairEncoder:
-    """One block of sources after the other, and repair symbols of it (native/include/thinair/repair.h). Raises
-    ValueError for sizes no block has."""
+    """Repair symbols of one block after another: systematic Cauchy Reed-Solomon code over GF(256)
+    (native/include/thinair/repair.h). Raises ValueError for `max_sources` outside 1 to 254 or `max_source` outside 1 to
+    65535 bytes."""
 
     def __init__(self, *, max_sources: int = 254, max_source: int = 1472) -> None: ...
     def reset(self) -> None:
-        """Begins the next block."""
+        """Starts the next block."""
     def add(self, *sources: Buffer) -> None:
-        """All or none. Raises BitstreamError where they do not fit."""
+        """Adds all sources, or none. Raises BitstreamError if they do not fit."""
     def symbol(self, index: int, /) -> bytes:
-        """Repair symbol 0..254 - k of the k sources added so far. Raises ValueError for another."""
+        """Repair symbol 0 to 254 - k of the k sources added so far, two bytes longer than the longest. Raises
+        ValueError for another index."""
 
 @final
 class RepairDecoder:
-    """Raises ValueError for sizes no block has."""
+    """Restores the missing sources of one block after another. Raises ValueError as RepairEncoder."""
 
     def __init__(self, *, max_sources: int = 254, max_source: int = 1472) -> None: ...
-    wanted: int  # symbols still wanted before restore()
+    wanted: int  # how many more are needed before restore()
     def begin(self, sources: int, /) -> None:
-        """A new block of so many sources. Raises ValueError."""
+        """Starts a block of this many sources. Raises ValueError for 0 or more than max_sources."""
     def source(self, index: int, data: Buffer, /) -> bool:
-        """False: held already, or not needed. Raises ValueError for its index, BitstreamError for its size."""
+        """Adds a received source. False: not needed. Raises ValueError for its index, BitstreamError for its size."""
     def symbol(self, index: int, data: Buffer, /) -> bool:
-        """The same for a repair symbol."""
+        """Adds a received repair symbol. Returns and raises as source()."""
     def restore(self, index: int, /) -> bytes | None:
-        """A missing source; None: too few symbols. Raises ValueError where it is not missing, BitstreamError where the
+        """A missing source; None: too few symbols. Raises ValueError if it is not missing, BitstreamError if the
         symbols are not of one block."""
 
 # ---- io ---------------------------------------------------------------------------------------------------
@@ -246,26 +308,28 @@ def now_us() -> int:
     """CLOCK_MONOTONIC in microseconds."""
 
 def sleep_until_us(when_us: int, spin_us: int = 0) -> None:
-    """Sleeps without the GIL; the last spin_us are spun."""
+    """Sleeps until then; the last `spin_us` are spent spinning, for precision."""
 
-def keep_secret() -> str | None:
-    """No core dump of this process from now on, nor a debugger of the same user (prctl(2), PR_SET_DUMPABLE). None, or
-    why not."""
+def disable_core_dumps() -> str | None:
+    """Protects keys in memory: no core dumps, no debugger of the same user (prctl(2), PR_SET_DUMPABLE). None, or the
+    error's text."""
 
 def map_large_blocks(on: bool, /) -> None:
-    """Whether blocks of 128 KiB and more are mapped one by one and given back when they are freed (mallopt(3)): heaps
-    come apart where an encoder's pictures are made among others. What comes and goes with each picture wants the
-    heap."""
+    """Allocates blocks of 128 KiB and more by mmap, returned to the system when freed (mallopt(3)). Keeps the heap from
+    fragmenting while an encoder allocates its pictures. Off: such blocks come from the heap, which is faster for what
+    is allocated with each picture. glibc only."""
 
 def realtime(priority: int) -> str | None:
-    """Asks SCHED_FIFO for the calling thread; None when granted, else why not."""
+    """Requests SCHED_FIFO for the calling thread and threads it starts later. None, or the error's text."""
 
 @final
 class Tx:
-    """Sends access units; a C thread paces, answers clock probes and hands control datagrams to Python.
+    """The sending pump: a send queue, a UDP socket and a C thread that paces, answers clock probes and repair requests,
+    and collects control datagrams (native/include/thinair/tx.h). Thread-safe.
 
-    mode: "thinair" (elements, session), "rtp" (plain RFC 6184), "annexb" (raw stream, AUD after each unit).
-    Raises OSError where the socket cannot be had."""
+    mode: "thinair" (frame elements, session, repair), "rtp" (plain RFC 6184), "annexb" (raw stream, an access unit
+    delimiter after each unit). Raises OSError if the socket cannot be opened, ValueError for an address or a number
+    that cannot be used."""
 
     def __init__(
         self,
@@ -280,14 +344,15 @@ class Tx:
         pace_us: int = 0,
         priority: int = 0,
         bind_port: int = 0,
-        own_pace: bool = False,
+        fixed_pace: bool = False,
         sealed: bool = False,
     ) -> None:
-        """`own_pace`: pace_us holds whatever the receiver says. `sealed`: nothing leaves or is believed that is not
-        sealed with installed keys. Host "": nobody yet."""
-    eventfd: int  # readable when control() has something
+        """`host` "": no peer yet. `pace_us`: between groups of `pace_group` packets, 0: no pacing; `fixed_pace`: the
+        receiver does not change it. `priority`: SCHED_FIFO, 0: none. `sealed`: only packets sealed with installed keys
+        are sent or accepted."""
+    eventfd: int  # readable while control() has something
     local_port: int
-    notes: list[str]  # what the system refused (priority, DSCP, buffer), in words
+    notes: list[str]  # what the system refused (priority, DSCP, buffer), as text
     def push(
         self,
         au: Buffer,
@@ -301,35 +366,42 @@ class Tx:
         encode_out_us: int = 0,
         capture_ntp: int = 0,
     ) -> int:
-        """Packetizes and sends (the first group before it returns). Returns the packet count; 0 while no media is
-        allowed. Raises BitstreamError for bytes that are no access unit."""
+        """Packetizes one access unit (Annex B) and sends its first group before it returns. Returns the packet count; 0
+        while no media is allowed. Raises BitstreamError as SendQueue.push()."""
     def ready(self) -> int:
-        """Whether the next picture shall be encoded: READY, READY_KEY (as a key frame) or HOLD."""
-    def allow_media(self, allowed: bool) -> None: ...
+        """As SendQueue.ready(), with what waits in the kernel included."""
+    def allow_media(self, allowed: bool) -> None:
+        """Starts or stops media. Stopping discards what waits."""
     def set_cookie(self, cookie: int, boot_id: int) -> None:
-        """Probes that carry the cookie are answered with the boot id."""
+        """Clock probes, requests and targets must carry the cookie, 0: all are refused. Probes are answered with the
+        boot id."""
     def send_control(self, datagram: Buffer, host: str = ..., port: int = ..., plain: bool = ..., /) -> bool:
-        """To the peer, or to another address; `plain`: not sealed."""
+        """Sends a control datagram to the peer, or to another address. `plain`: not sealed. False: not sent."""
     def install_keys(
         self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False
     ) -> None:
-        """As Seal.install."""
-    def forget_keys(self) -> None: ...
+        """As Seal.install(). Raises ValueError if not `sealed`."""
+    def forget_keys(self) -> None:
+        """Clears all keys: nothing is sent or accepted until new ones are installed."""
     def set_peer(self, host: str, port: int, /) -> None:
-        """What leaves from now on goes there."""
-    def elsewhere(self) -> tuple[str, int] | None:
-        """Where the newest sealed packet came from, if that is not the peer and was not told before."""
+        """Everything is sent there from now on. Raises ValueError for an address that cannot be used."""
+    def new_peer(self) -> tuple[str, int] | None:
+        """(host, port) of the newest sealed packet, once for each address other than the peer's; else None."""
     def control(self) -> list[tuple[bytes, int]]:
-        """(datagram, arrival µs), oldest first; empties the eventfd."""
+        """Control datagrams since the last call, oldest first: (datagram, arrival µs). Clears the eventfd."""
     def sent(self) -> tuple[int, int, int] | None:
-        """(frame id, first send µs, last send µs) of the frame that left last."""
+        """(frame id, first send µs, last send µs) of the newest frame that was sent completely."""
     def stats(self) -> dict[str, int]:
-        """send_errors, control_drops, probes, media_refused, and those of Outbox."""
-    def close(self) -> None: ...
+        """Counters: send_errors, control_drops, probes, media_refused, auth, replay, packets_sealed, and those of
+        SendQueue.stats()."""
+    def close(self) -> None:
+        """Ends the thread and closes the socket. Counters stay readable."""
 
 @final
 class Rx:
-    """Receives on a UDP port; a C thread reassembles. mode: "thinair", "rtp" (plain), "annexb" (raw stream)."""
+    """The receiving pump: a UDP socket, a C thread that reassembles and requests repair, and a ring of access units
+    (native/include/thinair/rx.h). mode as Tx. Thread-safe. Raises OSError if the socket cannot be opened, ValueError
+    for an address or a number that cannot be used."""
 
     def __init__(
         self,
@@ -345,49 +417,60 @@ class Rx:
         slots: int = 8,
         priority: int = 0,
         receive_buffer: int = 4194304,
-        patience_us: int = 0,
+        repair_timeout_us: int = 0,
         sealed: bool = False,
-        note_packets: bool = False,
+        log_packets: bool = False,
     ) -> None:
-        """`patience_us` as Reassembler's, `sealed` as Tx's; `note_packets` for packets()."""
-    eventfd: int  # readable when control() has something, or a frame was given up
+        """`host` "": any local address; `port` 0: any. `payload_type` to `max_au` and `repair_timeout_us` as
+        Reassembler, `quiet_us` as AnnexbStream, `sealed` as Tx. `slots`: access units in the ring, 2 to 64.
+        `receive_buffer`: bytes. `log_packets`: keep packets for packets()."""
+    eventfd: int  # readable while control() or invites() has something, and after a frame was abandoned
     local_port: int
-    notes: list[str]
+    notes: list[str]  # what the system refused (priority, receive buffer), as text
     def wait(self, timeout_us: int) -> AccessUnit | None:
-        """Next access unit; waits without the GIL. One thread at a time."""
+        """The next access unit, read in place in the ring; None: timeout, or closed. A full ring discards all waiting
+        units, and the next one has `gap`. One thread at a time."""
     def control(self) -> list[tuple[bytes, int, str, int]]:
-        """(datagram, arrival µs, host, port), oldest first; empties the eventfd."""
-    def send_control(self, datagram: Buffer, host: str, port: int) -> bool: ...
+        """Control datagrams since the last call, oldest first: (datagram, arrival µs, host, port). Clears the
+        eventfd."""
+    def send_control(self, datagram: Buffer, host: str, port: int) -> bool:
+        """Sends a control datagram, sealed if `sealed`. False: not sent."""
     def install_keys(
         self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False
     ) -> None:
-        """As Seal.install."""
-    def forget_keys(self) -> None: ...
-    def calls(self) -> list[tuple[bytes, int, str, int]]:
-        """Where all is to be sealed: senders that call in the clear. As control(), which empties the eventfd."""
+        """As Seal.install(). Raises ValueError if not `sealed`."""
+    def forget_keys(self) -> None:
+        """Clears all keys: nothing is sent or accepted until new ones are installed."""
+    def invites(self) -> list[tuple[bytes, int, str, int]]:
+        """With `sealed`: unsealed invites and HELLOs since the last call, as control() returns them. Not authenticated;
+        their number and rate are limited."""
     def accept(self, host: str, port: int, ssrc: int, own_ssrc: int = 0, cookie: int = 0) -> None:
-        """From now on media only from this address and SSRC; frames of the peer before are forgotten. Repair requests
-        go there with `own_ssrc` and `cookie`; cookie 0: none."""
+        """Accepts media from this address and SSRC only, and forgets the previous peer's frames. Repair requests go
+        there with `own_ssrc` and `cookie`; cookie 0: none. Raises ValueError for an address that cannot be used."""
     def timing(self, interval_us: int, rtt_us: int, queue_us: int) -> None:
-        """As Reassembler.timing."""
+        """As Reassembler.timing()."""
     def frames(self) -> tuple[list[FrameReport], FrameReport | None, int, int, int]:
-        """As Reassembler.frames."""
+        """As Reassembler.frames()."""
     def recovery(self) -> dict[str, int]:
-        """As Reassembler.recovery."""
+        """As Reassembler.recovery()."""
     def arrivals(self, limit: int) -> list[tuple[int, int]]:
         """(sequence number, arrival µs) of the newest `limit` media packets, oldest first."""
     def progress(self) -> tuple[int, int]:
-        """(arrival µs of the newest media packet or 0, access units completed)."""
-    def drops(self) -> dict[str, int]: ...
+        """(arrival µs of the newest media packet or 0, number of completed access units)."""
+    def drops(self) -> dict[str, int]:
+        """Refused datagrams and lost frames by drop reason, every one of DROP_REASONS."""
     def packets(self) -> bytes:
-        """With `note_packets`: packets since the last call as records of a pcap file; b"" when there are no more."""
+        """With `log_packets`: packets of both directions since the last call as records of a pcap file (LINKTYPE_RAW),
+        opened, cut at 192 bytes; b"": no more."""
     def stats(self) -> dict[str, int]:
-        """packets, bytes, frames, lost_frames, receive_buffer, kernel_drops, moved, spent, packets_unnoted."""
-    def close(self) -> None: ...
+        """packets, bytes, frames, lost_frames, receive_buffer (bytes granted), kernel_drops, address_changes,
+        packets_sealed, packets_not_logged."""
+    def close(self) -> None:
+        """Ends the thread and closes the socket; a waiting wait() returns None. Access units stay readable."""
 
 # ---- capture ----------------------------------------------------------------------------------------------
 class CaptureFormat(TypedDict):
-    """As the driver granted it; numbers are those of linux/videodev2.h. For annotations only."""
+    """The granted format, in the numbers of linux/videodev2.h. For annotations only."""
 
     width: int
     height: int
@@ -402,24 +485,25 @@ class CaptureFormat(TypedDict):
 
 @final
 class CapturedPicture:
-    """One picture in the driver's own buffer, read through the buffer protocol. release(), or its end, gives the buffer
-    back to the driver. It stays readable after Capture.close()."""
+    """One picture in the driver's buffer, read-only through the buffer protocol. release(), or its deletion, returns
+    the buffer to the driver. It stays readable after Capture.close()."""
 
     index: int  # of the buffer
     sequence: int  # the driver's
     skipped: int  # pictures lost or passed over since the one before
-    corrupt: bool
-    capture_us: int  # CLOCK_MONOTONIC, the frame's start
+    corrupt: bool  # V4L2_BUF_FLAG_ERROR, or fewer bytes than a picture
+    capture_us: int  # start of the frame
     dequeue_us: int
     def release(self) -> None:
-        """Raises BufferError while a view of the picture lives."""
+        """Returns the buffer to the driver. Raises BufferError while a view of the picture exists."""
     def __len__(self) -> int: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class Capture:
-    """Pictures out of a V4L2 capture node, newest first. Width or height 0: as it stands. Raises OSError with a
-    sentence where the device is missing, busy, no capture device, or refuses the format."""
+    """Pictures from a V4L2 capture node, newest first (native/include/thinair/capture.h). Raises OSError with a
+    sentence if the device is missing, busy, not a capture device, or refuses the format; ValueError for impossible
+    numbers."""
 
     def __init__(
         self,
@@ -429,20 +513,20 @@ class Capture:
         width: int = 0,
         height: int = 0,
         buffers: int = 4,
-        rate: tuple[int, int] = (
-            0,
-            1,
-        ),  # pictures per second, asked of a device that chooses; numerator 0: as it stands
-    ) -> None: ...
+        rate: tuple[int, int] = (0, 1),
+    ) -> None:
+        """`fourcc`: four characters, such as UYVY. Width or height 0: the current one. `buffers`: 3 to 16. `rate`:
+        pictures per second as (numerator, denominator), requested of a device that can choose; numerator 0: its current
+        rate."""
     format: CaptureFormat
     def next(self, timeout_us: int, /) -> CapturedPicture | None:
-        """The newest picture; older ones go straight back to the driver. Waits without the GIL; None after the timeout.
-        Raises OSError where the device fails."""
+        """The newest picture; older ones go back to the driver. None: timeout. Raises OSError if the device fails."""
     def stats(self) -> dict[str, int]:
-        """captured, passed_over, gaps, corrupt, future_stamps, unstamped, queue_errors."""
-    def fileno(self) -> int: ...
+        """captured, passed_over, gaps, corrupt, future_stamps, unstamped, queue_errors: see ta_capture_stats."""
+    def fileno(self) -> int:
+        """For poll: readable while a picture waits."""
     def close(self) -> None:
-        """The device is let go once the last picture is released."""
+        """Stops the capture. The device is closed with the last released picture."""
 
 def raw_to_i420(
     data: Buffer,
@@ -458,14 +542,14 @@ def raw_to_i420(
     v_stride: int,
     /,
 ) -> None:
-    """UYVY, YUYV or NV12 (chroma at stride * height) into three writable planes, without the GIL. Raises ValueError."""
+    """Converts UYVY, YUYV or NV12 (chroma at stride * height) into three writable planes, chroma of half size rounded
+    up. Strides in bytes. Raises ValueError if a size or stride does not hold the picture."""
 
 # ---- hardware encoders ---------------------------------------------------------------------------------------
 @final
 class HardwareEncoder:
-    """kind: "m2m" (V4L2) or "mmal". `fourcc`, `coded`: V4L2's four characters; `rate`: (numerator, denominator);
-    `key_interval` in pictures; `stride` 0: lines without gaps; QP 0: the encoder's own. Pictures are copied in. One
-    thread. Raises OSError with a sentence where it is missing or refuses the format, ValueError for impossible
+    """A hardware encoder, picture by picture; pictures are copied (native/include/thinair/encoder.h). One thread at a
+    time. Raises OSError with a sentence if it is missing, busy or refuses the format, ValueError for impossible
     numbers."""
 
     def __init__(
@@ -485,23 +569,29 @@ class HardwareEncoder:
         max_qp: int = 0,
         intra_refresh_mbs: int = 0,
         low_latency: bool = False,
-    ) -> None: ...
-    notes: list[str]  # what it lacks, in words
+    ) -> None:
+        """`kind`: "m2m" (V4L2) or "mmal". `fourcc`, `coded`: V4L2's four characters. `rate`: pictures per second as
+        (numerator, denominator). `key_interval`: pictures. `stride` 0: lines without padding. `device` "": found. QP 0:
+        the encoder's default. `intra_refresh_mbs`: macroblocks per picture, 0: key frames only. `low_latency`: MMAL's
+        stripe mode, experimental."""
+    notes: list[str]  # missing features, as text
     def encode(self, picture: Buffer, capture_us: int, timeout_us: int, /) -> tuple[bytes, bool] | None:
-        """(access unit, key) of the picture; None where the rate control left it out or what came cannot be decoded. A
-        key frame has its parameter sets before it. Waits without the GIL. Raises OSError: broken, stuck, or
-        ETIMEDOUT."""
-    def request_key_frame(self) -> None: ...
+        """(access unit, key) of the picture; None: skipped by the rate control, or undecodable. A key frame starts with
+        its parameter sets. Raises OSError if the encoder is broken or stuck, with ETIMEDOUT after the timeout."""
+    def request_key_frame(self) -> None:
+        """Makes the next picture a key frame."""
     def set_bitrate(self, bitrate_bps: int, /) -> bool:
-        """False where the encoder cannot."""
+        """Changes the bitrate while it runs. False: the encoder cannot."""
     def stats(self) -> dict[str, int]:
-        """bytes_copied (of pictures), junk (units nobody could decode), late (units that came after their time)."""
-    def close(self) -> None: ...
+        """bytes_copied (of pictures), undecodable (units no decoder could use), late (units after their timeout)."""
+    def close(self) -> None:
+        """Closes the encoder."""
 
 @final
-class Chain:
-    """Capture, encoder and `tx` joined by a C thread, which sends nothing until allowed. Raises OSError with a
-    sentence, its `filename` "capture" or "encoder" for the part that failed; ValueError for impossible numbers."""
+class HardwarePipeline:
+    """Capture, encoder and `tx` in one C thread, from the camera's picture to packets without Python
+    (native/include/thinair/hw_pipeline.h). Sends nothing until allow(). Raises OSError with a sentence, its `filename`
+    "capture" or "encoder" for the part that failed; ValueError for impossible numbers."""
 
     def __init__(
         self,
@@ -528,29 +618,35 @@ class Chain:
         low_latency: bool = False,
         encoder_device: str = "",
     ) -> None:
-        """`ntp_offset`: UQ32.32 to add to CLOCK_MONOTONIC, 0: no absolute capture time. `stall_us` 0: two pictures."""
+        """Capture and encoder settings as Capture and HardwareEncoder; `dmabuf`: pictures are not copied. `priority`:
+        SCHED_FIFO, 0: none. `ntp_offset`: UQ32.32 to add to CLOCK_MONOTONIC, 0: no absolute capture time. `stall_us`:
+        without a picture, 0: two picture intervals."""
     eventfd: int  # readable at each change of state, and at key frames four times a second at most
-    notes: list[str]
-    size: tuple[int, int]  # as the capture granted it
-    def allow(self, allowed: bool, /) -> None: ...
-    def request_key_frame(self) -> None: ...
-    def set_bitrate(self, bitrate_bps: int, /) -> None: ...
+    notes: list[str]  # of encoder and thread: missing features, refused priority, as text
+    size: tuple[int, int]  # (width, height) that the capture granted
+    def allow(self, allowed: bool, /) -> None:
+        """Starts or stops encoding; it starts with a key frame."""
+    def request_key_frame(self) -> None:
+        """Makes the next picture a key frame."""
+    def set_bitrate(self, bitrate_bps: int, /) -> None:
+        """Changes the encoder's bitrate."""
     def state(self) -> tuple[str, str, str]:
-        """("starting" | "live" | "stalled" | "failed", reason, "" | "capture" | "encoder"); empties the eventfd. After
+        """("starting" | "live" | "stalled" | "failed", reason, "" | "capture" | "encoder"); clears the eventfd. After
         "failed" both devices are closed."""
     def stats(self) -> dict[str, int]:
-        """Members of ta_chain_stats by name."""
+        """Counters by the names of ta_hw_pipeline_stats."""
     def records(
         self,
     ) -> list[tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]]:
-        """Since the last call, oldest first: (frame id, driver's sequence, capture, dequeue, encode in, encode out in
-        µs, bytes, packets, pictures skipped before, key, Tx.sent())."""
-    def headers(self) -> bytes:
-        """The encoder's parameter sets, Annex B; empty before its first key frame."""
-    def look(self) -> tuple[int, int, bytes] | None:
-        """(width, height, I420) of a small picture of those since the last call, once; None: one is asked for."""
+        """Access units sent since the last call, oldest first: (frame id, driver's sequence, capture, dequeue, encode
+        in, encode out in µs, bytes, packets, pictures skipped before, key, Tx.sent()). At most 512 are kept."""
+    def parameter_sets(self) -> bytes:
+        """The encoder's parameter sets, Annex B; b"" before its first key frame."""
+    def thumbnail(self) -> tuple[int, int, bytes] | None:
+        """(width, height, I420) of a thumbnail made since the last call; None: none yet, and one is requested."""
     def stop(self) -> bool:
-        """Ends the thread, which closes both devices. False: a device does not return from a call."""
+        """Ends the thread, which closes both devices. False: a device does not return from a call; the thread is
+        abandoned."""
 
 # ---- present ----------------------------------------------------------------------------------------------
 def i420_to_bgrx(
@@ -565,12 +661,15 @@ def i420_to_bgrx(
     *,
     bt709: bool,
     full_range: bool,
-) -> bytes: ...
+) -> bytes:
+    """BGRX (bytes B, G, R, 0xff; width * height * 4) of an I420 picture: BT.709 or else BT.601 (ITU-T H.273), full
+    range or else 16 to 235. Strides in bytes. Raises ValueError if the planes do not hold the picture."""
 
 @final
 class X11Presenter:
-    """A window that shows I420 pictures through XShm. Raises OSError with a sentence where there is no display, no
-    MIT-SHM or no 24/32-bit visual."""
+    """A window that shows I420 pictures through MIT-SHM (native/include/thinair/x11.h). Thread-safe. Raises OSError
+    with a sentence if there is no display, no MIT-SHM or no 24-bit visual; ValueError for an impossible size or
+    monitor."""
 
     def __init__(
         self,
@@ -581,10 +680,12 @@ class X11Presenter:
         height: int,
         fullscreen: bool = False,
         monitor: int = -1,
-    ) -> None: ...
-    size: tuple[int, int]  # of the window now
-    composited: bool  # a compositor stands between window and screen
-    refresh_hz: float  # of the monitor; 0 where it is not known (Xvfb)
+    ) -> None:
+        """`display` None: $DISPLAY. The size is reduced to the monitor's. `monitor`: in RandR's order, -1: the primary
+        one."""
+    size: tuple[int, int]  # (width, height) of the window
+    composited: bool  # a compositor is running
+    refresh_hz: float  # of the monitor; 0: unknown (Xvfb)
     def present(
         self,
         y: Buffer,
@@ -601,22 +702,27 @@ class X11Presenter:
         dim: int = 255,
         border: int = -1,
     ) -> int:
-        """Shows a picture of the window's size or smaller, centred on black. Returns the µs at which the server had
-        copied it. `border` is 0xRRGGBB or -1. Raises OSError when the display is gone."""
+        """Shows a picture of the window's size or smaller, centred on black. Returns when the server had copied it, in
+        µs. `dim`: brightness, 255 unchanged. `border`: 0xRRGGBB or -1. Raises OSError when the display is gone,
+        TimeoutError if it does not answer, ValueError if the planes do not hold the picture."""
     def overlay(
-        self, mask: Buffer | None, width: int, height: int, x: int, y: int, ground: int = 90, slot: int = 0
+        self, mask: Buffer | None, width: int, height: int, x: int, y: int, dim: int = 90, slot: int = 0
     ) -> None:
-        """Over every following picture, the higher of 16 slots on top: 8-bit coverage; negative x, y count from the
-        right and bottom edge."""
+        """Draws white by an 8-bit coverage mask (width * height) over every following picture, on a background
+        multiplied by dim / 255; negative x, y count from the right and bottom edge. Higher slots of 0 to 15 are on top.
+        None removes it. Raises ValueError for sizes or a slot that do not exist."""
     def events(self) -> list[tuple[str, Any]]:
-        """("key", "q"), ("resize", (w, h)), ("close", None), ("expose", None): what came since the last call."""
-    def set_fullscreen(self, on: bool) -> None: ...
-    def close(self) -> None: ...
+        """Events since the last call: ("key", "q"), ("resize", (width, height)), ("close", None), ("expose", None).
+        Raises OSError when the display is gone."""
+    def set_fullscreen(self, on: bool) -> None:
+        """Covers the monitor, or returns to the window. Raises OSError when the display is gone."""
+    def close(self) -> None:
+        """Closes the window. May be called twice."""
 
 @final
 class CodeWatcher:
-    """Looks for the visual code in pixels that others write. `top` and `bottom`: byte offsets of the first cell's
-    centre of both rows; `step`: bytes from cell to cell. Raises ValueError where they do not lie within `pixels`."""
+    """Samples the visual code in memory that another process writes, such as a screen, for benches
+    (native/include/thinair/watch.h). Raises ValueError if a cell is outside `pixels`."""
 
     def __init__(
         self,
@@ -626,17 +732,18 @@ class CodeWatcher:
         bottom: tuple[int, int],
         step: int,
         sleep_us: int,
-        one: bool = False,
-        two: bool = False,
+        stop_at_first: bool = False,
+        separate_codes: bool = False,
     ) -> None:
-        """`one`: watch() returns with the first code, while its picture is still there. `two`: top and bottom carry
-        codes of their own; a new one at the bottom counts."""
+        """`top`, `bottom`: byte offsets of the centres of each row's first cell. `step`: bytes from cell to cell.
+        `sleep_us`: between samples. `stop_at_first`: watch() returns with the first code, while its picture is still in
+        memory. `separate_codes`: top and bottom carry different codes, and a new one at the bottom counts."""
     def watch(self, until_us: int) -> tuple[list[tuple[int, ...]], bytes]:
-        """Looks until then, or a little less, without the GIL. ((frame id, time_us, seen µs) of each code that came new
-        and stood at top and bottom, with `two` frame id and time_us of the code at the top too; the µs from look to
-        look as native uint32)."""
+        """Samples until then, or a little less. ((frame id, time_us, seen µs) of each new code that top and bottom both
+        showed; with `separate_codes` also frame id and time_us of the top's), (µs between samples as native uint32).
+        Raises ValueError once closed, or while another thread watches."""
     def close(self) -> None:
-        """Lets go of the pixels."""
+        """Releases the pixels."""
 
 # ---- control of V4L2 devices --------------------------------------------------------------------------------
 V4L2_EVENT_CTRL: int
@@ -647,52 +754,64 @@ V4L2_CAP_VIDEO_CAPTURE_MPLANE: int
 
 @final
 class V4L2Device:
-    """A handle for control of a video node or sub-device, beside a capture that streams from the same node. One thread
-    at a time. Every method raises OSError with the errno of its ioctl (ENOTTY: the device has no such thing), and
-    EBADF once closed. Dicts carry the field names and numbers of linux/videodev2.h."""
+    """Control of a video node or sub-device, beside a capture that streams from the same node
+    (native/include/thinair/v4l2.h). One thread at a time. Every method raises OSError with the errno of its ioctl
+    (ENOTTY: the device has no such thing), and EBADF once closed. Dicts have the field names and numbers of
+    linux/videodev2.h."""
 
     def __init__(self, path: str) -> None: ...
     path: str
-    info: dict[str, Any]  # subdev: bool; driver, card, bus: str ("" of a sub-device); version, capabilities: int
+    info: dict[str, Any]  # subdev: bool; driver, card, bus: str ("" for a sub-device); version, capabilities: int
     def fileno(self) -> int:
         """For poll: POLLPRI while an event waits, POLLERR when the device is gone."""
     def edid(self) -> bytes:
-        """Whole blocks of 128 bytes; empty where none was written."""
+        """The EDID of pad 0, whole blocks of 128 bytes; b"": none is set."""
     def set_edid(self, edid: Buffer) -> None:
-        """The source sees a re-plug. Empty takes hotplug away. ValueError: not 1 to 8 whole blocks."""
+        """Writes the EDID, which triggers a hotplug; empty removes it and holds hotplug low. Raises ValueError unless
+        it has whole blocks, at most 8."""
     def query_timings(self) -> dict[str, int]:
         """struct v4l2_bt_timings of the signal. ENOLINK: no signal, ENOLCK: no sync lock, ERANGE: not supported."""
     def timings(self) -> dict[str, int]:
-        """Those set."""
+        """struct v4l2_bt_timings that are set."""
     def set_timings(self, timings: dict[str, int]) -> None:
-        """EBUSY while buffers exist, ERANGE where the device does not take them."""
+        """Sets DV timings. EBUSY while buffers exist, ERANGE if the device does not accept them. Raises ValueError for
+        an unknown key."""
     def timings_cap(self) -> dict[str, int]:
-        """struct v4l2_bt_timings_cap."""
-    def enum_timings(self) -> list[dict[str, int]]: ...
-    def subscribe(self, type: int, id: int = 0, /) -> None: ...
+        """struct v4l2_bt_timings_cap: the limits of the device's timings."""
+    def enum_timings(self) -> list[dict[str, int]]:
+        """struct v4l2_bt_timings of each supported mode."""
+    def subscribe(self, type: int, id: int = 0, /) -> None:
+        """Subscribes to V4L2_EVENT_* `type`; `id`: the control, for V4L2_EVENT_CTRL."""
     def event(self) -> dict[str, int] | None:
-        """type, id, sequence, pending, changes, value (of a control). None: no event waits."""
-    def control(self, id: int, /) -> int: ...
-    def set_control(self, id: int, value: int, /) -> None: ...
+        """The next event: type, id, sequence, pending, changes, value (of a control). None: none waits."""
+    def control(self, id: int, /) -> int:
+        """Value of a control: integer, boolean, menu or button."""
+    def set_control(self, id: int, value: int, /) -> None:
+        """Sets a control."""
     def controls(self) -> list[dict[str, Any]]:
-        """id, name, type, minimum, maximum, step, default_value, flags."""
+        """Each control: id, name, type, minimum, maximum, step, default_value, flags."""
     def format(self) -> dict[str, Any]:
-        """Of capture, single- or multi-planar: width, height, fourcc (text), field, bytesperline, sizeimage,
+        """The capture format, single- or multi-planar: width, height, fourcc (text), field, bytesperline, sizeimage,
         colorspace, ycbcr_enc, quantization. EINVAL: the node captures nothing."""
     def set_format(self, width: int, height: int, fourcc: str, commit: bool = True) -> dict[str, Any]:
-        """What the driver made of it. Without `commit` it is only tried."""
-    def formats(self) -> list[str]: ...
+        """Sets the capture format; without `commit` only tries it. Returns what the driver makes of it, as format()."""
+    def formats(self) -> list[str]:
+        """Supported pixel formats, four characters each."""
     def rates(self, fourcc: str, width: int, height: int, /) -> list[tuple[int, int]]:
-        """Pictures per second as fractions; of a range the highest alone."""
-    def rate(self) -> tuple[int, int]: ...
+        """Supported pictures per second as (numerator, denominator); of a range only the highest."""
+    def rate(self) -> tuple[int, int]:
+        """Current pictures per second as (numerator, denominator)."""
     def pad_format(self, pad: int, /) -> dict[str, int]:
         """struct v4l2_mbus_framefmt of a sub-device's pad, the active one."""
-    def set_pad_format(self, pad: int, format: dict[str, int], /) -> dict[str, int]: ...
-    def close(self) -> None: ...
+    def set_pad_format(self, pad: int, format: dict[str, int], /) -> dict[str, int]:
+        """Sets a pad's active format; returns what the driver makes of it. Raises ValueError for an unknown key."""
+    def close(self) -> None:
+        """Closes the handle. May be called twice."""
 
 def media_topology(path: str, /) -> dict[str, list[dict[str, Any]]]:
     """entities (id, name, function), interfaces (id, intf_type, node (major, minor)), pads (id, entity_id, flags,
-    index), links (id, source_id, sink_id, flags) of a /dev/mediaN."""
+    index), links (id, source_id, sink_id, flags) of a /dev/mediaN (MEDIA_IOC_G_TOPOLOGY). Raises OSError."""
 
 def media_set_link(path: str, source: tuple[int, int], sink: tuple[int, int], enabled: bool = True, /) -> None:
-    """A link between two pads, each (entity id, pad index). EBUSY while a stream runs over it."""
+    """Enables or disables the link between two pads, each (entity id, pad index). Raises OSError, with EBUSY while a
+    stream uses it."""

@@ -10,7 +10,7 @@ packages=(gcc libc6-dev libssl-dev libturbojpeg0 openssl python3-dev python3-ven
 if [ "$want" = test ]; then
   packages+=(avahi-daemon tshark chromium mpv dbus-daemon x11-xserver-utils e2fsprogs xvfb xdotool zbar-tools x11-utils x11-apps ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
     gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x socat iproute2 procps valgrind
-    clang-14 libclang-rt-14-dev
+    clang-14 clang-format-14 libclang-rt-14-dev
     qemu-system-x86 busybox-static kmod make binutils xz-utils libelf1 v4l-utils edid-decode xxd systemd hostapd wpasupplicant iw dnsmasq-base)
 fi
 

@@ -38,7 +38,9 @@ class Eye:
         where, geometry = Framebuffer.parse(self._map[:100]), Geometry(width, height)
         self._reader = Reader(geometry, where.stride, offset=where.offset)
         top, bottom, step = self._reader.places
-        self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=SAMPLE_US, one=True)
+        self._watcher = CodeWatcher(
+            self._map, top=top, bottom=bottom, step=step, sleep_us=SAMPLE_US, stop_at_first=True
+        )
         lines = np.frombuffer(self._map, np.uint8, where.stride * where.height, where.offset)
         self._green = lines.reshape(where.height, where.stride // 4, 4)[:, :width, 1]
         self._witness = Witness(geometry)

@@ -22,7 +22,7 @@ from typing import Any
 
 from thinair.bench.harness.chromium import answers, start_browser
 from thinair.link.child_process import python_module
-from thinair.link.native import AuStream, X11Presenter, now_us
+from thinair.link.native import AnnexbStream, X11Presenter, now_us
 
 _PATIENCE_S = 15.0
 _NOBODY = 9  # RFC 863: a port that answers nothing; aiortc gives up where it is offered none
@@ -57,7 +57,7 @@ def _track(inlet: socket.socket) -> Any:
     from aiortc import MediaStreamTrack
 
     units: asyncio.Queue[bytes] = asyncio.Queue()
-    stream = AuStream()
+    stream = AnnexbStream()
 
     def take() -> None:
         with contextlib.suppress(BlockingIOError):

@@ -1,9 +1,9 @@
-/* Counts the instructions that a program under qemu-arm executes: a TCG plugin for API version 1 (QEMU 4.2 to 8.2). Counts of C
- * code are the same at each run, to the last digit, as long as one thread works at a time.
+/* Counts the instructions that a program under qemu-arm executes: a TCG plugin for API version 1 (QEMU 4.2 to 8.2).
+ * Counts of C code are the same at each run, to the last digit, as long as one thread works at a time.
  *
- * The guest marks regions by a system call that no kernel has: syscall(59999, 1, id) begins one, syscall(59999, 2, id) ends it.
- * Arguments: out=FILE gets the result as JSON; mark=NUMBER notes the count at the first system call of this number, as often
- * as needed. */
+ * The guest marks regions by a system call that no kernel has: syscall(59999, 1, id) begins one, syscall(59999, 2, id)
+ * ends it. Arguments: out=FILE gets the result as JSON; mark=NUMBER notes the count at the first system call of this
+ * number, as often as needed. */
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,8 +18,8 @@ typedef struct qemu_info_t qemu_info_t;
 struct qemu_plugin_tb;
 enum { QEMU_PLUGIN_INLINE_ADD_U64 };
 typedef void (*tb_callback)(qemu_plugin_id_t, struct qemu_plugin_tb *);
-typedef void (*syscall_callback)(qemu_plugin_id_t, unsigned, int64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
-                                 uint64_t, uint64_t);
+typedef void (*syscall_callback)(qemu_plugin_id_t, unsigned, int64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
+                                 uint64_t, uint64_t, uint64_t);
 void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_callback callback);
 void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int op, void *counter, uint64_t add);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
@@ -31,9 +31,7 @@ EXPORT int qemu_plugin_version = 1;
 enum { MAGIC = 59999, BEGIN = 1, END = 2, REGIONS = 16, MARKS = 8 };
 
 static uint64_t total;
-static struct {
-    uint64_t began, sum, least, most, times;
-} regions[REGIONS];
+static struct { uint64_t began, sum, least, most, times; } regions[REGIONS];
 static struct {
     int64_t number;
     uint64_t at; /* 0: not yet */
@@ -54,8 +52,8 @@ static void end_region(uint64_t r) {
     regions[r].times++;
 }
 
-static void called(qemu_plugin_id_t id, unsigned cpu, int64_t number, uint64_t what, uint64_t region, uint64_t a3, uint64_t a4,
-                   uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8) {
+static void called(qemu_plugin_id_t id, unsigned cpu, int64_t number, uint64_t what, uint64_t region, uint64_t a3,
+                   uint64_t a4, uint64_t a5, uint64_t a6, uint64_t a7, uint64_t a8) {
     (void)id, (void)cpu, (void)a3, (void)a4, (void)a5, (void)a6, (void)a7, (void)a8;
     for (size_t i = 0; i < mark_count; i++)
         if (marks[i].number == number && marks[i].at == 0)
@@ -78,8 +76,10 @@ static void finished(qemu_plugin_id_t id, void *data) {
     for (int r = 0; r < REGIONS; r++) {
         if (!regions[r].times)
             continue;
-        fprintf(out, "%s\"%d\": {\"sum\": %" PRIu64 ", \"least\": %" PRIu64 ", \"most\": %" PRIu64 ", \"times\": %" PRIu64 "}", comma,
-                r, regions[r].sum, regions[r].least, regions[r].most, regions[r].times);
+        fprintf(out,
+                "%s\"%d\": {\"sum\": %" PRIu64 ", \"least\": %" PRIu64 ", \"most\": %" PRIu64 ", \"times\": %" PRIu64
+                "}",
+                comma, r, regions[r].sum, regions[r].least, regions[r].most, regions[r].times);
         comma = ", ";
     }
     fprintf(out, "}, \"marks\": {");

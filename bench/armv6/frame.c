@@ -1,4 +1,4 @@
-/* What one access unit of SIZE bytes costs the sender: run under the plugin of count.c. Prints the packets per unit. */
+/* The sender's cost of one access unit of SIZE bytes, run under the plugin of count.c. Prints the packets per unit. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,14 +7,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "thinair/io.h"
+#include "thinair/h264.h"
+#include "thinair/tx.h"
 
 enum { MAGIC = 59999, BEGIN = 1, END = 2, FRAMES = 32 };
 enum { EMPTY, SCAN, PACKETIZE, PUSH, REPAIR, SEALED, SEAL }; /* bench/armv6/__init__.py knows these numbers */
 
-enum { SEALED_BYTES = 1200 }; /* of the packet whose sealing is counted alone */
+enum { SEALED_BYTES = 1200 }; /* of the packet whose sealing is counted separately */
 
-static uint8_t unit[1 << 20], packet[TA_MAX_PACKET], cover[TA_MAX_PACKET + TA_SEAL_TAG];
+static uint8_t unit[1 << 20], packet[TA_MAX_PACKET], sealed_packet[TA_MAX_PACKET + TA_SEAL_TAG];
 static uint8_t keys[2][TA_SEAL_KEYS];
 
 static void check(bool good, const char *what) {
@@ -47,12 +48,14 @@ static int listener(uint16_t *port) {
     return fd;
 }
 
-/* The receiver's word that a quarter as many symbols are to follow each frame: docs/wire-protocol.md, TARGET. */
+/* A TARGET with a repair ratio of a quarter (docs/wire-protocol.md). */
 static void ask_for_repair(ta_tx *tx, int fd, ta_seal *seal) {
     uint8_t target[40 + TA_SEAL_CONTROL], covered[sizeof target];
     size_t size = 40;
-    static const uint8_t said[40] = {0x88, 204, 0, 9, [8] = 'T', 'A', 'I', 'R', [19] = 7, [23] = 1, [34] = 0xff, 0xff, 64};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(ta_tx_port(tx)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    static const uint8_t said[40] = {0x88, 204,      0,        9,           [8] = 'T', 'A', 'I',
+                                     'R',  [19] = 7, [23] = 1, [34] = 0xff, 0xff,      64};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(ta_tx_port(tx)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     memcpy(target, said, sizeof said);
     if (seal) {
         check(ta_seal_rtcp(seal, target, sizeof said, covered, &size) == TA_OK, "seal");
@@ -65,7 +68,7 @@ static void ask_for_repair(ta_tx *tx, int fd, ta_seal *seal) {
     check(stats.out.targets == 1, "target applied");
 }
 
-/* Counts a unit's push and takes its packets, with one symbol for each `share` of them, off the socket. */
+/* Counts a unit's push and reads its packets, with one symbol per `share` of them, from the socket. */
 static size_t push(int region, ta_tx *tx, int fd, size_t size, const ta_frame_meta *meta, size_t share) {
     size_t count = 0;
     syscall(MAGIC, BEGIN, region);
@@ -85,7 +88,8 @@ int main(int argc, char **argv) {
     uint16_t repair_port, sealed_port;
     int fd = listener(&port), repair_fd = listener(&repair_port), sealed_fd = listener(&sealed_port);
     ta_packetizer_config packets = {.ssrc = 1, .payload_type = 96, .max_packet = max_packet, .elements = true};
-    ta_tx_config config = {.host = "127.0.0.1", .port = port, .mode = TA_MODE_THINAIR, .packets = packets, .pace_group = 1};
+    ta_tx_config config = {
+        .host = "127.0.0.1", .port = port, .mode = TA_MODE_THINAIR, .packets = packets, .pace_group = 1};
     ta_packetizer *packetizer = NULL;
     ta_tx *tx = NULL, *repairing = NULL, *sealing = NULL;
     ta_seal *peer = NULL, *alone = NULL;
@@ -94,12 +98,15 @@ int main(int argc, char **argv) {
     sealed.port = sealed_port;
     sealed.sealed = true;
     memset(keys[1], 1, sizeof keys[1]);
-    const ta_seal_config down = {.own = keys[0], .peer = keys[1], .media_ssrc = 1}, up = {.own = keys[1], .peer = keys[0], .media_ssrc = 1};
+    const ta_seal_config down = {.own = keys[0], .peer = keys[1], .media_ssrc = 1},
+                         up = {.own = keys[1], .peer = keys[0], .media_ssrc = 1};
     check(ta_packetizer_open(&packetizer, &packets) == TA_OK && ta_tx_open(&tx, &config) == TA_OK &&
               ta_tx_open(&repairing, &repair) == TA_OK && ta_tx_open(&sealing, &sealed) == TA_OK &&
-              ta_seal_open(&peer) == TA_OK && ta_seal_open(&alone) == TA_OK, "open");
+              ta_seal_open(&peer) == TA_OK && ta_seal_open(&alone) == TA_OK,
+          "open");
     check(ta_tx_install(sealing, &down) == TA_OK && ta_seal_install(peer, &up) == TA_OK &&
-              ta_seal_install(alone, &down) == TA_OK, "keys");
+              ta_seal_install(alone, &down) == TA_OK,
+          "keys");
     ta_tx_allow_media(tx, true);
     ta_tx_set_cookie(repairing, 7, 1);
     ta_tx_allow_media(repairing, true);
@@ -107,14 +114,18 @@ int main(int argc, char **argv) {
     ta_tx_set_cookie(sealing, 7, 1);
     ta_tx_allow_media(sealing, true);
     ask_for_repair(sealing, sealed_fd, peer);
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the pump's thread has gone to sleep */
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the pump's thread is asleep */
 
     size_t count = 0;
     for (uint32_t i = 0; i < FRAMES; i++) {
         ta_nal nals[4];
         size_t found, length;
-        ta_frame_meta meta = {.frame_id = i, .rtp_time = i * 3000, .capture_ntp = 1ull << 63,
-                              .stamps = {.capture_us = 1000000, .dequeue_us = 1000100, .encode_in_us = 1000200, .encode_out_us = 1001000}};
+        ta_frame_meta meta = {
+            .frame_id = i,
+            .rtp_time = i * 3000,
+            .capture_ntp = 1ull << 63,
+            .stamps = {
+                .capture_us = 1000000, .dequeue_us = 1000100, .encode_in_us = 1000200, .encode_out_us = 1001000}};
         syscall(MAGIC, BEGIN, EMPTY);
         syscall(MAGIC, END, EMPTY);
 
@@ -136,7 +147,7 @@ int main(int argc, char **argv) {
 
         uint8_t media[SEALED_BYTES] = {0x80, 96, (uint8_t)(i >> 8), (uint8_t)i, [11] = 1};
         syscall(MAGIC, BEGIN, SEAL);
-        status = ta_seal_rtp(alone, media, sizeof media, cover, &length);
+        status = ta_seal_rtp(alone, media, sizeof media, sealed_packet, &length);
         syscall(MAGIC, END, SEAL);
         check(status == TA_OK && length == sizeof media + TA_SEAL_TAG, "seal");
     }

@@ -186,7 +186,9 @@ class Eye:
         where = Framebuffer.parse(self._map[:_XWD_HEADER])
         geometry = Geometry(mode.width, mode.height)
         top, bottom, step = Reader(geometry, where.stride, y=strip, offset=where.offset).places
-        self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=_SAMPLE_US, two=True)
+        self._watcher = CodeWatcher(
+            self._map, top=top, bottom=bottom, step=step, sleep_us=_SAMPLE_US, separate_codes=True
+        )
 
     def look(self, until_us: int) -> tuple[list[Seen], bytes]:
         seen, gaps = self._watcher.watch(until_us)

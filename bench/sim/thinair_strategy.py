@@ -7,7 +7,7 @@ from collections import deque
 from fractions import Fraction
 
 from thinair.bench.sim.simulator import PAYLOAD, Packet, World
-from thinair.link.native import HOLD, READY_KEY, Outbox, Reassembler
+from thinair.link.native import READY_KEY, SKIP, Reassembler, SendQueue
 from thinair.link.protocol.bitrate import BitrateFollower
 from thinair.link.protocol.receiver_session import ARRIVALS, NewSender, ReceiverSession
 from thinair.link.protocol.sender_session import (
@@ -34,7 +34,7 @@ class Sender:
         self._filler = random.Random(world.seed).randbytes(400_000).replace(b"\0", b"\1")
         description = MediaDescription(1920, 1080, Fraction(round(1e6 / world.interval_us)), world.model.max_bps)
         self.session = SenderSession(_SENDER, _COOKIE, _SSRC, description)
-        self.outbox = Outbox(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(world.interval_us))
+        self.outbox = SendQueue(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(world.interval_us))
         self.outbox.set_cookie(_COOKIE)
         self._follower = BitrateFollower(world.model.max_bps)
         self._linked = False
@@ -45,7 +45,7 @@ class Sender:
         if not self._linked:
             return
         ready = self.outbox.ready(now)
-        if ready == HOLD:
+        if ready == SKIP:
             self.world.skip()
             return
         key = self._key_wanted or ready == READY_KEY
@@ -96,7 +96,7 @@ class Receiver:
     def __init__(self, world: World) -> None:
         self.world = world
         self.session = ReceiverSession(_RECEIVER)
-        self.frames = Reassembler(patience_us=_PATIENCE_US, max_au=1 << 20)
+        self.frames = Reassembler(repair_timeout_us=_PATIENCE_US, max_au=1 << 20)
         self._arrivals: deque[tuple[int, int]] = deque(maxlen=ARRIVALS)
         self._tick_us = 0.0
         self._given_up = 0

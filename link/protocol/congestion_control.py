@@ -44,11 +44,11 @@ class Frame(Protocol):
     frame_id: int
     complete: bool
     packets: int
-    came: int
+    received: int
     longest_run: int
-    unasked: int
-    unasked_came: int
-    asked: int
+    proactive: int
+    proactive_received: int
+    on_demand: int
     rounds: int
     reached: int
     bytes: int
@@ -169,8 +169,8 @@ class AirPolicy:
             self.queue_us = max(0, late_us - self._base.add(late_us, frame.first_us))
 
     def _see_loss(self, frame: Frame) -> None:
-        sent, came = frame.packets + frame.unasked, frame.came + frame.unasked_came
-        media = frame.packets - frame.came
+        sent, came = frame.packets + frame.proactive, frame.received + frame.proactive_received
+        media = frame.packets - frame.received
         # Symbols behind the packet that completed the frame have not come yet.
         lost = media if frame.complete else max(media, sent - came)
         delayed = self.queue_us > _QUEUE_US + self.interval_us / 4
@@ -178,15 +178,15 @@ class AirPolicy:
         if not delayed:
             failed = not frame.complete or frame.done_us - frame.first_us > self.interval_us
             self._margin = min(max(self._margin + (1 if failed else -_FAILED), 0.0), _MAX_MARGIN)
-        self._asked += (frame.asked / frame.packets - self._asked) / 32
+        self._asked += (frame.on_demand / frame.packets - self._asked) / 32
 
     def _dispersion(self, frame: Frame) -> float | None:
         """Bits per second that the link carried while this frame arrived; None where too little came. Without its
         longest pause, which may be a scan's and not the rate's."""
-        packets = frame.came + frame.unasked_came
+        packets = frame.received + frame.proactive_received
         if packets < _MIN_PACKETS or frame.reached < _MIN_PACKETS:
             return None
-        self._frame_bits = 8.0 * frame.bytes / packets * (frame.packets + frame.unasked)
+        self._frame_bits = 8.0 * frame.bytes / packets * (frame.packets + frame.proactive)
         span_us = frame.newest_us - frame.first_us
         span_us -= max(0, frame.gap_us - 2 * span_us // frame.reached)
         sent_us = self._pace_us() * ((frame.reached - 1) // PACE_GROUP) if self._pace_us() != PACE_OWN else 0

@@ -1,21 +1,22 @@
-/* What the fuzz targets share: a cursor over the input, and a check that ends the run. */
+/* Shared by the fuzz targets: a cursor over the input, and a check that ends the run. */
 #ifndef THINAIR_FUZZ_H
 #define THINAIR_FUZZ_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "thinair/core.h"
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CHECK(condition)                                                                \
-    do {                                                                                \
-        if (!(condition)) {                                                             \
+#define CHECK(condition)                                                                  \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
             fprintf(stderr, "%s:%d: %s does not hold\n", __FILE__, __LINE__, #condition); \
-            abort();                                                                    \
-        }                                                                               \
+            abort();                                                                      \
+        }                                                                                 \
     } while (0)
 
 typedef struct cursor {
@@ -35,7 +36,7 @@ static inline uint16_t take16(cursor *c) {
     return (uint16_t)(high << 8 | take(c));
 }
 
-/* Up to `size` bytes; how many in *got. */
+/* Takes up to `size` bytes; *got says how many. */
 static inline const uint8_t *take_bytes(cursor *c, size_t size, size_t *got) {
     const uint8_t *from = c->data;
     *got = size < c->size ? size : c->size;
@@ -44,7 +45,7 @@ static inline const uint8_t *take_bytes(cursor *c, size_t size, size_t *got) {
     return from;
 }
 
-/* Big-endian, as on the wire; returns what comes after. */
+/* Writes a big-endian field; returns the end. */
 static inline uint8_t *put_be(uint8_t *at, uint64_t value, int bytes) {
     while (bytes-- > 0)
         *at++ = (uint8_t)(value >> 8 * bytes);

@@ -1,5 +1,7 @@
-/* Annex B split, SPS, PPS and slice headers, and the SPS rewriter: what it writes says so, and keeps every other field. */
+/* Annex B split, SPS, PPS and slice headers, and the SPS rewriter: its output states what it should and keeps every
+ * other field. */
 #include "fuzz.h"
+#include "thinair/h264.h"
 
 static void check_rewrite(const uint8_t *nal, size_t size) {
     static uint8_t once[16384], twice[16384];
@@ -9,8 +11,9 @@ static void check_rewrite(const uint8_t *nal, size_t size) {
         CHECK(ta_sps_rewrite(nal, size, once, sizeof once, &once_size) == TA_EBITSTREAM);
         return;
     }
-    CHECK(before.width > 0 && before.width <= TA_MAX_DIMENSION && before.height > 0 && before.height <= TA_MAX_DIMENSION);
-    if (size > 4096) /* trailing bytes that are no SPS; a copy of them need not fit */
+    CHECK(before.width > 0 && before.width <= TA_MAX_DIMENSION && before.height > 0 &&
+          before.height <= TA_MAX_DIMENSION);
+    if (size > 4096) /* bytes behind the SPS; the copy need not fit */
         return;
     CHECK(ta_sps_rewrite(nal, size, once, sizeof once, &once_size) == TA_OK);
     CHECK(ta_sps_rewrite(once, once_size, twice, sizeof twice, &twice_size) == TA_OK);
@@ -26,12 +29,13 @@ static void check_rewrite(const uint8_t *nal, size_t size) {
     CHECK(ta_sps_rewrite(nal, size, small, sizeof small, &twice_size) == TA_ETOOBIG);
 }
 
-/* A painted SPS says the colour; all else is as before. One without a stop bit may be refused. */
+/* A recoloured SPS states the colour and keeps everything else. One without a stop bit may be refused. */
 static void check_colour(const uint8_t *nal, size_t size) {
     static uint8_t out[16384];
     size_t out_size;
     ta_sps before, after;
-    if (ta_sps_parse(nal, size, &before) != TA_OK || ta_sps_colour(nal, size, false, true, out, sizeof out, &out_size) != TA_OK)
+    if (ta_sps_parse(nal, size, &before) != TA_OK ||
+        ta_sps_colour(nal, size, false, true, out, sizeof out, &out_size) != TA_OK)
         return;
     CHECK(ta_sps_parse(out, out_size, &after) == TA_OK);
     before.vui_present = before.video_full_range = true;

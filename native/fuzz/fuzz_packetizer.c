@@ -1,5 +1,8 @@
-/* An access unit → packets → shuffled and doubled → the same NAL units again. */
+/* An access unit to packets, shuffled and duplicated, and back to the same NAL units. */
 #include "fuzz.h"
+#include "thinair/h264.h"
+#include "thinair/reassembler.h"
+#include "thinair/rtp.h"
 
 enum { MAX_INPUT = 1 << 18 };
 
@@ -51,7 +54,7 @@ static void round_trip(cursor *order, size_t count, bool elements, size_t size) 
     lead[2] = (uint8_t)(before >> 8);
     lead[3] = (uint8_t)before;
     CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, elements, 2, 1000, sizeof got, 0}) == TA_OK);
-    if (!elements) { /* a unit before it, so that its first packet is known as such */
+    if (!elements) { /* a unit before it, so that its first packet is recognized */
         ta_reassembler_push(r, lead, sizeof lead, 1);
         CHECK(ta_reassembler_next(r, 1, got, sizeof got, &info) == TA_OK);
     }
@@ -78,7 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t kept, length;
     uint8_t options = take(&c);
     uint16_t seed = take16(&c);
-    ta_packetizer_config config = {96, 7, seed, TA_MIN_PACKET + seed % (TA_MAX_PACKET - TA_MIN_PACKET + 1), options & 1};
+    ta_packetizer_config config = {96, 7, seed, TA_MIN_PACKET + seed % (TA_MAX_PACKET - TA_MIN_PACKET + 1),
+                                   options & 1};
     ta_frame_meta meta = {.frame_id = seed, .rtp_time = seed * 7u, .key = options & 2};
     if (options & 4)
         meta.capture_ntp = 1;

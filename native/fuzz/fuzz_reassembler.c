@@ -1,6 +1,7 @@
-/* Packets in any order, raw or made up from a few small fields (so that frames do come together), and time that passes.
- * Built twice: with elements and plain. */
+/* Packets in any order, raw or built from a few small fields (so that frames do complete), and passing time. Built
+ * twice: with elements and plain. */
 #include "fuzz.h"
+#include "thinair/reassembler.h"
 
 enum { MAX_AU = 20000 };
 
@@ -9,7 +10,7 @@ typedef struct numbers {
     uint32_t frame;
 } numbers;
 
-/* Fields differ little from the packet before: what a network and a lying peer do. */
+/* Fields differ little from the previous packet, as in a network or from an attacker. */
 static size_t make_packet(cursor *c, uint8_t kind, numbers *n, uint8_t *out) {
     if (kind & 0x40)
         *n = (numbers){0xfff0, 0xfffffff0};
@@ -18,10 +19,34 @@ static size_t make_packet(cursor *c, uint8_t kind, numbers *n, uint8_t *out) {
     uint16_t seq = n->seq = (uint16_t)(n->seq + ((int8_t)step >> 4));
     uint8_t index = where & 15, count = (uint8_t)((where >> 4) + 1);
     bool marker = ELEMENTS ? (index + 1 == count) != !(kind & 1) : where & 1;
-    uint8_t head[28] = {ELEMENTS ? 0x90 : 0x80, (uint8_t)(marker << 7 | 96), (uint8_t)(seq >> 8), (uint8_t)seq,
-                        (uint8_t)(frame >> 8), (uint8_t)frame, 0, 0, 0, 0, 0, kind & 2 ? 1 : 7,
-                        0xbe, 0xde, 0, 3, 0x28, (uint8_t)(frame >> 24), (uint8_t)(frame >> 16), (uint8_t)(frame >> 8),
-                        (uint8_t)frame, 0, index, 0, count, 0, 0, 0};
+    uint8_t head[28] = {ELEMENTS ? 0x90 : 0x80,
+                        (uint8_t)(marker << 7 | 96),
+                        (uint8_t)(seq >> 8),
+                        (uint8_t)seq,
+                        (uint8_t)(frame >> 8),
+                        (uint8_t)frame,
+                        0,
+                        0,
+                        0,
+                        0,
+                        0,
+                        kind & 2 ? 1 : 7,
+                        0xbe,
+                        0xde,
+                        0,
+                        3,
+                        0x28,
+                        (uint8_t)(frame >> 24),
+                        (uint8_t)(frame >> 16),
+                        (uint8_t)(frame >> 8),
+                        (uint8_t)frame,
+                        0,
+                        index,
+                        0,
+                        count,
+                        0,
+                        0,
+                        0};
     size_t header = ELEMENTS ? sizeof head : TA_RTP_HEADER, got;
     if (ELEMENTS) {
         uint16_t position = (uint16_t)(frame * 16 + index + (kind & 4 ? step : 0));
@@ -40,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static uint8_t unit[MAX_AU];
     uint8_t packet[2048];
     uint64_t now_us = 1, next_id = 0;
-    static ta_reassembler *opened[8]; /* by window; opening takes longer than all the rest */
+    static ta_reassembler *opened[8]; /* by window; opening is the slowest part */
     ta_au_info info;
     numbers n = {0, 0};
     uint8_t options = take(&c);
@@ -60,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         now_us += kind & 8 ? 2000 : kind & 16 ? 600000 : 1;
         ta_reassembler_push(r, bytes, length, now_us);
         if ((kind & 0xa0) == 0x20)
-            continue; /* nobody takes what may be ready */
+            continue; /* ready units are left in place */
         uint64_t deadline = ta_reassembler_deadline(r);
         if (deadline != UINT64_MAX && kind & 1 && now_us < deadline)
             now_us = deadline;
@@ -76,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             next_id = info.frame_id + 1;
             any = true;
         }
-        if (due && !any) { /* a deadline that yields nothing: then a unit was refused */
+        if (due && !any) { /* a deadline without a result: a unit was refused */
             const uint64_t *drops = ta_reassembler_drops(r);
             CHECK(drops[TA_DROP_FU] + drops[TA_DROP_STAP] + drops[TA_DROP_NAL] + drops[TA_DROP_OVERSIZE] > refused);
         }

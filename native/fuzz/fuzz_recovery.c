@@ -1,23 +1,24 @@
-/* The outbox, an air that loses, delays, doubles and forges as the input says, and the reassembler that asks for repair through the
- * same air. Without forging, what comes out is what went in, in order, and after the air is good again every unit comes. */
+/* Send queue and reassembler over a channel that loses, delays, duplicates and forges as the input says, in both
+ * directions. Without forging, the output is the input, in order, and once the channel is good again every unit
+ * arrives. */
 #include "fuzz.h"
 
-#include "thinair/outbox.h"
 #include "thinair/recovery.h"
+#include "thinair/send_queue.h"
 
 enum { MAX_UNIT = 30000, ON_AIR = 512, BATCH = 16, COOKIE = 7, INTERVAL_US = 33333, CLEAN_UNITS = 12 };
-enum { LOSE = 1, DOUBLE = 2, FORGE = 4, LATE = 8 }; /* bits of what happens to a datagram */
+enum { LOSE = 1, DOUBLE = 2, FORGE = 4, LATE = 8 }; /* bits of a datagram's fate */
 
 typedef struct flight {
     uint64_t due_us;
     size_t size;
-    bool up; /* a request */
+    bool up; /* sent by the receiver */
     uint8_t data[TA_MAX_PACKET];
 } flight;
 
 typedef struct world {
     cursor c;
-    ta_outbox *o;
+    ta_send_queue *o;
     ta_reassembler *r;
     uint64_t now_us, next_id;
     uint32_t first_id, frame_id;
@@ -25,7 +26,7 @@ typedef struct world {
 } world;
 
 static flight air[ON_AIR];
-static size_t sizes[65536]; /* of units, by the low bits of their frame's id */
+static size_t sizes[65536]; /* of units, by the low bits of the frame id */
 static size_t on_air;
 static uint8_t unit[MAX_UNIT], got[MAX_UNIT + 1];
 
@@ -70,7 +71,8 @@ static void hand_out(world *w) {
 
 static void send_due(world *w) {
     ta_datagram out[BATCH];
-    for (size_t n; (n = ta_outbox_due(w->o, w->now_us, out, BATCH)) > 0; ta_outbox_sent(w->o, n, w->now_us, w->now_us))
+    for (size_t n; (n = ta_send_queue_due(w->o, w->now_us, out, BATCH)) > 0;
+         ta_send_queue_sent(w->o, n, w->now_us, w->now_us))
         for (size_t i = 0; i < n; i++)
             fly(w, out[i].data, out[i].size, false);
 }
@@ -84,14 +86,14 @@ static void ask(world *w) {
     }
 }
 
-/* Everything that happens until then, in order of time. */
+/* Runs all events until then, in order of time. */
 static void run(world *w, uint64_t until_us) {
     for (unsigned steps = 0;; steps++) {
         CHECK(steps < 20000);
         send_due(w);
         ask(w);
         hand_out(w);
-        ask(w); /* for what a frame that was given up uncovers */
+        ask(w); /* for frames that an abandoned frame uncovers */
         size_t first = 0;
         for (size_t i = 1; i < on_air; i++)
             first = air[i].due_us < air[first].due_us ? i : first;
@@ -103,7 +105,7 @@ static void run(world *w, uint64_t until_us) {
         w->now_us = next;
         if (arrives <= waits) {
             if (air[first].up)
-                ta_outbox_control(w->o, air[first].data, air[first].size, w->now_us);
+                ta_send_queue_control(w->o, air[first].data, air[first].size, w->now_us);
             else
                 ta_reassembler_push(w->r, air[first].data, air[first].size, w->now_us);
             air[first] = air[--on_air];
@@ -114,46 +116,47 @@ static void run(world *w, uint64_t until_us) {
 
 static void push(world *w, size_t size) {
     size_t packets;
-    const ta_frame_meta meta = {.frame_id = w->frame_id, .key = w->frame_id == w->first_id,
-                                .stamps = {.capture_us = w->now_us}};
+    const ta_frame_meta meta = {
+        .frame_id = w->frame_id, .key = w->frame_id == w->first_id, .stamps = {.capture_us = w->now_us}};
     make_unit(w->frame_id, size, unit);
     sizes[w->frame_id & 0xffff] = size;
     const ta_frame_meta key = {.frame_id = w->frame_id, .key = true, .stamps = meta.stamps};
-    if (ta_outbox_push(w->o, unit, size, &meta, w->now_us, &packets) != TA_OK) /* after a drop it takes a key frame only */
-        ta_outbox_push(w->o, unit, size, &key, w->now_us, &packets);
+    /* After a drop only a key frame is accepted. */
+    if (ta_send_queue_push(w->o, unit, size, &meta, w->now_us, &packets) != TA_OK)
+        ta_send_queue_push(w->o, unit, size, &key, w->now_us, &packets);
     w->frame_id++;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static world w;
-    static ta_outbox *outbox;
+    static ta_send_queue *queue;
     static ta_reassembler *reassembler;
-    const ta_outbox_config out = {.packets = {96, 9, 65500, 400, true}, .interval_us = INTERVAL_US};
+    const ta_send_queue_config out = {.packets = {96, 9, 65500, 400, true}, .interval_us = INTERVAL_US};
     const ta_reassembler_config in = {0, true, 16, 12000, MAX_UNIT, 50000};
-    if (!outbox)
-        CHECK(ta_outbox_open(&outbox, &out) == TA_OK && ta_reassembler_open(&reassembler, &in) == TA_OK);
+    if (!queue)
+        CHECK(ta_send_queue_open(&queue, &out) == TA_OK && ta_reassembler_open(&reassembler, &in) == TA_OK);
     on_air = 0;
-    w = (world){.c = {data, size}, .o = outbox, .r = reassembler, .now_us = 1000};
+    w = (world){.c = {data, size}, .o = queue, .r = reassembler, .now_us = 1000};
     const uint8_t options = take(&w.c);
     w.first_id = w.frame_id = options & 1 ? UINT32_MAX - 5 : 1;
     w.next_id = 0;
     w.trusted = options & 2;
-    ta_outbox_reset(w.o);
-    ta_outbox_set_cookie(w.o, COOKIE);
+    ta_send_queue_reset(w.o);
+    ta_send_queue_set_cookie(w.o, COOKIE);
     ta_reassembler_reset(w.r);
     ta_reassembler_peer(w.r, 5, COOKIE);
     ta_reassembler_timing(w.r, INTERVAL_US, 6000, options & 4 ? 5000 : 0);
     while (w.c.size > 0 && w.frame_id - w.first_id < 3000) {
         const uint8_t step = take(&w.c);
         push(&w, 50 + (size_t)step * 40);
-        if (step & 1) { /* a share of symbols unasked, by a target */
+        if (step & 1) { /* a target with a repair ratio */
             uint8_t target[40] = {0x80 | 8, 204, 0, 9, 0, 0, 0, 5, 'T', 'A', 'I', 'R'};
             uint8_t *at = put_be(target + 12, COOKIE, 8);
             at = put_be(put_be(at, w.frame_id, 4), 8000000, 4);
             at = put_be(put_be(at, w.frame_id - 2, 4), 0, 2);
             put_be(at, 0xffff, 2);
             target[36] = take(&w.c) % 129;
-            ta_outbox_control(w.o, target, sizeof target, w.now_us);
+            ta_send_queue_control(w.o, target, sizeof target, w.now_us);
         }
         run(&w, w.now_us + INTERVAL_US);
     }

@@ -1,5 +1,6 @@
-/* Any sequence of sources and symbols, genuine and forged, into the decoder: what it restores of genuine ones is right, and
- * forged ones are refused or yield something within bounds. Layout of a case: block's sources, longest, seed; then steps. */
+/* Any sequence of sources and symbols, genuine and forged, into the decoder: what it restores of genuine ones is right;
+ * forged ones are refused or yield something within bounds. Layout of a case: number of sources, longest, seed; then
+ * steps. */
 #include "fuzz.h"
 
 #include "thinair/repair.h"
@@ -31,7 +32,7 @@ static void restore_all(ta_repair_decoder *d, size_t count, bool genuine) {
     }
 }
 
-/* Returns whether the decoder still holds nothing but genuine symbols. */
+/* Returns whether the decoder still holds only genuine symbols. */
 static bool step(ta_repair_encoder *e, ta_repair_decoder *d, cursor *c, size_t count) {
     const uint8_t kind = take(c), index = take(c);
     const size_t wanted = ta_repair_decoder_wanted(d);
@@ -42,7 +43,8 @@ static bool step(ta_repair_encoder *e, ta_repair_decoder *d, cursor *c, size_t c
         data = take_bytes(c, take(c), &size);
         status = (kind & SOURCE ? ta_repair_decoder_source : ta_repair_decoder_symbol)(d, index, data, size);
     } else if (kind & SOURCE) {
-        status = ta_repair_decoder_source(d, index, index < count ? sources[index] : out, index < count ? sizes[index] : 0);
+        status =
+            ta_repair_decoder_source(d, index, index < count ? sources[index] : out, index < count ? sizes[index] : 0);
     } else {
         status = ta_repair_encoder_symbol(e, index, out, sizeof out, &size);
         CHECK((status == TA_OK) == (index < 255 - count));

@@ -1,5 +1,6 @@
-/* One RTP packet: what is accepted lies inside the datagram. */
+/* One RTP packet: pointers of an accepted one lead into the datagram. */
 #include "fuzz.h"
+#include "thinair/rtp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     ta_rtp p;

@@ -1,5 +1,5 @@
-/* Packets of any shape sealed, opened as they are, again, and changed by a bit, with keys renewed and forgotten between:
- * what is genuine comes out as it went in, once; all else is refused. Layout of a case: steps of a kind and its bytes. */
+/* Packets of any shape, sealed, opened, opened again, and changed by a bit, with keys renewed and forgotten between: a
+ * genuine packet opens once, as it was; everything else is refused. Layout of a case: steps of a kind and its bytes. */
 #include "fuzz.h"
 
 #include "thinair/seal.h"
@@ -23,7 +23,7 @@ static bool opens(ta_seal *s, bool control, const uint8_t *data, size_t size, ui
 }
 
 static void install(ta_seal *one, ta_seal *other, uint8_t number) {
-    static uint32_t serial; /* no key comes twice */
+    static uint32_t serial; /* makes every key unique */
     uint8_t down[TA_SEAL_KEYS], up[TA_SEAL_KEYS];
     memset(down, number, sizeof down);
     memset(up, ~number, sizeof up);
@@ -35,14 +35,14 @@ static void install(ta_seal *one, ta_seal *other, uint8_t number) {
     CHECK(ta_seal_install(other, &(ta_seal_config){up, down, SSRC, 40, false}) == TA_OK);
 }
 
-/* A packet with what is wanted of its header in its first bytes. */
+/* A packet whose first bytes hold the required header fields. */
 static void pass(ta_seal *from, ta_seal *to, uint8_t kind, cursor *c, uint64_t now_us) {
     const bool control = kind & CONTROL;
     size_t got, size = 0;
     const uint8_t *data = take_bytes(c, take(c) + 12u, &got);
     const sealer seal = control ? ta_seal_rtcp : ta_seal_rtp;
     if (got > MOST || seal(from, data, got, sealed, &size) != TA_OK) {
-        CHECK(!opens(to, control, data, got, now_us)); /* plain bytes are never taken */
+        CHECK(!opens(to, control, data, got, now_us)); /* plain bytes are never accepted */
         return;
     }
     CHECK(size == got + (control ? TA_SEAL_CONTROL : TA_SEAL_TAG));
@@ -72,7 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         else
             pass(sender, receiver, kind, &c, now_us);
     }
-    CHECK(ta_seal_spent(sender) <= 40);
+    CHECK(ta_seal_packets_sealed(sender) <= 40);
     ta_seal_close(&sender);
     ta_seal_close(&receiver);
     CHECK(!sender && !receiver);

@@ -1,43 +1,60 @@
-/* Runs a fuzz target over every file of the files and directories given: for compilers without libFuzzer, and for tests. */
-#include <dirent.h>
-
+/* Runs a fuzz target over files, and over every file in a .tar archive (POSIX ustar): for compilers without libFuzzer,
+ * and for tests. */
 #include "fuzz.h"
 
-static int replay_file(const char *path) {
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        return -1;
-    fseek(file, 0, SEEK_END);
-    long size = ftell(file);
-    rewind(file);
-    uint8_t *data = size >= 0 ? malloc((size_t)size + 1) : NULL;
-    size_t got = data ? fread(data, 1, (size_t)size, file) : 0;
-    fclose(file);
-    if (data)
-        LLVMFuzzerTestOneInput(data, got);
+enum { BLOCK = 512, SIZE_AT = 124, SIZE_DIGITS = 12, TYPE_AT = 156 };
+
+/* Runs the next `size` bytes of `file` as one input. The buffer is exactly as long, so that ASan sees a read past
+ * it. */
+static int replay(FILE *file, size_t size) {
+    uint8_t *data = malloc(size);
+    const bool read = data && fread(data, 1, size, file) == size;
+    if (read)
+        LLVMFuzzerTestOneInput(data, size);
     free(data);
-    return data ? 0 : -1;
+    return read ? 0 : -1;
+}
+
+/* Returns the number of inputs; -1 if the archive is damaged or holds anything but files. */
+static long replay_archive(FILE *file) {
+    char header[BLOCK + 1] = "";
+    for (long count = 0; fread(header, 1, BLOCK, file) == BLOCK; count++) {
+        if (header[0] == 0)
+            return count;                  /* zeros mark the end */
+        header[SIZE_AT + SIZE_DIGITS] = 0; /* already terminated by a space or zero */
+        const size_t size = strtoul(header + SIZE_AT, NULL, 8);
+        if ((header[TYPE_AT] != '0' && header[TYPE_AT] != 0) || replay(file, size) < 0)
+            return -1;
+        if (fseek(file, (long)((BLOCK - size % BLOCK) % BLOCK), SEEK_CUR) < 0)
+            return -1;
+    }
+    return -1;
+}
+
+static long replay_file(FILE *file) {
+    long size;
+    if (fseek(file, 0, SEEK_END) < 0 || (size = ftell(file)) < 0)
+        return -1;
+    rewind(file);
+    return replay(file, (size_t)size) < 0 ? -1 : 1;
 }
 
 int main(int argc, char **argv) {
-    unsigned long files = 0;
+    long inputs = 0;
     for (int i = 1; i < argc; i++) {
-        DIR *directory = opendir(argv[i]);
-        if (!directory) {
-            if (replay_file(argv[i]) < 0)
-                fprintf(stderr, "%s: cannot be read\n", argv[i]);
-            else
-                files++;
-            continue;
+        const char *suffix = strrchr(argv[i], '.');
+        FILE *file = fopen(argv[i], "rb");
+        const long count = !file                                 ? -1
+                         : suffix && strcmp(suffix, ".tar") == 0 ? replay_archive(file)
+                                                                 : replay_file(file);
+        if (file)
+            fclose(file);
+        if (count < 0) {
+            fprintf(stderr, "%s: cannot be read\n", argv[i]);
+            return 1;
         }
-        for (struct dirent *entry; (entry = readdir(directory));) {
-            char path[4096];
-            int length = snprintf(path, sizeof path, "%s/%s", argv[i], entry->d_name);
-            if (entry->d_name[0] != '.' && length < (int)sizeof path && replay_file(path) == 0)
-                files++;
-        }
-        closedir(directory);
+        inputs += count;
     }
-    printf("%lu files replayed\n", files);
-    return files > 0 ? 0 : 1;
+    printf("%ld inputs replayed\n", inputs);
+    return inputs > 0 ? 0 : 1;
 }

@@ -1,6 +1,7 @@
-"""Writes seeds for the fuzz targets: PYTHONPATH=. python native/fuzz/seed_corpus.py DIRECTORY (needs the `pc` extra).
+"""Writes the fuzz targets' first inputs to DIRECTORY/NAME: PYTHONPATH=. python native/fuzz/seed_corpus.py DIRECTORY
+(needs the `pc` extra). With build/corpus as DIRECTORY, `tools/fuzz.sh minimise` adds those that reach new code.
 
-Each target gets small, valid inputs in its own framing; the fuzzer finds the invalid ones from there."""
+Each target gets small, valid inputs in its own framing; the fuzzer derives the invalid ones."""
 
 from __future__ import annotations
 
@@ -103,7 +104,7 @@ def repairs() -> list[bytes]:
 
 
 def outboxes() -> list[bytes]:
-    """For fuzz_outbox.c: options, then units with requests, targets and NACKs between them."""
+    """For fuzz_send_queue.c: options, then units with requests, targets and NACKs between them."""
     out = []
     for seed in range(8):
         noise = random.Random(seed)
@@ -161,12 +162,12 @@ def main() -> None:
         "rtp": [frame[i] for kind in (True, False) for frame in packets(kind)[:2] for i in (0, -1)],
         "reassembler": journeys(elements=True),
         "reassembler_plain": journeys(elements=False),
-        "austream": austreams(),
+        "annexb_stream": austreams(),
         "packetizer": [
             bytes([i * 7, i, 200 * i % 256]) + unit[:900] for i, unit in enumerate([*encoded(), *encoded(slices=2)])
         ],
         "repair": repairs(),
-        "outbox": outboxes(),
+        "send_queue": outboxes(),
         "recovery": recoveries(),
         "seal": seals(),
     }

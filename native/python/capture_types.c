@@ -7,11 +7,12 @@
 #include <structmember.h>
 
 #include "thinair/capture.h"
+#include "thinair/picture.h"
 
 typedef struct CaptureObject {
     PyObject_HEAD
     ta_capture *capture;
-    size_t users; /* with the GIL: pictures alive and calls inside; the last one closes what is to be closed */
+    size_t users; /* with the GIL: live pictures and running calls; the last one closes a closed capture */
     bool closed;
 } CaptureObject;
 
@@ -53,7 +54,7 @@ static void give_back(PictureObject *self) {
     self->owner = NULL;
     if (!owner->closed) {
         Py_BEGIN_ALLOW_THREADS
-        ta_capture_give_back(owner->capture, self->picture.index); /* a refusal shows itself in the next next() */
+        ta_capture_give_back(owner->capture, self->picture.index); /* a refusal is reported by the next next() */
         Py_END_ALLOW_THREADS
     }
     owner->users--;
@@ -64,7 +65,7 @@ static void give_back(PictureObject *self) {
 static PyObject *picture_release(PyObject *object, PyObject *Py_UNUSED(none)) {
     PictureObject *self = (PictureObject *)object;
     if (self->exports) {
-        PyErr_SetString(PyExc_BufferError, "a view of the picture is still in use");
+        PyErr_SetString(PyExc_BufferError, "a view of the picture still exists");
         return NULL;
     }
     give_back(self);
@@ -85,8 +86,8 @@ static int picture_buffer(PyObject *object, Py_buffer *view, int flags) {
         PyErr_SetString(PyExc_ValueError, "the picture was given back");
         return -1;
     }
-    const int result =
-        PyBuffer_FillInfo(view, object, (void *)(uintptr_t)self->picture.data, (Py_ssize_t)self->picture.size, 1, flags);
+    const int result = PyBuffer_FillInfo(view, object, (void *)(uintptr_t)self->picture.data,
+                                         (Py_ssize_t)self->picture.size, 1, flags);
     self->exports += result == 0;
     return result;
 }
@@ -95,14 +96,21 @@ static void picture_unbuffer(PyObject *object, Py_buffer *Py_UNUSED(view)) { ((P
 
 static Py_ssize_t picture_length(PyObject *object) { return (Py_ssize_t)((PictureObject *)object)->picture.size; }
 
-#define FIELD(name, type) {#name, type, offsetof(PictureObject, picture.name), READONLY, NULL}
+#define FIELD(name, type) \
+    { #name, type, offsetof(PictureObject, picture.name), READONLY, NULL }
 static PyMemberDef picture_members[] = {
-    FIELD(index, T_UINT),          FIELD(sequence, T_UINT),        FIELD(skipped, T_UINT), FIELD(corrupt, T_BOOL),
-    FIELD(capture_us, T_ULONGLONG), FIELD(dequeue_us, T_ULONGLONG), {0},
+    FIELD(index, T_UINT),
+    FIELD(sequence, T_UINT),
+    FIELD(skipped, T_UINT),
+    FIELD(corrupt, T_BOOL),
+    FIELD(capture_us, T_ULONGLONG),
+    FIELD(dequeue_us, T_ULONGLONG),
+    {0},
 };
 
 static PyMethodDef picture_methods[] = {
-    {"release", picture_release, METH_NOARGS, "Gives the buffer back to the driver. BufferError while a view of it lives."},
+    {"release", picture_release, METH_NOARGS,
+     "Returns the buffer to the driver. BufferError while a view of it exists."},
     {0},
 };
 
@@ -131,7 +139,8 @@ static int capture_init(PyObject *object, PyObject *args, PyObject *kwargs) {
                                      &config.height, &config.buffers, &config.rate_numerator, &config.rate_denominator))
         return -1;
     if (self->capture || !config.device || !fourcc || strlen(fourcc) != 4) {
-        PyErr_SetString(PyExc_ValueError, self->capture ? "the capture is open" : "give a device and a format such as UYVY");
+        PyErr_SetString(PyExc_ValueError,
+                        self->capture ? "the capture is open" : "give a device and a format such as UYVY");
         return -1;
     }
     config.fourcc = v4l2_fourcc((uint32_t)fourcc[0], (uint32_t)fourcc[1], (uint32_t)fourcc[2], (uint32_t)fourcc[3]);
@@ -179,7 +188,7 @@ static PyObject *capture_next(PyObject *object, PyObject *argument) {
     Py_END_ALLOW_THREADS
     PyObject *result = (PyObject *)picture;
     if (status == TA_OK) {
-        picture->owner = (CaptureObject *)Py_NewRef(object); /* its share of `users` is ours from above */
+        picture->owner = (CaptureObject *)Py_NewRef(object); /* its count in `users` is the one from above */
         return result;
     }
     errno = error;
@@ -198,8 +207,9 @@ static PyObject *capture_stats(PyObject *object, PyObject *Py_UNUSED(none)) {
     ta_capture_stats_get(capture, &s);
     return Py_BuildValue("{sK sK sK sK sK sK sK}", "captured", (unsigned long long)s.captured, "passed_over",
                          (unsigned long long)s.passed_over, "gaps", (unsigned long long)s.gaps, "corrupt",
-                         (unsigned long long)s.corrupt, "future_stamps", (unsigned long long)s.future_stamps, "unstamped",
-                         (unsigned long long)s.unstamped, "queue_errors", (unsigned long long)s.queue_errors);
+                         (unsigned long long)s.corrupt, "future_stamps", (unsigned long long)s.future_stamps,
+                         "unstamped", (unsigned long long)s.unstamped, "queue_errors",
+                         (unsigned long long)s.queue_errors);
 }
 
 static PyObject *capture_format(PyObject *object, void *Py_UNUSED(closure)) {
@@ -211,7 +221,8 @@ static PyObject *capture_format(PyObject *object, void *Py_UNUSED(closure)) {
                            (char)(f->fourcc >> 24 & 127), 0};
     return Py_BuildValue("{sI sI ss sI sI sI sI sI sI ss}", "width", f->width, "height", f->height, "fourcc", fourcc,
                          "stride", f->stride, "size_image", f->size_image, "buffers", f->buffers, "colorspace",
-                         f->colorspace, "ycbcr_enc", f->ycbcr_enc, "quantization", f->quantization, "driver", f->driver);
+                         f->colorspace, "ycbcr_enc", f->ycbcr_enc, "quantization", f->quantization, "driver",
+                         f->driver);
 }
 
 static PyObject *capture_fileno(PyObject *object, PyObject *Py_UNUSED(none)) {
@@ -230,7 +241,7 @@ static void capture_dealloc(PyObject *object) {
     CaptureObject *self = (CaptureObject *)object;
     PyTypeObject *type = Py_TYPE(object);
     self->closed = true;
-    close_if_unused(self); /* no picture is alive: each holds a reference */
+    close_if_unused(self); /* there is no live picture: each holds a reference */
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
@@ -238,7 +249,7 @@ static void capture_dealloc(PyObject *object) {
 static PyMethodDef capture_methods[] = {
     {"next", capture_next, METH_O, "The newest picture, or None after timeout_us. Waits without the GIL."},
     {"stats", capture_stats, METH_NOARGS, "Counters by name; see ta_capture_stats."},
-    {"fileno", capture_fileno, METH_NOARGS, "For poll: readable when a picture is there."},
+    {"fileno", capture_fileno, METH_NOARGS, "For poll: readable when a picture is available."},
     {"close", capture_close, METH_NOARGS, "Ends the capture; its memory goes with the last picture."},
     {0},
 };
@@ -246,7 +257,7 @@ static PyMethodDef capture_methods[] = {
 static PyGetSetDef capture_getset[] = {{"format", capture_format, NULL, "As the driver granted it.", NULL}, {0}};
 
 static PyType_Slot capture_slots[] = {
-    {Py_tp_doc, "Pictures out of a V4L2 capture node, newest first."},
+    {Py_tp_doc, "Pictures from a V4L2 capture node, newest first."},
     {Py_tp_init, capture_init},
     {Py_tp_dealloc, capture_dealloc},
     {Py_tp_methods, capture_methods},
@@ -273,15 +284,16 @@ static PyObject *raw_to_i420(PyObject *Py_UNUSED(module), PyObject *args) {
     const char *fourcc;
     Py_ssize_t stride, strides[3];
     ta_raw_picture in = {0};
-    if (!PyArg_ParseTuple(args, "y*snIIw*w*w*nnn:raw_to_i420", &data, &fourcc, &stride, &in.width, &in.height, &y, &u, &v,
-                          &strides[0], &strides[1], &strides[2]))
+    if (!PyArg_ParseTuple(args, "y*snIIw*w*w*nnn:raw_to_i420", &data, &fourcc, &stride, &in.width, &in.height, &y, &u,
+                          &v, &strides[0], &strides[1], &strides[2]))
         return NULL;
-    /* A negative stride becomes one that is too long, and is refused as such. */
+    /* A negative stride becomes a huge one and is refused as such. */
     in.stride = (size_t)stride;
     in.data = data.buf;
     in.size = (size_t)data.len;
-    const ta_i420 out = {y.buf, u.buf, v.buf, (size_t)strides[0], (size_t)strides[1], (size_t)strides[2],
-                         (size_t)y.len, (size_t)u.len, (size_t)v.len};
+    const ta_i420 out = {
+        y.buf,         u.buf,         v.buf,        (size_t)strides[0], (size_t)strides[1], (size_t)strides[2],
+        (size_t)y.len, (size_t)u.len, (size_t)v.len};
     ta_status status = TA_EINVAL;
     if (layout_of(fourcc, &in.layout)) {
         Py_BEGIN_ALLOW_THREADS
@@ -289,8 +301,8 @@ static PyObject *raw_to_i420(PyObject *Py_UNUSED(module), PyObject *args) {
         Py_END_ALLOW_THREADS
     }
     if (status != TA_OK)
-        PyErr_Format(PyExc_ValueError, "no %s picture of %ux%u can be converted: format, sizes or strides do not fit", fourcc,
-                     (unsigned)in.width, (unsigned)in.height);
+        PyErr_Format(PyExc_ValueError, "cannot convert a %s picture of %ux%u: format, sizes or strides do not match",
+                     fourcc, (unsigned)in.width, (unsigned)in.height);
     PyBuffer_Release(&data);
     PyBuffer_Release(&y);
     PyBuffer_Release(&u);

@@ -1,5 +1,6 @@
-/* The functions of the `core` section of thinair/_native.pyi. */
+/* Functions of the core section of the stub. */
 #include "binding.h"
+#include "thinair/h264.h"
 
 #include <stdlib.h>
 
@@ -31,15 +32,15 @@ static PyObject *parse_sps(PyObject *Py_UNUSED(module), PyObject *args) {
     PyBuffer_Release(&nal);
     if (status != TA_OK)
         return ta_py_raise(status, "SPS");
-    return Py_BuildValue(
-        "{sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI}", "profile_idc", s.profile_idc,
-        "constraint_flags", s.constraint_flags, "level_idc", s.level_idc, "sps_id", s.sps_id, "chroma_format_idc",
-        s.chroma_format_idc, "bit_depth_luma", s.bit_depth_luma, "bit_depth_chroma", s.bit_depth_chroma, "width", s.width,
-        "height", s.height, "num_ref_frames", s.num_ref_frames, "frame_mbs_only", s.frame_mbs_only, "vui_present",
-        s.vui_present, "video_full_range", s.video_full_range, "colour_primaries", s.colour_primaries, "transfer",
-        s.transfer, "matrix", s.matrix, "num_units_in_tick", s.num_units_in_tick, "time_scale", s.time_scale,
-        "bitstream_restriction", s.bitstream_restriction, "max_num_reorder_frames", s.max_num_reorder_frames,
-        "max_dec_frame_buffering", s.max_dec_frame_buffering);
+    return Py_BuildValue("{sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI sI}", "profile_idc",
+                         s.profile_idc, "constraint_flags", s.constraint_flags, "level_idc", s.level_idc, "sps_id",
+                         s.sps_id, "chroma_format_idc", s.chroma_format_idc, "bit_depth_luma", s.bit_depth_luma,
+                         "bit_depth_chroma", s.bit_depth_chroma, "width", s.width, "height", s.height, "num_ref_frames",
+                         s.num_ref_frames, "frame_mbs_only", s.frame_mbs_only, "vui_present", s.vui_present,
+                         "video_full_range", s.video_full_range, "colour_primaries", s.colour_primaries, "transfer",
+                         s.transfer, "matrix", s.matrix, "num_units_in_tick", s.num_units_in_tick, "time_scale",
+                         s.time_scale, "bitstream_restriction", s.bitstream_restriction, "max_num_reorder_frames",
+                         s.max_num_reorder_frames, "max_dec_frame_buffering", s.max_dec_frame_buffering);
 }
 
 static PyObject *parse_pps(PyObject *Py_UNUSED(module), PyObject *args) {

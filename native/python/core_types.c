@@ -1,5 +1,7 @@
-/* The types of the `core` section of thinair/_native.pyi; its functions are in core_functions.c. */
+/* Types of the core section of the stub; its functions are in core_functions.c.
+ * A little over 500 lines: the types share the access unit. */
 #include "binding.h"
+#include "thinair/annexb_stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,7 +44,7 @@ static void dealloc_type(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* ---- AccessUnit ------------------------------------------------------------------------------------------ */
+/* ---- AccessUnit ---- */
 
 typedef struct access_unit {
     PyObject_HEAD
@@ -100,7 +102,8 @@ static PyObject *access_unit_repr(access_unit *self) {
                                 (unsigned)self->info.size, self->info.flags & TA_AU_KEY ? ", key" : "");
 }
 
-#define FIELD(name, type, member) {name, type, offsetof(access_unit, member), READONLY, NULL}
+#define FIELD(name, type, member) \
+    { name, type, offsetof(access_unit, member), READONLY, NULL }
 static PyMemberDef access_unit_members[] = {
     FIELD("frame_id", T_ULONGLONG, info.frame_id),
     FIELD("rtp_time", T_ULONGLONG, info.rtp_time),
@@ -130,7 +133,8 @@ static PyGetSetDef access_unit_getset[] = {
 };
 
 static PyType_Slot access_unit_slots[] = {
-    {Py_tp_doc, "One coded picture, Annex B. Its bytes are read through the buffer protocol and live as long as the object."},
+    {Py_tp_doc,
+     "One coded picture, Annex B. Its bytes are read through the buffer protocol and live as long as the object."},
     {Py_tp_dealloc, access_unit_dealloc},
     {Py_tp_repr, access_unit_repr},
     {Py_tp_members, access_unit_members},
@@ -147,7 +151,7 @@ static PyType_Spec access_unit_spec = {
     .slots = access_unit_slots,
 };
 
-/* ---- Packetizer ------------------------------------------------------------------------------------------ */
+/* ---- Packetizer ---- */
 
 typedef struct packetizer {
     PyObject_HEAD
@@ -166,8 +170,8 @@ static PyObject *packetizer_new(PyTypeObject *type, PyObject *args, PyObject *kw
     packetizer *self = (packetizer *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    ta_status status = ta_packetizer_open(&self->core, &(ta_packetizer_config){payload_type, ssrc, first_seq, max_packet,
-                                                                               elements != 0});
+    ta_status status = ta_packetizer_open(
+        &self->core, &(ta_packetizer_config){payload_type, ssrc, first_seq, max_packet, elements != 0});
     if (status != TA_OK) {
         Py_DECREF(self);
         return ta_py_raise(status, "Packetizer");
@@ -184,7 +188,7 @@ static PyObject *drain(ta_packetizer *core) {
     size_t count = ta_packetizer_count(core), size;
     uint8_t packet[TA_MAX_PACKET];
     PyObject *list = PyList_New((Py_ssize_t)count);
-    for (size_t i = 0; i < count; i++) { /* to the end even without memory: the plan points into the caller's buffer */
+    for (size_t i = 0; i < count; i++) { /* drained even without memory: the plan points into the caller's buffer */
         ta_status status = ta_packetizer_next(core, packet, sizeof packet, &size);
         PyObject *bytes = list && status == TA_OK ? PyBytes_FromStringAndSize((char *)packet, (Py_ssize_t)size) : NULL;
         if (!bytes || PyList_SetItem(list, (Py_ssize_t)i, bytes) < 0)
@@ -194,8 +198,9 @@ static PyObject *drain(ta_packetizer *core) {
 }
 
 static PyObject *packetizer_packetize(packetizer *self, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"", "frame_id", "rtp_time", "key", "capture_us", "dequeue_us", "encode_in_us", "encode_out_us",
-                            "capture_ntp", "sent", NULL};
+    static char *names[] = {"",           "frame_id",     "rtp_time",      "key",         "capture_us",
+                            "dequeue_us", "encode_in_us", "encode_out_us", "capture_ntp", "sent",
+                            NULL};
     Py_buffer au;
     unsigned int frame_id, rtp_time, sent_id = 0;
     int key = 0;
@@ -214,7 +219,10 @@ static PyObject *packetizer_packetize(packetizer *self, PyObject *args, PyObject
             goto done;
     }
     ta_frame_meta meta = {
-        .frame_id = frame_id, .rtp_time = rtp_time, .capture_ntp = stamps[4], .key = key != 0,
+        .frame_id = frame_id,
+        .rtp_time = rtp_time,
+        .capture_ntp = stamps[4],
+        .key = key != 0,
         .stamps = {stamps[0], stamps[1], stamps[2], stamps[3]},
         .sent = {sent_id, sent[0], sent[1], sent[2]},
     };
@@ -239,19 +247,19 @@ static PyType_Slot packetizer_slots[] = {
 static PyType_Spec packetizer_spec = {"thinair._native.Packetizer", sizeof(packetizer), 0,
                                       Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, packetizer_slots};
 
-/* ---- Reassembler and AuStream: the same shape over two cores ------------------------------------------------ */
+/* ---- Reassembler and AnnexbStream: one type over two cores ---- */
 
 typedef struct receiver {
     PyObject_HEAD
     ta_reassembler *packets; /* one of the two */
-    ta_austream *stream;
-    uint8_t *unit;           /* room for one access unit */
+    ta_annexb_stream *stream;
+    uint8_t *unit; /* buffer of one access unit */
     size_t capacity;
 } receiver;
 
 static void receiver_dealloc(receiver *self) {
     ta_reassembler_close(&self->packets);
-    ta_austream_close(&self->stream);
+    ta_annexb_stream_close(&self->stream);
     free(self->unit);
     dealloc_type((PyObject *)self);
 }
@@ -267,42 +275,44 @@ static PyObject *receiver_opened(receiver *self, ta_status status, size_t max_au
 }
 
 static PyObject *reassembler_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"payload_type", "elements", "window_frames", "reorder_us", "max_au", "patience_us", NULL};
+    static char *names[] = {"payload_type",      "elements", "window_frames", "reorder_us", "max_au",
+                            "repair_timeout_us", NULL};
     unsigned char payload_type = 96;
     int elements = 1;
-    unsigned int window_frames = 8, reorder_us = 4000, max_au = 2097152, patience_us = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$bpIIII:Reassembler", names, &payload_type, &elements, &window_frames,
-                                     &reorder_us, &max_au, &patience_us))
+    unsigned int window_frames = 8, reorder_us = 4000, max_au = 2097152, repair_timeout_us = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$bpIIII:Reassembler", names, &payload_type, &elements,
+                                     &window_frames, &reorder_us, &max_au, &repair_timeout_us))
         return NULL;
     receiver *self = (receiver *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    const ta_reassembler_config config = {payload_type, elements != 0, window_frames, reorder_us, max_au, patience_us};
+    const ta_reassembler_config config = {payload_type, elements != 0, window_frames,
+                                          reorder_us,   max_au,        repair_timeout_us};
     return receiver_opened(self, ta_reassembler_open(&self->packets, &config), max_au, "Reassembler");
 }
 
-static PyObject *austream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *annexb_stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"max_au", "quiet_us", NULL};
     unsigned int max_au = 2097152, quiet_us = 4000;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$II:AuStream", names, &max_au, &quiet_us))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$II:AnnexbStream", names, &max_au, &quiet_us))
         return NULL;
     receiver *self = (receiver *)PyType_GenericAlloc(type, 0);
     if (!self)
         return NULL;
-    const ta_austream_config config = {max_au, quiet_us};
-    return receiver_opened(self, ta_austream_open(&self->stream, &config), max_au, "AuStream");
+    const ta_annexb_stream_config config = {max_au, quiet_us};
+    return receiver_opened(self, ta_annexb_stream_open(&self->stream, &config), max_au, "AnnexbStream");
 }
 
 static void push(receiver *self, const uint8_t *data, size_t size, uint64_t arrival_us) {
     if (self->packets)
         ta_reassembler_push(self->packets, data, size, arrival_us);
     else
-        ta_austream_push(self->stream, data, size, arrival_us);
+        ta_annexb_stream_push(self->stream, data, size, arrival_us);
 }
 
 static ta_status next(receiver *self, uint64_t now_us, ta_au_info *info) {
     return self->packets ? ta_reassembler_next(self->packets, now_us, self->unit, self->capacity, info)
-                         : ta_austream_next(self->stream, now_us, self->unit, self->capacity, info);
+                         : ta_annexb_stream_next(self->stream, now_us, self->unit, self->capacity, info);
 }
 
 static PyObject *receiver_push(receiver *self, PyObject *args) {
@@ -333,11 +343,11 @@ static PyObject *receiver_next(receiver *self, PyObject *argument) {
 }
 
 static PyObject *receiver_deadline(receiver *self, PyObject *Py_UNUSED(ignored)) {
-    return deadline(self->packets ? ta_reassembler_deadline(self->packets) : ta_austream_deadline(self->stream));
+    return deadline(self->packets ? ta_reassembler_deadline(self->packets) : ta_annexb_stream_deadline(self->stream));
 }
 
 static PyObject *receiver_drops(receiver *self, PyObject *Py_UNUSED(ignored)) {
-    return ta_py_drops(self->packets ? ta_reassembler_drops(self->packets) : ta_austream_drops(self->stream));
+    return ta_py_drops(self->packets ? ta_reassembler_drops(self->packets) : ta_annexb_stream_drops(self->stream));
 }
 
 static PyObject *reassembler_reset(receiver *self, PyObject *Py_UNUSED(ignored)) {
@@ -426,7 +436,7 @@ static PyMethodDef reassembler_methods[] = {
     {"recovery", (PyCFunction)reassembler_recovery, METH_NOARGS, NULL},
     {0},
 };
-static PyMethodDef austream_methods[] = {
+static PyMethodDef annexb_stream_methods[] = {
     {"push", (PyCFunction)receiver_push, METH_VARARGS, NULL},
     {"next", (PyCFunction)receiver_next, METH_O, NULL},
     {"deadline", (PyCFunction)receiver_deadline, METH_NOARGS, NULL},
@@ -440,19 +450,19 @@ static PyType_Slot reassembler_slots[] = {
     {Py_tp_methods, reassembler_methods},
     {0, NULL},
 };
-static PyType_Slot austream_slots[] = {
+static PyType_Slot annexb_stream_slots[] = {
     {Py_tp_doc, "Raw Annex B byte stream in, access units out."},
-    {Py_tp_new, austream_new},
+    {Py_tp_new, annexb_stream_new},
     {Py_tp_dealloc, receiver_dealloc},
-    {Py_tp_methods, austream_methods},
+    {Py_tp_methods, annexb_stream_methods},
     {0, NULL},
 };
 static PyType_Spec reassembler_spec = {"thinair._native.Reassembler", sizeof(receiver), 0,
                                        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, reassembler_slots};
-static PyType_Spec austream_spec = {"thinair._native.AuStream", sizeof(receiver), 0,
-                                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, austream_slots};
+static PyType_Spec annexb_stream_spec = {"thinair._native.AnnexbStream", sizeof(receiver), 0,
+                                         Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, annexb_stream_slots};
 
-/* ---- module ---------------------------------------------------------------------------------------------- */
+/* ---- module ---- */
 
 static int add_constants(PyObject *module) {
     PyObject *reasons = PyTuple_New(TA_DROP_COUNT);
@@ -468,11 +478,11 @@ static int add_constants(PyObject *module) {
                    PyModule_AddIntConstant(module, "AU_SPS", TA_AU_SPS) < 0 ||
                    PyModule_AddIntConstant(module, "MAX_PACKET", TA_MAX_PACKET) < 0 ||
                    PyModule_AddIntConstant(module, "MIN_PACKET", TA_MIN_PACKET) < 0
-               ? -1
-               : 0;
+             ? -1
+             : 0;
 }
 
-/* Adds the type and returns it, a reference of ours with it. */
+/* Adds the type and returns a new reference to it. */
 static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
     PyTypeObject *type = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, NULL);
     if (type && PyModule_AddType(module, type) < 0)
@@ -481,7 +491,7 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec) {
 }
 
 int ta_py_add_core(PyObject *module) {
-    PyType_Spec *specs[] = {&packetizer_spec, &reassembler_spec, &austream_spec};
+    PyType_Spec *specs[] = {&packetizer_spec, &reassembler_spec, &annexb_stream_spec};
     bitstream_error = PyErr_NewException("thinair._native.BitstreamError", PyExc_ValueError, NULL);
     access_unit_type = add_type(module, &access_unit_spec);
     if (!bitstream_error || PyModule_AddObjectRef(module, "BitstreamError", bitstream_error) < 0 || !access_unit_type)

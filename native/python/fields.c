@@ -14,14 +14,15 @@ PyObject *ta_to_dict(const void *structure, const ta_field *fields) {
         uint64_t wide = 0;
         uint32_t word = 0;
         uint16_t half = 0;
-        const char *at = (const char *)structure + f->offset; /* packed: may lie anywhere */
+        const char *at = (const char *)structure + f->offset; /* packed: may be unaligned */
         switch (f->size) {
         case 8: memcpy(&wide, at, 8); break;
         case 4: memcpy(&word, at, 4), wide = word; break;
         case 2: memcpy(&half, at, 2), wide = half; break;
         default: wide = (uint8_t)*at;
         }
-        if (ta_put(dict, f->name, f->is_signed ? PyLong_FromLongLong((long long)wide) : PyLong_FromUnsignedLongLong(wide)) < 0)
+        if (ta_put(dict, f->name,
+                   f->is_signed ? PyLong_FromLongLong((long long)wide) : PyLong_FromUnsignedLongLong(wide)) < 0)
             Py_CLEAR(dict);
     }
     return dict;

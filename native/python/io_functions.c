@@ -2,7 +2,8 @@
 #include <string.h>
 
 #include "binding.h"
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/process.h"
 
 static PyObject *py_now_us(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
@@ -32,9 +33,9 @@ static PyObject *py_realtime(PyObject *module, PyObject *argument) {
     return PyUnicode_FromString(strerror(error));
 }
 
-static PyObject *py_keep_secret(PyObject *module, PyObject *unused) {
+static PyObject *py_disable_core_dumps(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    const int error = ta_keep_secret();
+    const int error = ta_disable_core_dumps();
     if (error == 0)
         Py_RETURN_NONE;
     return PyUnicode_FromString(strerror(error));
@@ -51,7 +52,7 @@ static PyObject *py_map_large_blocks(PyObject *module, PyObject *argument) {
 
 static PyMethodDef functions[] = {
     {"map_large_blocks", py_map_large_blocks, METH_O, NULL},
-    {"keep_secret", py_keep_secret, METH_NOARGS, NULL},
+    {"disable_core_dumps", py_disable_core_dumps, METH_NOARGS, NULL},
     {"now_us", py_now_us, METH_NOARGS, NULL},
     {"sleep_until_us", (PyCFunction)(void (*)(void))py_sleep_until_us, METH_VARARGS | METH_KEYWORDS, NULL},
     {"realtime", py_realtime, METH_O, NULL},

@@ -1,4 +1,4 @@
-/* What Tx and Rx share. Limited API 3.11. */
+/* Helpers of several types. Limited API 3.11. */
 #include "io_helpers.h"
 
 #include <errno.h>
@@ -29,7 +29,7 @@ int ta_py_raise_open(ta_status status, const char *host, int port) {
 PyObject *ta_py_notes(const char *(*note)(const void *, size_t), const void *owner) {
     PyObject *list = PyList_New(0);
     const char *text;
-    for (size_t i = 0; list && (text = note(owner, i)); i++) {
+    for (size_t i = 0; list && owner && (text = note(owner, i)); i++) {
         PyObject *item = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
         if (!item || PyList_Append(list, item) < 0)
             Py_CLEAR(list);
@@ -45,9 +45,9 @@ void ta_py_dealloc(PyObject *self) {
     Py_DECREF(type);
 }
 
-/* Made and opened in one step: there is no object without its pump. */
+/* Creates and opens in one step: an object without a pump cannot exist. */
 PyObject *ta_py_new_opened(PyTypeObject *type, PyObject *args, PyObject *kwargs,
-                            int (*open)(PyObject *, PyObject *, PyObject *)) {
+                           int (*open)(PyObject *, PyObject *, PyObject *)) {
     PyObject *self = PyType_GenericAlloc(type, 0);
     if (self && open(self, args, kwargs) < 0)
         Py_CLEAR(self);
@@ -68,7 +68,7 @@ int ta_py_append(PyObject *list, PyObject *item) {
 }
 
 PyObject *ta_py_install_keys(PyObject *args, PyObject *kwargs, ta_status (*install)(void *, const ta_seal_config *),
-                              void *pump) {
+                             void *pump) {
     ta_seal_config config;
     Py_buffer views[2];
     if (ta_py_seal_config(args, kwargs, &config, views) < 0)

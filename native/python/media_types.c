@@ -6,10 +6,10 @@
 
 static const ta_field entity_fields[] = {FIELD(media_v2_entity, id), FIELD(media_v2_entity, function), END};
 static const ta_field interface_fields[] = {FIELD(media_v2_interface, id), FIELD(media_v2_interface, intf_type), END};
-static const ta_field pad_fields[] = {FIELD(media_v2_pad, id), FIELD(media_v2_pad, entity_id), FIELD(media_v2_pad, flags),
-                                   FIELD(media_v2_pad, index), END};
+static const ta_field pad_fields[] = {FIELD(media_v2_pad, id), FIELD(media_v2_pad, entity_id),
+                                      FIELD(media_v2_pad, flags), FIELD(media_v2_pad, index), END};
 static const ta_field link_fields[] = {FIELD(media_v2_link, id), FIELD(media_v2_link, source_id),
-                                    FIELD(media_v2_link, sink_id), FIELD(media_v2_link, flags), END};
+                                       FIELD(media_v2_link, sink_id), FIELD(media_v2_link, flags), END};
 
 static PyObject *dicts(const void *items, uint32_t count, size_t size, const ta_field *fields) {
     PyObject *list = PyList_New(0);
@@ -23,7 +23,7 @@ static int complete(const ta_media *m, PyObject *entities, PyObject *interfaces)
     for (uint32_t i = 0; i < m->counts.num_entities; i++) {
         const char *name = m->entities[i].name;
         if (ta_put(PyList_GetItem(entities, i), "name",
-                PyUnicode_DecodeUTF8(name, (Py_ssize_t)strnlen(name, sizeof m->entities[i].name), "replace")) < 0)
+                   PyUnicode_DecodeUTF8(name, (Py_ssize_t)strnlen(name, sizeof m->entities[i].name), "replace")) < 0)
             return -1;
     }
     for (uint32_t i = 0; i < m->counts.num_interfaces; i++) {
@@ -51,7 +51,8 @@ static PyObject *media_topology(PyObject *Py_UNUSED(module), PyObject *args) {
     PyObject *pads = dicts(m.pads, m.counts.num_pads, sizeof *m.pads, pad_fields);
     PyObject *links = dicts(m.links, m.counts.num_links, sizeof *m.links, link_fields);
     if (entities && interfaces && pads && links && complete(&m, entities, interfaces) == 0)
-        result = Py_BuildValue("{sOsOsOsO}", "entities", entities, "interfaces", interfaces, "pads", pads, "links", links);
+        result =
+            Py_BuildValue("{sOsOsOsO}", "entities", entities, "interfaces", interfaces, "pads", pads, "links", links);
     Py_XDECREF(entities);
     Py_XDECREF(interfaces);
     Py_XDECREF(pads);
@@ -64,7 +65,8 @@ static PyObject *media_set_link(PyObject *Py_UNUSED(module), PyObject *args) {
     const char *path;
     uint32_t source[2], sink[2];
     int enabled = 1;
-    if (!PyArg_ParseTuple(args, "s(II)(II)|p:media_set_link", &path, &source[0], &source[1], &sink[0], &sink[1], &enabled))
+    if (!PyArg_ParseTuple(args, "s(II)(II)|p:media_set_link", &path, &source[0], &source[1], &sink[0], &sink[1],
+                          &enabled))
         return NULL;
     if (ta_media_set_link(path, source, sink, enabled) != TA_OK)
         return ta_py_raise(TA_ESYS, path);

@@ -1,10 +1,10 @@
-/* thinair._native: the binding. Each part registers its own types and functions. */
+/* The extension module. Each part registers its own types and functions. */
 #include "binding.h"
 
 static int (*const parts[])(PyObject *) = {
-    ta_py_add_core,    ta_py_add_tx,   ta_py_add_rx,           ta_py_add_io_functions, ta_py_add_present, ta_py_add_watch,
-    ta_py_add_capture, ta_py_add_v4l2, ta_py_add_media,        ta_py_add_chain,   ta_py_add_repair,
-    ta_py_add_recovery, ta_py_add_outbox, ta_py_add_seal,
+    ta_py_add_core,   ta_py_add_tx,       ta_py_add_rx,         ta_py_add_io_functions, ta_py_add_present,
+    ta_py_add_watch,  ta_py_add_capture,  ta_py_add_v4l2,       ta_py_add_media,        ta_py_add_hardware,
+    ta_py_add_repair, ta_py_add_recovery, ta_py_add_send_queue, ta_py_add_seal,
 };
 
 static int exec_module(PyObject *module) {

@@ -22,7 +22,7 @@ static void release_planes(Planes *p) {
     PyBuffer_Release(&p->v);
 }
 
-/* Fills in the picture; on a lie about sizes releases the planes and raises ValueError. */
+/* Fills in the picture; on sizes that do not match releases the planes and raises ValueError. */
 static int check_planes(Planes *p, const Py_ssize_t strides[3], Py_ssize_t width, Py_ssize_t height) {
     const bool sane = width > 0 && height > 0 && width <= TA_MAX_DIMENSION && height <= TA_MAX_DIMENSION;
     const uint32_t w = sane ? (uint32_t)width : 0, h = sane ? (uint32_t)height : 0;
@@ -72,7 +72,7 @@ static PyObject *py_i420_to_bgrx(PyObject *module, PyObject *args, PyObject *kwa
 typedef struct X11Object {
     PyObject_HEAD
     ta_x11 *x;
-    pthread_mutex_t lock; /* one owner at a time; never waited for with the GIL held */
+    pthread_mutex_t lock; /* one thread at a time; never waited for with the GIL held */
 } X11Object;
 
 static ta_x11 *enter(X11Object *self) {
@@ -91,10 +91,10 @@ static PyObject *raise_x11(ta_status status, int error) {
         PyErr_SetString(status == TA_ENOMEM ? PyExc_MemoryError : PyExc_ValueError, ta_status_text(status));
         return NULL;
     }
-    const char *text = error == EPIPE       ? "the X display is gone"
-                       : error == EIO       ? "the X server refused the picture (window destroyed?)"
-                       : error == ETIMEDOUT ? "the X server does not answer"
-                                            : strerror(error);
+    const char *text = error == EPIPE     ? "the X display is gone"
+                     : error == EIO       ? "the X server refused the picture (window destroyed?)"
+                     : error == ETIMEDOUT ? "the X server does not answer"
+                                          : strerror(error);
     PyObject *value = Py_BuildValue("(is)", error, text);
     if (value)
         PyErr_SetObject(PyExc_OSError, value);
@@ -163,11 +163,11 @@ static PyObject *x11_present(PyObject *object, PyObject *args, PyObject *kwargs)
     Planes p = {0};
     Py_ssize_t strides[3], width, height;
     int bt709 = -1, full_range = -1, dim = 255, border = -1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*y*y*nnnnn|$ppii", names, &p.y, &p.u, &p.v, &strides[0], &strides[1],
-                                     &strides[2], &width, &height, &bt709, &full_range, &dim, &border) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*y*y*nnnnn|$ppii", names, &p.y, &p.u, &p.v, &strides[0],
+                                     &strides[1], &strides[2], &width, &height, &bt709, &full_range, &dim, &border) ||
         check_planes(&p, strides, width, height) < 0)
         return NULL;
-    if (bt709 < 0 || full_range < 0) { /* the parser knows no keyword that must be given before one that may */
+    if (bt709 < 0 || full_range < 0) { /* the parser has no required keywords after optional ones */
         PyErr_SetString(PyExc_TypeError, "present() needs bt709 and full_range");
         release_planes(&p);
         return NULL;
@@ -193,20 +193,20 @@ static PyObject *x11_present(PyObject *object, PyObject *args, PyObject *kwargs)
 }
 
 static PyObject *x11_overlay(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"mask", "width", "height", "x", "y", "ground", "slot", NULL};
+    static char *names[] = {"mask", "width", "height", "x", "y", "dim", "slot", NULL};
     X11Object *self = (X11Object *)object;
     Py_buffer mask = {0};
-    int width, height, x, y, ground = 90;
+    int width, height, x, y, dim = 90;
     unsigned int slot = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "z*iiii|iI", names, &mask, &width, &height, &x, &y, &ground, &slot))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "z*iiii|iI", names, &mask, &width, &height, &x, &y, &dim, &slot))
         return NULL;
     PyObject *result = NULL;
     ta_x11 *window = NULL;
     if (mask.buf && (width < 1 || height < 1 || width > TA_MAX_DIMENSION || height > TA_MAX_DIMENSION ||
-                     mask.len < (Py_ssize_t)width * height || ground < 0 || ground > 255)) {
-        PyErr_Format(PyExc_ValueError, "mask is not %dx%d bytes, or the ground is not 0 to 255", width, height);
+                     mask.len < (Py_ssize_t)width * height || dim < 0 || dim > 255)) {
+        PyErr_Format(PyExc_ValueError, "mask is smaller than %dx%d bytes, or dim is not 0 to 255", width, height);
     } else if ((window = enter(self)) != NULL) {
-        const ta_overlay overlay = {mask.buf, (uint32_t)width, (uint32_t)height, x, y, (uint8_t)ground};
+        const ta_overlay overlay = {mask.buf, (uint32_t)width, (uint32_t)height, x, y, (uint8_t)dim};
         const ta_status status = ta_x11_overlay(window, slot, &overlay);
         pthread_mutex_unlock(&self->lock);
         result = status == TA_OK ? Py_NewRef(Py_None) : raise_x11(status, 0);
@@ -217,14 +217,10 @@ static PyObject *x11_overlay(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static PyObject *event_tuple(const ta_x11_event *event) {
     switch (event->type) {
-    case TA_X11_KEY:
-        return Py_BuildValue("(ss)", "key", event->key);
-    case TA_X11_RESIZE:
-        return Py_BuildValue("(s(II))", "resize", event->width, event->height);
-    case TA_X11_EXPOSE:
-        return Py_BuildValue("(sO)", "expose", Py_None);
-    case TA_X11_CLOSE:
-        break;
+    case TA_X11_KEY: return Py_BuildValue("(ss)", "key", event->key);
+    case TA_X11_RESIZE: return Py_BuildValue("(s(II))", "resize", event->width, event->height);
+    case TA_X11_EXPOSE: return Py_BuildValue("(sO)", "expose", Py_None);
+    case TA_X11_CLOSE: break;
     }
     return Py_BuildValue("(sO)", "close", Py_None);
 }
@@ -279,27 +275,25 @@ static PyObject *x11_get(PyObject *object, void *which) {
     ta_x11_info_get(x, &info);
     pthread_mutex_unlock(&self->lock);
     switch (*(const char *)which) {
-    case 's':
-        return Py_BuildValue("(II)", info.width, info.height);
-    case 'c':
-        return PyBool_FromLong(info.composited);
-    default:
-        return PyFloat_FromDouble(info.refresh_hz);
+    case 's': return Py_BuildValue("(II)", info.width, info.height);
+    case 'c': return PyBool_FromLong(info.composited);
+    default: return PyFloat_FromDouble(info.refresh_hz);
     }
 }
 
 static PyMethodDef x11_methods[] = {
-    {"present", (PyCFunction)(void (*)(void))x11_present, METH_VARARGS | METH_KEYWORDS, "Shows a picture; µs of the copy."},
+    {"present", (PyCFunction)(void (*)(void))x11_present, METH_VARARGS | METH_KEYWORDS,
+     "Shows a picture; µs of the copy."},
     {"overlay", (PyCFunction)(void (*)(void))x11_overlay, METH_VARARGS | METH_KEYWORDS, "Text over every picture."},
-    {"events", x11_events, METH_NOARGS, "What came since the last call."},
-    {"set_fullscreen", x11_set_fullscreen, METH_O, "Covers the monitor, or goes back."},
-    {"close", x11_close, METH_NOARGS, "Takes the window away. May be called twice."},
+    {"events", x11_events, METH_NOARGS, "Events since the last call."},
+    {"set_fullscreen", x11_set_fullscreen, METH_O, "Enters or leaves full screen."},
+    {"close", x11_close, METH_NOARGS, "Closes the window."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef x11_getset[] = {
     {"size", x11_get, NULL, "(width, height) of the window", (void *)"s"},
-    {"composited", x11_get, NULL, "a compositor stands between window and screen", (void *)"c"},
+    {"composited", x11_get, NULL, "a compositor is running", (void *)"c"},
     {"refresh_hz", x11_get, NULL, "of the monitor; 0 where it is not known", (void *)"r"},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -317,7 +311,8 @@ static PyType_Slot x11_slots[] = {
 static PyType_Spec x11_spec = {"thinair._native.X11Presenter", sizeof(X11Object), 0, Py_TPFLAGS_DEFAULT, x11_slots};
 
 static PyMethodDef functions[] = {
-    {"i420_to_bgrx", (PyCFunction)(void (*)(void))py_i420_to_bgrx, METH_VARARGS | METH_KEYWORDS, "Pixels of a picture."},
+    {"i420_to_bgrx", (PyCFunction)(void (*)(void))py_i420_to_bgrx, METH_VARARGS | METH_KEYWORDS,
+     "Pixels of a picture."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -1,15 +1,9 @@
-/* The types of the `repair` section of thinair/_native.pyi. */
-#include "binding.h"
+/* Types of the repair section of the stub. */
+#include "io_helpers.h"
 
 #include "thinair/repair.h"
 
-static void free_object(PyObject *object) {
-    PyTypeObject *type = Py_TYPE(object);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-    Py_DECREF(type);
-}
-
-/* (*, max_sources=254, max_source=1472); negative numbers become too large ones. */
+/* Parses (*, max_sources=254, max_source=1472); negative numbers become huge and are refused. */
 static int parse_bounds(PyObject *args, PyObject *kwargs, const char *format, size_t *max_sources, size_t *max_source) {
     static char *names[] = {"max_sources", "max_source", NULL};
     Py_ssize_t sources = TA_REPAIR_MAX_SOURCES, source = TA_MAX_PACKET;
@@ -20,7 +14,7 @@ static int parse_bounds(PyObject *args, PyObject *kwargs, const char *format, si
     return 0;
 }
 
-/* ---- RepairEncoder ------------------------------------------------------------------------------------------ */
+/* ---- RepairEncoder ---- */
 
 typedef struct encoder {
     PyObject_HEAD
@@ -43,7 +37,7 @@ static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 
 static void encoder_dealloc(encoder *self) {
     ta_repair_encoder_close(&self->core);
-    free_object((PyObject *)self);
+    ta_py_dealloc((PyObject *)self);
 }
 
 static PyObject *encoder_reset(encoder *self, PyObject *Py_UNUSED(none)) {
@@ -79,7 +73,8 @@ static PyObject *encoder_symbol(encoder *self, PyObject *index) {
     if (i == -1 && PyErr_Occurred())
         return NULL;
     ta_status status = ta_repair_encoder_symbol(self->core, (size_t)i, symbol, sizeof symbol, &size);
-    return status == TA_OK ? PyBytes_FromStringAndSize((char *)symbol, (Py_ssize_t)size) : ta_py_raise(status, "repair symbol");
+    return status == TA_OK ? PyBytes_FromStringAndSize((char *)symbol, (Py_ssize_t)size)
+                           : ta_py_raise(status, "repair symbol");
 }
 
 static PyMethodDef encoder_methods[] = {
@@ -97,7 +92,7 @@ static PyType_Slot encoder_slots[] = {
     {0, NULL},
 };
 
-/* ---- RepairDecoder ------------------------------------------------------------------------------------------ */
+/* ---- RepairDecoder ---- */
 
 typedef struct decoder {
     PyObject_HEAD
@@ -120,7 +115,7 @@ static PyObject *decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
 
 static void decoder_dealloc(decoder *self) {
     ta_repair_decoder_close(&self->core);
-    free_object((PyObject *)self);
+    ta_py_dealloc((PyObject *)self);
 }
 
 static PyObject *decoder_begin(decoder *self, PyObject *sources) {
@@ -142,7 +137,9 @@ static PyObject *take(decoder *self, PyObject *args, const char *what,
     return status == TA_OK || status == TA_AGAIN ? PyBool_FromLong(status == TA_OK) : ta_py_raise(status, what);
 }
 
-static PyObject *decoder_source(decoder *self, PyObject *args) { return take(self, args, "source", ta_repair_decoder_source); }
+static PyObject *decoder_source(decoder *self, PyObject *args) {
+    return take(self, args, "source", ta_repair_decoder_source);
+}
 
 static PyObject *decoder_symbol(decoder *self, PyObject *args) {
     return take(self, args, "repair symbol", ta_repair_decoder_symbol);
@@ -157,7 +154,8 @@ static PyObject *decoder_restore(decoder *self, PyObject *index) {
     ta_status status = ta_repair_decoder_restore(self->core, (size_t)i, source, sizeof source, &size);
     if (status == TA_AGAIN)
         Py_RETURN_NONE;
-    return status == TA_OK ? PyBytes_FromStringAndSize((char *)source, (Py_ssize_t)size) : ta_py_raise(status, "source");
+    return status == TA_OK ? PyBytes_FromStringAndSize((char *)source, (Py_ssize_t)size)
+                           : ta_py_raise(status, "source");
 }
 
 static PyObject *decoder_wanted(decoder *self, void *Py_UNUSED(closure)) {
@@ -166,8 +164,8 @@ static PyObject *decoder_wanted(decoder *self, void *Py_UNUSED(closure)) {
 
 static PyMethodDef decoder_methods[] = {
     {"begin", (PyCFunction)decoder_begin, METH_O, "A new block of so many sources."},
-    {"source", (PyCFunction)decoder_source, METH_VARARGS, "Takes a source that came."},
-    {"symbol", (PyCFunction)decoder_symbol, METH_VARARGS, "Takes a repair symbol."},
+    {"source", (PyCFunction)decoder_source, METH_VARARGS, "Adds a received source."},
+    {"symbol", (PyCFunction)decoder_symbol, METH_VARARGS, "Adds a received repair symbol."},
     {"restore", (PyCFunction)decoder_restore, METH_O, "A missing source, or None."},
     {0},
 };
@@ -175,7 +173,7 @@ static PyMethodDef decoder_methods[] = {
 static PyGetSetDef decoder_getset[] = {{"wanted", (getter)decoder_wanted, NULL, NULL, NULL}, {0}};
 
 static PyType_Slot decoder_slots[] = {
-    {Py_tp_doc, "Restores what a block lacks."},
+    {Py_tp_doc, "Restores the missing sources of a block."},
     {Py_tp_new, decoder_new},
     {Py_tp_dealloc, decoder_dealloc},
     {Py_tp_methods, decoder_methods},

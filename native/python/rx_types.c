@@ -1,5 +1,7 @@
 /* Rx for Python. Limited API 3.11. */
 #include "io_helpers.h"
+#include "thinair/clock.h"
+#include "thinair/rx.h"
 
 typedef struct RxObject {
     PyObject_HEAD
@@ -7,33 +9,37 @@ typedef struct RxObject {
 } RxObject;
 
 static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"port",     "host",  "mode",     "payload_type",   "window_frames", "reorder_us", "max_au",
-                            "quiet_us", "slots", "priority", "receive_buffer", "patience_us",   "sealed",     "note_packets", NULL};
+    static char *names[] = {"port",   "host",        "mode",  "payload_type", "window_frames",  "reorder_us",
+                            "max_au", "quiet_us",    "slots", "priority",     "receive_buffer", "repair_timeout_us",
+                            "sealed", "log_packets", NULL};
     RxObject *self = (RxObject *)object;
     const char *host = "", *mode = "thinair";
     int port, payload_type = 96, window = 8, reorder_us = 4000, max_au = 2097152, quiet_us = 4000, slots = 8,
-              priority = 0, buffer = 4194304, patience_us = 0, sealed = 0, note_packets = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiipp", names, &port, &host, &mode, &payload_type, &window,
-                                     &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer, &patience_us, &sealed,
-                                     &note_packets))
+              priority = 0, buffer = 4194304, repair_timeout_us = 0, sealed = 0, log_packets = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiipp", names, &port, &host, &mode, &payload_type,
+                                     &window, &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer,
+                                     &repair_timeout_us, &sealed, &log_packets))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, 0, 65535) < 0 ||
-        ta_py_check_range("payload_type", payload_type, 0, 127) < 0 || ta_py_check_range("window_frames", window, 2, 32) < 0 ||
-        ta_py_check_range("reorder_us", reorder_us, 0, 1000000) < 0 || ta_py_check_range("max_au", max_au, 4096, 1 << 26) < 0 ||
-        ta_py_check_range("quiet_us", quiet_us, 0, 1000000) < 0 || ta_py_check_range("slots", slots, 2, 64) < 0 || ta_py_check_range("patience_us", patience_us, 0, 1000000) < 0)
+        ta_py_check_range("payload_type", payload_type, 0, 127) < 0 ||
+        ta_py_check_range("window_frames", window, 2, 32) < 0 ||
+        ta_py_check_range("reorder_us", reorder_us, 0, 1000000) < 0 ||
+        ta_py_check_range("max_au", max_au, 4096, 1 << 26) < 0 ||
+        ta_py_check_range("quiet_us", quiet_us, 0, 1000000) < 0 || ta_py_check_range("slots", slots, 2, 64) < 0 ||
+        ta_py_check_range("repair_timeout_us", repair_timeout_us, 0, 1000000) < 0)
         return -1;
     config.port = (uint16_t)port;
     config.slots = (uint32_t)slots;
     config.sealed = sealed;
-    config.note_packets = note_packets;
+    config.log_packets = log_packets;
     config.frames = (ta_reassembler_config){.payload_type = (uint8_t)payload_type,
                                             .elements = config.mode == TA_MODE_THINAIR,
                                             .window_frames = (uint32_t)window,
                                             .reorder_us = (uint32_t)reorder_us,
                                             .max_au = (size_t)max_au,
-                                            .patience_us = (uint32_t)patience_us};
-    config.stream = (ta_austream_config){.max_au = (size_t)max_au, .quiet_us = (uint32_t)quiet_us};
+                                            .repair_timeout_us = (uint32_t)repair_timeout_us};
+    config.stream = (ta_annexb_stream_config){.max_au = (size_t)max_au, .quiet_us = (uint32_t)quiet_us};
     ta_status status;
     Py_BEGIN_ALLOW_THREADS
     status = ta_rx_open(&self->rx, &config);
@@ -70,7 +76,7 @@ static PyObject *rx_wait(PyObject *object, PyObject *argument) {
     Py_END_ALLOW_THREADS
     if (status != TA_OK)
         Py_RETURN_NONE;
-    /* Stamped with the GIL held again: what the decoder really waits for. */
+    /* Stamped after the GIL is held again: that is when the decoder can go on. */
     PyObject *unit = ta_py_access_unit(info, data, ta_now_us(), release_slot, slot);
     if (!unit)
         ta_rx_release(slot);
@@ -86,7 +92,7 @@ static PyObject *take_all(ta_rx *rx, bool (*take)(ta_rx *, ta_control *)) {
         uint16_t port;
         ta_address_text(&item.from, host, sizeof host, &port);
         if (ta_py_append(list, Py_BuildValue("y#Ksi", (char *)item.data, (Py_ssize_t)item.size,
-                                           (unsigned long long)item.arrival_us, host, (int)port)) < 0)
+                                             (unsigned long long)item.arrival_us, host, (int)port)) < 0)
             Py_CLEAR(list);
     }
     return list;
@@ -97,9 +103,9 @@ static PyObject *rx_control(PyObject *object, PyObject *unused) {
     return take_all(((RxObject *)object)->rx, ta_rx_take_control);
 }
 
-static PyObject *rx_calls(PyObject *object, PyObject *unused) {
+static PyObject *rx_invites(PyObject *object, PyObject *unused) {
     (void)unused;
-    return take_all(((RxObject *)object)->rx, ta_rx_take_call);
+    return take_all(((RxObject *)object)->rx, ta_rx_take_invite);
 }
 
 static PyObject *rx_install_keys(PyObject *object, PyObject *args, PyObject *kwargs) {
@@ -198,9 +204,10 @@ static PyObject *rx_stats(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_rx_stats s;
     ta_rx_stats_get(((RxObject *)object)->rx, &s);
-    return Py_BuildValue("{sKsKsKsKsisKsKsKsK}", "packets", s.packets, "bytes", s.bytes, "frames", s.frames, "lost_frames",
-                         s.lost_frames, "receive_buffer", s.receive_buffer, "kernel_drops", s.kernel_drops, "moved", s.moved,
-                         "spent", s.spent, "packets_unnoted", s.packets_unnoted);
+    return Py_BuildValue("{sKsKsKsKsisKsKsKsK}", "packets", s.packets, "bytes", s.bytes, "frames", s.frames,
+                         "lost_frames", s.lost_frames, "receive_buffer", s.receive_buffer, "kernel_drops",
+                         s.kernel_drops, "address_changes", s.address_changes, "packets_sealed", s.packets_sealed,
+                         "packets_not_logged", s.packets_not_logged);
 }
 
 static PyObject *rx_packets(PyObject *object, PyObject *unused) {
@@ -246,7 +253,7 @@ static PyMethodDef rx_methods[] = {
     {"send_control", rx_send_control, METH_VARARGS, NULL},
     {"install_keys", (PyCFunction)(void (*)(void))rx_install_keys, METH_VARARGS | METH_KEYWORDS, NULL},
     {"forget_keys", rx_forget_keys, METH_NOARGS, NULL},
-    {"calls", rx_calls, METH_NOARGS, NULL},
+    {"invites", rx_invites, METH_NOARGS, NULL},
     {"accept", rx_accept, METH_VARARGS, NULL},
     {"arrivals", rx_arrivals, METH_O, NULL},
     {"progress", rx_progress, METH_NOARGS, NULL},
@@ -268,8 +275,7 @@ static PyGetSetDef rx_getset[] = {
 };
 
 static PyType_Slot rx_slots[] = {
-    {Py_tp_new, rx_new},       {Py_tp_dealloc, rx_dealloc}, {Py_tp_methods, rx_methods},
-    {Py_tp_getset, rx_getset}, {0, NULL},
+    {Py_tp_new, rx_new}, {Py_tp_dealloc, rx_dealloc}, {Py_tp_methods, rx_methods}, {Py_tp_getset, rx_getset}, {0, NULL},
 };
 
 static PyType_Spec rx_spec = {"thinair._native.Rx", sizeof(RxObject), 0, Py_TPFLAGS_DEFAULT, rx_slots};

@@ -1,4 +1,4 @@
-/* The `seal` section of thinair/_native.pyi. */
+/* Seal of the stub's repair section. */
 #include "binding.h"
 
 #include "thinair/seal.h"
@@ -21,8 +21,11 @@ int ta_py_seal_config(PyObject *args, PyObject *kwargs, ta_seal_config *config, 
         PyBuffer_Release(&views[1]);
         return -1;
     }
-    *config = (ta_seal_config){.own = views[0].buf, .peer = views[1].buf, .media_ssrc = (uint32_t)media_ssrc,
-                               .limit = limit > TA_SEAL_LIMIT ? TA_SEAL_LIMIT : (uint32_t)limit, .after_peer = after_peer};
+    *config = (ta_seal_config){.own = views[0].buf,
+                               .peer = views[1].buf,
+                               .media_ssrc = (uint32_t)media_ssrc,
+                               .limit = limit > TA_SEAL_LIMIT ? TA_SEAL_LIMIT : (uint32_t)limit,
+                               .after_peer = after_peer};
     return 0;
 }
 
@@ -72,12 +75,14 @@ static PyObject *seal_with(SealObject *self, PyObject *argument, sealer seal) {
     size_t size = 0;
     if (PyObject_GetBuffer(argument, &in, PyBUF_SIMPLE) < 0)
         return NULL;
-    const ta_status status = (size_t)in.len > TA_MAX_PACKET ? TA_EINVAL : seal(self->core, in.buf, (size_t)in.len, out, &size);
+    const ta_status status =
+        (size_t)in.len > TA_MAX_PACKET ? TA_EINVAL : seal(self->core, in.buf, (size_t)in.len, out, &size);
     PyBuffer_Release(&in);
-    return status == TA_OK ? PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)size) : ta_py_raise(status, "not sealed");
+    return status == TA_OK ? PyBytes_FromStringAndSize((char *)out, (Py_ssize_t)size)
+                           : ta_py_raise(status, "not sealed");
 }
 
-/* (bytes, newest), or the name of a drop reason. */
+/* Returns (bytes, newest), or the name of a drop reason. */
 static PyObject *unseal_with(SealObject *self, PyObject *args, unsealer unseal) {
     Py_buffer in;
     unsigned long long arrival_us;
@@ -88,8 +93,8 @@ static PyObject *unseal_with(SealObject *self, PyObject *args, unsealer unseal) 
     if (!PyArg_ParseTuple(args, "y*K", &in, &arrival_us))
         return NULL;
     const ta_status status = (size_t)in.len > sizeof out
-                                 ? TA_EBITSTREAM
-                                 : unseal(self->core, in.buf, (size_t)in.len, arrival_us, out, &size, &newest, &why);
+                               ? TA_EBITSTREAM
+                               : unseal(self->core, in.buf, (size_t)in.len, arrival_us, out, &size, &newest, &why);
     PyBuffer_Release(&in);
     if (status != TA_OK)
         return PyUnicode_FromString(ta_drop_name(why));
@@ -101,9 +106,11 @@ static PyObject *seal_rtcp(SealObject *self, PyObject *packet) { return seal_wit
 static PyObject *unseal_rtp(SealObject *self, PyObject *args) { return unseal_with(self, args, ta_unseal_rtp); }
 static PyObject *unseal_rtcp(SealObject *self, PyObject *args) { return unseal_with(self, args, ta_unseal_rtcp); }
 
-static PyObject *seal_ready(SealObject *self, void *Py_UNUSED(closure)) { return PyBool_FromLong(ta_seal_ready(self->core)); }
+static PyObject *seal_ready(SealObject *self, void *Py_UNUSED(closure)) {
+    return PyBool_FromLong(ta_seal_ready(self->core));
+}
 static PyObject *seal_spent(SealObject *self, void *Py_UNUSED(closure)) {
-    return PyLong_FromUnsignedLongLong(ta_seal_spent(self->core));
+    return PyLong_FromUnsignedLongLong(ta_seal_packets_sealed(self->core));
 }
 
 static PyMethodDef methods[] = {
@@ -118,7 +125,7 @@ static PyMethodDef methods[] = {
 
 static PyGetSetDef getset[] = {
     {"ready", (getter)seal_ready, NULL, NULL, NULL},
-    {"spent", (getter)seal_spent, NULL, NULL, NULL},
+    {"packets_sealed", (getter)seal_spent, NULL, NULL, NULL},
     {0},
 };
 
@@ -131,7 +138,8 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"thinair._native.Seal", sizeof(SealObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
+static PyType_Spec spec = {"thinair._native.Seal", sizeof(SealObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+                           slots};
 
 int ta_py_add_seal(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

@@ -1,5 +1,6 @@
 /* Tx for Python. Limited API 3.11. */
 #include "io_helpers.h"
+#include "thinair/tx.h"
 
 typedef struct TxObject {
     PyObject_HEAD
@@ -7,26 +8,29 @@ typedef struct TxObject {
 } TxObject;
 
 static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type", "max_packet",
-                            "pace_group", "pace_us",    "priority", "bind_port", "own_pace", "sealed", NULL};
+    static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type",
+                            "max_packet", "pace_group", "pace_us", "priority", "bind_port",
+                            "fixed_pace", "sealed",     NULL};
     TxObject *self = (TxObject *)object;
     const char *host, *mode = "thinair";
-    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0, own_pace = 0,
-        sealed = 0;
+    int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0,
+              fixed_pace = 0, sealed = 0;
     unsigned long ssrc = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "si|skiiiiiipp", names, &host, &port, &mode, &ssrc, &payload_type,
-                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port, &own_pace, &sealed))
+                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port, &fixed_pace, &sealed))
         return -1;
     ta_tx_config config = {.host = host, .priority = priority};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, host[0] != 0, 65535) < 0 ||
-        ta_py_check_range("bind_port", bind_port, 0, 65535) < 0 || ta_py_check_range("payload_type", payload_type, 96, 127) < 0 ||
+        ta_py_check_range("bind_port", bind_port, 0, 65535) < 0 ||
+        ta_py_check_range("payload_type", payload_type, 96, 127) < 0 ||
         ta_py_check_range("max_packet", max_packet, TA_MIN_PACKET,
-                    config.mode == TA_MODE_THINAIR ? TA_MAX_LINK_PACKET : TA_MAX_PACKET) < 0 ||
-        ta_py_check_range("pace_group", pace_group, 1, 1024) < 0 || ta_py_check_range("pace_us", pace_us, 0, 100000) < 0)
+                          config.mode == TA_MODE_THINAIR ? TA_MAX_LINK_PACKET : TA_MAX_PACKET) < 0 ||
+        ta_py_check_range("pace_group", pace_group, 1, 1024) < 0 ||
+        ta_py_check_range("pace_us", pace_us, 0, 100000) < 0)
         return -1;
     config.port = (uint16_t)port;
     config.bind_port = (uint16_t)bind_port;
-    config.own_pace = own_pace;
+    config.fixed_pace = fixed_pace;
     config.sealed = sealed;
     config.pace_group = (uint32_t)pace_group;
     config.pace_us = (uint32_t)pace_us;
@@ -59,8 +63,8 @@ ta_tx *ta_py_tx(PyObject *object) {
 }
 
 static PyObject *tx_push(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"au",           "frame_id",      "rtp_time",    "key", "capture_us", "dequeue_us",
-                            "encode_in_us", "encode_out_us", "capture_ntp", NULL};
+    static char *names[] = {"au",         "frame_id",     "rtp_time",      "key",         "capture_us",
+                            "dequeue_us", "encode_in_us", "encode_out_us", "capture_ntp", NULL};
     Py_buffer au;
     unsigned long frame_id, rtp_time;
     int key = 0;
@@ -138,12 +142,12 @@ static PyObject *tx_set_peer(PyObject *object, PyObject *args) {
     return status == TA_OK ? Py_NewRef(Py_None) : ta_py_raise(status, "cannot use the receiver's address");
 }
 
-static PyObject *tx_elsewhere(PyObject *object, PyObject *unused) {
+static PyObject *tx_new_peer(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_address from;
     char host[INET6_ADDRSTRLEN];
     uint16_t port;
-    if (!ta_tx_elsewhere(((TxObject *)object)->tx, &from))
+    if (!ta_tx_new_peer(((TxObject *)object)->tx, &from))
         Py_RETURN_NONE;
     ta_address_text(&from, host, sizeof host, &port);
     return Py_BuildValue("si", host, (int)port);
@@ -155,7 +159,7 @@ static PyObject *tx_control(PyObject *object, PyObject *unused) {
     ta_control item;
     while (list && ta_tx_take_control(((TxObject *)object)->tx, &item))
         if (ta_py_append(list, Py_BuildValue("y#K", (char *)item.data, (Py_ssize_t)item.size,
-                                           (unsigned long long)item.arrival_us)) < 0)
+                                             (unsigned long long)item.arrival_us)) < 0)
             Py_CLEAR(list);
     return list;
 }
@@ -173,11 +177,12 @@ static PyObject *tx_stats(PyObject *object, PyObject *unused) {
     (void)unused;
     ta_tx_stats s;
     ta_tx_stats_get(((TxObject *)object)->tx, &s);
-    PyObject *dict = ta_py_outbox_stats(&s.out);
-    return dict ? ta_py_with(dict, Py_BuildValue("{sKsKsKsKsKsKsK}", "send_errors", s.send_errors, "control_drops",
-                                                 s.control_drops, "probes", s.probes, "media_refused", s.media_refused,
-                                                 "auth", s.auth, "replay", s.replay, "spent", s.spent))
-                : NULL;
+    PyObject *dict = ta_py_send_queue_stats(&s.out);
+    return dict
+             ? ta_py_with(dict, Py_BuildValue("{sKsKsKsKsKsKsK}", "send_errors", s.send_errors, "control_drops",
+                                              s.control_drops, "probes", s.probes, "media_refused", s.media_refused,
+                                              "auth", s.auth, "replay", s.replay, "packets_sealed", s.packets_sealed))
+             : NULL;
 }
 
 static PyObject *tx_close(PyObject *object, PyObject *unused) {
@@ -214,7 +219,7 @@ static PyMethodDef tx_methods[] = {
     {"install_keys", (PyCFunction)(void (*)(void))tx_install_keys, METH_VARARGS | METH_KEYWORDS, NULL},
     {"forget_keys", tx_forget_keys, METH_NOARGS, NULL},
     {"set_peer", tx_set_peer, METH_VARARGS, NULL},
-    {"elsewhere", tx_elsewhere, METH_NOARGS, NULL},
+    {"new_peer", tx_new_peer, METH_NOARGS, NULL},
     {"control", tx_control, METH_NOARGS, NULL},
     {"sent", tx_sent, METH_NOARGS, NULL},
     {"stats", tx_stats, METH_NOARGS, NULL},
@@ -230,8 +235,7 @@ static PyGetSetDef tx_getset[] = {
 };
 
 static PyType_Slot tx_slots[] = {
-    {Py_tp_new, tx_new},       {Py_tp_dealloc, tx_dealloc}, {Py_tp_methods, tx_methods},
-    {Py_tp_getset, tx_getset}, {0, NULL},
+    {Py_tp_new, tx_new}, {Py_tp_dealloc, tx_dealloc}, {Py_tp_methods, tx_methods}, {Py_tp_getset, tx_getset}, {0, NULL},
 };
 
 static PyType_Spec tx_spec = {"thinair._native.Tx", sizeof(TxObject), 0, Py_TPFLAGS_DEFAULT, tx_slots};

@@ -14,37 +14,63 @@ typedef struct DeviceObject {
 
 /* ---- structures as dicts ---- */
 
-static const ta_field timings_fields[] = {
-    FIELD(v4l2_bt_timings, width),         FIELD(v4l2_bt_timings, height),      FIELD(v4l2_bt_timings, interlaced),
-    FIELD(v4l2_bt_timings, polarities),    FIELD(v4l2_bt_timings, pixelclock),  FIELD(v4l2_bt_timings, hfrontporch),
-    FIELD(v4l2_bt_timings, hsync),         FIELD(v4l2_bt_timings, hbackporch),  FIELD(v4l2_bt_timings, vfrontporch),
-    FIELD(v4l2_bt_timings, vsync),         FIELD(v4l2_bt_timings, vbackporch),  FIELD(v4l2_bt_timings, il_vfrontporch),
-    FIELD(v4l2_bt_timings, il_vsync),      FIELD(v4l2_bt_timings, il_vbackporch), FIELD(v4l2_bt_timings, standards),
-    FIELD(v4l2_bt_timings, flags),         FIELD(v4l2_bt_timings, cea861_vic),  FIELD(v4l2_bt_timings, hdmi_vic), END};
-static const ta_field cap_fields[] = {
-    FIELD(v4l2_bt_timings_cap, min_width),      FIELD(v4l2_bt_timings_cap, max_width),
-    FIELD(v4l2_bt_timings_cap, min_height),     FIELD(v4l2_bt_timings_cap, max_height),
-    FIELD(v4l2_bt_timings_cap, min_pixelclock), FIELD(v4l2_bt_timings_cap, max_pixelclock),
-    FIELD(v4l2_bt_timings_cap, standards),      FIELD(v4l2_bt_timings_cap, capabilities), END};
+static const ta_field timings_fields[] = {FIELD(v4l2_bt_timings, width),
+                                          FIELD(v4l2_bt_timings, height),
+                                          FIELD(v4l2_bt_timings, interlaced),
+                                          FIELD(v4l2_bt_timings, polarities),
+                                          FIELD(v4l2_bt_timings, pixelclock),
+                                          FIELD(v4l2_bt_timings, hfrontporch),
+                                          FIELD(v4l2_bt_timings, hsync),
+                                          FIELD(v4l2_bt_timings, hbackporch),
+                                          FIELD(v4l2_bt_timings, vfrontporch),
+                                          FIELD(v4l2_bt_timings, vsync),
+                                          FIELD(v4l2_bt_timings, vbackporch),
+                                          FIELD(v4l2_bt_timings, il_vfrontporch),
+                                          FIELD(v4l2_bt_timings, il_vsync),
+                                          FIELD(v4l2_bt_timings, il_vbackporch),
+                                          FIELD(v4l2_bt_timings, standards),
+                                          FIELD(v4l2_bt_timings, flags),
+                                          FIELD(v4l2_bt_timings, cea861_vic),
+                                          FIELD(v4l2_bt_timings, hdmi_vic),
+                                          END};
+static const ta_field cap_fields[] = {FIELD(v4l2_bt_timings_cap, min_width),
+                                      FIELD(v4l2_bt_timings_cap, max_width),
+                                      FIELD(v4l2_bt_timings_cap, min_height),
+                                      FIELD(v4l2_bt_timings_cap, max_height),
+                                      FIELD(v4l2_bt_timings_cap, min_pixelclock),
+                                      FIELD(v4l2_bt_timings_cap, max_pixelclock),
+                                      FIELD(v4l2_bt_timings_cap, standards),
+                                      FIELD(v4l2_bt_timings_cap, capabilities),
+                                      END};
 static const ta_field control_fields[] = {
-    FIELD(v4l2_query_ext_ctrl, id),      FIELD(v4l2_query_ext_ctrl, type), SIGNED(v4l2_query_ext_ctrl, minimum),
-    SIGNED(v4l2_query_ext_ctrl, maximum), FIELD(v4l2_query_ext_ctrl, step), SIGNED(v4l2_query_ext_ctrl, default_value),
-    FIELD(v4l2_query_ext_ctrl, flags),   END};
+    FIELD(v4l2_query_ext_ctrl, id),       FIELD(v4l2_query_ext_ctrl, type),
+    SIGNED(v4l2_query_ext_ctrl, minimum), SIGNED(v4l2_query_ext_ctrl, maximum),
+    FIELD(v4l2_query_ext_ctrl, step),     SIGNED(v4l2_query_ext_ctrl, default_value),
+    FIELD(v4l2_query_ext_ctrl, flags),    END};
 static const ta_field pix_fields[] = {
-    FIELD(v4l2_pix_format, width),        FIELD(v4l2_pix_format, height),    FIELD(v4l2_pix_format, field),
-    FIELD(v4l2_pix_format, bytesperline), FIELD(v4l2_pix_format, sizeimage), FIELD(v4l2_pix_format, colorspace),
+    FIELD(v4l2_pix_format, width),        FIELD(v4l2_pix_format, height),       FIELD(v4l2_pix_format, field),
+    FIELD(v4l2_pix_format, bytesperline), FIELD(v4l2_pix_format, sizeimage),    FIELD(v4l2_pix_format, colorspace),
     FIELD(v4l2_pix_format, ycbcr_enc),    FIELD(v4l2_pix_format, quantization), END};
-static const ta_field pix_mp_fields[] = {
-    FIELD(v4l2_pix_format_mplane, width),      FIELD(v4l2_pix_format_mplane, height),
-    FIELD(v4l2_pix_format_mplane, field),      FIELD(v4l2_pix_format_mplane, colorspace),
-    FIELD(v4l2_pix_format_mplane, ycbcr_enc),  FIELD(v4l2_pix_format_mplane, quantization), END};
-static const ta_field mbus_fields[] = {
-    FIELD(v4l2_mbus_framefmt, width),     FIELD(v4l2_mbus_framefmt, height),     FIELD(v4l2_mbus_framefmt, code),
-    FIELD(v4l2_mbus_framefmt, field),     FIELD(v4l2_mbus_framefmt, colorspace), FIELD(v4l2_mbus_framefmt, ycbcr_enc),
-    FIELD(v4l2_mbus_framefmt, quantization), FIELD(v4l2_mbus_framefmt, xfer_func), END};
+static const ta_field pix_mp_fields[] = {FIELD(v4l2_pix_format_mplane, width),
+                                         FIELD(v4l2_pix_format_mplane, height),
+                                         FIELD(v4l2_pix_format_mplane, field),
+                                         FIELD(v4l2_pix_format_mplane, colorspace),
+                                         FIELD(v4l2_pix_format_mplane, ycbcr_enc),
+                                         FIELD(v4l2_pix_format_mplane, quantization),
+                                         END};
+static const ta_field mbus_fields[] = {FIELD(v4l2_mbus_framefmt, width),
+                                       FIELD(v4l2_mbus_framefmt, height),
+                                       FIELD(v4l2_mbus_framefmt, code),
+                                       FIELD(v4l2_mbus_framefmt, field),
+                                       FIELD(v4l2_mbus_framefmt, colorspace),
+                                       FIELD(v4l2_mbus_framefmt, ycbcr_enc),
+                                       FIELD(v4l2_mbus_framefmt, quantization),
+                                       FIELD(v4l2_mbus_framefmt, xfer_func),
+                                       END};
 
 static PyObject *fourcc_text(uint32_t code) {
-    char text[4] = {(char)(code & 0x7f), (char)(code >> 8 & 0x7f), (char)(code >> 16 & 0x7f), (char)(code >> 24 & 0x7f)};
+    char text[4] = {(char)(code & 0x7f), (char)(code >> 8 & 0x7f), (char)(code >> 16 & 0x7f),
+                    (char)(code >> 24 & 0x7f)};
     return PyUnicode_DecodeASCII(text, 4, "replace");
 }
 
@@ -54,7 +80,7 @@ static int fourcc_code(PyObject *text, void *out) {
     if (!c)
         return 0;
     if (size != 4) {
-        PyErr_SetString(PyExc_ValueError, "a fourcc has four letters");
+        PyErr_SetString(PyExc_ValueError, "a fourcc has four characters");
         return 0;
     }
     *(uint32_t *)out = v4l2_fourcc((uint8_t)c[0], (uint8_t)c[1], (uint8_t)c[2], (uint8_t)c[3]);
@@ -63,7 +89,7 @@ static int fourcc_code(PyObject *text, void *out) {
 
 /* ---- the device ---- */
 
-/* NULL with an exception once closed. */
+/* Returns the handle; NULL with an exception once closed. */
 static ta_v4l2 *handle(PyObject *object) {
     DeviceObject *self = (DeviceObject *)object;
     if (!self->device) {
@@ -73,7 +99,7 @@ static ta_v4l2 *handle(PyObject *object) {
     return self->device;
 }
 
-/* One ioctl without the GIL: 0, its errno, or -1 with the exception of a closed device. */
+/* Runs an ioctl without the GIL. Returns 0, its errno, or -1 with the exception of a closed device. */
 static int attempt(PyObject *object, unsigned long request, void *argument) {
     ta_v4l2 *device = handle(object);
     if (!device)
@@ -85,7 +111,7 @@ static int attempt(PyObject *object, unsigned long request, void *argument) {
     return error;
 }
 
-/* False with the exception set. */
+/* Runs an ioctl. Returns false with the exception set. */
 static bool raise_unless_done(PyObject *object, int error) {
     if (error > 0) {
         errno = error;
@@ -98,8 +124,8 @@ static bool run(PyObject *object, unsigned long request, void *argument) {
     return raise_unless_done(object, attempt(object, request, argument));
 }
 
-/* Whether an enumeration has another item: it ends where the driver says EINVAL, and is empty where there is no such
- * ioctl. On failure the list is cleared and the exception set. */
+/* Returns whether an enumeration has another item: it ends with EINVAL, and is empty if there is no such ioctl. On
+ * failure the list is cleared and the exception set. */
 static bool another(PyObject *object, unsigned long request, void *argument, PyObject **list) {
     int error = *list ? attempt(object, request, argument) : -1;
     if (error && error != EINVAL && error != ENOTTY && error != ENODATA) {
@@ -115,7 +141,8 @@ static PyObject *device_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s", names, &path))
         return NULL;
     DeviceObject *self = (DeviceObject *)PyType_GenericAlloc(type, 0);
-    if (!self || !(self->path = PyUnicode_FromString(path)) || !(self->name = PyUnicode_AsUTF8AndSize(self->path, NULL))) {
+    if (!self || !(self->path = PyUnicode_FromString(path)) ||
+        !(self->name = PyUnicode_AsUTF8AndSize(self->path, NULL))) {
         Py_XDECREF((PyObject *)self);
         return NULL;
     }
@@ -213,8 +240,8 @@ static PyObject *device_timings(PyObject *object, PyObject *Py_UNUSED(unused)) {
 static PyObject *device_set_timings(PyObject *object, PyObject *args) {
     struct v4l2_dv_timings timings = {.type = V4L2_DV_BT_656_1120};
     PyObject *dict;
-    if (!PyArg_ParseTuple(args, "O!:set_timings", &PyDict_Type, &dict) || ta_from_dict(dict, &timings.bt, timings_fields) < 0 ||
-        !run(object, VIDIOC_S_DV_TIMINGS, &timings))
+    if (!PyArg_ParseTuple(args, "O!:set_timings", &PyDict_Type, &dict) ||
+        ta_from_dict(dict, &timings.bt, timings_fields) < 0 || !run(object, VIDIOC_S_DV_TIMINGS, &timings))
         return NULL;
     Py_RETURN_NONE;
 }
@@ -294,8 +321,9 @@ static PyObject *device_controls(PyObject *object, PyObject *Py_UNUSED(unused)) 
     struct v4l2_query_ext_ctrl query = {.id = V4L2_CTRL_FLAG_NEXT_CTRL | V4L2_CTRL_FLAG_NEXT_COMPOUND};
     while (another(object, VIDIOC_QUERY_EXT_CTRL, &query, &list)) {
         PyObject *item = ta_to_dict(&query, control_fields);
-        if (item && ta_put(item, "name", PyUnicode_DecodeUTF8(query.name, (Py_ssize_t)strnlen(query.name, sizeof query.name),
-                                                           "replace")) < 0)
+        if (item &&
+            ta_put(item, "name",
+                   PyUnicode_DecodeUTF8(query.name, (Py_ssize_t)strnlen(query.name, sizeof query.name), "replace")) < 0)
             Py_CLEAR(item);
         ta_append(&list, item);
         query.id |= V4L2_CTRL_FLAG_NEXT_CTRL | V4L2_CTRL_FLAG_NEXT_COMPOUND;
@@ -322,7 +350,8 @@ static PyObject *format_dict(const struct v4l2_format *format) {
     if (!dict)
         return NULL;
     const struct v4l2_plane_pix_format *plane = &format->fmt.pix_mp.plane_fmt[0];
-    if (ta_put(dict, "fourcc", fourcc_text(planes ? format->fmt.pix_mp.pixelformat : format->fmt.pix.pixelformat)) < 0 ||
+    if (ta_put(dict, "fourcc", fourcc_text(planes ? format->fmt.pix_mp.pixelformat : format->fmt.pix.pixelformat)) <
+            0 ||
         (planes && (ta_put(dict, "bytesperline", PyLong_FromUnsignedLong(plane->bytesperline)) < 0 ||
                     ta_put(dict, "sizeimage", PyLong_FromUnsignedLong(plane->sizeimage)) < 0)))
         Py_CLEAR(dict);
@@ -347,11 +376,11 @@ static PyObject *device_set_format(PyObject *object, PyObject *args, PyObject *k
         !capture_type(object, &format.type))
         return NULL;
     if (format.type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE)
-        format.fmt.pix_mp = (struct v4l2_pix_format_mplane){.width = width, .height = height, .pixelformat = fourcc,
-                                                            .field = V4L2_FIELD_NONE, .num_planes = 1};
+        format.fmt.pix_mp = (struct v4l2_pix_format_mplane){
+            .width = width, .height = height, .pixelformat = fourcc, .field = V4L2_FIELD_NONE, .num_planes = 1};
     else
-        format.fmt.pix = (struct v4l2_pix_format){.width = width, .height = height, .pixelformat = fourcc,
-                                                  .field = V4L2_FIELD_NONE};
+        format.fmt.pix =
+            (struct v4l2_pix_format){.width = width, .height = height, .pixelformat = fourcc, .field = V4L2_FIELD_NONE};
     return run(object, commit ? VIDIOC_S_FMT : VIDIOC_TRY_FMT, &format) ? format_dict(&format) : NULL;
 }
 

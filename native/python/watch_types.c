@@ -1,12 +1,13 @@
-/* CodeWatcher: the eye of the latency bench. Limited API 3.11. */
+/* CodeWatcher: samples a screen for the benches. Limited API 3.11. */
 #include "binding.h"
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/watch.h"
 
 typedef struct WatcherObject {
     PyObject_HEAD
     Py_buffer pixels;
     ta_code_watcher watcher;
-    bool busy; /* with the GIL: another thread is looking */
+    bool busy; /* with the GIL: another thread is watching */
 } WatcherObject;
 
 static bool within(const ta_code_place *place, size_t step, Py_ssize_t size) {
@@ -19,7 +20,7 @@ static bool within(const ta_code_place *place, size_t step, Py_ssize_t size) {
 }
 
 static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", "one", "two", NULL};
+    static char *names[] = {"pixels", "top", "bottom", "step", "sleep_us", "stop_at_first", "separate_codes", NULL};
     int one = 0, two = 0;
     WatcherObject *self = (WatcherObject *)object;
     ta_code_watcher *w = &self->watcher;
@@ -31,16 +32,16 @@ static int watcher_init(PyObject *object, PyObject *args, PyObject *kwargs) {
     w->top = (ta_code_place){{(size_t)top[0], (size_t)top[1]}};
     w->bottom = (ta_code_place){{(size_t)bottom[0], (size_t)bottom[1]}};
     w->step = (size_t)step;
-    w->one = one != 0;
-    w->two = two != 0;
+    w->stop_at_first = one != 0;
+    w->separate_codes = two != 0;
     if (self->pixels.obj || !within(&w->top, w->step, pixels.len) || !within(&w->bottom, w->step, pixels.len)) {
-        PyErr_SetString(PyExc_ValueError, "the code does not lie within the pixels");
+        PyErr_SetString(PyExc_ValueError, "the code is outside the pixels");
         PyBuffer_Release(&pixels);
         return -1;
     }
     self->pixels = pixels;
     w->pixels = pixels.buf;
-    w->looked_us = ta_now_us();
+    w->last_read_us = ta_now_us();
     return 0;
 }
 
@@ -62,10 +63,11 @@ static PyObject *watcher_watch(PyObject *object, PyObject *argument) {
     PyObject *list = PyList_New((Py_ssize_t)w->sighting_count);
     for (size_t i = 0; list && i < w->sighting_count; i++) {
         const ta_sighting *s = &w->sightings[i];
-        const unsigned frame_id = s->code.frame_id, top_id = s->top.frame_id, time_us = s->code.time_us, top_us = s->top.time_us;
+        const unsigned frame_id = s->code.frame_id, top_id = s->top.frame_id, time_us = s->code.time_us,
+                       top_us = s->top.time_us;
         const unsigned long long seen_us = s->seen_us;
-        PyObject *item = w->two ? Py_BuildValue("(IIKII)", frame_id, time_us, seen_us, top_id, top_us)
-                                : Py_BuildValue("(IIK)", frame_id, time_us, seen_us);
+        PyObject *item = w->separate_codes ? Py_BuildValue("(IIKII)", frame_id, time_us, seen_us, top_id, top_us)
+                                           : Py_BuildValue("(IIK)", frame_id, time_us, seen_us);
         if (!item || PyList_SetItem(list, (Py_ssize_t)i, item) < 0)
             Py_CLEAR(list);
     }
@@ -93,13 +95,13 @@ static void watcher_dealloc(PyObject *object) {
 }
 
 static PyMethodDef methods[] = {
-    {"watch", watcher_watch, METH_O, "Looks until a time; (sightings, gaps)."},
-    {"close", watcher_close, METH_NOARGS, "Lets go of the pixels."},
+    {"watch", watcher_watch, METH_O, "Samples until a time; (sightings, gaps)."},
+    {"close", watcher_close, METH_NOARGS, "Releases the pixels."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyType_Slot type_slots[] = {
-    {Py_tp_doc, (void *)"Looks for the visual code in pixels that others write."},
+    {Py_tp_doc, (void *)"Samples the visual code in memory that another process writes."},
     {Py_tp_init, (void *)watcher_init},
     {Py_tp_dealloc, (void *)watcher_dealloc},
     {Py_tp_methods, methods},

@@ -1,4 +1,4 @@
-/* A test program: CHECK says what does not hold, RUN names the test, main ends with `return failures != 0`. */
+/* A test program: CHECK reports what does not hold, RUN names the test, main ends with `return failures != 0`. */
 #ifndef THINAIR_TESTS_CHECK_H
 #define THINAIR_TESTS_CHECK_H
 
@@ -8,18 +8,18 @@
 
 static int failures;
 
-#define CHECK(condition)                                                                        \
-    do {                                                                                        \
-        if (!(condition)) {                                                                     \
+#define CHECK(condition)                                                                                \
+    do {                                                                                                \
+        if (!(condition)) {                                                                             \
             fprintf(stderr, "%s:%d: %s: %s does not hold\n", __FILE__, __LINE__, __func__, #condition); \
-            failures++;                                                                         \
-        }                                                                                       \
+            failures++;                                                                                 \
+        }                                                                                               \
     } while (0)
 
-#define RUN(test)       \
-    do {                \
-        puts(#test);    \
-        test();         \
+#define RUN(test)    \
+    do {             \
+        puts(#test); \
+        test();      \
     } while (0)
 
 #endif

@@ -1,5 +1,5 @@
-/* Writes what src/io/mmal_abi.h says into the assembler's text, a line `TA name value` each: compiled, never run or
- * linked, so that it can be asked of any target. The names are those of MMAL's headers. */
+/* Writes the numbers of src/io/mmal_abi.h into the assembler output, a line `TA name value` each: compiled, never run
+ * or linked, so that any target can be asked. The names are those of MMAL's headers. */
 #include "../src/io/mmal_abi.h"
 
 #define NUMBER(name, value) __asm__ volatile("# TA " name " %c0" ::"i"(value))

@@ -1,5 +1,5 @@
-/* The M2M encoder's own decisions over a device that is played here: what the drivers at hand never do (leave pictures out, come
- * late, hang, return rubbish). The ioctls themselves run in tests/vm. */
+/* The M2M encoder's own decisions, over a simulated device that does what real drivers rarely do (skip pictures, be
+ * late, hang, return nonsense). The ioctls run in tests/vm. */
 #include "check.h"
 
 #include <errno.h>
@@ -23,7 +23,9 @@ static struct {
 
 uint64_t ta_now_us(void) { return played.now_us; }
 void ta_note(ta_notes *notes, const char *format, ...) { (void)notes, (void)format; }
-const char *ta_notes_get(const ta_notes *notes, size_t index) { return index < notes->count ? notes->text[index] : NULL; }
+const char *ta_notes_get(const ta_notes *notes, size_t index) {
+    return index < notes->count ? notes->text[index] : NULL;
+}
 
 ta_status ta_m2m_find(ta_m2m_device *d, const ta_encoder_config *config, char reason[TA_REASON_MAX]) {
     (void)config, (void)reason;
@@ -102,8 +104,14 @@ bool ta_m2m_stream(const ta_m2m_device *d, const ta_m2m_side *side, bool on) {
 /* ---- the device's part ---- */
 
 static ta_encoder *opened(void) {
-    const ta_encoder_config config = {.device = "", .width = 16, .height = 16, .stride = 32, .rate_numerator = 50,
-                                      .rate_denominator = 1, .bitrate_bps = 1, .key_interval = 10};
+    const ta_encoder_config config = {.device = "",
+                                      .width = 16,
+                                      .height = 16,
+                                      .stride = 32,
+                                      .rate_numerator = 50,
+                                      .rate_denominator = 1,
+                                      .bitrate_bps = 1,
+                                      .key_interval = 10};
     char reason[TA_REASON_MAX];
     ta_encoder *e = NULL;
     memset(&played, 0, sizeof played);
@@ -119,7 +127,7 @@ static ta_status submit(ta_encoder *e, uint64_t capture_us) {
     return e->ops->submit(e, &raw);
 }
 
-static void finish_raw(void) { /* the device has read the oldest picture */
+static void finish_raw(void) { /* the device has finished reading the oldest picture */
     played.raw_done[played.raw_done_count++] = played.raw[0];
     memmove(played.raw, played.raw + 1, --played.raw_count * sizeof *played.raw);
 }
@@ -138,7 +146,7 @@ static size_t drain_tokens(ta_encoder *e) {
 
 /* ---- tests ---- */
 
-static void test_a_unit_carries_its_picture_s_time(void) {
+static void test_a_unit_carries_its_picture_s_capture_time(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -154,7 +162,7 @@ static void test_a_unit_carries_its_picture_s_time(void) {
     CHECK(e == NULL);
 }
 
-static void test_a_picture_the_rate_control_left_out_is_told_soon_after_it_was_read(void) {
+static void test_a_picture_skipped_by_the_rate_control_is_reported_soon_after_its_release(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -168,7 +176,7 @@ static void test_a_picture_the_rate_control_left_out_is_told_soon_after_it_was_r
     e->ops->close(&e);
 }
 
-static void test_a_picture_before_the_one_that_came_out_was_left_out(void) {
+static void test_a_picture_before_a_coded_one_counts_as_skipped(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK && submit(e, 20) == TA_OK);
@@ -179,7 +187,7 @@ static void test_a_picture_before_the_one_that_came_out_was_left_out(void) {
     e->ops->close(&e);
 }
 
-static void test_a_unit_that_was_given_up_is_handed_out_when_it_comes(void) {
+static void test_an_abandoned_unit_is_handed_out_when_it_comes(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -193,16 +201,16 @@ static void test_a_unit_that_was_given_up_is_handed_out_when_it_comes(void) {
     e->ops->close(&e);
 }
 
-static void test_a_device_that_hangs_is_stuck_after_two_seconds_and_never_gets_a_third_picture(void) {
+static void test_a_hanging_device_is_stuck_after_two_seconds_and_never_gets_a_third_picture(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK && submit(e, 20) == TA_OK && submit(e, 30) == TA_AGAIN);
-    unsigned left_out = 0;
+    unsigned skipped = 0;
     ta_status status = TA_AGAIN;
     uint64_t waited_us = 0;
     for (; status != TA_ESYS && waited_us < 10000000; waited_us += 10000, played.now_us += 10000)
-        left_out += (status = e->ops->take(e, &unit)) == TA_OK;
-    CHECK(left_out == 2);
+        skipped += (status = e->ops->take(e, &unit)) == TA_OK;
+    CHECK(skipped == 2);
     CHECK(status == TA_ESYS && errno == ETIMEDOUT && strstr(e->ops->reason(e), "stuck"));
     CHECK(waited_us > 1900000 && waited_us < 2200000);
     CHECK(submit(e, 40) == TA_ESYS);
@@ -224,7 +232,7 @@ static void test_a_device_that_reads_and_never_writes_is_stuck_too(void) {
     e->ops->close(&e);
 }
 
-static void test_one_skip_and_then_silence_of_the_camera_is_no_stuck_encoder(void) {
+static void test_one_skip_before_a_silent_camera_is_no_stuck_encoder(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
@@ -241,13 +249,13 @@ static void test_one_skip_and_then_silence_of_the_camera_is_no_stuck_encoder(voi
     e->ops->close(&e);
 }
 
-static void test_errors_and_rubbish_of_the_device_are_failures_with_words_or_pictures_left_out(void) {
+static void test_errors_and_nonsense_of_the_device_are_failures_with_a_reason_or_skips(void) {
     ta_encoder *e = opened();
     ta_coded unit;
     CHECK(submit(e, 10) == TA_OK);
     played.coded_done[played.coded_done_count++] = (ta_m2m_buffer){.index = 1, .size = 5, .time_us = 10, .error = true};
     CHECK(e->ops->take(e, &unit) == TA_OK && unit.size == 0 && unit.capture_us == 10);
-    give(777, 5); /* of no picture: the caller sees what it is */
+    give(777, 5); /* matches no picture: handed out as it is */
     CHECK(e->ops->take(e, &unit) == TA_OK && unit.capture_us == 777);
     played.coded_errno = EIO;
     CHECK(e->ops->take(e, &unit) == TA_ESYS && e->ops->reason(e)[0]);
@@ -264,7 +272,7 @@ static void test_errors_and_rubbish_of_the_device_are_failures_with_words_or_pic
     e->ops->close(&e);
 }
 
-static void test_a_key_frame_is_asked_by_control_or_by_beginning_anew(void) {
+static void test_a_key_frame_is_requested_by_control_or_by_a_restart(void) {
     ta_encoder *e = opened();
     e->ops->request_key(e);
     CHECK(played.control_count == 1);
@@ -275,14 +283,14 @@ static void test_a_key_frame_is_asked_by_control_or_by_beginning_anew(void) {
     memset(&played, 0, sizeof played);
     played.now_us = 1;
     played.has_force_key = false;
-    const ta_encoder_config config = {.device = "", .width = 16, .height = 16, .stride = 32, .rate_numerator = 50,
-                                      .rate_denominator = 1};
+    const ta_encoder_config config = {
+        .device = "", .width = 16, .height = 16, .stride = 32, .rate_numerator = 50, .rate_denominator = 1};
     char reason[TA_REASON_MAX];
     CHECK(ta_m2m_open(&e, &config, reason) == TA_OK);
     const size_t begun = played.starts;
     CHECK(submit(e, 10) == TA_OK && played.starts == begun);
     e->ops->request_key(e);
-    CHECK(submit(e, 20) == TA_OK && played.starts == begun); /* one is in it: not now */
+    CHECK(submit(e, 20) == TA_OK && played.starts == begun); /* one is in the encoder: not now */
     finish_raw(), finish_raw();
     CHECK(submit(e, 30) == TA_OK && played.starts == begun + 1);
     CHECK(e->ops->set_bitrate(e, 5) == TA_EINVAL);
@@ -290,14 +298,14 @@ static void test_a_key_frame_is_asked_by_control_or_by_beginning_anew(void) {
 }
 
 int main(void) {
-    RUN(test_a_unit_carries_its_picture_s_time);
-    RUN(test_a_picture_the_rate_control_left_out_is_told_soon_after_it_was_read);
-    RUN(test_a_picture_before_the_one_that_came_out_was_left_out);
-    RUN(test_a_unit_that_was_given_up_is_handed_out_when_it_comes);
-    RUN(test_a_device_that_hangs_is_stuck_after_two_seconds_and_never_gets_a_third_picture);
+    RUN(test_a_unit_carries_its_picture_s_capture_time);
+    RUN(test_a_picture_skipped_by_the_rate_control_is_reported_soon_after_its_release);
+    RUN(test_a_picture_before_a_coded_one_counts_as_skipped);
+    RUN(test_an_abandoned_unit_is_handed_out_when_it_comes);
+    RUN(test_a_hanging_device_is_stuck_after_two_seconds_and_never_gets_a_third_picture);
     RUN(test_a_device_that_reads_and_never_writes_is_stuck_too);
-    RUN(test_one_skip_and_then_silence_of_the_camera_is_no_stuck_encoder);
-    RUN(test_errors_and_rubbish_of_the_device_are_failures_with_words_or_pictures_left_out);
-    RUN(test_a_key_frame_is_asked_by_control_or_by_beginning_anew);
+    RUN(test_one_skip_before_a_silent_camera_is_no_stuck_encoder);
+    RUN(test_errors_and_nonsense_of_the_device_are_failures_with_a_reason_or_skips);
+    RUN(test_a_key_frame_is_requested_by_control_or_by_a_restart);
     return failures != 0;
 }

@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "thinair/clock.h"
 #include "thinair/encoder.h"
-#include "thinair/io.h"
+#include "thinair/h264.h"
 
 enum { WIDTH = 104, HEIGHT = 72, STRIDE = 256, WAIT_MS = 5000 };
 
@@ -16,13 +17,21 @@ static uint8_t raw[STRIDE * HEIGHT];
 static char reason[TA_REASON_MAX];
 static ta_encoder *encoder;
 static ta_coded unit;
-static unsigned freed; /* raw pictures given back */
+static unsigned freed; /* raw pictures released */
 
 static ta_encoder_config usual(void) {
-    return (ta_encoder_config){.device = "", .width = WIDTH, .height = HEIGHT, .stride = STRIDE,
-                               .fourcc = V4L2_PIX_FMT_UYVY, .rate_numerator = 30, .rate_denominator = 1,
-                               .bitrate_bps = 2000000, .key_interval = 100,
-                               .min_qp = 16, .max_qp = 32, .buffers = 4};
+    return (ta_encoder_config){.device = "",
+                               .width = WIDTH,
+                               .height = HEIGHT,
+                               .stride = STRIDE,
+                               .fourcc = V4L2_PIX_FMT_UYVY,
+                               .rate_numerator = 30,
+                               .rate_denominator = 1,
+                               .bitrate_bps = 2000000,
+                               .key_interval = 100,
+                               .min_qp = 16,
+                               .max_qp = 32,
+                               .buffers = 4};
 }
 
 static ta_status open_with(const char *faults, const ta_encoder_config *config) {
@@ -42,7 +51,7 @@ static void open_usual(const char *faults) {
 
 static void *symbol(const char *name) { return dlsym(dlopen("libmmal.so", RTLD_NOW), name); }
 
-static uint32_t parameter(uint32_t id, uint32_t word) { /* as the component holds it */
+static uint32_t parameter(uint32_t id, uint32_t word) { /* as the component stores it */
     uint32_t (*get)(uint32_t, uint32_t);
     void *found = symbol("mmal_double_parameter");
     memcpy(&get, &found, sizeof get);
@@ -76,7 +85,7 @@ static ta_status submit(uint64_t capture_us) {
     }
 }
 
-static ta_status take(void) { /* waits as the chain does: for the descriptor, and no longer than a few pictures' time */
+static ta_status take(void) { /* waits for the descriptor, as the pipeline does, for a few picture intervals at most */
     for (int tries = 0; tries < 200; tries++) {
         drain();
         ta_status status = encoder->ops->take(encoder, &unit);
@@ -94,18 +103,18 @@ static void close_encoder(void) {
     CHECK(encoder == NULL && count_of("mmal_double_components") == 0 && count_of("mmal_double_violations") == 0);
 }
 
-static bool begins_with_headers(void) {
+static bool begins_with_parameter_sets(void) {
     ta_nal nals[4];
     ta_sps sps;
     return ta_annexb_split(unit.data, unit.size, nals, 4) == 3 && (unit.data[nals[1].offset] & 31) == TA_NAL_PPS &&
            (unit.data[nals[2].offset] & 31) == TA_NAL_IDR &&
-           ta_sps_parse(unit.data + nals[0].offset, nals[0].size, &sps) == TA_OK &&
-           sps.width == WIDTH && sps.height == HEIGHT && sps.time_scale == 60 * sps.num_units_in_tick;
+           ta_sps_parse(unit.data + nals[0].offset, nals[0].size, &sps) == TA_OK && sps.width == WIDTH &&
+           sps.height == HEIGHT && sps.time_scale == 60 * sps.num_units_in_tick;
 }
 
-static bool codes(uint64_t capture_us, bool key) { /* one picture in, its unit out */
+static bool codes(uint64_t capture_us, bool key) { /* submits a picture and takes its unit */
     bool right = submit(capture_us) == TA_OK && take() == TA_OK && unit.capture_us == capture_us && unit.key == key &&
-                 unit.size > 0 && (!key || begins_with_headers());
+                 unit.size > 0 && (!key || begins_with_parameter_sets());
     give_back();
     return right;
 }
@@ -120,7 +129,7 @@ static void every_picture_comes_out_with_its_capture_time(void) {
     close_encoder();
 }
 
-static void a_unit_split_over_buffers_is_joined(void) {
+static void a_unit_split_over_buffers_is_assembled(void) {
     open_usual("split=700");
     CHECK(codes(1000, true));
     size_t whole = unit.size;
@@ -132,7 +141,7 @@ static void a_unit_split_over_buffers_is_joined(void) {
     close_encoder();
 }
 
-static void the_key_interval_and_a_request_make_key_frames_with_headers(void) {
+static void the_key_interval_and_a_request_make_key_frames_with_parameter_sets(void) {
     ta_encoder_config config = usual();
     config.key_interval = 3;
     CHECK(open_with("", &config) == TA_OK);
@@ -159,7 +168,7 @@ static void parameters_reach_the_component(void) {
     close_encoder();
 }
 
-static void a_refused_parameter_is_noted_and_the_picture_goes_on(void) {
+static void a_refused_optional_parameter_becomes_a_note(void) {
     open_usual("refuse=0x20030");
     const char *note = encoder->ops->note(encoder, 0);
     CHECK(note && strstr(note, "SPS timing"));
@@ -167,7 +176,7 @@ static void a_refused_parameter_is_noted_and_the_picture_goes_on(void) {
     close_encoder();
 }
 
-static void only_as_many_pictures_go_in_as_the_component_takes(void) {
+static void only_as_many_pictures_are_submitted_as_the_component_accepts(void) {
     open_usual("stuck=1");
     ta_raw picture = {.token = 1, .dmabuf = -1, .data = raw, .size = sizeof raw, .capture_us = 1};
     CHECK(encoder->ops->submit(encoder, &picture) == TA_OK);
@@ -178,7 +187,7 @@ static void only_as_many_pictures_go_in_as_the_component_takes(void) {
     close_encoder();
 }
 
-static void a_picture_the_rate_control_left_out_is_told_when_a_later_one_comes(void) {
+static void a_picture_skipped_by_the_rate_control_is_reported_with_a_later_unit(void) {
     open_usual("skip=2");
     CHECK(codes(1000, true));
     CHECK(submit(2000) == TA_OK && submit(3000) == TA_OK);
@@ -186,42 +195,42 @@ static void a_picture_the_rate_control_left_out_is_told_when_a_later_one_comes(v
     give_back();
     CHECK(take() == TA_OK && unit.size > 0 && unit.capture_us == 3000);
     give_back();
-    CHECK(submit(4000) == TA_OK); /* nothing follows: told after a while */
+    CHECK(submit(4000) == TA_OK); /* nothing follows: reported after a while */
     CHECK(take() == TA_OK && unit.size == 0 && unit.capture_us == 4000);
     CHECK(encoder->ops->reason(encoder) == NULL);
     close_encoder();
 }
 
-static void units_without_times_belong_to_the_oldest_picture(void) {
+static void units_without_timestamps_belong_to_the_oldest_picture(void) {
     open_usual("nopts");
     CHECK(codes(1000, true) && codes(2000, false) && codes(3000, false));
     close_encoder();
 }
 
-static void junk_before_the_first_key_frame_is_thrown_away(void) {
+static void undecodable_units_before_the_first_key_frame_are_discarded(void) {
     open_usual("junk=5");
     CHECK(codes(1000, true));
     CHECK(encoder->ops->note(encoder, 0) != NULL && encoder->ops->note(encoder, 1) == NULL);
     close_encoder();
 }
 
-static void nothing_but_junk_ends_in_an_error(void) {
+static void only_undecodable_units_end_in_an_error(void) {
     open_usual("junk=100");
     CHECK(submit(1000) == TA_OK && take() == TA_ESYS && strstr(encoder->ops->reason(encoder), "key frame"));
     close_encoder();
 }
 
-static void after_a_corrupt_unit_only_a_key_frame_goes_on(void) {
+static void after_a_corrupt_unit_only_a_key_frame_is_handed_out(void) {
     open_usual("corrupt=3");
     CHECK(codes(1000, true) && codes(2000, false));
     CHECK(submit(3000) == TA_OK && submit(4000) == TA_OK);
     CHECK(take() == TA_OK && unit.capture_us == 3000 && unit.size == 0);
-    while (unit.size == 0) { /* 4000 may have been coded before the request came */
+    while (unit.size == 0) { /* 4000 may have been coded before the request */
         CHECK(submit(unit.capture_us + 2000) != TA_EINVAL);
         if (take() != TA_OK)
             break;
     }
-    CHECK(unit.key && begins_with_headers());
+    CHECK(unit.key && begins_with_parameter_sets());
     close_encoder();
 }
 
@@ -234,15 +243,15 @@ static void an_error_event_ends_the_encoder_with_its_status(void) {
     close_encoder();
 }
 
-static void a_stuck_encoder_is_told_from_a_slow_one(void) {
+static void a_stuck_encoder_is_distinguished_from_a_slow_one(void) {
     open_usual("stuck=2");
     CHECK(codes(1000, true));
-    CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0); /* counts as left out at first */
+    CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0); /* counts as skipped at first */
     CHECK(take() == TA_ESYS && errno == ETIMEDOUT && strstr(encoder->ops->reason(encoder), "nothing for a second"));
     close_encoder();
 }
 
-static void a_source_that_paused_does_not_make_the_encoder_stuck(void) {
+static void a_paused_source_does_not_make_the_encoder_stuck(void) {
     open_usual("skip=2,stuck=3");
     CHECK(codes(1000, true));
     CHECK(submit(2000) == TA_OK && take() == TA_OK && unit.size == 0);
@@ -256,7 +265,7 @@ static void a_source_that_paused_does_not_make_the_encoder_stuck(void) {
     close_encoder();
 }
 
-static void the_low_latency_experiment_ends_with_a_clear_sentence(void) {
+static void a_silent_encoder_in_low_latency_mode_names_the_mode(void) {
     ta_encoder_config config = usual();
     config.low_latency = true;
     CHECK(open_with("", &config) == TA_OK);
@@ -268,7 +277,7 @@ static void the_low_latency_experiment_ends_with_a_clear_sentence(void) {
     close_encoder();
 }
 
-static void bad_configurations_are_refused_with_a_sentence(void) {
+static void impossible_configurations_are_refused_with_a_reason(void) {
     ta_encoder_config config = usual();
     config.fourcc = V4L2_PIX_FMT_RGB24;
     CHECK(open_with("", &config) == TA_EINVAL && encoder == NULL && strstr(reason, "RGB3"));
@@ -284,13 +293,13 @@ static void bad_configurations_are_refused_with_a_sentence(void) {
     close_encoder();
 }
 
-static void without_the_video_processor_the_reason_says_so(void) {
+static void without_the_videocore_the_reason_says_so(void) {
     ta_encoder_config config = usual();
     CHECK(open_with("create=7", &config) == TA_ESYS && encoder == NULL);
     CHECK(strstr(reason, "MMAL status 7") && (strstr(reason, "/dev/vchiq") || strstr(reason, "gpu_mem")));
 }
 
-static void a_descriptor_is_imported_only_where_it_was_asked_for(void) {
+static void a_dmabuf_is_imported_only_on_request(void) {
     ta_encoder_config config = usual();
     config.dmabuf = true;
     CHECK(open_with("", &config) == TA_EINVAL && encoder == NULL && strstr(reason, "THINAIR_MMAL_ZERO_COPY=1"));
@@ -319,7 +328,7 @@ static void a_descriptor_is_imported_only_where_it_was_asked_for(void) {
     unsetenv("THINAIR_MMAL_ZERO_COPY");
 }
 
-/* ---- cases of their own ---- */
+/* ---- cases with a process of their own ---- */
 
 static void without_the_library_the_reason_says_so(void) {
     ta_encoder_config config = usual();
@@ -327,13 +336,13 @@ static void without_the_library_the_reason_says_so(void) {
     CHECK(strcmp(reason, "libmmal.so is not installed") == 0);
 }
 
-static void a_library_that_lacks_a_function_is_refused(void) {
+static void a_library_without_a_needed_function_is_refused(void) {
     ta_encoder_config config = usual();
     CHECK(open_with("", &config) == TA_ESYS && encoder == NULL);
-    CHECK(strcmp(reason, "libmmal.so is of another version: it lacks mmal_component_destroy") == 0);
+    CHECK(strcmp(reason, "libmmal.so has an unsupported version: mmal_component_destroy is missing") == 0);
 }
 
-static void a_component_that_never_lets_go_is_left_behind(void) {
+static void a_component_that_never_closes_is_abandoned(void) {
     open_usual("stuck=1,hang");
     CHECK(submit(1000) == TA_OK && take() == TA_OK && take() == TA_ESYS);
     encoder->ops->close(&encoder); /* returns */
@@ -346,28 +355,28 @@ int main(int count, char **arguments) {
     if (count > 1 && strcmp(arguments[1], "absent") == 0)
         RUN(without_the_library_the_reason_says_so);
     else if (count > 1 && strcmp(arguments[1], "old") == 0)
-        RUN(a_library_that_lacks_a_function_is_refused);
+        RUN(a_library_without_a_needed_function_is_refused);
     else if (count > 1)
-        RUN(a_component_that_never_lets_go_is_left_behind);
+        RUN(a_component_that_never_closes_is_abandoned);
     if (count > 1)
         return failures != 0;
     RUN(every_picture_comes_out_with_its_capture_time);
-    RUN(a_unit_split_over_buffers_is_joined);
-    RUN(the_key_interval_and_a_request_make_key_frames_with_headers);
+    RUN(a_unit_split_over_buffers_is_assembled);
+    RUN(the_key_interval_and_a_request_make_key_frames_with_parameter_sets);
     RUN(parameters_reach_the_component);
-    RUN(a_refused_parameter_is_noted_and_the_picture_goes_on);
-    RUN(only_as_many_pictures_go_in_as_the_component_takes);
-    RUN(a_picture_the_rate_control_left_out_is_told_when_a_later_one_comes);
-    RUN(units_without_times_belong_to_the_oldest_picture);
-    RUN(junk_before_the_first_key_frame_is_thrown_away);
-    RUN(nothing_but_junk_ends_in_an_error);
-    RUN(after_a_corrupt_unit_only_a_key_frame_goes_on);
+    RUN(a_refused_optional_parameter_becomes_a_note);
+    RUN(only_as_many_pictures_are_submitted_as_the_component_accepts);
+    RUN(a_picture_skipped_by_the_rate_control_is_reported_with_a_later_unit);
+    RUN(units_without_timestamps_belong_to_the_oldest_picture);
+    RUN(undecodable_units_before_the_first_key_frame_are_discarded);
+    RUN(only_undecodable_units_end_in_an_error);
+    RUN(after_a_corrupt_unit_only_a_key_frame_is_handed_out);
     RUN(an_error_event_ends_the_encoder_with_its_status);
-    RUN(a_stuck_encoder_is_told_from_a_slow_one);
-    RUN(a_source_that_paused_does_not_make_the_encoder_stuck);
-    RUN(the_low_latency_experiment_ends_with_a_clear_sentence);
-    RUN(bad_configurations_are_refused_with_a_sentence);
-    RUN(without_the_video_processor_the_reason_says_so);
-    RUN(a_descriptor_is_imported_only_where_it_was_asked_for);
+    RUN(a_stuck_encoder_is_distinguished_from_a_slow_one);
+    RUN(a_paused_source_does_not_make_the_encoder_stuck);
+    RUN(a_silent_encoder_in_low_latency_mode_names_the_mode);
+    RUN(impossible_configurations_are_refused_with_a_reason);
+    RUN(without_the_videocore_the_reason_says_so);
+    RUN(a_dmabuf_is_imported_only_on_request);
     return failures != 0;
 }

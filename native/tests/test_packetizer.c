@@ -1,5 +1,6 @@
-/* RTP packets, written and read. */
-#include "thinair/core.h"
+/* RTP packets, written and parsed. */
+#include "thinair/h264.h"
+#include "thinair/rtp.h"
 
 #include "check.h"
 
@@ -51,10 +52,13 @@ static void fragments_fill_their_packets(void) {
     ta_packetizer_close(&p);
 }
 
-static void every_element_is_read_back(void) {
+static void every_element_is_parsed_as_written(void) {
     ta_packetizer *p = open_packetizer(300, true);
     const ta_frame_meta meta = {
-        .frame_id = 0xfffffffe, .rtp_time = 90, .capture_ntp = 0x1122334455667788, .key = true,
+        .frame_id = 0xfffffffe,
+        .rtp_time = 90,
+        .capture_ntp = 0x1122334455667788,
+        .key = true,
         .stamps = {0x0000a1b2c3d4e5f6, 0x0000a1b2c3d4e5f6 + 5, 0, 0x0000a1b2c3d4e5f6 + 0x1000000},
         .sent = {0x12345678, 1000, 1250, 0},
     };
@@ -65,12 +69,16 @@ static void every_element_is_read_back(void) {
     CHECK(ta_packetizer_next(p, packet, sizeof packet, &size) == TA_OK);
     CHECK(size == 12 + 48 + 10);
     CHECK(ta_rtp_parse(packet, size, &r, &why) == TA_OK);
-    CHECK(r.has_element && r.frame_id == 0xfffffffe && r.index == 0 && r.count == 3 && r.key && r.capture_ntp == meta.capture_ntp);
-    CHECK(r.has_stamps && r.stamps.capture_us == meta.stamps.capture_us && r.stamps.dequeue_us == meta.stamps.dequeue_us);
+    CHECK(r.has_element && r.frame_id == 0xfffffffe && r.index == 0 && r.count == 3 && r.key &&
+          r.capture_ntp == meta.capture_ntp);
+    CHECK(r.has_stamps && r.stamps.capture_us == meta.stamps.capture_us &&
+          r.stamps.dequeue_us == meta.stamps.dequeue_us);
     CHECK(r.stamps.encode_in_us == 0 && r.stamps.encode_out_us == 0);
-    CHECK(r.has_sent && r.sent_frame_id == 0x5678 && r.sent_first_delta == 250 && r.sent_last_delta == TA_DELTA_UNKNOWN);
+    CHECK(r.has_sent && r.sent_frame_id == 0x5678 && r.sent_first_delta == 250 &&
+          r.sent_last_delta == TA_DELTA_UNKNOWN);
     CHECK(ta_packetizer_next(p, packet, sizeof packet, &size) == TA_OK && size == 300);
-    CHECK(ta_rtp_parse(packet, size, &r, &why) == TA_OK && r.payload_size == 300 - 12 - 16 && r.index == 1 && !r.has_sent);
+    CHECK(ta_rtp_parse(packet, size, &r, &why) == TA_OK && r.payload_size == 300 - 12 - 16 && r.index == 1 &&
+          !r.has_sent);
     ta_packetizer_close(&p);
 }
 
@@ -83,8 +91,9 @@ static void wrong_arguments_are_refused(void) {
     p = open_packetizer(TA_MIN_PACKET, true);
     const ta_frame_meta meta = {0};
     CHECK(ta_packetizer_push(p, (const uint8_t *)"abc", 3, &meta) == TA_EBITSTREAM);
-    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x09\xf0", 5, &meta) == TA_EBITSTREAM); /* a delimiter alone */
-    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x18\xf0", 5, &meta) == TA_EBITSTREAM); /* RTP's own type */
+    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x09\xf0", 5, &meta) == TA_EBITSTREAM); /* only a delimiter */
+    CHECK(ta_packetizer_push(p, (const uint8_t *)"\0\0\1\x18\xf0", 5, &meta) ==
+          TA_EBITSTREAM); /* a type reserved by RTP */
     CHECK(ta_packetizer_push(p, unit, n, &meta) == TA_OK && ta_packetizer_push(p, unit, n, &meta) == TA_EINVAL);
     CHECK(ta_packetizer_next(p, packet, 20, &size) == TA_ETOOBIG && ta_packetizer_next(p, packet, 200, &size) == TA_OK);
     ta_packetizer_close(&p);
@@ -112,7 +121,7 @@ static ta_drop refusal(const char *bytes, size_t size) {
 }
 #define REFUSAL(literal) refusal(literal, sizeof literal - 1)
 
-static void headers_that_lie_are_refused_by_reason(void) {
+static void inconsistent_headers_are_refused_with_a_drop_reason(void) {
     CHECK(REFUSAL("\x80\x60\0\1\0\0\0\0\0\0\0\0\x41") == TA_DROP_COUNT);
     CHECK(REFUSAL("\x80\x60\0\1\0\0\0\0\0\0\0") == TA_DROP_SHORT);
     CHECK(REFUSAL("\x80\x60\0\1\0\0\0\0\0\0\0\0") == TA_DROP_SHORT);
@@ -120,7 +129,8 @@ static void headers_that_lie_are_refused_by_reason(void) {
     CHECK(REFUSAL("\x8f\x60\0\1\0\0\0\0\0\0\0\0\x41") == TA_DROP_EXTENSION);
     CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0") == TA_DROP_EXTENSION);
     CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\2\0\0\0\0\x41") == TA_DROP_EXTENSION);
-    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\x27\0\0\0\x41") == TA_DROP_EXTENSION); /* element too long */
+    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\x27\0\0\0\x41") ==
+          TA_DROP_EXTENSION); /* element too long */
     CHECK(REFUSAL("\xa0\x60\0\1\0\0\0\0\0\0\0\0\x41\0") == TA_DROP_PADDING);
     CHECK(REFUSAL("\xa0\x60\0\1\0\0\0\0\0\0\0\0\x41\3") == TA_DROP_PADDING);
     CHECK(REFUSAL("\xa0\x60\0\1\0\0\0\0\0\0\0\0\x41\2") == TA_DROP_SHORT); /* nothing but padding */
@@ -128,18 +138,19 @@ static void headers_that_lie_are_refused_by_reason(void) {
 }
 
 static void unknown_extensions_are_skipped(void) {
-    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\x10\0\0\1\xff\xff\xff\xff\x41") == TA_DROP_COUNT); /* two-byte headers */
-    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\xff\xff\xff\xff\x41") == TA_DROP_COUNT); /* id 15: stop */
+    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\x10\0\0\1\xff\xff\xff\xff\x41") ==
+          TA_DROP_COUNT); /* two-byte headers */
+    CHECK(REFUSAL("\x90\x60\0\1\0\0\0\0\0\0\0\0\xbe\xde\0\1\xff\xff\xff\xff\x41") == TA_DROP_COUNT);   /* id 15: stop */
     CHECK(REFUSAL("\x91\x60\0\1\0\0\0\0\0\0\0\0\1\2\3\4\xbe\xde\0\1\0\x50\7\0\x41") == TA_DROP_COUNT); /* CSRC */
 }
 
 int main(void) {
     RUN(parameter_sets_share_a_packet_and_a_delimiter_is_not_sent);
     RUN(fragments_fill_their_packets);
-    RUN(every_element_is_read_back);
+    RUN(every_element_is_parsed_as_written);
     RUN(wrong_arguments_are_refused);
     RUN(a_unit_of_too_many_packets_or_nal_units_is_refused);
-    RUN(headers_that_lie_are_refused_by_reason);
+    RUN(inconsistent_headers_are_refused_with_a_drop_reason);
     RUN(unknown_extensions_are_skipped);
     return failures != 0;
 }

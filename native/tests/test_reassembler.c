@@ -1,4 +1,4 @@
-#include "thinair/core.h"
+#include "thinair/reassembler.h"
 
 #include "check.h"
 
@@ -24,7 +24,8 @@ static size_t make(uint32_t frame_id) {
     size_t n = 0;
     memset(au, (int)(frame_id % 200 + 20), sizeof au);
     memcpy(au, "\0\0\0\1\x41\x9a", 6);
-    CHECK(ta_packetizer_push(p, au, sizeof au, &(ta_frame_meta){.frame_id = frame_id, .rtp_time = frame_id * 3000}) == TA_OK);
+    CHECK(ta_packetizer_push(p, au, sizeof au, &(ta_frame_meta){.frame_id = frame_id, .rtp_time = frame_id * 3000}) ==
+          TA_OK);
     while (ta_packetizer_next(p, packets[n], TA_MAX_PACKET, &sizes[n]) == TA_OK)
         n++;
     return n;
@@ -45,7 +46,7 @@ static uint64_t drops(ta_drop reason) { return ta_reassembler_drops(r)[reason]; 
 
 enum { NONE = 99 };
 
-static void a_frame_is_whole_with_its_last_packet_and_waits_for_nothing(void) {
+static void a_frame_is_complete_with_its_last_packet_and_waits_for_nothing(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         size_t n = make(7);
@@ -54,14 +55,15 @@ static void a_frame_is_whole_with_its_last_packet_and_waits_for_nothing(void) {
             push(i, 10 + i);
         }
         CHECK(ta_reassembler_deadline(r) <= 10 + n && next(100));
-        CHECK(info.size == 700 && info.packets == n && info.first_us == 10 && info.last_us == 9 + n && info.first_seq == 65533);
+        CHECK(info.size == 700 && info.packets == n && info.first_us == 10 && info.last_us == 9 + n &&
+              info.first_seq == 65533);
         CHECK(info.rtp_time == 21000 && info.frame_id == (elements ? 7 : 0) && info.flags == 0);
         CHECK(!next(100) && ta_reassembler_deadline(r) == UINT64_MAX);
         close_both();
     }
 }
 
-static void a_whole_frame_waits_for_an_earlier_one_no_longer_than_allowed(void) {
+static void a_complete_frame_waits_for_an_earlier_one_no_longer_than_reorder_us(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         send(0, NONE, 10);
@@ -72,13 +74,13 @@ static void a_whole_frame_waits_for_an_earlier_one_no_longer_than_allowed(void) 
         CHECK(next(4030) && info.frame_id == 2 && info.lost_before == 1 && info.flags == TA_AU_GAP);
         CHECK(drops(TA_DROP_INCOMPLETE) == 1);
         make(3);
-        push(0, 5000); /* the numbers go on */
+        push(0, 5000); /* the numbers continue */
         CHECK(drops(TA_DROP_SEQUENCE) + drops(TA_DROP_LATE) == 0);
         close_both();
     }
 }
 
-static void a_late_packet_within_the_window_mends_both_frames(void) {
+static void a_late_packet_within_the_window_completes_both_frames(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         send(0, NONE, 10);
@@ -89,14 +91,15 @@ static void a_late_packet_within_the_window_mends_both_frames(void) {
         memcpy(kept, packets[1], size);
         send(2, NONE, 30);
         ta_reassembler_push(r, kept, size, 40);
-        CHECK(next(40) && info.frame_id == 1 && info.last_us == 40 && next(40) && info.frame_id == 2 && info.lost_before == 0);
+        CHECK(next(40) && info.frame_id == 1 && info.last_us == 40 && next(40) && info.frame_id == 2 &&
+              info.lost_before == 0);
         ta_reassembler_push(r, kept, size, 50);
         CHECK(drops(TA_DROP_LATE) == 1);
         close_both();
     }
 }
 
-static void a_packet_held_already_is_a_duplicate(void) {
+static void a_packet_received_twice_is_a_duplicate(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 4000);
         make(0);
@@ -107,7 +110,7 @@ static void a_packet_held_already_is_a_duplicate(void) {
     }
 }
 
-static void a_full_window_gives_up_the_oldest_frame(void) {
+static void a_full_window_abandons_the_oldest_frame(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 2, 1000000);
         send(0, NONE, 1);
@@ -124,7 +127,7 @@ static void a_full_window_gives_up_the_oldest_frame(void) {
     }
 }
 
-static void frames_that_nobody_takes_are_dropped_oldest_first(void) {
+static void frames_not_taken_are_dropped_oldest_first(void) {
     open_both(true, 2, 1000);
     for (uint32_t i = 0; i < 8; i++)
         send(i, NONE, 1);
@@ -133,7 +136,7 @@ static void frames_that_nobody_takes_are_dropped_oldest_first(void) {
     close_both();
 }
 
-static void frames_of_which_nothing_came_count_as_lost(void) {
+static void frames_never_seen_count_as_lost(void) {
     open_both(true, 4, 1000);
     send(0, NONE, 1);
     CHECK(next(1));
@@ -142,7 +145,7 @@ static void frames_of_which_nothing_came_count_as_lost(void) {
     close_both();
 }
 
-static void two_packets_in_sequence_make_a_jump_believable(void) {
+static void two_consecutive_packets_validate_a_jump(void) {
     for (int elements = 0; elements < 2; elements++) {
         open_both(elements, 4, 1000);
         send(0, NONE, 1);
@@ -155,7 +158,7 @@ static void two_packets_in_sequence_make_a_jump_believable(void) {
         CHECK(drops(TA_DROP_SEQUENCE) == 1);
         for (size_t i = 1; i < n; i++)
             push(i, 3);
-        if (!elements) { /* nothing says that its first packet is the first of a frame, but first_mb 0 after a restart */
+        if (!elements) { /* only first_mb 0 shows, after a restart, that its first packet is the first of a frame */
             CHECK(next(3) && info.frame_id > before && info.flags == TA_AU_GAP);
         } else {
             CHECK(next(3) && info.frame_id == 70000 && info.flags == TA_AU_GAP);
@@ -181,8 +184,11 @@ static void another_ssrc_takes_over_only_after_silence(void) {
     close_both();
 }
 
-static void a_frame_element_that_contradicts_itself_is_refused(void) {
-    static const struct { size_t at; uint8_t change; } lies[] = {
+static void an_inconsistent_frame_element_is_refused(void) {
+    static const struct {
+        size_t at;
+        uint8_t change;
+    } lies[] = {
         {22, 0x80}, {24, 1}, {25, 1}, {1, 0x80}, {3, 1}, {7, 1} /* index, count, key, marker, seq, time */
     };
     for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
@@ -201,12 +207,24 @@ static void a_frame_element_that_contradicts_itself_is_refused(void) {
     close_both();
 }
 
-static void a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next(void) {
-    static const struct { const char *payload; size_t size; ta_drop reason; } bad[] = {
-        {"\x78\0\2\x67\x42\0", 6, TA_DROP_STAP},  {"\x78", 1, TA_DROP_STAP},       {"\x78\0\0\0\0", 5, TA_DROP_STAP},
-        {"\x78\0\x20\x67", 4, TA_DROP_STAP},      {"\x7c\x05\1", 3, TA_DROP_FU},   {"\x7c\xc5\1", 3, TA_DROP_FU},
-        {"\x7c\x85\1", 3, TA_DROP_FU},            {"\x7c", 1, TA_DROP_FU},         {"\x7d\x85\1", 3, TA_DROP_NAL},
-        {"\x00\1", 2, TA_DROP_NAL},               {"\x79\1", 2, TA_DROP_NAL},      {"\xe1\1", 2, TA_DROP_NAL},
+static void a_damaged_unit_is_counted_by_reason_and_as_lost_for_the_next(void) {
+    static const struct {
+        const char *payload;
+        size_t size;
+        ta_drop reason;
+    } bad[] = {
+        {"\x78\0\2\x67\x42\0", 6, TA_DROP_STAP},
+        {"\x78", 1, TA_DROP_STAP},
+        {"\x78\0\0\0\0", 5, TA_DROP_STAP},
+        {"\x78\0\x20\x67", 4, TA_DROP_STAP},
+        {"\x7c\x05\1", 3, TA_DROP_FU},
+        {"\x7c\xc5\1", 3, TA_DROP_FU},
+        {"\x7c\x85\1", 3, TA_DROP_FU},
+        {"\x7c", 1, TA_DROP_FU},
+        {"\x7d\x85\1", 3, TA_DROP_NAL},
+        {"\x00\1", 2, TA_DROP_NAL},
+        {"\x79\1", 2, TA_DROP_NAL},
+        {"\xe1\1", 2, TA_DROP_NAL},
         {"\x78\0\2\x78\1", 5, TA_DROP_NAL},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -223,24 +241,24 @@ static void a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next(void) {
     }
 }
 
-static void a_fragment_gap_spoils_the_unit(void) {
+static void a_gap_between_fragments_damages_the_unit(void) {
     open_both(true, 4, 1000);
     size_t n = make(0);
-    memcpy(packets[1] + 28, packets[n - 1] + 28, 2); /* an end in the middle */
+    memcpy(packets[1] + 28, packets[n - 1] + 28, 2); /* an end fragment in the middle */
     for (size_t i = 0; i < n; i++)
         push(i, 1);
     CHECK(!next(1) && drops(TA_DROP_FU) == 1);
     close_both();
 }
 
-static void nothing_above_its_bound_is_taken(void) {
+static void nothing_over_its_limit_is_accepted(void) {
     static uint8_t big[TA_MAX_PACKET + 1] = {0x80, 96};
     CHECK(ta_reassembler_open(&r, &(ta_reassembler_config){96, true, 4, 1000, 500, 0}) == TA_OK);
     CHECK(ta_packetizer_open(&p, &(ta_packetizer_config){96, 5, 0, 200, true}) == TA_OK);
     ta_reassembler_push(r, big, sizeof big, 1);
     CHECK(drops(TA_DROP_OVERSIZE) == 1);
     send(0, NONE, 1);
-    CHECK(drops(TA_DROP_OVERSIZE) == 3 && !next(1)); /* 700 bytes in a bound of 500: the last two packets */
+    CHECK(drops(TA_DROP_OVERSIZE) == 3 && !next(1)); /* 700 bytes with a limit of 500: the last two packets */
     close_both();
 }
 
@@ -271,19 +289,19 @@ static void wrong_arguments_are_refused(void) {
 }
 
 int main(void) {
-    RUN(a_frame_is_whole_with_its_last_packet_and_waits_for_nothing);
-    RUN(a_whole_frame_waits_for_an_earlier_one_no_longer_than_allowed);
-    RUN(a_late_packet_within_the_window_mends_both_frames);
-    RUN(a_packet_held_already_is_a_duplicate);
-    RUN(a_full_window_gives_up_the_oldest_frame);
-    RUN(frames_that_nobody_takes_are_dropped_oldest_first);
-    RUN(frames_of_which_nothing_came_count_as_lost);
-    RUN(two_packets_in_sequence_make_a_jump_believable);
+    RUN(a_frame_is_complete_with_its_last_packet_and_waits_for_nothing);
+    RUN(a_complete_frame_waits_for_an_earlier_one_no_longer_than_reorder_us);
+    RUN(a_late_packet_within_the_window_completes_both_frames);
+    RUN(a_packet_received_twice_is_a_duplicate);
+    RUN(a_full_window_abandons_the_oldest_frame);
+    RUN(frames_not_taken_are_dropped_oldest_first);
+    RUN(frames_never_seen_count_as_lost);
+    RUN(two_consecutive_packets_validate_a_jump);
     RUN(another_ssrc_takes_over_only_after_silence);
-    RUN(a_frame_element_that_contradicts_itself_is_refused);
-    RUN(a_spoilt_unit_is_counted_by_its_reason_and_lost_for_the_next);
-    RUN(a_fragment_gap_spoils_the_unit);
-    RUN(nothing_above_its_bound_is_taken);
+    RUN(an_inconsistent_frame_element_is_refused);
+    RUN(a_damaged_unit_is_counted_by_reason_and_as_lost_for_the_next);
+    RUN(a_gap_between_fragments_damages_the_unit);
+    RUN(nothing_over_its_limit_is_accepted);
     RUN(a_dynamic_payload_type_is_learned_from_the_first_packet);
     RUN(wrong_arguments_are_refused);
     return failures != 0;

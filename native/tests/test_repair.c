@@ -1,4 +1,4 @@
-/* Repair symbols: the C interface itself. The code is compared with another one in tests/native/test_repair.py. */
+/* Repair symbols: the C interface. tests/unit/test_repair.py compares the code with another implementation. */
 #include "thinair/repair.h"
 
 #include "check.h"
@@ -55,7 +55,7 @@ static void every_run_of_losses_is_restored_with_its_sizes(void) {
     ta_repair_decoder_close(&d);
 }
 
-static void sources_written_in_their_place_are_those_copied(void) {
+static void sources_written_in_place_equal_copied_ones(void) {
     ta_repair_encoder *copied = encoder_of_all(), *placed = NULL;
     uint8_t again[SIZE + TA_REPAIR_SIZE];
     size_t size, size_again;
@@ -63,7 +63,7 @@ static void sources_written_in_their_place_are_those_copied(void) {
     for (size_t j = 0; j < SOURCES; j++) {
         uint8_t *place = ta_repair_encoder_place(placed);
         CHECK(place && (uintptr_t)place % 4 == 0);
-        memset(place, 0xee, SIZE); /* what lies behind a source does not count */
+        memset(place, 0xee, SIZE); /* bytes behind a source do not count */
         memcpy(place, sources[j], sizes[j]);
         CHECK(ta_repair_encoder_add(placed, place, sizes[j]) == TA_OK);
     }
@@ -77,7 +77,7 @@ static void sources_written_in_their_place_are_those_copied(void) {
     ta_repair_encoder_close(&placed);
 }
 
-static void room_that_is_too_small_is_left_alone(void) {
+static void a_buffer_that_is_too_small_is_not_written(void) {
     ta_repair_encoder *e = encoder_of_all();
     ta_repair_decoder *d = NULL;
     size_t size = 77;
@@ -91,12 +91,13 @@ static void room_that_is_too_small_is_left_alone(void) {
     CHECK(ta_repair_decoder_symbol(d, 253, out, size) == TA_OK);
     memset(out, 0xaa, sizeof out);
     CHECK(ta_repair_decoder_restore(d, 0, out, SIZE - 1, &size) == TA_ETOOBIG && out[0] == 0xaa);
-    CHECK(ta_repair_decoder_restore(d, 0, out, SIZE, &size) == TA_OK && size == SIZE && memcmp(out, sources[0], SIZE) == 0);
+    CHECK(ta_repair_decoder_restore(d, 0, out, SIZE, &size) == TA_OK && size == SIZE &&
+          memcmp(out, sources[0], SIZE) == 0);
     ta_repair_encoder_close(&e);
     ta_repair_decoder_close(&d);
 }
 
-static void bounds_no_block_has_are_refused(void) {
+static void impossible_block_sizes_are_refused(void) {
     ta_repair_encoder *e = NULL;
     ta_repair_decoder *d = NULL;
     static const size_t wrong[][2] = {{0, 10}, {255, 10}, {SIZE_MAX, 10}, {1, 0}, {1, 65536}, {1, SIZE_MAX}};
@@ -111,8 +112,8 @@ static void bounds_no_block_has_are_refused(void) {
 int main(void) {
     fill();
     RUN(every_run_of_losses_is_restored_with_its_sizes);
-    RUN(sources_written_in_their_place_are_those_copied);
-    RUN(room_that_is_too_small_is_left_alone);
-    RUN(bounds_no_block_has_are_refused);
+    RUN(sources_written_in_place_equal_copied_ones);
+    RUN(a_buffer_that_is_too_small_is_not_written);
+    RUN(impossible_block_sizes_are_refused);
     return failures != 0;
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from thinair.link.errors import NetworkError
-from thinair.link.native import keep_secret
+from thinair.link.native import disable_core_dumps
 from thinair.link.protocol.receiver_session import ReceiverState
 from thinair.link.security import identity, private_files
 from thinair.link.security.pairing_store import Pairings
@@ -38,7 +38,7 @@ class SealedLink:
         waiting: Callable[[str], None],
         note: Callable[[str], None],
     ) -> None:
-        keep_secret()
+        disable_core_dumps()
         home = private_files.folder("receiver")
         self._rx, self._session, self._show, self._note = rx, session, waiting, note
         self._packets = 0  # received before the present keys
@@ -69,7 +69,7 @@ class SealedLink:
             self._note(f"senders are not looked for by multicast: {error}")
 
     def hear_calls(self) -> None:
-        for datagram, _, host, _ in self._rx.calls():
+        for datagram, _, host, _ in self._rx.invites():
             self.caller.hear(datagram, host)
 
     def _alive(self) -> bool:
@@ -87,7 +87,7 @@ class SealedLink:
 
     def _spent(self) -> int:
         stats = self._rx.stats()
-        return max(stats["spent"], stats["packets"] - self._packets)
+        return max(stats["packets_sealed"], stats["packets"] - self._packets)
 
     def _wait(self, words: str) -> None:
         if not self._alive() and words != self._words:

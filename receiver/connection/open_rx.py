@@ -24,10 +24,10 @@ def open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
             reorder_us=config.reorder_us,
             quiet_us=config.quiet_us,
             slots=_SLOTS,
-            patience_us=_PATIENCE_US if mode == "thinair" else 0,
+            repair_timeout_us=_PATIENCE_US if mode == "thinair" else 0,
             priority=config.priority,
             sealed=config.sealed and mode == "thinair",
-            note_packets=config.packets is not None,
+            log_packets=config.packets is not None,
         )
     except ValueError as error:
         raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error

@@ -17,7 +17,7 @@ from thinair.link.entropy import random_bits
 from thinair.link.errors import NetworkError
 from thinair.link.host import own_address
 from thinair.link.mdns import Sighting, properties
-from thinair.link.native import keep_secret, now_us
+from thinair.link.native import disable_core_dumps, now_us
 from thinair.link.protocol.rtcp import Call, build
 from thinair.link.protocol.sender_session import SenderSession
 from thinair.link.security import identity, private_files, tls
@@ -41,7 +41,7 @@ class SealedLink:
     """The service adopts each new session, after the one before was ended. Belongs to the service's loop."""
 
     def __init__(self, service: Service) -> None:
-        keep_secret()
+        disable_core_dumps()
         home = private_files.folder("sender")
         self._service, self._config, self._tx = service, service.config, service.tx
         self._identity = identity.load(home)

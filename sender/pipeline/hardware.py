@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from thinair.link.errors import ConfigError, DeviceError, FileError
-from thinair.link.native import Chain, Tx, now_us
+from thinair.link.native import HardwarePipeline, Tx, now_us
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.link.video_mode import Mode
 from thinair.sender.config import SenderConfig, split_plain_output
@@ -37,7 +37,7 @@ _MACROBLOCKS, _MACROBLOCKS_S = 8192, 245_760
 
 
 class Chained(Protocol):
-    """What Chain offers."""
+    """What HardwarePipeline offers."""
 
     eventfd: int
     notes: list[str]
@@ -48,8 +48,8 @@ class Chained(Protocol):
     def state(self) -> tuple[str, str, str]: ...
     def stats(self) -> dict[str, int]: ...
     def records(self) -> list[ChainRecord]: ...
-    def headers(self) -> bytes: ...
-    def look(self) -> tuple[int, int, bytes] | None: ...
+    def parameter_sets(self) -> bytes: ...
+    def thumbnail(self) -> tuple[int, int, bytes] | None: ...
     def stop(self) -> bool: ...
 
 
@@ -88,7 +88,7 @@ class ChainPipeline:
         *,
         port: Port | None = None,
         coded: str = "H264",
-        open_chain: Callable[..., Chained] = Chain,
+        open_chain: Callable[..., Chained] = HardwarePipeline,
     ) -> None:
         """`coded`: another format than H.264 goes out as opaque bytes, for trials."""
         self.counts = Counts()
@@ -165,7 +165,7 @@ class ChainPipeline:
 
     def look(self) -> Thumbnail | None:
         with self._lock:
-            found = self._chain.look() if self._chain is not None else None
+            found = self._chain.thumbnail() if self._chain is not None else None
         if found is None:
             return None
         from thinair.sender.pipeline.preview import packed_thumbnail
@@ -324,7 +324,7 @@ class ChainPipeline:
             self._log.add_record(record)
             if record[9]:
                 self._hooks.key_frame(record[5])
-                self._write_sdp(chain.headers())
+                self._write_sdp(chain.parameter_sets())
             rate = self._meter.add(record[1], record[2]) if self._meter is not None else None
             if rate is not None and self._mode is not None:
                 self._mode = replace(self._mode, rate=rate)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from thinair.link.errors import ConfigError, DeviceError, FileError
-from thinair.link.native import HOLD, READY_KEY, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
+from thinair.link.native import READY_KEY, SKIP, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
 from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
 from thinair.sender.config import SenderConfig, split_plain_output
 from thinair.sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
@@ -136,7 +136,7 @@ class SoftwarePipeline:
             self._look_at(picture)
             return
         ready = self._tx.ready()
-        if ready == HOLD:
+        if ready == SKIP:
             self.counts.skipped += 1  # an earlier one has not got through yet; the next picture will be newer
             return
         if ready == READY_KEY:

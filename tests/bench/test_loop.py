@@ -82,7 +82,7 @@ def test_the_eye_reads_two_codes_of_one_picture() -> None:
     painter, plane = Painter(PLACE), np.full((720, 1280), 126, np.uint8)
     top, bottom, step = Reader(PLACE, 1280, pixel_bytes=1).places
     with memoryview(plane.data).cast("B") as pixels:
-        eye = CodeWatcher(pixels, top=top, bottom=bottom, step=step, sleep_us=10, two=True)
+        eye = CodeWatcher(pixels, top=top, bottom=bottom, step=step, sleep_us=10, separate_codes=True)
         painter.draw_at(PLACE.top, plane, 4711, 99)
         assert eye.watch(now_us() + 2_000)[0] == []  # half of it is not there yet
         painter.draw_at(PLACE.bottom, plane, 5, 1234)

@@ -8,5 +8,6 @@ with atheris.instrument_imports(include=["link", "tests.fuzz"]):
     from tests.fuzz.strangers import feed
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, feed)
+    # -merge=1 starts its workers by this line.
+    atheris.Setup([f"{sys.executable} -m tests.fuzz", *sys.argv[1:]], feed)
     atheris.Fuzz()

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracle import annexb
-from tests.oracle.austream import access_units
-from thinair.link.native import AuStream
+from tests.oracle.annexb_stream import access_units
+from thinair.link.native import AnnexbStream
 
 pytestmark = pytest.mark.quick
 
@@ -27,7 +27,7 @@ streams = st.lists(st.tuples(start_codes, nals()), min_size=1, max_size=20).map(
 
 
 def feed(stream: bytes, cuts: list[int]) -> list[bytes]:
-    splitter, got, at = AuStream(quiet_us=0), [], 0
+    splitter, got, at = AnnexbStream(quiet_us=0), [], 0
     for when, cut in enumerate([*cuts, len(stream)]):
         splitter.push(stream[at : at + cut], when)
         at += cut
@@ -45,7 +45,7 @@ def test_units_are_those_of_the_whole_stream_wherever_it_is_cut(stream: bytes, c
 
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=10), st.integers(1, 30))
 def test_a_unit_is_out_with_the_header_byte_of_the_delimiter_behind_it(bodies: list[bytes], size: int) -> None:
-    splitter, before = AuStream(quiet_us=0), b""
+    splitter, before = AnnexbStream(quiet_us=0), b""
     for when, body in enumerate(bodies):
         unit = b"\0\0\0\1\x41" + annexb.escape(b"\x9a" + body).rstrip(b"\0") + b"\x80"
         told = unit + TAIL[:5]
@@ -62,7 +62,7 @@ def test_a_unit_is_out_with_the_header_byte_of_the_delimiter_behind_it(bodies: l
 
 @given(st.lists(st.binary(max_size=200), max_size=40), st.integers(0, 3000))
 def test_random_bytes_never_raise_and_never_grow(datagrams: list[bytes], quiet_us: int) -> None:
-    splitter = AuStream(max_au=500, quiet_us=quiet_us)
+    splitter = AnnexbStream(max_au=500, quiet_us=quiet_us)
     for when, datagram in enumerate(datagrams):
         splitter.push(datagram, when * 1000)
         while (unit := splitter.next(when * 1000)) is not None:

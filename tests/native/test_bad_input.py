@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from thinair.link.native import AuStream, Packetizer, Reassembler
+from thinair.link.native import AnnexbStream, Packetizer, Reassembler
 
 pytestmark = pytest.mark.quick
 
@@ -265,7 +265,7 @@ def test_a_flood_of_unfinished_frames_takes_no_more_memory(wire: Wire) -> None:
 
 
 def test_junk_in_a_raw_stream_is_skipped_up_to_the_next_key_frame() -> None:
-    noise, stream = random.Random(3), AuStream(max_au=MAX_AU, quiet_us=0)
+    noise, stream = random.Random(3), AnnexbStream(max_au=MAX_AU, quiet_us=0)
     for when in range(200):
         stream.push(noise.randbytes(1400).replace(b"\0\0\1", b"\0\1\1"), when)
         assert stream.next(when) is None

@@ -12,7 +12,7 @@ from thinair.link.native import (
     MAX_PACKET,
     MIN_PACKET,
     AccessUnit,
-    AuStream,
+    AnnexbStream,
     BitstreamError,
     Packetizer,
     Reassembler,
@@ -77,7 +77,7 @@ def test_an_access_unit_cannot_be_made_or_changed_by_hand() -> None:
 def test_what_is_no_access_unit_is_refused_with_a_sentence() -> None:
     with pytest.raises(BitstreamError, match=r"access unit: not valid H\.264"):
         Packetizer().packetize(b"no start code", frame_id=1, rtp_time=1)
-    with pytest.raises(BitstreamError, match="above its size bound"):
+    with pytest.raises(BitstreamError, match="over its size limit"):
         Packetizer(max_packet=200).packetize(b"\0\0\1\x65" + b"x" * 300_000, frame_id=1, rtp_time=1)
     with pytest.raises(BitstreamError, match="slice"):
         slice_first_mb(b"\x67abc")
@@ -95,13 +95,13 @@ def test_windows_out_of_range_are_refused() -> None:
     for frames in (1, 33):
         with pytest.raises(ValueError, match="Reassembler"):
             Reassembler(window_frames=frames)
-    with pytest.raises(ValueError, match="AuStream"):
-        AuStream(max_au=0)
+    with pytest.raises(ValueError, match="AnnexbStream"):
+        AnnexbStream(max_au=0)
 
 
 def test_every_drop_reason_is_counted_by_name() -> None:
     assert tuple(Reassembler().drops()) == DROP_REASONS
-    assert tuple(AuStream().drops()) == DROP_REASONS
+    assert tuple(AnnexbStream().drops()) == DROP_REASONS
     assert len(set(DROP_REASONS)) == len(DROP_REASONS)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from thinair.link.native import Outbox, Reassembler
+from thinair.link.native import Reassembler, SendQueue
 from thinair.link.protocol.rtcp import Repair, parse
 
 pytestmark = pytest.mark.quick
@@ -13,9 +13,9 @@ COOKIE, INTERVAL_US, RTT_US, SPACING_US = 7, 33_333, 6_000, 300
 
 class Ends:
     def __init__(self) -> None:
-        self.outbox = Outbox(ssrc=9, max_packet=1000, interval_us=INTERVAL_US)
+        self.outbox = SendQueue(ssrc=9, max_packet=1000, interval_us=INTERVAL_US)
         self.outbox.set_cookie(COOKIE)
-        self.frames = Reassembler(patience_us=60_000)
+        self.frames = Reassembler(repair_timeout_us=60_000)
         self.frames.peer(1, COOKIE)
         self.frames.timing(INTERVAL_US, RTT_US, 0)
         self.now = 0

@@ -1,4 +1,4 @@
-"""Outbox and reassembler together over arbitrary air: whatever is lost, late, doubled or out of order, no wrong byte
+"""SendQueue and reassembler together over arbitrary air: whatever is lost, late, doubled or out of order, no wrong byte
 comes out, and once the air is back the picture goes on."""
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinair.link.native import Outbox, Reassembler
+from thinair.link.native import Reassembler, SendQueue
 from thinair.link.protocol.rtcp import PACE_OWN, Target, build
 
 pytestmark = pytest.mark.quick
@@ -27,8 +27,8 @@ class Wire:
     """Both ends and the events between them; `fate(forward)` gives the delays of a packet's copies."""
 
     share: int
-    outbox: Outbox = field(default_factory=lambda: Outbox(ssrc=SSRC, max_packet=300, interval_us=INTERVAL_US))
-    reassembler: Reassembler = field(default_factory=lambda: Reassembler(patience_us=60_000))
+    outbox: SendQueue = field(default_factory=lambda: SendQueue(ssrc=SSRC, max_packet=300, interval_us=INTERVAL_US))
+    reassembler: Reassembler = field(default_factory=lambda: Reassembler(repair_timeout_us=60_000))
     units: dict[int, bytes] = field(default_factory=dict)
     came: list[int] = field(default_factory=list)
     _heap: list[tuple[int, int, str, bytes]] = field(default_factory=list)

@@ -219,11 +219,11 @@ def test_a_key_that_is_used_up_seals_nothing_more() -> None:
     for seq in range(5):
         sender.seal_rtp(rtp(seq))
         sender.seal_rtcp(rtcp())
-    assert sender.spent == 5
+    assert sender.packets_sealed == 5
     with pytest.raises(BitstreamError):
         sender.seal_rtp(rtp(6))
     with pytest.raises(BitstreamError):
         sender.seal_rtcp(rtcp())
     sender.install(OTHER, UP, SSRC)
-    assert sender.spent == 0
+    assert sender.packets_sealed == 0
     assert sender.seal_rtp(rtp(7)) == Direction(OTHER).rtp(rtp(7), 7)

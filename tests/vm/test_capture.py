@@ -125,9 +125,9 @@ def test_what_cannot_be_captured_is_refused_in_words(seen: dict[str, Any]) -> No
     assert said["busy"][0] == errno.EBUSY
     assert "another program uses it" in said["busy"][1]
     assert said["missing"][0] == errno.ENOENT
-    assert "is no V4L2 device" in said["no V4L2"][1]
-    assert "does not give H264" in said["format"][1]
-    assert "gives 640x480 where 1920x1080" in said["size"][1]
+    assert "is not a V4L2 device" in said["no V4L2"][1]
+    assert "does not support H264" in said["format"][1]
+    assert "delivers 640x480 instead of 1920x1080" in said["size"][1]
 
 
 def test_an_encoder_is_no_capture_device(vm: Machine, vicodec: str) -> None:
@@ -136,7 +136,7 @@ def test_an_encoder_is_no_capture_device(vm: Machine, vicodec: str) -> None:
         "import sys\nfrom thinair.link.native import Capture\ntry:\n    Capture(device=sys.argv[1], fourcc='UYVY')\n"
         "except OSError as error:\n    print(error)\n"
     )
-    assert "is no capture device" in vm.run("/share/encoder.py", vicodec).output
+    assert "is not a capture device" in vm.run("/share/encoder.py", vicodec).output
 
 
 def test_a_picture_outlives_its_capture(seen: dict[str, Any]) -> None:

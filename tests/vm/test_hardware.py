@@ -40,7 +40,7 @@ def test_the_encoder_answers_each_picture_with_its_unit_and_says_what_it_lacks(v
     # a key interval of four, and one that was asked for after six
     assert result["keys"] == [True, False, False, False, True, False, True, False]
     assert set(result["begin"]) == {(MAGIC + b"\xff\xff\xff\xff").hex()}
-    assert result["stats"] == {"bytes_copied": 8 * 640 * 480 * 2, "junk": 0, "late": 0}
+    assert result["stats"] == {"bytes_copied": 8 * 640 * 480 * 2, "undecodable": 0, "late": 0}
     assert result["bitrate"] is False
     assert any("no control for" in note and "bitrate" in note for note in result["notes"])
     assert any("key frame on request" in note for note in result["notes"])
@@ -60,7 +60,7 @@ def test_the_camera_s_pictures_reach_the_encoder_without_a_copy_and_never_two_wa
     assert result["idle"]["captured"] > 0
     assert (stats["bytes_copied"], stats["most_waiting"], stats["most_in_encoder"]) == (0, 1, 1)
     assert stats["sent"] == stats["encoded"] == len(records) >= 20
-    assert (stats["refused"], stats["late"], stats["junk"], stats["records_lost"]) == (0, 0, 0, 0)
+    assert (stats["refused"], stats["late"], stats["undecodable"], stats["records_lost"]) == (0, 0, 0, 0)
     assert [record[0] for record in records] == list(range(100, 100 + len(records)))
     assert records[0][9], "begins with a key frame"
     assert sum(record[9] for record in records) == stats["keys"] >= 3

@@ -1,18 +1,20 @@
-/* Annex B byte streams. The scan skips sixteen bytes at a time where no start code can begin, which is nearly everywhere. */
-#include "thinair/core.h"
+/* Annex B byte streams. The search skips sixteen bytes at a time where no start code can begin, which is nearly
+ * everywhere. */
+#include "thinair/h264.h"
 
 #include <string.h>
 
 enum { STEP = 16 };
 
-/* Whether one of the eight bytes at even places in two words is 0: of the two zeros of a start code one stands there. */
+/* Returns whether one of the eight bytes at even offsets of two words is 0: one of a start code's two zeros is at an
+ * even offset. */
 static uint32_t zero_at_even_place(uint32_t a, uint32_t b) {
     uint32_t bytes = (a & 0x00ff00ffu) | (b & 0x00ff00ffu) << 8;
     return (bytes - 0x01010101u) & ~bytes & 0x80808080u;
 }
 
-/* Behind the steps from `at` on in which no start code begins; `at` is a word's address, no step begins after `last`. A
- * function of its own keeps the loop in registers. */
+/* Returns the end of the steps from `at` on in which no start code begins. `at` is word-aligned; no step begins after
+ * `last`. A separate function keeps the loop in registers. */
 __attribute__((noinline)) static const uint8_t *skip_clear(const uint8_t *at, const uint8_t *last) {
     for (; at <= last; at += STEP) {
         uint32_t words[4];
@@ -33,7 +35,7 @@ size_t ta_annexb_find(const uint8_t *data, size_t size, size_t from) {
             if (size < STEP || i > size - STEP || (uintptr_t)at % sizeof(uint32_t) != 0)
                 continue;
             size_t skipped = (size_t)(skip_clear(at, data + size - STEP) - at);
-            i += skipped - (skipped > 0); /* one may begin with the last byte before */
+            i += skipped - (skipped > 0); /* a start code may begin at the last byte before */
         } else if (third == 1) {
             if (data[i] == 0 && data[i + 1] == 0)
                 return i;

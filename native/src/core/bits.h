@@ -1,4 +1,4 @@
-/* Bits of an RBSP (emulation prevention taken out already), read and written; ue(v) and se(v) by H.264 9.1. */
+/* Bit reader and writer of an RBSP (without emulation prevention bytes); ue(v) and se(v) as in H.264 9.1. */
 #ifndef THINAIR_CORE_BITS_H
 #define THINAIR_CORE_BITS_H
 

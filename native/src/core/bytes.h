@@ -1,4 +1,4 @@
-/* Big-endian fields by bytes: no unaligned word access, so it is right on ARMv6 too. */
+/* Big-endian fields, byte by byte: ARMv6 has no unaligned access to all word sizes. */
 #ifndef THINAIR_CORE_BYTES_H
 #define THINAIR_CORE_BYTES_H
 

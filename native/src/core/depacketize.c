@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "thinair/h264.h"
 
 enum { STAP_A = 24, FU_A = 28 };
 
@@ -19,7 +20,7 @@ static bool append(ta_depacketizer *d, const uint8_t *bytes, size_t size, ta_dro
     return true;
 }
 
-/* Start code and header byte of the next NAL unit. */
+/* Writes the start code and the header byte of the next NAL unit. */
 static bool begin_nal(ta_depacketizer *d, uint8_t header, ta_drop *why) {
     const uint8_t start[5] = {0, 0, 0, 1, header};
     unsigned type = header & 31;
@@ -74,9 +75,7 @@ bool ta_depacketizer_add(ta_depacketizer *d, const uint8_t *payload, size_t size
     return type == STAP_A ? add_stap(d, payload, size, why) : add_nal(d, payload, size, why);
 }
 
-bool ta_depacketizer_end(const ta_depacketizer *d, ta_drop *why) {
-    return !d->in_fragments || refuse(why, TA_DROP_FU);
-}
+bool ta_depacketizer_end(const ta_depacketizer *d, ta_drop *why) { return !d->in_fragments || refuse(why, TA_DROP_FU); }
 
 static bool is_slice(uint8_t header) { return (header & 31) == TA_NAL_SLICE || (header & 31) == TA_NAL_IDR; }
 

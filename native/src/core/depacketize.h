@@ -2,7 +2,7 @@
 #ifndef THINAIR_CORE_DEPACKETIZE_H
 #define THINAIR_CORE_DEPACKETIZE_H
 
-#include "thinair/core.h"
+#include "thinair/access_unit.h"
 
 typedef struct ta_depacketizer {
     uint8_t *out;
@@ -12,20 +12,20 @@ typedef struct ta_depacketizer {
     uint32_t flags; /* TA_AU_KEY, TA_AU_SPS */
 } ta_depacketizer;
 
-/* Takes the next payload of the unit. False: the unit is spoilt, *why says the reason. */
+/* Adds the next payload. Returns false if the unit is damaged, *why says the reason. */
 bool ta_depacketizer_add(ta_depacketizer *d, const uint8_t *payload, size_t size, ta_drop *why);
-/* After the last one. */
+/* Ends the unit. Returns false if it is incomplete. */
 bool ta_depacketizer_end(const ta_depacketizer *d, ta_drop *why);
 
-/* What the first payload of a unit says about being the first. */
+/* Whether a payload begins an access unit. */
 typedef enum ta_begin {
     TA_BEGIN_NO = 0,
-    TA_BEGIN_LIKELY, /* SEI, PPS or first_mb 0: other NAL units may stand before it */
-    TA_BEGIN_SURE,   /* AUD or SPS: nothing that a decoder needs stands before it */
+    TA_BEGIN_LIKELY, /* SEI, PPS or first_mb 0: other NAL units may precede it */
+    TA_BEGIN_SURE,   /* AUD or SPS: nothing that a decoder needs precedes it */
 } ta_begin;
 ta_begin ta_payload_begins(const uint8_t *payload, size_t size);
 
-/* The first slice that a payload carries, or a part of: whether it is the picture's first (first_mb_in_slice 0). */
+/* Whether the first slice in a payload, whole or in part, is the picture's first (first_mb_in_slice 0). */
 typedef enum ta_slice { TA_SLICE_NONE = 0, TA_SLICE_FIRST, TA_SLICE_LATER } ta_slice;
 ta_slice ta_payload_slice(const uint8_t *payload, size_t size);
 

@@ -1,7 +1,7 @@
-/* Sums of multiples without a multiplication table. A factor is four digits of two bits, so the sum of f_j * s_j is Horner's
- * scheme in 4 over plain XOR sums, one for each value of a digit: 3 = 2 + 1 is added to both the others' sums. That is three
- * XORs a word and factor on average, one for a factor of 1, and the doubling of a few sums (lane by lane as in H. P. Anvin, "The
- * mathematics of RAID-6"). Vectors and ARM's words run the same lines. */
+/* Sums of multiples without a multiplication table. A factor is four digits of two bits, so the sum of f_j * s_j is
+ * Horner's scheme in 4 over plain XOR sums, one for each value of a digit; 3 = 2 + 1 goes into both other sums. That
+ * costs three XORs per word and factor on average, one for a factor of 1, plus the doubling of a few sums, lane by lane
+ * as in H. P. Anvin, "The mathematics of RAID-6". Vectors and ARM words run the same code. */
 #include "gf256.h"
 
 #include <string.h>
@@ -51,8 +51,9 @@ INLINE void double_all(lane total[LANES]) {
     }
 }
 
-/* XORs lines up to `end`, which is returned. */
-INLINE const uint8_t *const *xor_all(lane total[LANES], const uint8_t *const *line, const uint8_t *const *end, size_t at) {
+/* XORs lines up to `end`; returns `end`. */
+INLINE const uint8_t *const *xor_all(lane total[LANES], const uint8_t *const *line, const uint8_t *const *end,
+                                     size_t at) {
     for (; line < end; line++) {
         const lane *from = (const lane *)(*line + at);
         for (int i = 0; i < LANES; i++)
@@ -61,8 +62,9 @@ INLINE const uint8_t *const *xor_all(lane total[LANES], const uint8_t *const *li
     return end;
 }
 
-/* `ends`: of the lines with digit 3, 2 and 1, highest digit first. */
-CLONES void add_up(const uint8_t *const *lines, const uint8_t *const *const *ends, int digits, uint8_t *out, size_t size) {
+/* `ends`: of the lines with digits 3, 2 and 1, highest digit first. */
+CLONES void add_up(const uint8_t *const *lines, const uint8_t *const *const *ends, int digits, uint8_t *out,
+                   size_t size) {
     for (size_t at = 0; at < size; at += LANES * sizeof(lane)) {
         lane total[LANES] = {0};
         const uint8_t *const *line = lines, *const *const *end = ends;
@@ -82,7 +84,7 @@ CLONES void add_up(const uint8_t *const *lines, const uint8_t *const *const *end
 }
 
 void ta_gf256_end(ta_gf256_sum *sum, uint8_t *out, size_t size) {
-    const uint8_t **next = sum->ordered, *const *ends[12]; /* one run in the order of use: less to look up between lines */
+    const uint8_t **next = sum->ordered, *const * ends[12]; /* one array in order of use: fewer lookups between lines */
     int lists = 0;
     for (int digit = 3; digit >= 0; digit--) {
         if (lists == 0 && digit > 0 && !(sum->count[digit][0] | sum->count[digit][1] | sum->count[digit][2]))

@@ -1,19 +1,20 @@
 /* H.264 headers: SPS (7.3.2.1, VUI E.1), PPS (7.3.2.2), first_mb_in_slice (7.3.3), and the SPS rewriter. */
-#include "thinair/core.h"
+#include "thinair/h264.h"
 
 #include <string.h>
 
 #include "bits.h"
 
-enum { MAX_RBSP = 4096 }; /* the longest lawful SPS is half of this */
+enum { MAX_RBSP = 4096 }; /* the longest legal SPS has half of this */
 
-/* Where the rewriter cuts. */
+/* Where the rewriter cuts the SPS. */
 typedef struct sps_cuts {
-    size_t vui_flag, restriction_flag, reorder; /* bit positions; the latter two where there is a VUI, a restriction */
-    size_t signal_flag, signal_end;             /* of video_signal_type, where there is a VUI */
+    size_t vui_flag, restriction_flag,
+        reorder;                    /* bit positions; the latter two are valid with a VUI, and with a restriction */
+    size_t signal_flag, signal_end; /* of video_signal_type, valid with a VUI */
 } sps_cuts;
 
-/* Takes emulation prevention (7.4.1.1) out of what follows the header byte. */
+/* Removes emulation prevention bytes (7.4.1.1) after the header byte. */
 static size_t unescape(const uint8_t *nal, size_t size, uint8_t *out, size_t capacity) {
     size_t n = 0, zeros = 0;
     for (size_t i = 1; i < size && n < capacity; i++) {
@@ -27,7 +28,7 @@ static size_t unescape(const uint8_t *nal, size_t size, uint8_t *out, size_t cap
     return n;
 }
 
-/* ---- SPS ------------------------------------------------------------------------------------------------ */
+/* ---- SPS ---- */
 
 static void skip_scaling_list(ta_bits *b, unsigned size) {
     int32_t last = 8, next = 8;
@@ -54,7 +55,7 @@ static bool read_chroma(ta_bits *b, ta_sps *s) {
         return false;
     s->bit_depth_luma = 8 + luma;
     s->bit_depth_chroma = 8 + chroma;
-    ta_read(b, 1); /* qpprime_y_zero_transform_bypass_flag */
+    ta_read(b, 1);       /* qpprime_y_zero_transform_bypass_flag */
     if (ta_read(b, 1)) { /* seq_scaling_matrix_present_flag */
         unsigned lists = s->chroma_format_idc == 3 ? 12 : 8;
         for (unsigned i = 0; i < lists; i++)
@@ -120,9 +121,9 @@ static bool skip_hrd(ta_bits *b) {
 }
 
 static bool read_vui(ta_bits *b, ta_sps *s, sps_cuts *cuts) {
-    if (ta_read(b, 1) && ta_read(b, 8) == 255) /* sample aspect ratio in full */
+    if (ta_read(b, 1) && ta_read(b, 8) == 255) /* Extended_SAR: explicit sample aspect ratio */
         ta_read(b, 32);
-    if (ta_read(b, 1)) /* overscan */
+    if (ta_read(b, 1)) /* overscan_info_present_flag */
         ta_read(b, 1);
     cuts->signal_flag = b->at;
     if (ta_read(b, 1)) {
@@ -135,7 +136,7 @@ static bool read_vui(ta_bits *b, ta_sps *s, sps_cuts *cuts) {
         }
     }
     cuts->signal_end = b->at;
-    if (ta_read(b, 1)) { /* chroma location */
+    if (ta_read(b, 1)) { /* chroma_loc_info_present_flag */
         ta_ue(b);
         ta_ue(b);
     }
@@ -188,7 +189,7 @@ static bool read_sps(ta_bits *b, ta_sps *s, sps_cuts *cuts) {
     return s->vui_present ? read_vui(b, s, cuts) : !b->bad;
 }
 
-/* The RBSP in `rbsp` (MAX_RBSP bytes), the fields in *out. */
+/* Parses an SPS: its RBSP to `rbsp` (MAX_RBSP bytes), its fields to *out. */
 static ta_status open_sps(const uint8_t *nal, size_t size, uint8_t *rbsp, ta_bits *bits, ta_sps *out, sps_cuts *cuts) {
     if (size < 4 || (nal[0] & 0x9f) != TA_NAL_SPS)
         return TA_EBITSTREAM;
@@ -203,7 +204,7 @@ ta_status ta_sps_parse(const uint8_t *nal, size_t size, ta_sps *out) {
     return open_sps(nal, size, rbsp, &bits, out, &cuts);
 }
 
-/* ---- rewriting ------------------------------------------------------------------------------------------ */
+/* ---- rewriting ---- */
 
 static ta_status copy(const uint8_t *nal, size_t size, uint8_t *out, size_t capacity, size_t *out_size) {
     if (size > capacity)
@@ -213,8 +214,9 @@ static ta_status copy(const uint8_t *nal, size_t size, uint8_t *out, size_t capa
     return TA_OK;
 }
 
-/* Puts emulation prevention back in. */
-static ta_status escape(uint8_t header, const uint8_t *rbsp, size_t size, uint8_t *out, size_t capacity, size_t *out_size) {
+/* Inserts emulation prevention bytes. */
+static ta_status escape(uint8_t header, const uint8_t *rbsp, size_t size, uint8_t *out, size_t capacity,
+                        size_t *out_size) {
     size_t n = 0, zeros = 0;
     if (capacity == 0)
         return TA_ETOOBIG;
@@ -242,7 +244,8 @@ ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t c
     ta_status status = open_sps(nal, size, rbsp, &bits, &sps, &cuts);
     if (status != TA_OK)
         return status;
-    if (sps.bitstream_restriction && sps.max_num_reorder_frames == 0 && sps.max_dec_frame_buffering == sps.num_ref_frames)
+    if (sps.bitstream_restriction && sps.max_num_reorder_frames == 0 &&
+        sps.max_dec_frame_buffering == sps.num_ref_frames)
         return copy(nal, size, out, capacity, out_size);
 
     ta_bit_writer w = {.data = written, .bits = 8 * sizeof written};
@@ -251,11 +254,12 @@ ta_status ta_sps_rewrite(const uint8_t *nal, size_t size, uint8_t *out, size_t c
     while (bits.at < kept)
         ta_put(&w, ta_bit(&bits), 1);
     if (!sps.vui_present)
-        ta_put(&w, 0x100, 9); /* vui_parameters_present_flag, and nothing in it up to the restriction */
+        ta_put(&w, 0x100, 9); /* vui_parameters_present_flag, then all absent up to the restriction */
     if (!sps.bitstream_restriction) {
-        ta_put(&w, 3, 2);  /* bitstream_restriction_flag; motion vectors over picture boundaries: these and the next four */
-        ta_put_ue(&w, 2);  /* are what E.2.1 infers where the restriction is absent. max_bytes_per_pic_denom */
-        ta_put_ue(&w, 1);  /* max_bits_per_mb_denom */
+        ta_put(&w, 3, 2); /* bitstream_restriction_flag, motion_vectors_over_pic_boundaries_flag. This and the next four
+                             are the values that */
+        ta_put_ue(&w, 2); /* E.2.1 infers without a restriction: max_bytes_per_pic_denom */
+        ta_put_ue(&w, 1); /* max_bits_per_mb_denom */
         ta_put_ue(&w, 15); /* log2_max_mv_length_horizontal */
         ta_put_ue(&w, 15); /* log2_max_mv_length_vertical */
     }
@@ -280,7 +284,7 @@ ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_r
     ta_status status = open_sps(nal, size, rbsp, &bits, &sps, &cuts);
     if (status != TA_OK)
         return status;
-    size_t stop = bits.bits; /* of rbsp_stop_one_bit: the last one that is set */
+    size_t stop = bits.bits; /* of rbsp_stop_one_bit, the last bit that is set */
     while (stop > 0 && !(rbsp[(stop - 1) / 8] >> (7 - (stop - 1) % 8) & 1))
         stop--;
     if (stop == 0 || stop - 1 < bits.at)
@@ -288,7 +292,7 @@ ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_r
     ta_bit_writer w = {.data = written, .bits = 8 * sizeof written};
     put_bits(&w, rbsp, 0, sps.vui_present ? cuts.signal_flag : cuts.vui_flag);
     if (!sps.vui_present)
-        ta_put(&w, 4, 3); /* vui_parameters_present_flag; neither aspect ratio nor overscan */
+        ta_put(&w, 4, 3);             /* vui_parameters_present_flag, no aspect ratio, no overscan */
     ta_put(&w, 0x1a | full_range, 5); /* video_signal_type_present_flag, unspecified format, range */
     ta_put(&w, 1, 1);
     const uint32_t code = bt709 ? 1 : 6; /* tables E-3, E-4, E-5: BT.709, SMPTE 170M */
@@ -302,7 +306,7 @@ ta_status ta_sps_colour(const uint8_t *nal, size_t size, bool bt709, bool full_r
     return escape(nal[0], written, (w.at + 7) / 8, out, capacity, out_size);
 }
 
-/* ---- PPS, slice ----------------------------------------------------------------------------------------- */
+/* ---- PPS, slice ---- */
 
 enum { HEAD = 16 }; /* enough for three ue(v) */
 

@@ -1,6 +1,7 @@
-/* Access unit → RTP packets: RFC 6184 mode 1 (5.6 single NAL unit, 5.7.1 STAP-A, 5.8 FU-A), as few packets as fit. push()
- * plans the packets, next() writes them straight from the caller's access unit. */
-#include "thinair/core.h"
+/* Access unit to RTP packets: RFC 6184 mode 1 (5.6 single NAL unit, 5.7.1 STAP-A, 5.8 FU-A), as few packets as fit.
+ * push() plans the packets, next() writes them from the caller's access unit. */
+#include "thinair/h264.h"
+#include "thinair/rtp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,9 @@ _Static_assert(TA_MIN_PACKET > TA_RTP_HEADER + MAX_EXTENSION + 2, "a fragment al
 
 typedef struct plan {
     uint16_t nal;      /* index of the (first) NAL unit */
-    uint16_t together; /* 0: fragment; 1: single NAL unit; more: STAP-A of so many */
-    size_t offset;     /* fragment: of its bytes in the NAL unit */
-    size_t size;       /* fragment: bytes; else the payload */
+    uint16_t together; /* 0: fragment; 1: single NAL unit; more: STAP-A of this many */
+    size_t offset;     /* fragment: offset in the NAL unit */
+    size_t size;       /* bytes of the fragment, else of the payload */
 } plan;
 
 struct ta_packetizer {
@@ -45,7 +46,7 @@ void ta_packetizer_close(ta_packetizer **p) {
     *p = NULL;
 }
 
-void ta_packetizer_set_unasked(ta_packetizer *p, uint8_t unasked) { p->meta.unasked = unasked; }
+void ta_packetizer_set_proactive(ta_packetizer *p, uint8_t proactive) { p->meta.proactive = proactive; }
 
 size_t ta_packetizer_count(const ta_packetizer *p) { return p->count; }
 
@@ -70,7 +71,7 @@ static bool travels_together(uint8_t header) {
     return type == TA_NAL_SPS || type == TA_NAL_PPS || type == TA_NAL_SEI;
 }
 
-/* How many NAL units from `first` on share one STAP-A; its payload size in *size. */
+/* Returns how many NAL units from `first` on fit one STAP-A; its payload size in *size. */
 static size_t stap_run(const ta_packetizer *p, size_t first, size_t *size) {
     size_t n = 0, space = room(p, p->count);
     *size = 1;
@@ -92,7 +93,7 @@ static ta_status add(ta_packetizer *p, size_t nal, size_t together, size_t offse
 }
 
 static ta_status plan_fragments(ta_packetizer *p, size_t nal) {
-    size_t offset = 1, end = p->nals[nal].size; /* the header byte travels in the FU header */
+    size_t offset = 1, end = p->nals[nal].size; /* the FU header carries the header byte */
     while (offset < end) {
         size_t space = room(p, p->count) - 2, size = end - offset < space ? end - offset : space;
         ta_status status = add(p, nal, 0, offset, size);
@@ -119,7 +120,7 @@ static ta_status plan_packets(ta_packetizer *p) {
     return status;
 }
 
-/* Drops delimiters; refuses types that RTP uses for its own packets. */
+/* Removes delimiters; refuses types that RTP uses for its own packets. */
 static ta_status take_nals(ta_packetizer *p, const uint8_t *au, size_t size) {
     size_t found = ta_annexb_split(au, size, p->nals, TA_MAX_NALS), kept = 0;
     if (found > TA_MAX_NALS)
@@ -164,7 +165,7 @@ static uint8_t *put_extension(const ta_packetizer *p, uint8_t *out) {
     out = ta_put_be(out, m->frame_id, 4);
     out = ta_put_be(out, p->at, 2);
     out = ta_put_be(out, p->count, 2);
-    *out++ = (uint8_t)(m->key | m->unasked << 1);
+    *out++ = (uint8_t)(m->key | m->proactive << 1);
     if (p->at == 0 && m->capture_ntp) {
         *out++ = 1 << 4 | 7;
         out = ta_put_be(out, m->capture_ntp, 8);
@@ -205,7 +206,7 @@ static uint8_t *put_payload(const ta_packetizer *p, const plan *plan, uint8_t *o
     for (size_t i = 0; i < plan->together; i++) {
         const ta_nal *part = &p->nals[plan->nal + i];
         uint8_t importance = p->au[part->offset] & 0x60;
-        if (importance > (*header & 0x60)) /* RFC 6184 5.7: the highest of all */
+        if (importance > (*header & 0x60)) /* RFC 6184 5.7: the highest NRI of all */
             *header = (uint8_t)(importance | STAP_A);
         out = ta_put_be(out, part->size, 2);
         memcpy(out, p->au + part->offset, part->size);

@@ -1,9 +1,10 @@
 /* Packets in, access units out.
  *
- * A frame has a place on one axis: its frame id (elements) or its sequence numbers (plain), both extended to 64 bits. Frames
- * held are sorted by it. All before `floor` is decided: delivered, given up, or complete and waiting for next().
- * Over 500 lines: the axis, its frames and their order are one state; repair is in recovery.c. */
-#include "thinair/core.h"
+ * A frame has a position on one axis: its frame id (elements) or its sequence numbers (plain RTP), both extended to 64
+ * bits. Frames in progress are sorted by it. Everything before `floor` is decided: delivered, abandoned, or complete
+ * and waiting for next().
+ *
+ * Over 500 lines: axis, frames and their order are one state. Repair is in recovery.c. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,16 +13,17 @@
 #include "reassembler.h"
 
 enum {
-    JUMP_FRAMES = 1000,      /* farther ahead is another numbering, not loss */
+    JUMP_FRAMES = 1000, /* a larger jump ahead is a restarted numbering, not loss */
     JUMP_PACKETS = 4096,
-    BACK_FRAMES = 100,       /* farther back is another numbering, not delay */
+    BACK_FRAMES = 100, /* a larger jump back is a restarted numbering, not delay */
     BACK_PACKETS = 1024,
-    SILENCE_US = 500000,     /* after so long another SSRC may take over */
+    SILENCE_US = 500000, /* after this silence another SSRC may take over */
 };
 
 ta_status ta_reassembler_open(ta_reassembler **out, const ta_reassembler_config *config) {
     *out = NULL;
-    if (config->window_frames < 2 || config->window_frames >= TA_MAX_WINDOW || config->payload_type > 127 || !config->max_au)
+    if (config->window_frames < 2 || config->window_frames >= TA_MAX_WINDOW || config->payload_type > 127 ||
+        !config->max_au)
         return TA_EINVAL;
     ta_reassembler *r = calloc(1, sizeof *r);
     if (!r)
@@ -62,7 +64,7 @@ void ta_reassembler_reset(ta_reassembler *r) {
     r->spare_count = r->frame_count;
     for (size_t i = 0; i < r->frame_count; i++)
         r->spare[i] = &r->frames[i];
-    r->known = r->started = r->has_given_up_time = r->gap = false;
+    r->known = r->started = r->has_abandoned_time = r->gap = false;
     r->frame_id = 0;
     r->lost = 0;
     r->probation_size = 0;
@@ -84,8 +86,8 @@ static void lose(ta_reassembler *r, uint64_t frames, ta_drop reason) {
     r->gap = r->gap || frames > 0;
 }
 
-/* All before `to` that is not complete is lost now. Between frames of which nothing was seen, elements tell how many are
- * missing; without them it is one or more, counted as one. */
+/* Everything incomplete before `to` is lost. Of frames never seen, elements give the exact number; without them they
+ * count as one. */
 static void raise_floor(ta_reassembler *r, uint64_t to) {
     if (to <= r->floor)
         return;
@@ -105,27 +107,27 @@ static void raise_floor(ta_reassembler *r, uint64_t to) {
     lose(r, r->config.elements ? hole : released ? released : hole > 0, TA_DROP_INCOMPLETE);
     r->floor = to;
     r->started = true;
-    r->has_given_up_time = false;
+    r->has_abandoned_time = false;
 }
 
-/* A complete frame leaves; what lies before it is decided already. */
+/* Passes a complete frame on; everything before it is decided. */
 static void pass(ta_reassembler *r, const ta_frame *s) {
     if (s->end > r->floor) {
         r->floor = s->end;
         r->started = true;
-        r->has_given_up_time = false;
+        r->has_abandoned_time = false;
     }
 }
 
-/* Window full: nothing is waited for any more that lies before the second frame held. */
+/* The window is full: waits no longer for anything before the second frame. */
 static void slide(ta_reassembler *r) {
-    const ta_frame *oldest = r->held[0]; /* readable after its release, until the next new ta_frame */
+    const ta_frame *oldest = r->held[0]; /* readable after its release, until the next new_frame */
     raise_floor(r, oldest->complete ? oldest->begin : oldest->end);
-    r->has_given_up_time = !oldest->complete && !r->config.elements;
-    r->given_up_time = (uint32_t)oldest->rtp_time;
+    r->has_abandoned_time = !oldest->complete && !r->config.elements;
+    r->abandoned_time = (uint32_t)oldest->rtp_time;
 }
 
-/* ---- from packet to frame ------------------------------------------------------------------------------- */
+/* ---- from packet to frame ---- */
 
 uint64_t ta_extend(uint64_t near, uint32_t value, unsigned bits) {
     uint32_t step = (value - (uint32_t)near) << (32 - bits);
@@ -137,9 +139,10 @@ static uint64_t place_of(const ta_reassembler *r, const ta_rtp *p) {
     return r->config.elements ? ta_extend(r->newest, p->frame_id, 32) : ta_extend(r->newest, p->seq, 16);
 }
 
-/* Finds the frame of a packet, or the index where it would be put in (`*found` false). */
+/* Finds a packet's frame, or the index to insert it at (*found false). */
 static size_t find_frame(const ta_reassembler *r, const ta_rtp *p, uint64_t place, bool *found) {
-    for (size_t k = 0; k < r->held_count; k++) { /* oldest first: two fields may share a time, told apart by the marker */
+    for (size_t k = 0; k < r->held_count;
+         k++) { /* oldest first: two fields may share a timestamp; the marker separates them */
         const ta_frame *s = r->held[k];
         bool same = r->config.elements ? s->begin == place
                                        : (uint32_t)s->rtp_time == p->time && !(s->has_marker && place > s->marker);
@@ -155,7 +158,7 @@ static size_t find_frame(const ta_reassembler *r, const ta_rtp *p, uint64_t plac
     return k;
 }
 
-/* What a frame's packet says of the frame. */
+/* Takes what a packet says of its frame. */
 static void shape(ta_reassembler *r, ta_frame *s, const ta_rtp *p) {
     s->base = (uint16_t)(p->seq - (r->config.elements ? p->index : 0));
     s->first_seq = s->base;
@@ -166,7 +169,7 @@ static void shape(ta_reassembler *r, ta_frame *s, const ta_rtp *p) {
         ta_recovery_begin(s, p);
 }
 
-/* `p` NULL: nothing of it has come. */
+/* `p` NULL: none of its packets was received. */
 static ta_frame *new_frame(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
     ta_frame *s = r->spare[--r->spare_count];
     uint8_t *arena = s->arena;
@@ -184,14 +187,16 @@ static ta_frame *new_frame(ta_reassembler *r, size_t k, const ta_rtp *p, uint64_
     return s;
 }
 
-/* Payload of the i-th packet of a frame that has them all, and its size. */
-static size_t index_of(const ta_frame *s, size_t i) { return ((uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS; }
+/* Payload of the i-th packet of a complete frame, and its size. */
+static size_t index_of(const ta_frame *s, size_t i) {
+    return ((uint16_t)(s->first_seq - s->base) + i) % TA_MAX_FRAME_PACKETS;
+}
 static const uint8_t *payload_of(const ta_frame *s, size_t i) {
     return s->arena + index_of(s, i) * TA_MAX_PACKET + s->offsets[index_of(s, i)];
 }
 static size_t size_of(const ta_frame *s, size_t i) { return s->sizes[index_of(s, i)]; }
 
-/* Some senders put an SPS before every slice: a frame that begins with one may yet lack its first slice. */
+/* Some senders put an SPS before every slice: a frame that begins with one may still lack its first slice. */
 static bool has_first_slice(const ta_frame *s) {
     ta_slice slice = TA_SLICE_NONE;
     for (size_t i = 0; i < s->have && slice == TA_SLICE_NONE; i++)
@@ -199,11 +204,11 @@ static bool has_first_slice(const ta_frame *s) {
     return slice != TA_SLICE_LATER;
 }
 
-/* Whether frame k of a plain stream has all its packets, and both its ends are known. */
+/* Returns whether frame k of plain RTP has all its packets, with both ends known. */
 static bool plain_complete(const ta_reassembler *r, size_t k) {
     const ta_frame *s = r->held[k];
-    bool last = (s->has_marker && s->marker + 1 == s->end) ||
-                (k + 1 < r->held_count && r->held[k + 1]->begin == s->end);
+    bool last =
+        (s->has_marker && s->marker + 1 == s->end) || (k + 1 < r->held_count && r->held[k + 1]->begin == s->end);
     if (!last || s->have != s->end - s->begin)
         return false;
     if ((k > 0 && r->held[k - 1]->end == s->begin) || (r->started && s->begin == r->floor))
@@ -222,13 +227,13 @@ static void complete(ta_reassembler *r, size_t k, uint64_t arrival_us) {
     }
 }
 
-/* The frame element must agree with itself and with the other packets of its frame. */
+/* A frame element must match the other packets of its frame. */
 static bool element_agrees(const ta_frame *s, const ta_rtp *p) {
     return s->count == p->count && s->key == p->key && s->base == (uint16_t)(p->seq - p->index) &&
            (uint32_t)s->rtp_time == p->time;
 }
 
-/* Frames of a plain stream lie one after the other; a packet that would make two overlap is a lie. */
+/* Frames of plain RTP do not overlap; a packet that would make two overlap is invalid. */
 static bool overlaps(const ta_reassembler *r, size_t k, bool found, uint64_t place) {
     uint64_t begin = place, end = place + 1;
     if (found) {
@@ -239,7 +244,7 @@ static bool overlaps(const ta_reassembler *r, size_t k, bool found, uint64_t pla
     return (k > 0 && r->held[k - 1]->end > begin) || (next < r->held_count && r->held[next]->begin < end);
 }
 
-/* False: not taken, and counted. */
+/* Returns false if the packet is refused; it is then counted. */
 static bool store(ta_reassembler *r, ta_frame *s, const ta_rtp *p, const uint8_t *data, size_t size, uint64_t place) {
     size_t at = (uint16_t)(p->seq - s->base) % TA_MAX_FRAME_PACKETS;
     uint64_t begin = place < s->begin ? place : s->begin, end = place + 1 > s->end ? place + 1 : s->end;
@@ -261,18 +266,18 @@ static bool store(ta_reassembler *r, ta_frame *s, const ta_rtp *p, const uint8_t
     }
     if (r->config.elements && p->index == 0) {
         s->head = *p;
-        s->head.payload = NULL; /* the datagram is the caller's */
+        s->head.payload = NULL; /* the datagram belongs to the caller */
     }
     memcpy(s->arena + at * TA_MAX_PACKET, data, size);
     s->sizes[at] = (uint16_t)p->payload_size;
     s->offsets[at] = (uint16_t)(p->payload - data);
     s->bytes += p->payload_size;
     s->have++;
-    s->complete = false; /* plain: one that seemed to begin with its SPS may have begun before */
+    s->complete = false; /* plain: a frame that seemed to begin with its SPS may have begun earlier */
     return true;
 }
 
-/* Whether a packet that lies before all others may still come in: only while nothing is decided. */
+/* Returns whether a packet before all others may still be accepted: only while nothing is decided. */
 static bool lower_floor(ta_reassembler *r, uint64_t place) {
     uint64_t reach = r->config.elements ? r->config.window_frames : BACK_PACKETS;
     if (r->started || r->spare_count == 0 || r->floor - place > reach || place < r->bottom)
@@ -281,7 +286,8 @@ static bool lower_floor(ta_reassembler *r, uint64_t place) {
     return true;
 }
 
-/* Frames before this one of which nothing came: they are missed from now on. More than two at once are beyond repair. */
+/* Creates the frames before this one of which nothing was received: they are missing from now on. More than two at once
+ * are beyond repair. */
 static void note_unseen(ta_reassembler *r, uint64_t place, uint64_t arrival_us) {
     for (uint64_t missed = r->newest + 1; missed < place && place - r->newest <= 3 && r->spare_count > 2; missed++) {
         size_t k = r->held_count;
@@ -291,19 +297,20 @@ static void note_unseen(ta_reassembler *r, uint64_t place, uint64_t arrival_us) 
     }
 }
 
-/* The index of the frame of a packet, made where it is new; -1: refused and counted. */
+/* Returns the index of a packet's frame, created if it is new; -1: refused and counted. */
 static int find_or_make(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint64_t arrival_us) {
     bool found;
-    /* The first frame may have the number 0 and another before it: that is none, and not the highest there is. */
+    /* The first frame may have number 0: the one before it does not exist, and must not become the highest possible
+     * number. */
     if (place > INT64_MAX || (place < r->floor && !lower_floor(r, place))) {
         r->drops[TA_DROP_LATE]++;
         return -1;
     }
-    if (r->has_given_up_time && p->time == r->given_up_time) {
-        r->drops[TA_DROP_LATE]++; /* the tail of a frame that was given up */
+    if (r->has_abandoned_time && p->time == r->abandoned_time) {
+        r->drops[TA_DROP_LATE]++; /* the tail of an abandoned frame */
         if (r->held_count == 0 || place < r->held[0]->begin)
             r->floor = place + 1;
-        r->has_given_up_time = !p->marker;
+        r->has_abandoned_time = !p->marker;
         return -1;
     }
     if (ta_recovers(r))
@@ -320,7 +327,8 @@ static int find_or_make(ta_reassembler *r, const ta_rtp *p, uint64_t place, uint
         return -1;
     }
     if (!found) {
-        if (r->spare_count == 0) { /* complete, or it would have been given up: nobody took the frames that were ready */
+        /* Complete, or it would have been abandoned: nobody took the ready frames. */
+        if (r->spare_count == 0) {
             lose(r, 1, TA_DROP_QUEUE_FULL);
             pass(r, r->held[0]);
             release(r, 0);
@@ -362,9 +370,9 @@ static void accept(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size
     ta_frame *s = r->held[k];
     if (store(r, s, p, data, size, place)) {
         if (ta_recovers(r))
-            ta_recovery_came(r, s, p, size, arrival_us);
+            ta_recovery_received(r, s, p, size, arrival_us);
         complete(r, k, arrival_us);
-        if (!r->config.elements) { /* its neighbours may have learned where they begin or end */
+        if (!r->config.elements) { /* its neighbours may now know where they begin or end */
             if (k > 0)
                 complete(r, k - 1, arrival_us);
             if (k + 1 < r->held_count)
@@ -375,16 +383,17 @@ static void accept(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size
         slide(r);
 }
 
-/* ---- from datagram to packet --------------------------------------------------------------------------- */
+/* ---- from datagram to packet ---- */
 
-/* A new numbering begins: what is held is lost; places go on above all before them, keeping their low bits. */
+/* Starts a new numbering: frames in progress are lost; positions continue above all previous ones and keep their low
+ * bits. */
 static void restart(ta_reassembler *r, const ta_rtp *p) {
     while (r->held_count > 0) {
         lose(r, 1, r->held[0]->complete ? TA_DROP_QUEUE_FULL : TA_DROP_INCOMPLETE);
         release(r, 0);
     }
     r->bottom = r->known ? r->newest + 1 : 0;
-    if (!r->config.elements) /* at least 65536 beyond all before, so that no distance goes below zero */
+    if (!r->config.elements) /* at least 65536 above all previous ones, so that no distance is negative */
         r->newest = ((r->known ? r->newest : 0) & ~(uint64_t)0xffff) + 0x20000 + p->seq;
     else if (!r->known)
         r->newest = p->frame_id;
@@ -395,21 +404,21 @@ static void restart(ta_reassembler *r, const ta_rtp *p) {
     r->floor = r->newest;
     r->gap = r->gap || r->known;
     r->rtp_time = r->known ? ta_extend(r->rtp_time, p->time, 32) : p->time;
-    r->started = r->has_given_up_time = false;
+    r->started = r->has_abandoned_time = false;
     r->known = true;
     r->ssrc = p->ssrc;
     r->payload_type = p->payload_type;
     r->probation_size = 0;
 }
 
-/* RFC 3550 A.1: two packets in sequence make a new numbering believable. The first of them is kept and used then. */
+/* RFC 3550 A.1: two consecutive packets validate a new numbering. The first is stored until then. */
 static void jump(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size_t size, uint64_t arrival_us) {
     ta_rtp before;
     ta_drop why;
     bool follows = r->probation_size > 0 && ta_rtp_parse(r->probation, r->probation_size, &before, &why) == TA_OK &&
                    (uint16_t)(before.seq + 1) == p->seq && (!r->config.elements || p->frame_id - before.frame_id <= 1);
     if (follows) {
-        uint8_t first[TA_MAX_PACKET]; /* restart() forgets the probation */
+        uint8_t first[TA_MAX_PACKET]; /* restart() clears the stored packet */
         const size_t first_size = r->probation_size;
         memcpy(first, r->probation, first_size);
         before.payload = first + (before.payload - r->probation);
@@ -423,7 +432,7 @@ static void jump(ta_reassembler *r, const ta_rtp *p, const uint8_t *data, size_t
     r->probation_size = size;
 }
 
-/* Payload type and SSRC: the first packet's are kept. Others take over once these have been silent. */
+/* The first packet's payload type and SSRC are kept; others take over after SILENCE_US. */
 static bool identify(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
     bool same = p->ssrc == r->ssrc && p->payload_type == r->payload_type;
     if (r->known && !same && arrival_us <= r->heard_us + SILENCE_US) {
@@ -466,14 +475,15 @@ void ta_reassembler_push(ta_reassembler *r, const uint8_t *data, size_t size, ui
         return;
     uint64_t place = place_of(r, &p);
     int64_t distance = (int64_t)(place - r->newest);
+    /* The last condition: before frame 0. */
     if (distance > (elements ? JUMP_FRAMES : JUMP_PACKETS) || distance < (elements ? -BACK_FRAMES : -BACK_PACKETS) ||
-        (distance < 0 && place > r->newest)) /* the last: before frame 0 */
+        (distance < 0 && place > r->newest))
         jump(r, &p, data, size, arrival_us);
     else
         accept(r, &p, data, size, place, arrival_us);
 }
 
-/* ---- out ------------------------------------------------------------------------------------------------ */
+/* ---- out ---- */
 
 uint64_t ta_reassembler_deadline(const ta_reassembler *r) {
     uint64_t deadline = UINT64_MAX;
@@ -483,7 +493,7 @@ uint64_t ta_reassembler_deadline(const ta_reassembler *r) {
             const uint64_t due = ta_recovery_deadline(r, s, k == 0);
             deadline = due < deadline ? due : deadline;
             if (k > 0)
-                continue; /* it waits for what the frame before it becomes */
+                continue; /* its delivery depends on the frame before it */
         }
         uint64_t until = k == 0 && s->begin <= r->floor ? s->last_us : s->last_us + r->config.reorder_us;
         if (s->complete && until < deadline)
@@ -503,17 +513,26 @@ static bool depacketize(ta_reassembler *r, const ta_frame *s, uint8_t *out, size
         return false;
     }
     *info = (ta_au_info){
-        .rtp_time = s->rtp_time, .size = (uint32_t)d.size, .flags = d.flags, .first_seq = s->first_seq,
-        .packets = s->have, .first_us = s->first_us, .last_us = s->last_us,
-        .unrepaired_us = s->restored && s->newest_us < s->last_us ? s->newest_us : s->last_us, .repaired = s->restored > 0,
-        .stamps = s->head.stamps, .capture_ntp = s->head.capture_ntp, .has_sent = s->head.has_sent,
-        .sent_frame_id = s->head.sent_frame_id, .sent_first_delta = s->head.sent_first_delta,
+        .rtp_time = s->rtp_time,
+        .size = (uint32_t)d.size,
+        .flags = d.flags,
+        .first_seq = s->first_seq,
+        .packets = s->have,
+        .first_us = s->first_us,
+        .last_us = s->last_us,
+        .unrepaired_us = s->restored && s->newest_us < s->last_us ? s->newest_us : s->last_us,
+        .repaired = s->restored > 0,
+        .stamps = s->head.stamps,
+        .capture_ntp = s->head.capture_ntp,
+        .has_sent = s->head.has_sent,
+        .sent_frame_id = s->head.sent_frame_id,
+        .sent_first_delta = s->head.sent_first_delta,
         .sent_last_delta = s->head.sent_last_delta,
     };
     return true;
 }
 
-/* With repair, each frame has its own verdict; a whole key frame waits for none before it. */
+/* With repair, each frame is decided by itself; a complete key frame waits for none before it. */
 static void decide(ta_reassembler *r, uint64_t now_us) {
     for (size_t k = r->held_count; k-- > 0;) {
         if (r->held[k]->complete && r->held[k]->key) {
@@ -524,14 +543,15 @@ static void decide(ta_reassembler *r, uint64_t now_us) {
     while (r->held_count > 0) {
         const ta_frame *s = r->held[0];
         if (r->started && s->begin > r->floor && r->held_count > 0)
-            raise_floor(r, s->begin); /* nothing came of those before it, and nothing was asked for */
-        if (s->complete || !ta_recovery_given_up(r, s, now_us))
+            raise_floor(r, s->begin); /* nothing of those before it was received or requested */
+        if (s->complete || !ta_recovery_abandons(r, s, now_us))
             return;
         raise_floor(r, s->end);
     }
 }
 
-/* The frame to hand out now, or NULL. Gives up what lies before it once a complete frame has waited long enough. */
+/* Returns the frame to hand out now, or NULL. Abandons what precedes it once a complete frame has waited long
+ * enough. */
 static const ta_frame *due(ta_reassembler *r, uint64_t now_us) {
     if (ta_recovers(r))
         decide(r, now_us);

@@ -1,9 +1,12 @@
-/* Repair at the receiver: symbols in, lost packets out; what to ask for, when, and when a frame is given up.
+/* The receiver's repair: symbols in, lost packets out; what to request and when; when to abandon a frame.
  *
- * Every position of a frame (media packets, then unasked symbols) is either behind the newest one that came, and then lost
- * unless it is late by no more than the guard, or still to come, until it is overdue. Once a block lacks more than can still
- * come, the difference is asked for; an answer that is overdue is asked for again.
- * A little over 500 lines: progress, restoring and asking share a frame's counters. What is told of frames: recovery_reports.c. */
+ * Positions count what a frame sends without request: media packets, then proactive symbols. A position behind the
+ * newest received one is lost, unless it is late by less than the reorder window. A position ahead of it may still
+ * arrive, until it is overdue. Once a block lacks more than may still arrive, the difference is requested; an overdue
+ * answer is requested again.
+ *
+ * A little over 500 lines: progress, restoring and requesting share a frame's counters. Reports are in
+ * recovery_reports.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,26 +15,28 @@
 #include "reassembler.h"
 
 enum {
-    MIN_GUARD_US = 500, MAX_GUARD_US = 8000, /* how late a packet may be behind one sent after it */
-    MIN_WAIT_US = 2000, MAX_WAIT_US = 200000, /* for an answer */
+    MIN_REORDER_US = 500,
+    MAX_REORDER_US = 8000, /* how late a packet may be behind one that was sent after it */
+    MIN_WAIT_US = 2000,
+    MAX_WAIT_US = 200000, /* bounds of the wait for an answer */
     FIRST_RTT_US = 12000,
-    REQUESTS = 16,           /* in one datagram */
+    REQUESTS = 16, /* per datagram */
     MAX_SILENCE_US = 500000,
-    SILENT_ROUNDS = 3,       /* of asking while nothing comes */
-    MAX_TOKENS = 96,         /* symbols that may be asked for beyond a share of the media packets that come */
-    PROBE = 3,               /* symbols asked for beyond the usual run of losses while it is not known whether there are any */
-    MAX_COPIES = 5,          /* of a request; twice as many where its answer did not do */
+    SILENT_ROUNDS = 3, /* requests while nothing is received */
+    MAX_TOKENS = 96,   /* budget of symbols to request, beyond TOKENS_PER_PACKET of each media packet received */
+    PROBE = 3,      /* symbols requested beyond twice the usual run of losses, while overdue packets may only be late */
+    MAX_COPIES = 5, /* copies of a request; twice as many if its answer was insufficient */
     MIN_SYMBOL = TA_REPAIR_HEADER + TA_REPAIR_SIZE + TA_RTP_HEADER,
 };
 
 static const double TOKENS_PER_PACKET = 0.4;
-static const uint16_t OUTCOME_COMPLETE = 2, OUTCOME_GIVEN_UP = 3;
+static const uint16_t OUTCOME_COMPLETE = 2, OUTCOME_ABANDONED = 3;
 
 ta_status ta_recovery_open(ta_reassembler *r) {
     ta_recovery *v = &r->recovery;
     if (!(v->pool = calloc(TA_SYMBOL_POOL, sizeof *v->pool)))
         return TA_ENOMEM;
-    v->guard_us = MIN_GUARD_US;
+    v->reorder_window_us = MIN_REORDER_US;
     return ta_repair_decoder_open(&v->decoder, TA_BLOCK_SOURCES, TA_MAX_PACKET);
 }
 
@@ -48,7 +53,7 @@ void ta_recovery_reset(ta_reassembler *r) {
         v->spare = &v->pool[i];
     }
     v->srtt_us = v->rttvar_us = v->min_rtt_us = v->spacing_us = v->gap_us = v->gap_var_us = v->run = v->loss = 0;
-    v->guard_us = MIN_GUARD_US;
+    v->reorder_window_us = MIN_REORDER_US;
     v->tokens = MAX_TOKENS;
     v->older_us = 0;
     v->report_taken = v->report_count;
@@ -74,69 +79,70 @@ void ta_reassembler_timing(ta_reassembler *r, uint32_t interval_us, uint32_t rtt
     }
 }
 
-/* ---- a frame's shape and progress ----------------------------------------------------------------------------- */
+/* ---- a frame's shape and progress ---- */
 
 void ta_recovery_begin(ta_frame *f, const ta_rtp *p) {
-    f->unasked = p->unasked;
+    f->proactive = p->proactive;
     f->blocks = (uint16_t)ta_blocks_of(f->count);
     memset(f->block, 0, sizeof f->block);
     for (size_t b = 0; b < f->blocks; b++)
-        f->block[b].expected = f->unasked;
+        f->block[b].expected = f->proactive;
 }
 
 static size_t sources_of(const ta_frame *f, size_t block) { return ta_block_sources(f->count, f->blocks, block); }
-static size_t positions_of(const ta_frame *f) { return f->count + (size_t)f->unasked * f->blocks; }
+static size_t positions_of(const ta_frame *f) { return f->count + (size_t)f->proactive * f->blocks; }
 static size_t lacking(const ta_frame *f, size_t block) {
     const size_t k = sources_of(f, block), held = f->block[block].have + f->block[block].symbols;
     return held < k ? k - held : 0;
 }
 
-/* Answers take so long that a second question would come too late: then the first is asked at once. */
+/* Answers take so long that a second request would be too late: the first is then made at once. */
 static bool slow_answers(const ta_recovery *v) { return v->srtt_us + 2 * v->rttvar_us > v->interval_us / 2.5; }
 
-/* What of a block may still come by itself, where the first `passed` positions will not. Where answers are slow, symbols do not
- * count: they have to stand in for the answer. */
+/* How much of a block may still arrive without request, after the first `passed` positions. Where answers are slow,
+ * symbols do not count: they replace the answer. */
 static size_t to_come(const ta_recovery *v, const ta_frame *f, size_t block, size_t passed) {
     size_t n = 0;
-    if (passed < f->count) /* sources at positions block, block + blocks, ... */
+    if (passed < f->count) /* sources are at positions block, block + blocks, ... */
         n = sources_of(f, block) - (passed > block ? (passed - block + f->blocks - 1) / f->blocks : 0);
     if (slow_answers(v) && passed < positions_of(f))
         return n;
     const size_t first = passed > f->count ? passed - f->count : 0;
     const size_t before = first > block ? (first - block + f->blocks - 1) / f->blocks : 0;
-    return n + (f->unasked > before ? f->unasked - before : 0);
+    return n + (f->proactive > before ? f->proactive - before : 0);
 }
 
 static double spacing_now(const ta_recovery *v, const ta_frame *f) {
-    const double most = f->step_us > v->spacing_us ? f->step_us : v->spacing_us; /* a link that slows down shows it at once */
+    /* Reacts at once to a link that slows down. */
+    const double most = f->step_us > v->spacing_us ? f->step_us : v->spacing_us;
     return most > 1 ? most : 1;
 }
 
-/* When the position `ahead` of the newest that came is overdue. */
+/* When the position `ahead` of the newest received one is overdue. */
 static uint64_t overdue_us(const ta_recovery *v, const ta_frame *f, size_t ahead) {
     const double usual = v->gap_us + 3 * v->gap_var_us, spacing = spacing_now(v, f);
     const double pause = (double)f->gap_us > usual ? (double)f->gap_us : usual;
     const double extra = pause > spacing ? pause - spacing : 0;
     const uint64_t from = v->older_us > f->newest_us ? v->older_us : f->newest_us;
-    return from + (uint64_t)(extra + v->guard_us + (double)ahead * spacing);
+    return from + (uint64_t)(extra + v->reorder_window_us + (double)ahead * spacing);
 }
 
-/* Positions that have come, are lost or overdue. */
+/* Number of positions that are received, lost or overdue. */
 static size_t passed_by(const ta_recovery *v, const ta_frame *f, uint64_t now_us) {
     const uint64_t first = overdue_us(v, f, 0);
     const double more = now_us > first ? (double)(now_us - first) / spacing_now(v, f) : 0;
     const size_t left = positions_of(f) - f->reached;
     size_t ahead = more < (double)left ? (size_t)more : left;
-    while (ahead < left && overdue_us(v, f, ahead + 1) <= now_us) /* as overdue_us rounds it */
+    while (ahead < left && overdue_us(v, f, ahead + 1) <= now_us) /* rounded as overdue_us does */
         ahead++;
     return f->reached + ahead;
 }
 
 static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival_us) {
-    if (position + 1 <= f->reached) { /* late: the guard must bear with that */
+    if (position + 1 <= f->reached) { /* late: the reorder window must cover it */
         const double late = f->jump_us && arrival_us > f->jump_us ? 1.25 * (double)(arrival_us - f->jump_us) : 0;
-        if (late > v->guard_us && late < 2 * MAX_GUARD_US)
-            v->guard_us = late < MAX_GUARD_US ? late : MAX_GUARD_US;
+        if (late > v->reorder_window_us && late < 2 * MAX_REORDER_US)
+            v->reorder_window_us = late < MAX_REORDER_US ? late : MAX_REORDER_US;
         return;
     }
     if (position > f->reached) {
@@ -152,7 +158,7 @@ static void reach(ta_recovery *v, ta_frame *f, size_t position, uint64_t arrival
     f->newest_us = arrival_us;
 }
 
-/* ---- restoring -------------------------------------------------------------------------------------------------- */
+/* ---- restoring ---- */
 
 static void forget_symbols(ta_recovery *v, ta_frame *f, int block) {
     for (ta_symbol **at = &f->symbols; *at;) {
@@ -172,7 +178,7 @@ static void forget_symbols(ta_recovery *v, ta_frame *f, int block) {
 
 static size_t packet_size(const ta_frame *f, size_t at) { return (size_t)f->offsets[at] + f->sizes[at]; }
 
-/* Gives the decoder all of a block. False: the symbols contradict the packets. */
+/* Feeds the decoder everything received of a block. Returns false if symbols and packets contradict each other. */
 static bool feed(ta_recovery *v, const ta_frame *f, size_t block) {
     bool good = ta_repair_decoder_begin(v->decoder, sources_of(f, block)) == TA_OK;
     for (const ta_symbol *s = f->symbols; s && good; s = s->next)
@@ -191,7 +197,7 @@ static bool feed(ta_recovery *v, const ta_frame *f, size_t block) {
     return good;
 }
 
-/* A restored packet must be one that could have come. */
+/* Accepts a restored packet if it matches its frame. */
 static bool take_restored(ta_reassembler *r, ta_frame *f, size_t index, const uint8_t *data, size_t size) {
     ta_rtp p;
     ta_drop why;
@@ -219,14 +225,14 @@ static void restore(ta_reassembler *r, ta_frame *f, size_t block) {
             good = ta_repair_decoder_restore(r->recovery.decoder, j, data, sizeof data, &size) == TA_OK &&
                    take_restored(r, f, index, data, size);
     }
-    if (!good) { /* what remains are packets that came by themselves or were sound */
+    if (!good) { /* the packets that remain were received or restored correctly */
         r->drops[TA_DROP_REPAIR]++;
         forget_symbols(&r->recovery, f, (int)block);
     }
 }
 
-void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us) {
-    f->came++;
+void ta_recovery_received(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t size, uint64_t arrival_us) {
+    f->received++;
     r->recovery.tokens += r->recovery.tokens < MAX_TOKENS ? TOKENS_PER_PACKET : 0;
     f->wire_bytes += (uint32_t)size;
     f->block[p->index % f->blocks].have++;
@@ -235,22 +241,22 @@ void ta_recovery_came(ta_reassembler *r, ta_frame *f, const ta_rtp *p, size_t si
         restore(r, f, p->index % f->blocks);
 }
 
-/* ---- repair packets ----------------------------------------------------------------------------------------------- */
+/* ---- repair packets ---- */
 
 static void take_answer(ta_recovery *v, ta_frame *f, ta_block *block, size_t index, uint64_t arrival_us) {
-    f->asked_came++;
-    v->stats.asked_came++;
-    /* Answers come in the order of their indexes: those passed over are lost. */
+    f->on_demand_received++;
+    v->stats.on_demand_received++;
+    /* Answers arrive in the order of their indexes: those skipped are lost. */
     const size_t gone = index >= block->expected ? index - block->expected + 1u : 0;
     block->expected = gone ? (uint8_t)(index + 1) : block->expected;
     block->coming = (uint16_t)(block->coming > gone ? block->coming - gone : 0);
     if (block->coming)
-        block->due_us = arrival_us + (uint64_t)(block->coming * spacing_now(v, f) + v->guard_us);
-    if (block->timed || arrival_us < block->asked_us || block->round != 1)
-        return; /* an answer to a repetition may belong to the question before */
-    const double rtt = (double)(arrival_us - block->asked_us);
+        block->due_us = arrival_us + (uint64_t)(block->coming * spacing_now(v, f) + v->reorder_window_us);
+    if (block->timed || arrival_us < block->requested_us || block->round != 1)
+        return; /* after a repeated request the answer may belong to the first one */
+    const double rtt = (double)(arrival_us - block->requested_us);
     block->timed = true;
-    const double off = v->srtt_us ? rtt - v->srtt_us : 0; /* RFC 6298 2 */
+    const double off = v->srtt_us ? rtt - v->srtt_us : 0; /* RFC 6298 section 2 */
     v->rttvar_us = v->srtt_us ? 0.75 * v->rttvar_us + 0.25 * fabs(off) : rtt / 2;
     v->srtt_us = v->srtt_us ? v->srtt_us + off / 8 : rtt;
     if (v->min_rtt_us == 0 || rtt < v->min_rtt_us)
@@ -288,48 +294,49 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
         r->drops[TA_DROP_SSRC]++;
         return;
     }
-    ta_rtp said = *p; /* as if it were the frame's first media packet */
-    said.has_element = true;
-    said.index = 0;
+    ta_rtp media = *p; /* what it says of its frame, as the first media packet would */
+    media.has_element = true;
+    media.index = 0;
     const size_t block = size >= MIN_SYMBOL ? h[8] : 0, index = size >= MIN_SYMBOL ? h[9] : 0;
     if (size >= MIN_SYMBOL) {
-        said.frame_id = (uint32_t)ta_get_be(h, 4);
-        said.seq = (uint16_t)ta_get_be(h + 4, 2);
-        said.count = (uint16_t)ta_get_be(h + 6, 2);
-        said.key = h[10] & 1;
-        said.unasked = h[10] >> 1;
+        media.frame_id = (uint32_t)ta_get_be(h, 4);
+        media.seq = (uint16_t)ta_get_be(h + 4, 2);
+        media.count = (uint16_t)ta_get_be(h + 6, 2);
+        media.key = h[10] & 1;
+        media.proactive = h[10] >> 1;
     }
-    const size_t blocks = ta_blocks_of(said.count);
-    if (size < MIN_SYMBOL || said.count == 0 || said.count > TA_MAX_FRAME_PACKETS || block >= blocks ||
-        index + ta_block_sources(said.count, blocks, block) >= TA_REPAIR_MAX_SYMBOLS) {
+    const size_t blocks = ta_blocks_of(media.count);
+    if (size < MIN_SYMBOL || media.count == 0 || media.count > TA_MAX_FRAME_PACKETS || block >= blocks ||
+        index + ta_block_sources(media.count, blocks, block) >= TA_REPAIR_MAX_SYMBOLS) {
         r->drops[TA_DROP_REPAIR]++;
         return;
     }
     v->stats.symbols++;
-    const uint64_t place = ta_extend(r->newest, said.frame_id, 32);
-    /* Answers overtake what waits at the sender, so those of older frames only tell what the next packet waits for. */
+    const uint64_t place = ta_extend(r->newest, media.frame_id, 32);
+    /* Answers overtake what waits in the sender's queue, so an older frame's symbol only shows what the next packet
+     * waits for. */
     if (place >= r->newest)
         r->heard_us = arrival_us;
     else
         v->older_us = arrival_us;
     const int64_t distance = (int64_t)(place - r->newest);
     if (place < r->floor || distance < -TA_MAX_WINDOW) {
-        v->stats.surplus++; /* decided already */
+        v->stats.surplus++; /* frame already decided */
         return;
     }
-    if (distance > 3) { /* media packets say first where the stream has gone */
+    if (distance > 3) { /* only media packets may jump this far */
         r->drops[TA_DROP_REPAIR]++;
         return;
     }
-    ta_frame *f = ta_reassembler_frame(r, &said, place, arrival_us);
+    ta_frame *f = ta_reassembler_frame(r, &media, place, arrival_us);
     if (!f)
         return;
-    if (f->unasked != said.unasked) {
+    if (f->proactive != media.proactive) {
         r->drops[TA_DROP_REPAIR]++;
         return;
     }
-    if (index < f->unasked) {
-        f->unasked_came++;
+    if (index < f->proactive) {
+        f->proactive_received++;
         f->wire_bytes += (uint32_t)(size + TA_RTP_HEADER);
         if (!f->complete)
             reach(v, f, f->count + index * f->blocks + block, arrival_us);
@@ -342,15 +349,16 @@ void ta_recovery_push(ta_reassembler *r, const ta_rtp *p, uint64_t arrival_us) {
         keep(r, f, block, index, h + TA_REPAIR_HEADER, size - TA_REPAIR_HEADER);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------- */
+/* ---- requests ---- */
 
-/* Half an interval beyond the deadline, or as long as one more answer takes: a frame that is late by that is still sooner here
- * than the key frame that would be asked for instead. */
-static uint64_t give_up_us(const ta_reassembler *r, const ta_frame *f) {
+/* Half an interval past the deadline, or the time of one more answer: a frame this late still arrives sooner than the
+ * key frame that would be requested instead. */
+static uint64_t abandon_us(const ta_reassembler *r, const ta_frame *f) {
     const ta_recovery *v = &r->recovery;
     if (!v->interval_us)
-        return f->first_us + r->config.patience_us;
-    if (r->heard_us <= f->newest_us) /* nothing has come since: the air stands still, and what is missing may yet follow */
+        return f->first_us + r->config.repair_timeout_us;
+    /* Nothing received since: the channel stalls, and the missing packets may still arrive. */
+    if (r->heard_us <= f->newest_us)
         return f->newest_us + MAX_SILENCE_US;
     const double answer = v->srtt_us + 2 * v->rttvar_us, half = v->interval_us / 2.0, most = 2.0 * v->interval_us;
     return f->first_us + v->interval_us + (uint64_t)(answer < half ? half : answer > most ? most : answer);
@@ -366,9 +374,9 @@ uint32_t ta_reassembler_answer_us(const ta_reassembler *r) {
     return (uint32_t)(v->srtt_us != 0 ? v->srtt_us + 2 * v->rttvar_us : 0);
 }
 
-/* Whether an answer to a question asked now may come in time. */
+/* Returns whether an answer requested now can arrive in time. */
 static bool in_time(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
-    return now_us + (uint64_t)r->recovery.min_rtt_us + r->recovery.queue_us <= give_up_us(r, f);
+    return now_us + (uint64_t)r->recovery.min_rtt_us + r->recovery.queue_us <= abandon_us(r, f);
 }
 
 static uint8_t *put_request(uint8_t *at, const ta_frame *f, size_t block, size_t missing, unsigned round) {
@@ -380,22 +388,22 @@ static uint8_t *put_request(uint8_t *at, const ta_frame *f, size_t block, size_t
     return at;
 }
 
-/* When a block lacks more than what may still come and `in_flight` answers. */
+/* When a block lacks more than may still arrive, with `in_flight` answers pending. */
 static uint64_t lacking_us(const ta_recovery *v, const ta_frame *f, size_t block, size_t in_flight) {
     const size_t lack = lacking(f, block);
     for (size_t passed = f->reached; passed <= positions_of(f); passed++)
         if (lack > to_come(v, f, block, passed) + in_flight)
             return passed > f->reached ? overdue_us(v, f, passed - f->reached)
-                   : f->hole_us        ? f->hole_us + (uint64_t)v->guard_us
+                 : f->hole_us          ? f->hole_us + (uint64_t)v->reorder_window_us
                                        : f->newest_us;
     return UINT64_MAX;
 }
 
-/* When something is to be asked for in a block. */
-static uint64_t ask_us(const ta_reassembler *r, const ta_frame *f, size_t block) {
+/* When to request symbols of a block. */
+static uint64_t request_due_us(const ta_reassembler *r, const ta_frame *f, size_t block) {
     const ta_recovery *v = &r->recovery;
     const ta_block *b = &f->block[block];
-    if (b->round >= SILENT_ROUNDS && r->heard_us <= b->asked_us)
+    if (b->round >= SILENT_ROUNDS && r->heard_us <= b->requested_us)
         return UINT64_MAX;
     if (f->count == 0)
         return b->coming ? b->due_us : f->first_us;
@@ -406,48 +414,53 @@ static uint64_t ask_us(const ta_reassembler *r, const ta_frame *f, size_t block)
     return more < due ? more : due;
 }
 
-static uint8_t *ask(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_us, uint8_t *at) {
+static uint8_t *request_block(ta_reassembler *r, ta_frame *f, size_t block, uint64_t now_us, uint8_t *at) {
     ta_recovery *v = &r->recovery;
     ta_block *b = &f->block[block];
     const bool unseen = f->count == 0;
     const size_t passed = unseen ? 0 : passed_by(v, f, now_us), in_flight = now_us < b->due_us ? b->coming : 0;
-    const size_t lack = unseen ? TA_WHOLE : lacking(f, block), coming = unseen ? 0 : to_come(v, f, block, passed) + in_flight;
+    const size_t lack = unseen ? TA_ALL_BLOCKS : lacking(f, block),
+                 coming = unseen ? 0 : to_come(v, f, block, passed) + in_flight;
     b->coming = (uint16_t)in_flight;
     if (lack <= coming)
         return at;
     if (!in_time(r, f, now_us) || b->round == UINT8_MAX) {
         f->lost = in_flight == 0;
-        f->hopeless = true;
+        f->too_late = true;
         return at;
     }
-    /* Where the newest that was sent is lost, an answer too comes into what may be a burst that goes on. */
-    const bool bursting = passed > f->reached || (b->round && f->asked_came == 0);
+    /* The newest packets sent are lost, so an answer may run into the same burst of losses. */
+    const bool bursting = passed > f->reached || (b->round && f->on_demand_received == 0);
     const double burst = bursting ? v->run * (b->round + 1) : b->round;
-    const bool last = (double)now_us + 2 * wait_us(v) > (double)f->first_us + v->interval_us; /* no second round fits */
+    /* There is no time for a second request. */
+    const bool last = (double)now_us + 2 * wait_us(v) > (double)f->first_us + v->interval_us;
     size_t want = (size_t)((double)(lack - coming) * (1 + 2 * v->loss) + burst + (last ? v->run / 2 + 1 : 0) + 0.5);
-    /* What is overdue may be lost or late. A few symbols tell: if they come and it has not, it is lost. */
-    const bool doubtful = passed > f->reached && f->asked_came == 0 && f->begin == r->newest;
+    /* Overdue packets are probed before being declared lost: if the requested symbols arrive and the packets do not,
+     * they are lost. */
+    const bool doubtful = passed > f->reached && f->on_demand_received == 0 && f->begin == r->newest;
     const size_t few = (size_t)(2 * v->run + PROBE);
     want = doubtful && want > few ? few : want;
     const size_t afford = v->tokens > 1 ? (size_t)v->tokens - 1 : 0, least = want < afford ? want : afford;
-    const size_t missing = least < TA_WHOLE ? least : TA_WHOLE - 1;
-    if (missing == 0) { /* on a link that is full, repair would only take the place of what is new */
-        f->hopeless = true;
+    const size_t missing = least < TA_ALL_BLOCKS ? least : TA_ALL_BLOCKS - 1;
+    if (missing == 0) { /* on a full link, repair would only displace newer packets */
+        f->too_late = true;
         return at;
     }
     v->tokens -= unseen ? 1 : (double)missing + 1;
     b->round++;
-    const double run = v->run < MAX_COPIES - 1 ? v->run : MAX_COPIES - 1; /* the way back loses in bursts too */
+    /* The return path loses packets in bursts too. */
+    const double run = v->run < MAX_COPIES - 1 ? v->run : MAX_COPIES - 1;
     const size_t copies = (size_t)(1 + run) * (b->round > 1 ? 2 : 1);
     v->copies = v->copies > copies ? v->copies : copies;
     b->coming = (uint16_t)(in_flight + missing + 1);
-    b->asked_us = now_us;
-    b->due_us = now_us + (uint64_t)(wait_us(v) + v->guard_us); /* of the first of them */
-    f->asked = (uint16_t)(f->asked + (unseen ? 0 : missing + 1)); /* how many an unseen frame has is not known */
+    b->requested_us = now_us;
+    b->due_us = now_us + (uint64_t)(wait_us(v) + v->reorder_window_us); /* due time of the first answer */
+    /* The size of an unseen frame is unknown. */
+    f->on_demand = (uint16_t)(f->on_demand + (unseen ? 0 : missing + 1));
     f->unseen |= unseen;
     v->stats.requests++;
-    v->stats.asked += missing + 1;
-    return put_request(at, f, unseen ? TA_WHOLE : block, unseen ? TA_WHOLE : missing, b->round);
+    v->stats.on_demand += missing + 1;
+    return put_request(at, f, unseen ? TA_ALL_BLOCKS : block, unseen ? TA_ALL_BLOCKS : missing, b->round);
 }
 
 ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *out, size_t *size) {
@@ -462,11 +475,11 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
     }
     for (size_t k = 0; k < r->held_count; k++) {
         ta_frame *f = r->held[k];
-        if (f->complete || f->lost || f->hopeless || end - at < 8 * TA_MAX_BLOCKS)
+        if (f->complete || f->lost || f->too_late || end - at < 8 * TA_MAX_BLOCKS)
             continue;
         for (size_t b = 0; b < (f->blocks ? f->blocks : 1u) && !f->lost; b++)
-            if (ask_us(r, f, b) <= now_us)
-                at = ask(r, f, b, now_us, at);
+            if (request_due_us(r, f, b) <= now_us)
+                at = request_block(r, f, b, now_us, at);
     }
     *size = (size_t)(at - out);
     if (*size == 20)
@@ -482,25 +495,25 @@ ta_status ta_reassembler_request(ta_reassembler *r, uint64_t now_us, uint8_t *ou
     return TA_OK;
 }
 
-bool ta_recovery_given_up(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
-    return f->lost || now_us >= give_up_us(r, f);
+bool ta_recovery_abandons(const ta_reassembler *r, const ta_frame *f, uint64_t now_us) {
+    return f->lost || now_us >= abandon_us(r, f);
 }
 
 uint64_t ta_recovery_deadline(const ta_reassembler *r, const ta_frame *f, bool first) {
     const ta_recovery *v = &r->recovery;
     if (f->complete)
         return UINT64_MAX;
-    uint64_t due = !first ? UINT64_MAX : f->lost ? 0 : give_up_us(r, f);
-    for (size_t b = 0; v->cookie && !f->hopeless && !f->lost && b < (f->blocks ? f->blocks : 1u); b++) {
-        const uint64_t at = ask_us(r, f, b);
+    uint64_t due = !first ? UINT64_MAX : f->lost ? 0 : abandon_us(r, f);
+    for (size_t b = 0; v->cookie && !f->too_late && !f->lost && b < (f->blocks ? f->blocks : 1u); b++) {
+        const uint64_t at = request_due_us(r, f, b);
         due = at < due ? at : due;
     }
     return due;
 }
 
-/* ---- what became of frames --------------------------------------------------------------------------------------------- */
+/* ---- what became of frames ---- */
 
-static void blend(double *mean, double value, double share) { *mean += (value - *mean) * (*mean != 0 ? share : 1); }
+static void blend(double *mean, double value, double weight) { *mean += (value - *mean) * (*mean != 0 ? weight : 1); }
 
 static void note_outcome(ta_recovery *v, uint64_t frame_id, uint16_t outcome) {
     v->outcomes[frame_id % TA_OUTCOMES].frame_id = frame_id;
@@ -512,23 +525,23 @@ void ta_recovery_completed(ta_reassembler *r, ta_frame *f) {
     note_outcome(v, f->begin, OUTCOME_COMPLETE);
     v->stats.frames_repaired += f->restored > 0;
     forget_symbols(v, f, -1);
-    if (f->reached > 4 && f->asked == 0) {
+    if (f->reached > 4 && f->on_demand == 0) {
         blend(&v->spacing_us, (double)(f->newest_us - f->first_us) / (f->reached - 1), 1.0 / 8);
         blend(&v->gap_var_us, fabs((double)f->gap_us - v->gap_us), 1.0 / 16);
         blend(&v->gap_us, (double)f->gap_us, 1.0 / 16);
     }
-    v->guard_us -= (v->guard_us - MIN_GUARD_US) / 64;
+    v->reorder_window_us -= (v->reorder_window_us - MIN_REORDER_US) / 64;
 }
 
 void ta_recovery_decided(ta_reassembler *r, ta_frame *f, uint64_t now_us) {
     ta_recovery *v = &r->recovery;
     forget_symbols(v, f, -1);
     if (!f->complete)
-        note_outcome(v, f->begin, OUTCOME_GIVEN_UP);
+        note_outcome(v, f->begin, OUTCOME_ABANDONED);
     const ta_frame_report report = ta_recovery_report(f, f->complete ? f->last_us : now_us);
     if (f->count)
-        blend(&v->loss, 1 - (double)report.came / f->count, 1.0 / 64);
-    if (f->count && report.came < f->count) {
+        blend(&v->loss, 1 - (double)report.received / f->count, 1.0 / 64);
+    if (f->count && report.received < f->count) {
         const size_t tail = positions_of(f) - f->reached, run = report.longest_run > tail ? report.longest_run : tail;
         blend(&v->run, (double)run, 1.0 / 16);
     }

@@ -1,4 +1,4 @@
-/* What is told of frames: a report for each that was decided, the newest as it stands, and TARGET's outcomes. */
+/* Reports: one for each decided frame, the newest frame in its present state, and the outcomes of TARGET. */
 #include "reassembler.h"
 
 static const uint16_t OUTCOME_INCOMPLETE = 1;
@@ -6,8 +6,8 @@ static const uint16_t OUTCOME_INCOMPLETE = 1;
 static size_t longest_run(const ta_frame *f) {
     size_t longest = 0, run = 0;
     for (size_t i = 0; i < f->count && i < f->reached; i++) {
-        const bool came = ta_frame_here(f, i) && !(f->by_symbols[i / 8] >> i % 8 & 1);
-        run = came ? 0 : run + 1;
+        const bool received = ta_frame_here(f, i) && !(f->by_symbols[i / 8] >> i % 8 & 1);
+        run = received ? 0 : run + 1;
         longest = run > longest ? run : longest;
     }
     return longest;
@@ -21,11 +21,23 @@ ta_frame_report ta_recovery_report(const ta_frame *f, uint64_t done_us) {
                            (f->restored ? TA_REPORT_REPAIRED : 0u) | (f->unseen ? TA_REPORT_UNSEEN : 0u);
     const ta_stamps *stamps = &f->head.stamps;
     return (ta_frame_report){
-        .frame_id = f->begin, .flags = flags, .packets = f->count, .came = f->came,
-        .longest_run = (uint16_t)longest_run(f), .unasked = (uint16_t)(f->unasked * f->blocks),
-        .unasked_came = f->unasked_came, .asked = f->asked, .asked_came = f->asked_came, .rounds = (uint16_t)rounds,
-        .reached = f->reached, .bytes = f->wire_bytes, .gap_us = (uint32_t)f->gap_us, .first_us = f->first_us, .newest_us = f->newest_us,
-        .done_us = done_us, .peer_us = stamps->encode_out_us ? stamps->encode_out_us : stamps->capture_us,
+        .frame_id = f->begin,
+        .flags = flags,
+        .packets = f->count,
+        .received = f->received,
+        .longest_run = (uint16_t)longest_run(f),
+        .proactive = (uint16_t)(f->proactive * f->blocks),
+        .proactive_received = f->proactive_received,
+        .on_demand = f->on_demand,
+        .on_demand_received = f->on_demand_received,
+        .rounds = (uint16_t)rounds,
+        .reached = f->reached,
+        .bytes = f->wire_bytes,
+        .gap_us = (uint32_t)f->gap_us,
+        .first_us = f->first_us,
+        .newest_us = f->newest_us,
+        .done_us = done_us,
+        .peer_us = stamps->encode_out_us ? stamps->encode_out_us : stamps->capture_us,
     };
 }
 
@@ -67,6 +79,6 @@ uint16_t ta_reassembler_outcomes(const ta_reassembler *r, uint32_t *newest) {
 void ta_reassembler_recovery(const ta_reassembler *r, ta_recovery_stats *out) {
     *out = r->recovery.stats;
     out->rtt_us = (uint32_t)r->recovery.srtt_us;
-    out->guard_us = (uint32_t)r->recovery.guard_us;
+    out->reorder_window_us = (uint32_t)r->recovery.reorder_window_us;
     out->spacing_us = (uint32_t)r->recovery.spacing_us;
 }

@@ -1,16 +1,16 @@
-/* Repair symbols. Every symbol of a block, wanted or held, is a point of GF(256): source j is j, repair i is 255 - i, and no
- * two meet while a block has 255 symbols at most. From any k of them each other one follows by Lagrange's interpolation. Both
- * ends do that alone, in logarithms: no matrix is kept or inverted. */
+/* Repair symbols. Every symbol of a block is a point of GF(256): source j is j, repair symbol i is 255 - i; all differ
+ * while a block has at most 255 symbols. From any k of them, every other follows by Lagrange interpolation. Both ends
+ * compute that in logarithms: no matrix is stored or inverted. */
 #include "thinair/repair.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "lines.h"
+#include "aligned_lines.h"
 
 enum { LEAD = TA_LINE_LEAD, SKIP = TA_LINE_SKIP };
 
-typedef struct lines { /* room for symbols, and what adds them up */
+typedef struct lines { /* memory for symbols, and their sum */
     size_t max_sources, max_source, stride;
     uint8_t *memory; /* max_sources lines and one for the result */
     ta_gf256 field;
@@ -26,7 +26,7 @@ static ta_status lines_open(lines *l, size_t max_sources, size_t max_source) {
     return l->memory ? TA_OK : TA_ENOMEM;
 }
 
-static bool sizes_make_sense(size_t max_sources, size_t max_source) {
+static bool sizes_are_valid(size_t max_sources, size_t max_source) {
     return max_sources && max_sources <= TA_REPAIR_MAX_SOURCES && max_source && max_source <= TA_REPAIR_MAX_SOURCE;
 }
 
@@ -49,8 +49,8 @@ static size_t repairs_of(size_t sources) { return TA_REPAIR_MAX_SYMBOLS - source
 
 static uint8_t point_of_repair(size_t index) { return (uint8_t)(255 - index); }
 
-void ta_lines_symbol(const ta_gf256 *field, ta_gf256_sum *sum, const uint8_t *const *lines, size_t count, size_t longest,
-                     size_t index, uint8_t *out) {
+void ta_lines_symbol(const ta_gf256 *field, ta_gf256_sum *sum, const uint8_t *const *lines, size_t count,
+                     size_t longest, size_t index, uint8_t *out) {
     const uint8_t *log = field->log, point = point_of_repair(index);
     ta_gf256_begin(sum);
     for (size_t j = 0; j < count; j++)
@@ -58,7 +58,7 @@ void ta_lines_symbol(const ta_gf256 *field, ta_gf256_sum *sum, const uint8_t *co
     ta_gf256_end(sum, out, LEAD + longest);
 }
 
-/* ---- Encoder ------------------------------------------------------------------------------------------------ */
+/* ---- Encoder ---- */
 
 struct ta_repair_encoder {
     size_t count, longest;
@@ -67,7 +67,7 @@ struct ta_repair_encoder {
 
 ta_status ta_repair_encoder_open(ta_repair_encoder **out, size_t max_sources, size_t max_source) {
     *out = NULL;
-    if (!sizes_make_sense(max_sources, max_source))
+    if (!sizes_are_valid(max_sources, max_source))
         return TA_EINVAL;
     ta_repair_encoder *e = calloc(1, sizeof *e);
     if (!e || lines_open(&e->l, max_sources, max_source) != TA_OK) {
@@ -92,7 +92,8 @@ ta_status ta_repair_encoder_add(ta_repair_encoder *e, const uint8_t *data, size_
     return TA_OK;
 }
 
-ta_status ta_repair_encoder_add_all(ta_repair_encoder *e, const uint8_t *const *data, const size_t *sizes, size_t count) {
+ta_status ta_repair_encoder_add_all(ta_repair_encoder *e, const uint8_t *const *data, const size_t *sizes,
+                                    size_t count) {
     if (count > e->l.max_sources - e->count)
         return TA_ETOOBIG;
     for (size_t i = 0; i < count; i++)
@@ -126,22 +127,22 @@ void ta_repair_encoder_close(ta_repair_encoder **e) {
     *e = NULL;
 }
 
-/* ---- Decoder ------------------------------------------------------------------------------------------------ */
+/* ---- Decoder ---- */
 
 struct ta_repair_decoder {
     size_t sources, held;
-    size_t longest;           /* of the sources held */
-    size_t symbol;            /* a repair symbol's bytes; 0: none is held */
-    bool have[256];           /* by point */
+    size_t longest;                       /* of the sources held */
+    size_t symbol;                        /* bytes of a repair symbol; 0: none held */
+    bool have[256];                       /* by point */
     uint8_t point[TA_REPAIR_MAX_SOURCES]; /* of line 0 .. held - 1 */
     bool solved;
-    int weight[256];          /* by point, of those held and missing: see solve() */
+    int weight[256]; /* by point, of held and missing ones: see solve() */
     lines l;
 };
 
 ta_status ta_repair_decoder_open(ta_repair_decoder **out, size_t max_sources, size_t max_source) {
     *out = NULL;
-    if (!sizes_make_sense(max_sources, max_source))
+    if (!sizes_are_valid(max_sources, max_source))
         return TA_EINVAL;
     ta_repair_decoder *d = calloc(1, sizeof *d);
     if (!d || lines_open(&d->l, max_sources, max_source) != TA_OK) {
@@ -164,7 +165,7 @@ ta_status ta_repair_decoder_begin(ta_repair_decoder *d, size_t sources) {
 
 size_t ta_repair_decoder_wanted(const ta_repair_decoder *d) { return d->sources - d->held; }
 
-/* The line for a new symbol; NULL where it is not needed. */
+/* Returns the line for a new symbol; NULL if it is not needed. */
 static uint8_t *hold(ta_repair_decoder *d, uint8_t point) {
     if (d->have[point] || d->held == d->sources)
         return NULL;
@@ -205,9 +206,10 @@ ta_status ta_repair_decoder_symbol(ta_repair_decoder *d, size_t index, const uin
     return TA_OK;
 }
 
-/* Source m is the sum over the held z of symbol z times exp(weight[z] - weight[m] - log(z ^ m)). With f of degree below k,
- * source j = f(j) / ((255 ^ j) * product of (j ^ l) over the other sources l) and repair x = f(x) / product of (x ^ l) over all
- * of them; put into Lagrange's formula, all cancels but the missing sources and the held repairs. */
+/* Source m is the sum over the held points z of symbol z times exp(weight[z] - weight[m] - log(z ^ m)). With f of
+ * degree below k, source j = f(j) / ((255 ^ j) * product of (j ^ l) over the other sources l), and repair symbol x =
+ * f(x) / product of (x ^ l) over all of them. In Lagrange's formula everything cancels except missing sources and held
+ * repair symbols. */
 static void solve(ta_repair_decoder *d) {
     const uint8_t *log = d->l.field.log;
     uint8_t missing[TA_REPAIR_MAX_SOURCES];
@@ -240,7 +242,8 @@ ta_status ta_repair_decoder_restore(ta_repair_decoder *d, size_t index, uint8_t 
     ta_gf256_begin(&l->sum);
     for (size_t n = 0; n < d->held; n++) {
         const uint8_t z = d->point[n];
-        ta_gf256_add(&l->sum, power(&l->field, d->weight[z] - d->weight[index] - l->field.log[z ^ index]), line_at(l, n));
+        ta_gf256_add(&l->sum, power(&l->field, d->weight[z] - d->weight[index] - l->field.log[z ^ index]),
+                     line_at(l, n));
     }
     ta_gf256_end(&l->sum, result, SKIP + d->symbol);
     const size_t length = (size_t)ta_get_be(result + SKIP, TA_REPAIR_SIZE);

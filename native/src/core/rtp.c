@@ -1,5 +1,5 @@
-/* RTP packets: RFC 3550 5.1, header extension RFC 8285 4.2 with the elements of docs/wire-protocol.md. */
-#include "thinair/core.h"
+/* RTP packets: RFC 3550 5.1, header extension of RFC 8285 4.2 with the elements of docs/wire-protocol.md. */
+#include "thinair/rtp.h"
 
 #include <string.h>
 
@@ -10,7 +10,7 @@ static uint64_t stamp(uint64_t capture_us, const uint8_t *delta) {
     return value == TA_DELTA_UNKNOWN || capture_us == 0 ? 0 : capture_us + value;
 }
 
-/* An element of an unexpected size is somebody else's: ignored. */
+/* An element of unexpected size has another meaning: ignored. */
 static void read_element(unsigned id, const uint8_t *p, size_t size, ta_rtp *out) {
     if (id == 1 && size == 8) {
         out->capture_ntp = ta_get_be(p, 8);
@@ -20,12 +20,12 @@ static void read_element(unsigned id, const uint8_t *p, size_t size, ta_rtp *out
         out->index = (uint16_t)ta_get_be(p + 4, 2);
         out->count = (uint16_t)ta_get_be(p + 6, 2);
         out->key = p[8] & 1;
-        out->unasked = p[8] >> 1;
+        out->proactive = p[8] >> 1;
     } else if (id == 3 && size == 15) {
         uint64_t capture_us = ta_get_be(p, 6);
         out->has_stamps = true;
-        out->stamps = (ta_stamps){capture_us, stamp(capture_us, p + 6), stamp(capture_us, p + 9),
-                                  stamp(capture_us, p + 12)};
+        out->stamps =
+            (ta_stamps){capture_us, stamp(capture_us, p + 6), stamp(capture_us, p + 9), stamp(capture_us, p + 12)};
     } else if (id == 4 && size == 8) {
         out->has_sent = true;
         out->sent_frame_id = (uint16_t)ta_get_be(p, 2);
@@ -42,7 +42,7 @@ static bool read_elements(const uint8_t *p, size_t size, ta_rtp *out) {
             i++;
             continue;
         }
-        if (id == 0 || id == 15) /* RFC 8285 4.2: stop here, without complaint */
+        if (id == 0 || id == 15) /* RFC 8285 4.2: ignore the rest */
             return true;
         if (length > size - i - 1)
             return false;
@@ -87,10 +87,10 @@ ta_status ta_rtp_parse(const uint8_t *data, size_t size, ta_rtp *out, ta_drop *w
         if (padding == 0 || padding > size - at)
             return TA_EBITSTREAM;
     }
-    /* An element that contradicts itself is none. */
+    /* An inconsistent element counts as absent. */
     out->has_element = out->has_element && out->count <= TA_MAX_FRAME_PACKETS && out->index < out->count &&
                        out->marker == (out->index + 1 == out->count);
-    *why = TA_DROP_SHORT; /* a media packet without payload says nothing */
+    *why = TA_DROP_SHORT; /* a media packet without payload is useless */
     out->payload = data + at;
     out->payload_size = size - at - padding;
     return out->payload_size == 0 ? TA_EBITSTREAM : TA_OK;

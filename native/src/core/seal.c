@@ -1,4 +1,5 @@
 #include "thinair/seal.h"
+#include "thinair/rtp.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -10,24 +11,24 @@
 enum { KEY = 32, SALT = 12, RTCP_HEADER = 8, INDEX = 4, RTP_STREAMS = 2, CONTROL = 2, STREAMS = 3, MORE_WRAPS = 3 };
 #define ENCRYPTED 0x80000000u /* RFC 3711 3.4: the E flag */
 
-typedef struct stream { /* indexes of one SSRC, or of RTCP */
+typedef struct stream { /* packet indexes of one SSRC, or of RTCP */
     bool any;
-    uint64_t top;                            /* highest seen or sent */
+    uint64_t top; /* highest received or sent */
     uint64_t heard_us;
-    uint64_t seen[TA_SEAL_WINDOW / 64];      /* bit index % TA_SEAL_WINDOW, of the window below top */
+    uint64_t seen[TA_SEAL_WINDOW / 64]; /* replay window: bit index % TA_SEAL_WINDOW */
 } stream;
 
-typedef struct lock { /* one key */
+typedef struct cipher { /* one key */
     EVP_CIPHER_CTX *context;
     uint8_t salt[SALT];
-} lock;
+} cipher;
 
 typedef struct pair {
-    bool live, heard, after_peer;
+    bool live, used, after_peer;
     uint32_t media_ssrc, limit;
-    uint64_t until_us;                       /* it opens nothing after that; 0: no end */
-    lock own[2], peer[2];                    /* RTP, RTCP */
-    stream sent[STREAMS], came[STREAMS];     /* media, repair, control */
+    uint64_t until_us;                       /* opens nothing after this time; 0: no limit */
+    cipher own[2], peer[2];                  /* RTP, RTCP */
+    stream sent[STREAMS], received[STREAMS]; /* media, repair, control */
     uint64_t sealed[2];
 } pair;
 
@@ -36,15 +37,15 @@ struct ta_seal {
     unsigned newest;
 };
 
-/* ---- keys ------------------------------------------------------------------------------------------------------- */
+/* ---- keys ---- */
 
-static bool set_lock(lock *l, const uint8_t *keys, bool seals) {
+static bool set_cipher(cipher *l, const uint8_t *keys, bool seals) {
     memcpy(l->salt, keys + KEY, SALT);
     return EVP_CipherInit_ex(l->context, EVP_chacha20_poly1305(), NULL, keys, NULL, seals) == 1;
 }
 
 static void forget_pair(pair *p) {
-    lock kept[4];
+    cipher kept[4];
     for (int i = 0; i < 4; i++) {
         kept[i] = i < 2 ? p->own[i] : p->peer[i - 2];
         EVP_CIPHER_CTX_reset(kept[i].context); /* clears the key */
@@ -74,15 +75,15 @@ ta_status ta_seal_open(ta_seal **out) {
 }
 
 ta_status ta_seal_install(ta_seal *s, const ta_seal_config *config) {
-    /* One that the peer was never heard with gives way before one that is in use. */
-    const bool unheard = s->pairs[s->newest].live && !s->pairs[s->newest].heard && s->pairs[1 - s->newest].live;
-    const unsigned at = unheard ? s->newest : 1 - s->newest;
+    /* A pair that the peer has never used is replaced before one that is in use. */
+    const bool unused = s->pairs[s->newest].live && !s->pairs[s->newest].used && s->pairs[1 - s->newest].live;
+    const unsigned at = unused ? s->newest : 1 - s->newest;
     pair *p = &s->pairs[at];
     bool set = true;
     forget_pair(p);
     for (int i = 0; i < 2; i++)
-        set = set && set_lock(&p->own[i], config->own + i * (KEY + SALT), true) &&
-              set_lock(&p->peer[i], config->peer + i * (KEY + SALT), false);
+        set = set && set_cipher(&p->own[i], config->own + i * (KEY + SALT), true) &&
+              set_cipher(&p->peer[i], config->peer + i * (KEY + SALT), false);
     if (!set) {
         forget_pair(p);
         return TA_ENOMEM;
@@ -115,9 +116,10 @@ void ta_seal_close(ta_seal **handle) {
     free(s);
 }
 
-/* ---- indexes ------------------------------------------------------------------------------------------------------ */
+/* ---- indexes ---- */
 
-/* RFC 3711 3.3.1: the index nearest to the highest known that has this sequence number. The first one has not wrapped. */
+/* RFC 3711 3.3.1: the index closest to the highest known one that has this sequence number. The first packet has
+ * rollover counter 0. */
 static uint64_t index_of(const stream *known, uint16_t seq) {
     const uint64_t same = (known->top & ~(uint64_t)0xffff) | seq;
     if (!known->any)
@@ -148,14 +150,14 @@ static bool mark(stream *known, uint64_t index, uint64_t arrival_us) {
     return newest;
 }
 
-/* RFC 7714 8.1 with the index widened to 64 bits: SSRC and index, exclusive or with the salt. */
-static void make_nonce(const lock *l, uint32_t ssrc, uint64_t index, uint8_t nonce[SALT]) {
+/* RFC 7714 8.1 with a 64-bit index: SSRC and index, XORed with the salt. */
+static void make_nonce(const cipher *l, uint32_t ssrc, uint64_t index, uint8_t nonce[SALT]) {
     ta_put_be(ta_put_be(nonce, ssrc, 4), index, 8);
     for (int i = 0; i < SALT; i++)
         nonce[i] ^= l->salt[i];
 }
 
-/* ---- one packet ---------------------------------------------------------------------------------------------------- */
+/* ---- one packet ---- */
 
 typedef struct part {
     const uint8_t *data;
@@ -170,7 +172,8 @@ static bool authenticate(EVP_CIPHER_CTX *context, const part associated[2]) {
     return true;
 }
 
-static bool seal(const lock *l, const uint8_t nonce[SALT], const part associated[2], part in, uint8_t *out, uint8_t *tag) {
+static bool seal(const cipher *l, const uint8_t nonce[SALT], const part associated[2], part in, uint8_t *out,
+                 uint8_t *tag) {
     int n;
     return EVP_CipherInit_ex(l->context, NULL, NULL, NULL, nonce, 1) == 1 && authenticate(l->context, associated) &&
            EVP_CipherUpdate(l->context, out, &n, in.data, (int)in.size) == 1 &&
@@ -178,7 +181,7 @@ static bool seal(const lock *l, const uint8_t nonce[SALT], const part associated
            EVP_CIPHER_CTX_ctrl(l->context, EVP_CTRL_AEAD_GET_TAG, TA_SEAL_TAG, tag) == 1;
 }
 
-static bool unseal(const lock *l, const uint8_t nonce[SALT], const part associated[2], part in, uint8_t *out,
+static bool unseal(const cipher *l, const uint8_t nonce[SALT], const part associated[2], part in, uint8_t *out,
                    const uint8_t *tag) {
     int n;
     return EVP_CipherInit_ex(l->context, NULL, NULL, NULL, nonce, 0) == 1 &&
@@ -187,7 +190,8 @@ static bool unseal(const lock *l, const uint8_t nonce[SALT], const part associat
            EVP_CipherFinal_ex(l->context, out + n, &n) == 1;
 }
 
-/* Bytes that stay in the clear: header, CSRCs, extension (RFC 7714 8.2). 0: it is none, and why. */
+/* Returns the size of what is authenticated but not encrypted: header, CSRCs, extension (RFC 7714 8.2). 0: not RTP,
+ * *why says the reason. */
 static size_t rtp_header(const uint8_t *data, size_t size, ta_drop *why) {
     size_t at = TA_RTP_HEADER;
     *why = size < at ? TA_DROP_SHORT : TA_DROP_VERSION;
@@ -202,15 +206,15 @@ static size_t rtp_header(const uint8_t *data, size_t size, ta_drop *why) {
     return at <= size ? at : 0;
 }
 
-/* The pair to seal with, which may be the older one; NULL: there is none. */
+/* Returns the pair to seal with, which may be the older one; NULL: none. */
 static pair *sealing(ta_seal *s) {
     pair *newest = &s->pairs[s->newest], *older = &s->pairs[1 - s->newest];
-    if (newest->after_peer && !newest->heard && older->live)
+    if (newest->after_peer && !newest->used && older->live)
         return older;
     return newest->live ? newest : NULL;
 }
 
-uint64_t ta_seal_spent(const ta_seal *s) {
+uint64_t ta_seal_packets_sealed(const ta_seal *s) {
     const pair *p = &s->pairs[s->newest];
     return p->sealed[0] > p->sealed[1] ? p->sealed[0] : p->sealed[1];
 }
@@ -257,41 +261,41 @@ ta_status ta_seal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint8_t *out,
     return TA_OK;
 }
 
-/* A pair that has opened something: a newer one ends the older. */
-static void heard(ta_seal *s, pair *p, uint64_t arrival_us) {
+/* Marks a pair as used by the peer; the newer pair then limits the older one's life. */
+static void used(ta_seal *s, pair *p, uint64_t arrival_us) {
     pair *other = p == &s->pairs[0] ? &s->pairs[1] : &s->pairs[0];
-    if (!p->heard && p == &s->pairs[s->newest])
+    if (!p->used && p == &s->pairs[s->newest])
         other->until_us = arrival_us + TA_SEAL_OLD_US;
-    p->heard = true;
+    p->used = true;
 }
 
-/* The pairs that may open something now, the likelier first. */
+/* Lists the pairs that may open a packet now, the likelier one first. */
 static int opening(ta_seal *s, uint64_t arrival_us, pair *out[2]) {
     pair *newest = &s->pairs[s->newest], *older = &s->pairs[1 - s->newest];
     int n = 0;
     if (older->live && older->until_us && arrival_us > older->until_us)
         forget_pair(older);
-    if (older->live && !newest->heard)
+    if (older->live && !newest->used)
         out[n++] = older;
     if (newest->live)
         out[n++] = newest;
-    if (older->live && newest->heard)
+    if (older->live && newest->used)
         out[n++] = older;
     return n;
 }
 
-static ta_status unseal_rtp_with(pair *p, const uint8_t *in, size_t size, size_t head, uint64_t arrival_us, uint8_t *out,
-                                 bool *newest, ta_drop *why) {
+static ta_status unseal_rtp_with(pair *p, const uint8_t *in, size_t size, size_t head, uint64_t arrival_us,
+                                 uint8_t *out, bool *newest, ta_drop *why) {
     const uint32_t ssrc = (uint32_t)ta_get_be(in + 8, 4), which = ssrc - p->media_ssrc;
     *why = TA_DROP_SSRC;
     if (which >= RTP_STREAMS)
         return TA_EBITSTREAM;
-    stream *came = &p->came[which];
-    const uint64_t first = index_of(came, (uint16_t)ta_get_be(in + 2, 2));
+    stream *received = &p->received[which];
+    const uint64_t first = index_of(received, (uint16_t)ta_get_be(in + 2, 2));
     *why = TA_DROP_REPLAY;
-    if (is_replay(came, first))
+    if (is_replay(received, first))
         return TA_EBITSTREAM;
-    const uint64_t wraps = !came->any || arrival_us > came->heard_us + TA_SEAL_SILENT_US ? MORE_WRAPS : 0;
+    const uint64_t wraps = !received->any || arrival_us > received->heard_us + TA_SEAL_SILENT_US ? MORE_WRAPS : 0;
     const part sealed = {in + head, size - head - TA_SEAL_TAG};
     *why = TA_DROP_AUTH;
     for (uint64_t index = first; index <= first + wraps * 0x10000; index += 0x10000) {
@@ -299,7 +303,7 @@ static ta_status unseal_rtp_with(pair *p, const uint8_t *in, size_t size, size_t
         make_nonce(&p->peer[0], ssrc, index, nonce);
         if (!unseal(&p->peer[0], nonce, (part[2]){{in, head}, {0}}, sealed, out + head, in + size - TA_SEAL_TAG))
             continue;
-        *newest = mark(came, index, arrival_us);
+        *newest = mark(received, index, arrival_us);
         return TA_OK;
     }
     return TA_EBITSTREAM;
@@ -318,7 +322,7 @@ ta_status ta_unseal_rtp(ta_seal *s, const uint8_t *in, size_t size, uint64_t arr
     for (int i = 0; i < count; i++) {
         if (unseal_rtp_with(pairs[i], in, size, head, arrival_us, out, newest, why) != TA_OK)
             continue;
-        heard(s, pairs[i], arrival_us);
+        used(s, pairs[i], arrival_us);
         memcpy(out, in, head);
         *out_size = size - TA_SEAL_TAG;
         return TA_OK;
@@ -326,8 +330,8 @@ ta_status ta_unseal_rtp(ta_seal *s, const uint8_t *in, size_t size, uint64_t arr
     return TA_EBITSTREAM;
 }
 
-ta_status ta_unseal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint64_t arrival_us, uint8_t *out, size_t *out_size,
-                         bool *newest, ta_drop *why) {
+ta_status ta_unseal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint64_t arrival_us, uint8_t *out,
+                         size_t *out_size, bool *newest, ta_drop *why) {
     pair *pairs[2];
     uint8_t nonce[SALT];
     *newest = false;
@@ -338,20 +342,21 @@ ta_status ta_unseal_rtcp(ta_seal *s, const uint8_t *in, size_t size, uint64_t ar
     const uint32_t index = (uint32_t)ta_get_be(trailer, INDEX) & ~ENCRYPTED;
     const part sealed = {in + RTCP_HEADER, size - RTCP_HEADER - TA_SEAL_CONTROL};
     *why = TA_DROP_AUTH;
-    if (!(trailer[0] & 0x80)) /* of a packet that says it is not sealed nothing is believed */
+    if (!(trailer[0] & 0x80)) /* not marked as encrypted: refused */
         return TA_EBITSTREAM;
     const int count = opening(s, arrival_us, pairs);
     for (int i = 0; i < count; i++) {
-        stream *came = &pairs[i]->came[CONTROL];
+        stream *received = &pairs[i]->received[CONTROL];
         *why = TA_DROP_REPLAY;
-        if (is_replay(came, index))
+        if (is_replay(received, index))
             continue;
         *why = TA_DROP_AUTH;
         make_nonce(&pairs[i]->peer[1], (uint32_t)ta_get_be(in + 4, 4), index, nonce);
-        if (!unseal(&pairs[i]->peer[1], nonce, (part[2]){{in, RTCP_HEADER}, {trailer, INDEX}}, sealed, out + RTCP_HEADER, tag))
+        if (!unseal(&pairs[i]->peer[1], nonce, (part[2]){{in, RTCP_HEADER}, {trailer, INDEX}}, sealed,
+                    out + RTCP_HEADER, tag))
             continue;
-        *newest = mark(came, index, arrival_us);
-        heard(s, pairs[i], arrival_us);
+        *newest = mark(received, index, arrival_us);
+        used(s, pairs[i], arrival_us);
         memcpy(out, in, RTCP_HEADER);
         *out_size = size - TA_SEAL_CONTROL;
         return TA_OK;

@@ -1,13 +1,13 @@
-/* Names of statuses and drop reasons, for people and for JSON. */
-#include "thinair/core.h"
+/* Names of statuses and drop reasons, for users and JSON. */
+#include "thinair/status.h"
 
 const char *ta_status_text(ta_status status) {
     switch (status) {
     case TA_OK: return "ok";
-    case TA_AGAIN: return "nothing now";
-    case TA_EINVAL: return "an argument is wrong";
+    case TA_AGAIN: return "nothing available";
+    case TA_EINVAL: return "invalid argument";
     case TA_ENOMEM: return "out of memory";
-    case TA_ETOOBIG: return "above its size bound";
+    case TA_ETOOBIG: return "over its size limit";
     case TA_EBITSTREAM: return "not valid H.264";
     case TA_ESYS: return "a system call failed";
     }
@@ -16,9 +16,9 @@ const char *ta_status_text(ta_status status) {
 
 const char *ta_drop_name(ta_drop reason) {
     static const char *const names[TA_DROP_COUNT] = {
-        "short", "version", "padding", "extension", "payload_type", "ssrc", "address", "duplicate", "late",
-        "sequence", "oversize", "element", "stap", "fu", "nal", "incomplete", "queue_full", "control", "repair",
-        "auth", "replay",
+        "short",     "version",    "padding",    "extension", "payload_type", "ssrc", "address",
+        "duplicate", "late",       "sequence",   "oversize",  "element",      "stap", "fu",
+        "nal",       "incomplete", "queue_full", "control",   "repair",       "auth", "replay",
     };
     return (unsigned)reason < TA_DROP_COUNT ? names[reason] : "unknown";
 }

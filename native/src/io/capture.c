@@ -1,7 +1,7 @@
-/* V4L2 capture by memory-mapped buffers (Linux media uAPI: Video Capture and Multi-Planar Interface, Streaming I/O).
+/* V4L2 capture with memory-mapped buffers (Linux media uAPI: Video Capture and Multi-Planar Interface, Streaming I/O).
  *
- * A buffer is the driver's (queued), the caller's (held), or nobody's (idle: the driver refused it; it is offered again
- * before the next picture). DQBUF never blocks, so what has piled up is drained in one call and only the newest is kept. */
+ * A buffer is the driver's (queued), the caller's (handed out), or idle (the driver refused it; it is queued again
+ * before the next picture). DQBUF never blocks, so one call drains the queue and keeps only the newest. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/videodev2.h>
@@ -17,9 +17,10 @@
 #include <unistd.h>
 
 #include "thinair/capture.h"
-#include "thinair/io.h"
+#include "thinair/clock.h"
+#include "thinair/h264.h"
 
-enum { MIN_BUFFERS = 3 }; /* one filled by the driver, one waiting, one at the encoder */
+enum { MIN_BUFFERS = 3 }; /* one being filled, one waiting, one at the encoder */
 
 typedef enum owner { OWNER_NOBODY = 0, OWNER_DRIVER, OWNER_CALLER } owner;
 
@@ -32,20 +33,20 @@ typedef struct slot {
 
 struct ta_capture {
     int fd;
-    uint32_t type;         /* V4L2_BUF_TYPE_VIDEO_CAPTURE or _MPLANE */
+    uint32_t type; /* V4L2_BUF_TYPE_VIDEO_CAPTURE or _MPLANE */
     bool streaming;
     ta_capture_format format;
-    size_t least;          /* bytes of a whole picture; 0 where it is compressed */
+    size_t least; /* bytes of a complete picture; 0: compressed format */
     slot slots[TA_CAPTURE_MAX_BUFFERS];
-    pthread_mutex_t lock;  /* newest in one thread, give_back in any */
-    bool any;              /* a buffer was dequeued before */
-    uint32_t sequence;     /* of the buffer dequeued last */
-    uint32_t skipped;      /* since the picture handed out last */
+    pthread_mutex_t lock; /* newest() in one thread, give_back() in any */
+    bool any;             /* a buffer was dequeued already */
+    uint32_t sequence;    /* of the last dequeued buffer */
+    uint32_t skipped;     /* since the last picture handed out */
     ta_capture_stats stats;
     char reason[TA_REASON_MAX];
 };
 
-/* ioctl that a signal does not end. */
+/* ioctl, restarted after a signal. */
 static int call(int fd, unsigned long request, void *argument) {
     int result;
     do
@@ -56,13 +57,13 @@ static int call(int fd, unsigned long request, void *argument) {
 
 static bool multi_planar(const ta_capture *c) { return c->type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE; }
 
-/* What failed, for people; errno stays. */
+/* Records what failed, for users; errno stays. */
 static ta_status failed(ta_capture *c, const char *what) {
     const int error = errno;
-    const char *why = error == EBUSY    ? "another program uses it"
-                      : error == ENODEV ? "the device is gone"
-                      : error == ENOMEM ? "no memory for its buffers (CMA too small?)"
-                                        : strerror(error);
+    const char *why = error == EBUSY  ? "another program uses it"
+                    : error == ENODEV ? "the device is gone"
+                    : error == ENOMEM ? "no memory for its buffers (CMA too small?)"
+                                      : strerror(error);
     snprintf(c->reason, sizeof c->reason, "%s: %s", what, why);
     errno = error;
     return error == ENOMEM ? TA_ENOMEM : TA_ESYS;
@@ -85,27 +86,24 @@ static ta_status open_node(ta_capture *c, const char *device) {
     if (c->fd < 0)
         return failed(c, "cannot open it");
     if (call(c->fd, VIDIOC_QUERYCAP, &caps) < 0)
-        return refused(c, ENOTTY, "it is no V4L2 device");
+        return refused(c, ENOTTY, "it is not a V4L2 device");
     const uint32_t able = caps.capabilities & V4L2_CAP_DEVICE_CAPS ? caps.device_caps : caps.capabilities;
     if (!(able & (V4L2_CAP_VIDEO_CAPTURE | V4L2_CAP_VIDEO_CAPTURE_MPLANE)) || !(able & V4L2_CAP_STREAMING))
-        return refused(c, ENODEV, "it gives no pictures: %.32s (%.16s) is no capture device", (const char *)caps.card,
+        return refused(c, ENODEV, "%.32s (%.16s) is not a capture device", (const char *)caps.card,
                        (const char *)caps.driver);
     c->type = able & V4L2_CAP_VIDEO_CAPTURE ? V4L2_BUF_TYPE_VIDEO_CAPTURE : V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
     snprintf(c->format.driver, sizeof c->format.driver, "%.*s", (int)sizeof caps.driver, (const char *)caps.driver);
     return TA_OK;
 }
 
-/* Fewest bytes that hold the granted picture. */
+/* Returns the smallest size that holds the granted picture. */
 static size_t least_size(const ta_capture_format *f) {
     const size_t lines = (size_t)f->stride * f->height;
     switch (f->fourcc) {
     case V4L2_PIX_FMT_UYVY:
-    case V4L2_PIX_FMT_YUYV:
-        return lines;
-    case V4L2_PIX_FMT_NV12:
-        return lines + (size_t)f->stride * ((f->height + 1) / 2);
-    default:
-        return 0;
+    case V4L2_PIX_FMT_YUYV: return lines;
+    case V4L2_PIX_FMT_NV12: return lines + (size_t)f->stride * ((f->height + 1) / 2);
+    default: return 0;
     }
 }
 
@@ -134,7 +132,9 @@ static uint32_t get_format(const struct v4l2_format *format, bool planes, ta_cap
         out->width = pix->width, out->height = pix->height, out->fourcc = pix->pixelformat;
         out->stride = pix->plane_fmt[0].bytesperline, out->size_image = pix->plane_fmt[0].sizeimage;
         out->colorspace = pix->colorspace, out->ycbcr_enc = pix->ycbcr_enc, out->quantization = pix->quantization;
-        return pix->num_planes == 1 ? pix->field : V4L2_FIELD_ANY; /* a picture in pieces is refused like an interlaced one */
+        return pix->num_planes == 1
+                 ? pix->field
+                 : V4L2_FIELD_ANY; /* fields in separate buffers are refused like interlaced pictures */
     }
     const struct v4l2_pix_format *pix = &format->fmt.pix;
     out->width = pix->width, out->height = pix->height, out->fourcc = pix->pixelformat;
@@ -153,18 +153,19 @@ static ta_status set_format(ta_capture *c, const ta_capture_config *config) {
     ta_capture_format *f = &c->format;
     const uint32_t field = get_format(&format, multi_planar(c), f), wanted = config->fourcc;
     if (f->fourcc != wanted)
-        return refused(c, EINVAL, "it does not give %c%c%c%c", (int)(wanted & 127), (int)(wanted >> 8 & 127),
+        return refused(c, EINVAL, "it does not support %c%c%c%c", (int)(wanted & 127), (int)(wanted >> 8 & 127),
                        (int)(wanted >> 16 & 127), (int)(wanted >> 24 & 127));
     if ((config->width && f->width != config->width) || (config->height && f->height != config->height))
-        return refused(c, EINVAL, "it gives %ux%u where %ux%u was asked for", f->width, f->height, config->width,
+        return refused(c, EINVAL, "it delivers %ux%u instead of %ux%u", f->width, f->height, config->width,
                        config->height);
-    if (field != V4L2_FIELD_NONE || !f->width || !f->height || f->width > TA_MAX_DIMENSION || f->height > TA_MAX_DIMENSION)
-        return refused(c, EINVAL, "its pictures are interlaced or in pieces (field %u)", field);
+    if (field != V4L2_FIELD_NONE || !f->width || !f->height || f->width > TA_MAX_DIMENSION ||
+        f->height > TA_MAX_DIMENSION)
+        return refused(c, EINVAL, "its pictures are interlaced or separate fields (field %u)", field);
     c->least = least_size(f);
     return TA_OK;
 }
 
-/* USB grabbers offer a choice; an HDMI input has its timings' rate and refuses, or answers with it. */
+/* Sets the rate: USB grabbers offer a choice; an HDMI input has its timings' rate and refuses, or answers with it. */
 static void ask_rate(const ta_capture *c, const ta_capture_config *config) {
     struct v4l2_streamparm parameters = {.type = c->type};
     if (!config->rate_numerator || call(c->fd, VIDIOC_G_PARM, &parameters) < 0 ||
@@ -178,9 +179,9 @@ static void ask_rate(const ta_capture *c, const ta_capture_config *config) {
 static ta_status request_buffers(ta_capture *c, uint32_t count) {
     struct v4l2_requestbuffers request = {.count = count, .type = c->type, .memory = V4L2_MEMORY_MMAP};
     if (call(c->fd, VIDIOC_REQBUFS, &request) < 0)
-        return failed(c, "it gives no buffers");
+        return failed(c, "it has no buffers");
     if (request.count < MIN_BUFFERS || request.count > TA_CAPTURE_MAX_BUFFERS)
-        return refused(c, ENOMEM, "it gives %u buffers: %d to %d are of use", request.count, MIN_BUFFERS,
+        return refused(c, ENOMEM, "it has %u buffers instead of %d to %d", request.count, MIN_BUFFERS,
                        TA_CAPTURE_MAX_BUFFERS);
     c->format.buffers = request.count;
     return TA_OK;
@@ -200,11 +201,11 @@ static ta_status map_buffer(ta_capture *c, uint32_t index, bool export_dmabuf) {
     struct v4l2_plane plane;
     struct v4l2_buffer buffer = describe(c, index, &plane);
     if (call(c->fd, VIDIOC_QUERYBUF, &buffer) < 0)
-        return failed(c, "its buffers cannot be asked for");
+        return failed(c, "its buffers cannot be queried");
     slot *s = &c->slots[index];
     const size_t length = multi_planar(c) ? plane.length : buffer.length;
     if (length < c->least)
-        return refused(c, EINVAL, "its buffers of %zu bytes do not hold a picture of %zu", length, c->least);
+        return refused(c, EINVAL, "its buffers of %zu bytes are too small for a picture of %zu", length, c->least);
     void *data = mmap(NULL, length, PROT_READ, MAP_SHARED, c->fd,
                       (off_t)(multi_planar(c) ? plane.m.mem_offset : buffer.m.offset));
     if (data == MAP_FAILED)
@@ -220,7 +221,7 @@ static ta_status map_buffer(ta_capture *c, uint32_t index, bool export_dmabuf) {
     return TA_OK;
 }
 
-/* Gives a buffer to the driver; where it refuses, the buffer is nobody's. */
+/* Queues a buffer; if the driver refuses, the buffer is idle. */
 static ta_status queue(ta_capture *c, uint32_t index) {
     struct v4l2_plane plane;
     struct v4l2_buffer buffer = describe(c, index, &plane);
@@ -254,7 +255,8 @@ static ta_status start(ta_capture *c, const ta_capture_config *config) {
 ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, char reason[TA_REASON_MAX]) {
     *out = NULL;
     reason[0] = 0;
-    if (!config->device || !config->fourcc || config->buffers < MIN_BUFFERS || config->buffers > TA_CAPTURE_MAX_BUFFERS) {
+    if (!config->device || !config->fourcc || config->buffers < MIN_BUFFERS ||
+        config->buffers > TA_CAPTURE_MAX_BUFFERS) {
         snprintf(reason, TA_REASON_MAX, "give a device, a picture format and %d to %d buffers", MIN_BUFFERS,
                  TA_CAPTURE_MAX_BUFFERS);
         return TA_EINVAL;
@@ -282,8 +284,8 @@ ta_status ta_capture_open(ta_capture **out, const ta_capture_config *config, cha
 
 /* ---- pictures ---- */
 
-/* CLOCK_MONOTONIC of the frame's start. A driver that stamps by another clock leaves only the time of dequeuing; so does
- * one whose stamp lies in the future. */
+/* Returns the start of the frame. If the driver uses another clock or its stamp is in the future, the time of dequeuing
+ * is taken. */
 static uint64_t capture_time(ta_capture *c, const struct v4l2_buffer *buffer, uint64_t dequeue_us) {
     if ((buffer->flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) != V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC) {
         c->stats.unstamped++;
@@ -296,7 +298,7 @@ static uint64_t capture_time(ta_capture *c, const struct v4l2_buffer *buffer, ui
     return dequeue_us;
 }
 
-/* Pictures the driver lost since the buffer before. A sequence that does not rise says nothing. */
+/* Returns the pictures lost by the driver since the previous buffer. A sequence that does not rise is ignored. */
 static uint32_t lost_before(ta_capture *c, uint32_t sequence) {
     const int32_t step = (int32_t)(sequence - c->sequence);
     const uint32_t lost = c->any && step > 1 ? (uint32_t)step - 1 : 0;
@@ -312,7 +314,7 @@ static ta_status dequeue(ta_capture *c, ta_captured *out) {
     if (call(c->fd, VIDIOC_DQBUF, &buffer) < 0)
         return errno == EAGAIN ? TA_AGAIN : failed(c, "it fails while running");
     if (buffer.index >= c->format.buffers)
-        return refused(c, EPROTO, "it gives buffer %u of %u", buffer.index, c->format.buffers);
+        return refused(c, EPROTO, "it returned buffer %u of %u", buffer.index, c->format.buffers);
     const slot *s = &c->slots[buffer.index];
     const size_t offset = multi_planar(c) && plane.data_offset < s->length ? plane.data_offset : 0;
     size_t size = multi_planar(c) ? plane.bytesused : buffer.bytesused;
@@ -346,19 +348,19 @@ static ta_status drain(ta_capture *c, ta_captured *out) {
     if (status != TA_OK)
         return status;
     bool found = false;
-    /* Bounded: a driver that fills as fast as we drain does not hold us here. */
+    /* Bounded: a driver that fills buffers as fast as they are drained must not keep us here. */
     for (uint32_t i = 0; i < c->format.buffers && (status = dequeue(c, &picture)) == TA_OK; i++) {
         if (found) {
             c->skipped++;
             c->stats.passed_over++;
-            queue(c, out->index); /* refused: offered again by the next call */
+            queue(c, out->index); /* refused: queued again by the next call */
         }
         *out = picture;
         c->slots[picture.index].owner = OWNER_CALLER;
         found = true;
     }
     if (!found)
-        return status; /* a failure after a picture shows itself in the next call */
+        return status; /* a failure after a picture is reported by the next call */
     out->skipped = c->skipped;
     c->skipped = 0;
     c->stats.captured++;
@@ -381,10 +383,11 @@ ta_status ta_capture_wait(ta_capture *c, uint64_t timeout_us, ta_captured *out) 
         if (status != TA_AGAIN)
             return status;
         const uint64_t now_us = ta_now_us(), left_us = deadline_us > now_us ? deadline_us - now_us : 0;
-        const struct timespec left = {.tv_sec = (time_t)(left_us / 1000000u), .tv_nsec = (long)(left_us % 1000000u) * 1000};
+        const struct timespec left = {.tv_sec = (time_t)(left_us / 1000000u),
+                                      .tv_nsec = (long)(left_us % 1000000u) * 1000};
         struct pollfd watch = {.fd = c->fd, .events = POLLIN};
         if (ppoll(&watch, 1, &left, NULL) < 0 && errno != EINTR)
-            return failed(c, "it cannot be waited for");
+            return failed(c, "waiting for it fails");
         if ((watch.revents & (POLLERR | POLLHUP | POLLNVAL)) && !(watch.revents & POLLIN)) {
             const ta_status last = ta_capture_newest(c, out);
             return last == TA_AGAIN ? refused(c, EIO, "it has stopped") : last;

@@ -1,7 +1,7 @@
-/* V4L2 stateful encoder (kernel documentation: Memory-to-Memory Stateful Video Encoder Interface). V4L2 names queues as the
- * device sees them: raw pictures go into its OUTPUT queue, access units come out of its CAPTURE queue; here they are `raw` and
- * `coded`. An access unit finds its picture by the time stamp, which the driver copies. A picture may also never come out:
- * the rate control left it out, or the device is stuck; both are waited for a bounded time. */
+/* V4L2 stateful encoder (kernel documentation: Memory-to-Memory Stateful Video Encoder Interface). V4L2 names the
+ * queues from the device's side: raw pictures go into OUTPUT, access units come out of CAPTURE; here they are `raw` and
+ * `coded`. The driver copies timestamps, which match access units with pictures. A picture may never come out, because
+ * the rate control skipped it or the device is stuck; the wait for it is bounded. */
 #include "thinair/encoder.h"
 
 #include <errno.h>
@@ -21,10 +21,10 @@
 
 enum { RAW_SLOTS = 16, COPY_SLOTS = 2, CODED_SLOTS = 3, MOST_HELD = 2, HISTORY = 16 };
 enum {
-    STUCK_US = 2000000,    /* without any access unit, though pictures went in */
-    PATIENCE_US = 250000,  /* at least, for one picture */
-    GRACE_US = 20000,      /* at least, after the device has let go of the picture */
-    STUCK_LEFT_OUT = 8,    /* this many in a row are no rate control's doing */
+    STUCK_US = 2000000,          /* without any access unit, while pictures are pending */
+    PICTURE_TIMEOUT_US = 250000, /* minimum wait for one picture's unit */
+    RELEASED_TIMEOUT_US = 20000, /* minimum wait after the device has released the picture */
+    STUCK_SKIPS = 8,             /* more skips in a row than a rate control makes */
 };
 
 typedef struct mapping {
@@ -32,9 +32,9 @@ typedef struct mapping {
     size_t length;
 } mapping;
 
-typedef struct picture { /* given to the device and not come out */
-    uint64_t capture_us, submit_us, released_us; /* released_us 0: the device still reads it */
-    enum { WAITED_FOR, LEFT_OUT, GIVEN_UP } state; /* LEFT_OUT: not told yet */
+typedef struct picture {                           /* submitted, and not coded yet */
+    uint64_t capture_us, submit_us, released_us;   /* released_us 0: the device is still reading it */
+    enum { WAITED_FOR, SKIPPED, ABANDONED } state; /* SKIPPED: not reported yet */
 } picture;
 
 typedef struct ta_m2m {
@@ -42,21 +42,21 @@ typedef struct ta_m2m {
     ta_m2m_device device;
     int epoll;
     bool dmabuf, fwht, force_key, key_wanted, bitrate_control;
-    uint32_t stride;                /* of the source's picture */
-    uint64_t patience_us, grace_us;
+    uint32_t stride; /* of the source's pictures */
+    uint64_t picture_timeout_us, released_timeout_us;
 
-    mapping raw[RAW_SLOTS], coded[CODED_SLOTS + RAW_SLOTS]; /* raw: length alone with DMABUF */
+    mapping raw[RAW_SLOTS], coded[CODED_SLOTS + RAW_SLOTS]; /* raw: only the length with DMABUF */
     size_t raw_count, coded_count;
     bool raw_held[RAW_SLOTS];
-    size_t held;                    /* raw buffers the device has */
+    size_t held; /* raw buffers queued at the device */
     uint64_t held_since_us[RAW_SLOTS];
-    uint32_t tokens[RAW_SLOTS];     /* free again, first in first out */
+    uint32_t tokens[RAW_SLOTS]; /* released, first in first out */
     size_t token_head, token_count;
 
-    picture history[HISTORY];       /* oldest first */
+    picture history[HISTORY]; /* oldest first */
     size_t history_count;
-    uint64_t silent_since_us;       /* 0: nothing is expected */
-    unsigned left_out;              /* in a row */
+    uint64_t silent_since_us; /* 0: nothing is pending */
+    unsigned skipped;         /* in a row */
     uint64_t bytes_copied;
     ta_notes notes;
     char reason[TA_REASON_MAX];
@@ -90,7 +90,7 @@ static void forget_pictures(ta_m2m *m, size_t n) {
     memmove(m->history, m->history + n, m->history_count * sizeof *m->history);
 }
 
-/* Takes back what the device has finished reading. */
+/* Dequeues raw pictures that the device has finished reading. */
 static void drain_raw(ta_m2m *m, uint64_t now_us) {
     ta_m2m_buffer b;
     while (ta_m2m_dequeue(&m->device, &m->device.raw, &b)) {
@@ -117,13 +117,13 @@ static bool released(ta_encoder *encoder, uint32_t *token) {
     return true;
 }
 
-/* An encoder without a control for it begins with a key frame after its coded queue was stopped. */
+/* Forces a key frame on an encoder without that control: it starts with one after its coded queue was stopped. */
 static ta_status begin_anew(ta_m2m *m) {
     if (!ta_m2m_stream(&m->device, &m->device.coded, false))
         return fail(m, errno, "the encoder cannot be stopped: %s", strerror(errno));
     for (size_t i = 0; i < m->coded_count; i++)
         if (!ta_m2m_queue(&m->device, &m->device.coded, &(ta_m2m_buffer){.index = (uint32_t)i}))
-            return fail(m, errno, "the encoder takes no buffer back: %s", strerror(errno));
+            return fail(m, errno, "the encoder refuses a buffer: %s", strerror(errno));
     if (!ta_m2m_stream(&m->device, &m->device.coded, true))
         return fail(m, errno, "the encoder cannot be started again: %s", strerror(errno));
     m->history_count = 0;
@@ -134,7 +134,7 @@ static void copy_lines(ta_m2m *m, const ta_raw *raw, mapping *to) {
     const uint32_t stride = m->device.raw_stride;
     if (m->stride == stride) {
         memcpy(to->data, raw->data, m->device.raw_size);
-    } else { /* only packed formats get here: one plane, whose lines lie apart */
+    } else { /* packed formats only: one plane with a different stride */
         const size_t line = m->stride < stride ? m->stride : stride;
         for (uint32_t y = 0; y < m->device.height; y++)
             memcpy(to->data + (size_t)y * stride, raw->data + (size_t)y * m->stride, line);
@@ -178,8 +178,8 @@ static ta_status submit(ta_encoder *encoder, const ta_raw *raw) {
                     m->device.raw_size);
     if (!m->dmabuf)
         copy_lines(m, raw, to);
-    const ta_m2m_buffer b = {.index = slot, .size = m->device.raw_size, .length = to->length, .fd = raw->dmabuf,
-                             .time_us = raw->capture_us};
+    const ta_m2m_buffer b = {
+        .index = slot, .size = m->device.raw_size, .length = to->length, .fd = raw->dmabuf, .time_us = raw->capture_us};
     if (!ta_m2m_queue(&m->device, &m->device.raw, &b))
         return fail(m, errno, "the encoder refuses a picture: %s", strerror(errno));
     m->raw_held[slot] = true;
@@ -197,15 +197,15 @@ static ta_status submit(ta_encoder *encoder, const ta_raw *raw) {
 
 /* ---- access units ---- */
 
-/* Tells the next picture that will not come, if there is one. */
-static ta_status tell_left_out(ta_m2m *m, uint64_t now_us, ta_coded *out) {
+/* Reports the next picture that will not be coded, if there is one. */
+static ta_status report_skipped(ta_m2m *m, uint64_t now_us, ta_coded *out) {
     for (size_t i = 0; i < m->history_count; i++) {
         picture *p = &m->history[i];
-        const bool late = now_us - p->submit_us > m->patience_us ||
-                          (p->released_us && now_us - p->released_us > m->grace_us);
-        if (p->state == LEFT_OUT || (p->state == WAITED_FOR && late)) {
-            m->left_out += p->state == WAITED_FOR;
-            p->state = GIVEN_UP;
+        const bool late = now_us - p->submit_us > m->picture_timeout_us ||
+                          (p->released_us && now_us - p->released_us > m->released_timeout_us);
+        if (p->state == SKIPPED || (p->state == WAITED_FOR && late)) {
+            m->skipped += p->state == WAITED_FOR;
+            p->state = ABANDONED;
             *out = (ta_coded){.capture_us = p->capture_us};
             return TA_OK;
         }
@@ -219,11 +219,11 @@ static bool stuck(const ta_m2m *m, uint64_t now_us) {
     bool held = false;
     for (size_t i = 0; i < m->raw_count; i++)
         held |= m->raw_held[i] && now_us - m->held_since_us[i] >= STUCK_US;
-    return held || m->left_out >= STUCK_LEFT_OUT;
+    return held || m->skipped >= STUCK_SKIPS;
 }
 
-/* Those before it have been left out: a device without B pictures keeps the order. */
-static void came_out(ta_m2m *m, uint64_t capture_us) {
+/* Marks earlier pictures as skipped: a device without B pictures keeps the order. */
+static void mark_coded(ta_m2m *m, uint64_t capture_us) {
     size_t n = 0;
     while (n < m->history_count && m->history[n].capture_us != capture_us)
         n++;
@@ -231,7 +231,7 @@ static void came_out(ta_m2m *m, uint64_t capture_us) {
         return;
     for (size_t i = 0; i < n; i++)
         if (m->history[i].state == WAITED_FOR)
-            m->history[i].state = LEFT_OUT;
+            m->history[i].state = SKIPPED;
     memmove(m->history + n, m->history + n + 1, (m->history_count - n - 1) * sizeof *m->history);
     m->history_count--;
 }
@@ -239,10 +239,10 @@ static void came_out(ta_m2m *m, uint64_t capture_us) {
 static void give_back(ta_encoder *encoder, const ta_coded *unit) {
     ta_m2m *m = of(encoder);
     if (unit->data && !ta_m2m_queue(&m->device, &m->device.coded, &(ta_m2m_buffer){.index = unit->slot}))
-        fail(m, errno, "the encoder takes no buffer back: %s", strerror(errno));
+        fail(m, errno, "the encoder refuses a buffer: %s", strerror(errno));
 }
 
-/* The test driver's encoder sets no key frame flag; its format's header holds one (big endian word at byte 20). */
+/* The test driver (vicodec) sets no key frame flag; the header of its format has one (big-endian word at byte 20). */
 static bool fwht_key(const uint8_t *data, size_t size) {
     enum { FLAGS = 20 };
     return size >= FLAGS + 4 && ((unsigned)data[FLAGS + 2] << 8 | data[FLAGS + 3]) & V4L2_FWHT_FL_I_FRAME;
@@ -256,21 +256,23 @@ static ta_status take(ta_encoder *encoder, ta_coded *out) {
         return TA_ESYS;
     if (!ta_m2m_dequeue(&m->device, &m->device.coded, &b)) {
         if (errno != EAGAIN)
-            return fail(m, errno, "the encoder gives nothing more: %s", strerror(errno));
+            return fail(m, errno, "the encoder fails: %s", strerror(errno));
         if (stuck(m, now_us))
-            return fail(m, ETIMEDOUT, "the encoder is stuck: pictures went in and nothing came out for %d s",
-                        STUCK_US / 1000000);
-        return tell_left_out(m, now_us, out);
+            return fail(m, ETIMEDOUT, "the encoder is stuck: no output for %d s", STUCK_US / 1000000);
+        return report_skipped(m, now_us, out);
     }
     if (b.index >= m->coded_count)
-        return fail(m, EPROTO, "the encoder names a buffer that does not exist");
+        return fail(m, EPROTO, "the encoder returned a buffer that does not exist");
     m->silent_since_us = 0;
-    m->left_out = 0;
-    came_out(m, b.time_us);
-    *out = (ta_coded){.data = m->coded[b.index].data + b.offset, .size = b.size, .capture_us = b.time_us,
-                      .key = b.key, .slot = b.index};
+    m->skipped = 0;
+    mark_coded(m, b.time_us);
+    *out = (ta_coded){.data = m->coded[b.index].data + b.offset,
+                      .size = b.size,
+                      .capture_us = b.time_us,
+                      .key = b.key,
+                      .slot = b.index};
     out->key |= m->fwht && fwht_key(out->data, out->size);
-    if (b.error || b.size == 0) { /* nothing that could be sent: as if left out */
+    if (b.error || b.size == 0) { /* nothing to send: counts as skipped */
         give_back(encoder, out);
         *out = (ta_coded){.capture_us = b.time_us};
     }
@@ -318,7 +320,7 @@ static bool make_buffers(ta_m2m *m, const ta_encoder_config *config) {
     return ta_m2m_stream(&m->device, &m->device.raw, true) && ta_m2m_stream(&m->device, &m->device.coded, true);
 }
 
-/* One descriptor that is readable when the device has finished reading or writing. */
+/* Makes one descriptor that is readable when the device has finished reading or writing. */
 static bool watch(ta_m2m *m) {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT};
     m->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -342,15 +344,23 @@ static void close_encoder(ta_encoder **handle) {
     free(m);
 }
 
-static const ta_encoder_ops OPS = {
-    .name = "v4l2m2m", .submit = submit, .take = take, .give_back = give_back, .released = released,
-    .request_key = request_key, .set_bitrate = set_bitrate, .descriptor = descriptor, .bytes_copied = bytes_copied,
-    .note = note, .reason = reason_of, .close = close_encoder};
+static const ta_encoder_ops OPS = {.name = "v4l2m2m",
+                                   .submit = submit,
+                                   .take = take,
+                                   .give_back = give_back,
+                                   .released = released,
+                                   .request_key = request_key,
+                                   .set_bitrate = set_bitrate,
+                                   .descriptor = descriptor,
+                                   .bytes_copied = bytes_copied,
+                                   .note = note,
+                                   .reason = reason_of,
+                                   .close = close_encoder};
 
-static void set_patience(ta_m2m *m, const ta_encoder_config *config) {
+static void set_timeouts(ta_m2m *m, const ta_encoder_config *config) {
     const uint64_t interval_us = 1000000ull * config->rate_denominator / config->rate_numerator;
-    m->patience_us = 5 * interval_us > PATIENCE_US ? 5 * interval_us : PATIENCE_US;
-    m->grace_us = interval_us > GRACE_US ? interval_us : GRACE_US;
+    m->picture_timeout_us = 5 * interval_us > PICTURE_TIMEOUT_US ? 5 * interval_us : PICTURE_TIMEOUT_US;
+    m->released_timeout_us = interval_us > RELEASED_TIMEOUT_US ? interval_us : RELEASED_TIMEOUT_US;
 }
 
 ta_status ta_m2m_open(ta_encoder **out, const ta_encoder_config *config, char reason[TA_REASON_MAX]) {
@@ -369,7 +379,7 @@ ta_status ta_m2m_open(ta_encoder **out, const ta_encoder_config *config, char re
     m->dmabuf = config->dmabuf;
     m->fwht = config->coded_fourcc == V4L2_PIX_FMT_FWHT;
     m->stride = config->stride;
-    set_patience(m, config);
+    set_timeouts(m, config);
     ta_encoder *encoder = &m->base;
     ta_status status = ta_m2m_find(&m->device, config, reason);
     if (status == TA_OK)

@@ -12,7 +12,7 @@
 enum { NODES = 256 };
 enum { LEVEL_4_0_MACROBLOCKS = 245760 }; /* per second; ITU-T H.264 table A-1 */
 
-/* ioctl that a signal does not end. */
+/* ioctl, restarted after a signal. */
 static int call(int fd, unsigned long request, void *argument) {
     int result;
     do
@@ -48,7 +48,7 @@ static void leave(ta_m2m_device *d) {
     d->fd = -1;
 }
 
-/* How near a node comes to what is wanted; at FITS it stays open. */
+/* How well a node fits; at FITS it stays open. */
 typedef enum fit { NO_NODE, NO_ACCESS, NO_ENCODER, NO_CODED, NO_RAW, FITS } fit;
 
 static fit try_node(ta_m2m_device *d, const char *path, const ta_encoder_config *config) {
@@ -92,16 +92,16 @@ ta_status ta_m2m_find(ta_m2m_device *d, const ta_encoder_config *config, char re
     fourcc_text(coded_fourcc(config), coded);
     fourcc_text(config->fourcc, raw);
     if (best == NO_ACCESS)
-        snprintf(reason, TA_REASON_MAX, "%s may not be opened: add the user to the group video", nearest);
+        snprintf(reason, TA_REASON_MAX, "no permission to open %s: add the user to the group video", nearest);
     else if (best == NO_RAW)
-        snprintf(reason, TA_REASON_MAX, "%s makes %s, but not of %s pictures", nearest, coded, raw);
+        snprintf(reason, TA_REASON_MAX, "%s encodes %s, but not from %s", nearest, coded, raw);
     else if (named && best == NO_NODE)
         snprintf(reason, TA_REASON_MAX, "%s cannot be opened", nearest);
     else if (named)
-        snprintf(reason, TA_REASON_MAX, "%s is no encoder for %s", nearest, coded);
+        snprintf(reason, TA_REASON_MAX, "%s does not encode %s", nearest, coded);
     else
-        snprintf(reason, TA_REASON_MAX, "there is no V4L2 encoder for %s; on a Raspberry Pi it is bcm2835-codec, /dev/video11",
-                 coded);
+        snprintf(reason, TA_REASON_MAX,
+                 "there is no V4L2 encoder for %s; on a Raspberry Pi it is bcm2835-codec, /dev/video11", coded);
     errno = best == NO_ACCESS ? EACCES : ENODEV;
     return TA_ESYS;
 }
@@ -146,18 +146,18 @@ ta_status ta_m2m_configure(ta_m2m_device *d, const ta_encoder_config *config, ch
     shape coded = {.width = config->width, .height = config->height, .fourcc = coded_fourcc(config)};
     shape raw = {.width = config->width, .height = config->height, .fourcc = config->fourcc, .stride = config->stride};
     if (!set_format(d, d->coded.type, &coded) || !set_format(d, d->raw.type, &raw)) {
-        snprintf(reason, TA_REASON_MAX, "%s takes no picture format: %s", d->path, strerror(errno));
+        snprintf(reason, TA_REASON_MAX, "%s accepts no picture format: %s", d->path, strerror(errno));
         return TA_ESYS;
     }
     errno = EINVAL;
     if (raw.width != config->width || raw.height != config->height || raw.fourcc != config->fourcc) {
-        snprintf(reason, TA_REASON_MAX, "%s does not take %ux%u %s; it would take %ux%u", d->path, config->width,
+        snprintf(reason, TA_REASON_MAX, "%s does not accept %ux%u %s; it would accept %ux%u", d->path, config->width,
                  config->height, fourcc_text(config->fourcc, text), raw.width, raw.height);
         return TA_ESYS;
     }
     if (raw.stride != config->stride && (config->dmabuf || !packed(config->fourcc))) {
-        snprintf(reason, TA_REASON_MAX, "%s wants lines of %u bytes where the source has %u: use another mode", d->path,
-                 raw.stride, config->stride);
+        snprintf(reason, TA_REASON_MAX, "%s needs lines of %u bytes, and the source has %u: use another video mode",
+                 d->path, raw.stride, config->stride);
         return TA_ESYS;
     }
     d->width = raw.width;
@@ -184,7 +184,7 @@ static void set_rate(ta_m2m_device *d, const ta_encoder_config *config, ta_notes
     parm.parm.output.timeperframe =
         (struct v4l2_fract){.numerator = config->rate_denominator, .denominator = config->rate_numerator};
     if (call(d->fd, VIDIOC_S_PARM, &parm) < 0)
-        ta_note(notes, "the encoder cannot be told the frame rate");
+        ta_note(notes, "the encoder has no frame rate setting");
 }
 
 void ta_m2m_set_controls(ta_m2m_device *d, const ta_encoder_config *config, ta_notes *notes) {
@@ -203,8 +203,8 @@ void ta_m2m_set_controls(ta_m2m_device *d, const ta_encoder_config *config, ta_n
         {V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER, 1, "repeated headers", true},
         {V4L2_CID_MPEG_VIDEO_HEADER_MODE, V4L2_MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME, "joined headers", true},
         {V4L2_CID_MPEG_VIDEO_H264_PROFILE, V4L2_MPEG_VIDEO_H264_PROFILE_CONSTRAINED_BASELINE, "profile", true},
-        {V4L2_CID_MPEG_VIDEO_H264_LEVEL, fits ? V4L2_MPEG_VIDEO_H264_LEVEL_4_0 : V4L2_MPEG_VIDEO_H264_LEVEL_4_2, "level",
-         true},
+        {V4L2_CID_MPEG_VIDEO_H264_LEVEL, fits ? V4L2_MPEG_VIDEO_H264_LEVEL_4_0 : V4L2_MPEG_VIDEO_H264_LEVEL_4_2,
+         "level", true},
         {V4L2_CID_MPEG_VIDEO_H264_MIN_QP, (int32_t)config->min_qp, "lowest quantiser", config->min_qp > 0},
         {V4L2_CID_MPEG_VIDEO_H264_MAX_QP, (int32_t)config->max_qp, "highest quantiser", config->max_qp > 0},
         {V4L2_CID_MPEG_VIDEO_B_FRAMES, 0, "B frames", true},
@@ -226,7 +226,7 @@ void ta_m2m_set_controls(ta_m2m_device *d, const ta_encoder_config *config, ta_n
     if (refused[0])
         ta_note(notes, "the encoder refused: %s", refused);
     if (!ta_m2m_has(d, V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME))
-        ta_note(notes, "the encoder has no key frame on request: it is stopped and started for one");
+        ta_note(notes, "the encoder has no key frame request: it is restarted for one");
 }
 
 /* ---- buffers ---- */
@@ -239,7 +239,7 @@ bool ta_m2m_buffers(const ta_m2m_device *d, ta_m2m_side *side, uint32_t *count, 
     return done;
 }
 
-/* The driver's own description of a buffer. `plane` must live as long as it. */
+/* Describes a buffer for the driver. `plane` must live as long as the result. */
 static struct v4l2_buffer describe(const ta_m2m_device *d, const ta_m2m_side *side, uint32_t index,
                                    struct v4l2_plane *plane) {
     struct v4l2_buffer buffer = {.index = index, .type = side->type, .memory = side->memory, .field = V4L2_FIELD_NONE};

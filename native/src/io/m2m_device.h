@@ -1,4 +1,4 @@
-/* The ioctls of a memory-to-memory encoder, for both of V4L2's buffer layouts. errno tells what failed. */
+/* The ioctls of a memory-to-memory encoder, for both buffer layouts of V4L2. errno says what failed. */
 #ifndef THINAIR_IO_M2M_DEVICE_H
 #define THINAIR_IO_M2M_DEVICE_H
 

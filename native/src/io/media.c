@@ -28,7 +28,7 @@ ta_status ta_media_read(ta_media *out, const char *path) {
     counts->ptr_interfaces = (uintptr_t)out->interfaces;
     counts->ptr_pads = (uintptr_t)out->pads;
     counts->ptr_links = (uintptr_t)out->links;
-    status = ta_ioctl(fd, MEDIA_IOC_G_TOPOLOGY, counts); /* ENOSPC: it grew in between; the caller's retry finds it */
+    status = ta_ioctl(fd, MEDIA_IOC_G_TOPOLOGY, counts); /* ENOSPC: it grew meanwhile; the caller retries */
 done:
     ta_close_quietly(fd);
     if (status != TA_OK)

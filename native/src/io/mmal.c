@@ -11,11 +11,14 @@
 #include <unistd.h>
 
 #include "mmal_private.h"
+#include "thinair/picture.h"
+#include "thinair/rtp.h"
 
 enum {
-    LINE_ALIGN = 32, COLUMN_ALIGN = 16, /* pixels and lines of a raw picture in the video processor's memory */
+    LINE_ALIGN = 32,
+    COLUMN_ALIGN = 16, /* alignment of pixels and lines in the VideoCore's memory */
     OUTPUT_SIZE_MIN = 256 << 10,
-    LEVEL_4_MACROBLOCKS = 245760,       /* per second; also what the encoder's hardware is rated for */
+    LEVEL_4_MACROBLOCKS = 245760, /* per second; also the rated limit of the encoder */
 };
 
 /* ---- libraries; once loaded they stay ---- */
@@ -29,18 +32,18 @@ typedef struct symbol {
 #define VCSM_SYMBOL(result, name, parameters) {"vcsm_" #name, offsetof(ta_vcsm_library, name)},
 static const symbol mmal_symbols[] = {TA_MMAL_CALLS(MMAL_SYMBOL){NULL, 0}};
 static const symbol vcsm_symbols[] = {TA_VCSM_CALLS(VCSM_SYMBOL){NULL, 0}};
-/* Never libmmal_core alone: it is bound to libraries that only libmmal brings in. */
+/* Not libmmal_core by itself: it needs libraries that only libmmal links. */
 static const char *const mmal_names[] = {"libmmal.so", "libmmal.so.0", "/opt/vc/lib/libmmal.so", NULL};
 static const char *const vcsm_names[] = {"libvcsm.so", "libvcsm.so.0", "/opt/vc/lib/libvcsm.so", NULL};
 
-/* False: `reason` says what is missing. */
+/* Returns false if a function is missing; `reason` names it. */
 static bool load(const char *const *names, const symbol *symbols, void *table, char reason[TA_REASON_MAX]) {
     void *library = NULL;
     reason[0] = 0;
     for (size_t i = 0; names[i] && !library; i++) {
         library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
         const char *why = library ? NULL : dlerror();
-        if (why && !strstr(why, "No such file")) /* there, but not for this program: that is worth reading */
+        if (why && !strstr(why, "No such file")) /* present, but unusable: the message is worth reading */
             snprintf(reason, TA_REASON_MAX, "%s cannot be loaded: %.120s", names[i], why);
     }
     if (!library && !reason[0])
@@ -48,7 +51,7 @@ static bool load(const char *const *names, const symbol *symbols, void *table, c
     for (; library && symbols->name; symbols++) {
         void *address = dlsym(library, symbols->name);
         if (!address) {
-            snprintf(reason, TA_REASON_MAX, "%s is of another version: it lacks %s", names[0], symbols->name);
+            snprintf(reason, TA_REASON_MAX, "%s has an unsupported version: %s is missing", names[0], symbols->name);
             return false;
         }
         memcpy((char *)table + symbols->at, &address, sizeof address);
@@ -77,14 +80,16 @@ static ta_status load_libraries(ta_mmal *m, char reason[TA_REASON_MAX]) {
         return TA_OK;
     const char *wanted = getenv("THINAIR_MMAL_ZERO_COPY");
     if (!wanted || strcmp(wanted, "1") != 0) {
-        say(reason, "MMAL takes pictures as bytes; importing DMABUFs is untried: THINAIR_MMAL_ZERO_COPY=1 tries it");
+        say(reason,
+            "pictures are copied to MMAL; THINAIR_MMAL_ZERO_COPY=1 tries importing DMABUFs, which is experimental");
         return TA_EINVAL;
     }
     char why[TA_REASON_MAX];
     if (!load(vcsm_names, vcsm_symbols, &vcsm, why))
         return say(reason, "no zero-copy import: %.160s", why);
     if (vcsm.init() != 0)
-        return say(reason, "no zero-copy import: vcsm does not start (is /dev/vcsm-cma there, and may it be opened?)");
+        return say(reason,
+                   "no zero-copy import: vcsm does not start (does /dev/vcsm-cma exist, with permission to open it?)");
     m->vcsm = &vcsm;
     return TA_OK;
 }
@@ -100,10 +105,10 @@ static ta_status create_component(ta_mmal *m, char reason[TA_REASON_MAX]) {
         return TA_OK;
     }
     if (access("/dev/vchiq", R_OK | W_OK) == 0)
-        return say(reason, "the video processor gives no encoder (MMAL status %d): is gpu_mem at least 64?", status);
-    const char *why = errno == EACCES ? "may not be opened: add the user to group video"
-                                      : "is missing: is this a Raspberry Pi?";
-    return say(reason, "the video processor cannot be reached (MMAL status %d), /dev/vchiq %s", status, why);
+        return say(reason, "the VideoCore has no encoder available (MMAL status %d): is gpu_mem at least 64?", status);
+    const char *why =
+        errno == EACCES ? "cannot be opened: add the user to the group video" : "is missing: is this a Raspberry Pi?";
+    return say(reason, "the VideoCore does not answer (MMAL status %d): /dev/vchiq %s", status, why);
 }
 
 static uint32_t raw_encoding(uint32_t fourcc) {
@@ -121,12 +126,12 @@ static uint32_t align(uint32_t value, uint32_t to) { return (value + to - 1) / t
 static ta_status set_formats(ta_mmal *m, char reason[TA_REASON_MAX]) {
     const ta_encoder_config *c = &m->config;
     uint32_t bytes = c->fourcc == V4L2_PIX_FMT_UYVY || c->fourcc == V4L2_PIX_FMT_YUYV ? 2 : 1;
-    /* Imported pictures lie as the capture laid them. */
+    /* Imported pictures keep the capture's layout. */
     uint32_t columns = m->vcsm ? c->stride / bytes : align(c->width, LINE_ALIGN);
     m->stride = columns * bytes;
     m->lines = align(c->height, COLUMN_ALIGN);
     if (m->vcsm && bytes == 1 && m->lines != c->height)
-        return say(reason, "no zero-copy import: planes of %u lines do not lie as the encoder wants", c->height);
+        return say(reason, "no zero-copy import: planes of %u lines do not have the encoder's alignment", c->height);
     ta_mmal_es_format *in = m->input->format, *out = m->output->format;
     in->type = out->type = TA_MMAL_ES_TYPE_VIDEO;
     in->encoding = raw_encoding(c->fourcc);
@@ -140,7 +145,7 @@ static ta_status set_formats(ta_mmal *m, char reason[TA_REASON_MAX]) {
     if (status != TA_MMAL_SUCCESS || m->input->format->es->width != columns)
         return say(reason, "the encoder refused raw pictures %.4s of %ux%u, %u bytes a line (MMAL status %d)",
                    (const char *)&c->fourcc, c->width, c->height, m->stride, status);
-    *out->es = *in->es; /* after the commit of the input, which may have touched it */
+    *out->es = *in->es; /* after the commit of the input, which may have changed it */
     out->encoding = TA_MMAL_ENCODING_H264;
     out->bitrate = c->bitrate_bps;
     status = m->lib->port_format_commit(m->output);
@@ -150,15 +155,15 @@ static ta_status set_formats(ta_mmal *m, char reason[TA_REASON_MAX]) {
     return TA_OK;
 }
 
-/* Asks for a parameter the picture can do without; a refusal is noted. */
-static void wish(ta_mmal *m, ta_mmal_port *port, uint32_t id, uint32_t value, const char *name) {
+/* Sets an optional parameter; a refusal becomes a note. */
+static void set_optional(ta_mmal *m, ta_mmal_port *port, uint32_t id, uint32_t value, const char *name) {
     int status = ta_mmal_set(m, port, id, value);
     if (status != TA_MMAL_SUCCESS)
-        ta_note(&m->notes, "the encoder does not take %s %u (MMAL status %d)", name, value, status);
+        ta_note(&m->notes, "the encoder does not accept %s %u (MMAL status %d)", name, value, status);
 }
 
 static void wish_intra_refresh(ta_mmal *m) {
-    /* Read first: what is not set here would otherwise hold rubbish. */
+    /* Reads the parameter first: fields not set here would be undefined. */
     ta_mmal_intra_refresh refresh = {.hdr = {TA_MMAL_INTRA_REFRESH, sizeof refresh}};
     int status = m->lib->port_parameter_get(m->output, &refresh.hdr);
     refresh.refresh_mode = TA_MMAL_INTRA_REFRESH_CYCLIC_MROWS;
@@ -166,32 +171,33 @@ static void wish_intra_refresh(ta_mmal *m) {
     if (status == TA_MMAL_SUCCESS)
         status = m->lib->port_parameter_set(m->output, &refresh.hdr);
     if (status != TA_MMAL_SUCCESS)
-        ta_note(&m->notes, "the encoder does not take cyclic intra refresh (MMAL status %d)", status);
+        ta_note(&m->notes, "the encoder does not accept cyclic intra refresh (MMAL status %d)", status);
 }
 
 static ta_status set_parameters(ta_mmal *m, char reason[TA_REASON_MAX]) {
     const ta_encoder_config *c = &m->config;
     uint64_t macroblocks = (uint64_t)(align(c->width, 16) / 16) * (align(c->height, 16) / 16);
     bool level_4 = macroblocks * c->rate_numerator <= (uint64_t)LEVEL_4_MACROBLOCKS * c->rate_denominator;
-    ta_mmal_profile profile = {{TA_MMAL_PROFILE, sizeof profile}, TA_MMAL_PROFILE_H264_HIGH,
+    ta_mmal_profile profile = {{TA_MMAL_PROFILE, sizeof profile},
+                               TA_MMAL_PROFILE_H264_HIGH,
                                level_4 ? TA_MMAL_LEVEL_H264_4 : TA_MMAL_LEVEL_H264_42};
     if (m->lib->port_parameter_set(m->output, &profile.hdr) != TA_MMAL_SUCCESS)
-        ta_note(&m->notes, "the encoder does not take profile High at level %s", level_4 ? "4" : "4.2");
+        ta_note(&m->notes, "the encoder does not accept profile High at level %s", level_4 ? "4" : "4.2");
     int status = ta_mmal_set(m, m->output, TA_MMAL_INLINE_HEADER, 1);
     if (status != TA_MMAL_SUCCESS)
-        return say(reason, "the encoder does not put parameter sets into the stream (MMAL status %d)", status);
-    wish(m, m->output, TA_MMAL_RATECONTROL, TA_MMAL_RATECONTROL_CONSTANT, "rate control");
-    wish(m, m->output, TA_MMAL_INTRAPERIOD, c->key_interval, "intra period");
-    wish(m, m->output, TA_MMAL_SPS_TIMING, 1, "SPS timing");
-    wish(m, m->input, TA_MMAL_IMMUTABLE_INPUT, 1, "immutable input");
+        return say(reason, "the encoder cannot repeat parameter sets in the stream (MMAL status %d)", status);
+    set_optional(m, m->output, TA_MMAL_RATECONTROL, TA_MMAL_RATECONTROL_CONSTANT, "rate control");
+    set_optional(m, m->output, TA_MMAL_INTRAPERIOD, c->key_interval, "intra period");
+    set_optional(m, m->output, TA_MMAL_SPS_TIMING, 1, "SPS timing");
+    set_optional(m, m->input, TA_MMAL_IMMUTABLE_INPUT, 1, "immutable input");
     if (c->min_qp)
-        wish(m, m->output, TA_MMAL_MIN_QUANT, c->min_qp, "lowest quantizer");
+        set_optional(m, m->output, TA_MMAL_MIN_QUANT, c->min_qp, "lowest quantizer");
     if (c->max_qp)
-        wish(m, m->output, TA_MMAL_MAX_QUANT, c->max_qp, "highest quantizer");
+        set_optional(m, m->output, TA_MMAL_MAX_QUANT, c->max_qp, "highest quantizer");
     if (c->intra_refresh_mbs)
         wish_intra_refresh(m);
     if (c->low_latency)
-        wish(m, m->output, TA_MMAL_LOW_LATENCY, 1, "low latency");
+        set_optional(m, m->output, TA_MMAL_LOW_LATENCY, 1, "low latency");
     return TA_OK;
 }
 
@@ -199,7 +205,7 @@ static ta_status set_parameters(ta_mmal *m, char reason[TA_REASON_MAX]) {
 
 static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
-/* One picture in the encoder: each one that waits there is a picture's time of delay. */
+/* One picture in the encoder: each one that waits there adds a picture of delay. */
 static ta_status make_buffers(ta_mmal *m, char reason[TA_REASON_MAX]) {
     ta_mmal_port *in = m->input, *out = m->output;
     in->buffer_num = larger(in->buffer_num_min, 1);
@@ -208,7 +214,7 @@ static ta_status make_buffers(ta_mmal *m, char reason[TA_REASON_MAX]) {
     out->buffer_num = out->buffer_num > TA_MMAL_OUTPUTS ? TA_MMAL_OUTPUTS : larger(out->buffer_num, 2);
     out->buffer_size = larger(OUTPUT_SIZE_MIN, larger(out->buffer_size_min, out->buffer_size_recommended));
     if (m->vcsm && ta_mmal_set(m, in, TA_MMAL_ZERO_COPY, 1) != TA_MMAL_SUCCESS)
-        return say(reason, "no zero-copy import: the encoder does not take it");
+        return say(reason, "no zero-copy import: the encoder does not accept it");
     int status = m->lib->port_enable(m->component->control, ta_mmal_on_control);
     if (status == TA_MMAL_SUCCESS)
         status = m->lib->port_enable(in, ta_mmal_on_input);
@@ -225,8 +231,8 @@ static ta_status make_buffers(ta_mmal *m, char reason[TA_REASON_MAX]) {
     ta_mmal_buffer *buffer;
     while ((buffer = m->lib->queue_get(m->coded->queue)))
         if ((status = m->lib->port_send_buffer(out, buffer)) != TA_MMAL_SUCCESS)
-            return say(reason, "the encoder takes no output buffers (MMAL status %d)", status);
-    m->slot_size = (size_t)TA_MAX_FRAME_PACKETS * TA_MAX_PACKET; /* no larger unit can be sent */
+            return say(reason, "the encoder refused output buffers (MMAL status %d)", status);
+    m->slot_size = (size_t)TA_MAX_FRAME_PACKETS * TA_MAX_PACKET; /* larger units cannot be sent */
     for (size_t i = 0; i < TA_MMAL_SLOTS; i++)
         if (!(m->slots[i].data = malloc(m->slot_size)))
             return TA_ENOMEM;
@@ -274,8 +280,8 @@ static void *tear_down(void *argument) {
     return NULL;
 }
 
-/* A component that failed may never give its buffers back, and disabling a port waits for them: that wait is a
- * thread's own, and what is not gone in time is left behind rather than waited for. */
+/* A failed component may never return its buffers, and disabling a port waits for them. That wait has a thread of its
+ * own, and what is not closed in time is abandoned. */
 void ta_mmal_close(ta_encoder **encoder) {
     if (!*encoder)
         return;
@@ -296,7 +302,7 @@ void ta_mmal_close(ta_encoder **encoder) {
 ta_status ta_mmal_open(ta_encoder **out, const ta_encoder_config *config, char reason[TA_REASON_MAX]) {
     *out = NULL;
     if (!possible(config)) {
-        say(reason, "the encoder has no use for %.4s of %ux%u", (const char *)&config->fourcc, config->width,
+        say(reason, "the encoder does not support %.4s of %ux%u", (const char *)&config->fourcc, config->width,
             config->height);
         return TA_EINVAL;
     }

@@ -1,14 +1,13 @@
-/* What the encoder uses of MMAL's binary interface, declared by its published layout and numbers: Raspberry Pi's
- * library is loaded at run time and no header of it is needed. tests/native/test_mmal_abi.py compares every number here
- * with picamera's independent copy. Freestanding, so that any compiler can be asked for its layout. */
+/* The part of MMAL's binary interface that the encoder uses, declared from its published layout and numbers: Raspberry
+ * Pi's library is loaded at run time, without its headers. tests/unit/test_mmal_abi.py compares every number with
+ * picamera's independent copy. Freestanding, so that any compiler can print its layout. */
 #ifndef THINAIR_IO_MMAL_ABI_H
 #define THINAIR_IO_MMAL_ABI_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define TA_MMAL_FOURCC(a, b, c, d) \
-    ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
+#define TA_MMAL_FOURCC(a, b, c, d) ((uint32_t)(a) | (uint32_t)(b) << 8 | (uint32_t)(c) << 16 | (uint32_t)(d) << 24)
 
 enum ta_mmal_status {
     TA_MMAL_SUCCESS = 0,
@@ -41,12 +40,12 @@ enum ta_mmal_value {
 };
 
 enum ta_mmal_flag { /* of a buffer header */
-    TA_MMAL_FLAG_FRAME_END = 1 << 2,
-    TA_MMAL_FLAG_KEYFRAME = 1 << 3,
-    TA_MMAL_FLAG_CONFIG = 1 << 5,
-    TA_MMAL_FLAG_CODECSIDEINFO = 1 << 7,
-    TA_MMAL_FLAG_CORRUPTED = 1 << 9,
-    TA_MMAL_FLAG_TRANSMISSION_FAILED = 1 << 10,
+                    TA_MMAL_FLAG_FRAME_END = 1 << 2,
+                    TA_MMAL_FLAG_KEYFRAME = 1 << 3,
+                    TA_MMAL_FLAG_CONFIG = 1 << 5,
+                    TA_MMAL_FLAG_CODECSIDEINFO = 1 << 7,
+                    TA_MMAL_FLAG_CORRUPTED = 1 << 9,
+                    TA_MMAL_FLAG_TRANSMISSION_FAILED = 1 << 10,
 };
 
 #define TA_MMAL_TIME_UNKNOWN INT64_MIN
@@ -152,28 +151,28 @@ typedef struct ta_mmal_intra_refresh {
 typedef void (*ta_mmal_callback)(ta_mmal_port *, ta_mmal_buffer *);
 
 /* MMAL_STATUS_T is an int-sized enum. X(result, name without mmal_, parameters) */
-#define TA_MMAL_CALLS(X)                                                  \
-    X(int, component_create, (const char *, ta_mmal_component **))        \
-    X(int, component_destroy, (ta_mmal_component *))                      \
-    X(int, component_enable, (ta_mmal_component *))                       \
-    X(int, component_disable, (ta_mmal_component *))                      \
-    X(int, port_format_commit, (ta_mmal_port *))                          \
-    X(int, port_enable, (ta_mmal_port *, ta_mmal_callback))               \
-    X(int, port_disable, (ta_mmal_port *))                                \
-    X(int, port_parameter_set, (ta_mmal_port *, const ta_mmal_header *))  \
-    X(int, port_parameter_get, (ta_mmal_port *, ta_mmal_header *))        \
-    X(int, port_send_buffer, (ta_mmal_port *, ta_mmal_buffer *))          \
-    X(ta_mmal_pool *, pool_create, (unsigned, uint32_t))                  \
-    X(void, pool_destroy, (ta_mmal_pool *))                               \
-    X(ta_mmal_buffer *, queue_get, (void *))                              \
+#define TA_MMAL_CALLS(X)                                                 \
+    X(int, component_create, (const char *, ta_mmal_component **))       \
+    X(int, component_destroy, (ta_mmal_component *))                     \
+    X(int, component_enable, (ta_mmal_component *))                      \
+    X(int, component_disable, (ta_mmal_component *))                     \
+    X(int, port_format_commit, (ta_mmal_port *))                         \
+    X(int, port_enable, (ta_mmal_port *, ta_mmal_callback))              \
+    X(int, port_disable, (ta_mmal_port *))                               \
+    X(int, port_parameter_set, (ta_mmal_port *, const ta_mmal_header *)) \
+    X(int, port_parameter_get, (ta_mmal_port *, ta_mmal_header *))       \
+    X(int, port_send_buffer, (ta_mmal_port *, ta_mmal_buffer *))         \
+    X(ta_mmal_pool *, pool_create, (unsigned, uint32_t))                 \
+    X(void, pool_destroy, (ta_mmal_pool *))                              \
+    X(ta_mmal_buffer *, queue_get, (void *))                             \
     X(void, buffer_header_release, (ta_mmal_buffer *))
 
-/* Of libvcsm, for the zero-copy import. */
-#define TA_VCSM_CALLS(X)                              \
-    X(int, init, (void))                              \
-    X(void, exit, (void))                             \
-    X(unsigned, import_dmabuf, (int, const char *))   \
-    X(unsigned, vc_hdl_from_hdl, (unsigned))          \
+/* Functions of libvcsm, for the zero-copy import. */
+#define TA_VCSM_CALLS(X)                            \
+    X(int, init, (void))                            \
+    X(void, exit, (void))                           \
+    X(unsigned, import_dmabuf, (int, const char *)) \
+    X(unsigned, vc_hdl_from_hdl, (unsigned))        \
     X(void, free, (unsigned))
 
 /* Size and offsets as the published headers compile: 64-bit, and 32-bit ARM (int64_t aligned to 8). */

@@ -1,4 +1,4 @@
-/* The MMAL encoder's two halves: mmal.c opens and closes the component, mmal_run.c passes pictures and units. */
+/* Internals of the MMAL encoder: mmal.c opens and closes the component, mmal_run.c passes pictures and units. */
 #ifndef THINAIR_IO_MMAL_PRIVATE_H
 #define THINAIR_IO_MMAL_PRIVATE_H
 
@@ -7,19 +7,20 @@
 #include "thinair/encoder.h"
 
 enum {
-    TA_MMAL_PENDING = 16,          /* pictures given in whose unit is not out yet */
-    TA_MMAL_OUTPUTS = 16,          /* output buffers at most */
-    TA_MMAL_TOKENS = 32,           /* the source's buffers */
-    TA_MMAL_SLOTS = 2,             /* units: one handed out, one being joined */
-    TA_MMAL_JUNK_UNITS = 60,       /* thrown away before the first key frame, then the encoder has failed */
-    TA_MMAL_LEFT_OUT_US = 250000,  /* a picture without a unit for so long was left out by the rate control */
-    TA_MMAL_LEFT_OUT_MAX = 4,
-    TA_MMAL_STUCK_US = 1000000,    /* no unit for so long, and a picture held as long or so many left out: stuck */
-    TA_MMAL_CLOSE_US = 1000000,    /* a failed component that is not gone after this is left behind */
+    TA_MMAL_PENDING = 16,           /* pictures submitted whose unit is not out yet */
+    TA_MMAL_OUTPUTS = 16,           /* output buffers at most */
+    TA_MMAL_TOKENS = 32,            /* the source's buffers */
+    TA_MMAL_SLOTS = 2,              /* units: one handed out, one being assembled */
+    TA_MMAL_UNDECODABLE_UNITS = 60, /* discarded before the first key frame; more mean that the encoder has failed */
+    TA_MMAL_SKIPPED_US = 250000,    /* a picture without a unit for this long was skipped by the rate control */
+    TA_MMAL_SKIPPED_MAX = 4,
+    /* Stuck: no unit for this long, and a picture held as long or TA_MMAL_SKIPPED_MAX skipped. */
+    TA_MMAL_STUCK_US = 1000000,
+    TA_MMAL_CLOSE_US = 1000000, /* a failed component that has not closed by then is abandoned */
 };
 
 typedef struct ta_mmal_library {
-#define TA_MMAL_MEMBER(result, name, parameters) result (*name) parameters;
+#define TA_MMAL_MEMBER(result, name, parameters) result(*name) parameters;
     TA_MMAL_CALLS(TA_MMAL_MEMBER)
 } ta_mmal_library;
 
@@ -41,35 +42,36 @@ typedef struct ta_mmal {
     ta_mmal_component *component;
     ta_mmal_port *input, *output;
     ta_mmal_pool *pictures, *coded; /* buffer headers of the input and of the output */
-    uint32_t stride, lines;         /* of a picture as the encoder wants it */
-    int eventfd;                    /* up while `ready` or `freed` hold something or the encoder failed */
+    uint32_t stride, lines;         /* of a picture in the encoder's layout */
+    int eventfd;                    /* readable while `ready` or `freed` hold something, or the encoder has failed */
 
-    pthread_mutex_t lock;           /* holds what the callbacks share with the owner */
+    pthread_mutex_t lock; /* protects what the callbacks share with the owner */
     ta_mmal_buffer *ready[TA_MMAL_OUTPUTS];
     size_t ready_head, ready_count;
     uint32_t freed[TA_MMAL_TOKENS];
     size_t freed_head, freed_count;
-    uint32_t held;                  /* pictures the component has not given back */
+    uint32_t held; /* pictures that the component has not returned */
     bool error_seen;
-    uint32_t error;                 /* MMAL status of an error event */
+    uint32_t error; /* MMAL status of an error event */
 
     struct {
         uint64_t capture_us, submit_us;
     } pending[TA_MMAL_PENDING];
     size_t pending_head, pending_count;
-    uint64_t silent_us;             /* when the first picture since the last unit went in; 0: none did */
-    uint64_t submit_us;             /* when the last picture went in */
-    uint32_t left_out;              /* pictures in a row that timed out */
+    uint64_t silent_us; /* when the first picture after the last unit was submitted; 0: none */
+    uint64_t submit_us; /* when the last picture was submitted */
+    uint32_t skipped;   /* pictures in a row that timed out */
     ta_mmal_slot slots[TA_MMAL_SLOTS];
-    size_t slot_size, joining;      /* joining: index of the slot being filled */
-    bool begun, whole, key, bad;    /* unit being joined: has a picture's bytes, all of them, IDR, to be thrown away */
-    bool synced;                    /* a key frame was seen, and every unit since could be used */
-    uint64_t unit_us;               /* its picture's capture time */
-    uint32_t junk;
+    size_t slot_size, joining; /* joining: index of the slot being filled */
+    bool begun, whole, key,
+        bad;          /* unit being assembled: has picture bytes, is complete, is an IDR, is to be discarded */
+    bool synced;      /* a key frame was received, and every unit since was usable */
+    uint64_t unit_us; /* its picture's capture time */
+    uint32_t undecodable;
     unsigned imported[TA_MMAL_TOKENS]; /* vcsm handles, 0: not yet */
     uint64_t copied;
     ta_notes notes;
-    int failure;                    /* errno of what ended it; 0: none */
+    int failure; /* errno of the fatal failure; 0: none */
     char reason[TA_NOTE_MAX];
 } ta_mmal;
 

@@ -1,11 +1,12 @@
-/* The MMAL encoder at work. MMAL calls back on a thread of its own; the callbacks only put buffers into rings and wake
- * the owner, because a parameter set from a callback can wait for a port that waits for the callback. */
+/* The running MMAL encoder. MMAL calls back on its own thread; the callbacks only put buffers into rings and wake the
+ * owner, because setting a parameter in a callback can wait for a port that waits for the callback. */
 #include <errno.h>
 #include <linux/videodev2.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "mmal_private.h"
+#include "thinair/h264.h"
 
 static ta_mmal *self(ta_encoder *encoder) { return (ta_mmal *)(void *)encoder; }
 static const ta_mmal *self_const(const ta_encoder *encoder) { return (const ta_mmal *)(const void *)encoder; }
@@ -17,7 +18,7 @@ int ta_mmal_set(const ta_mmal *m, ta_mmal_port *port, uint32_t id, uint32_t valu
 
 /* ---- callbacks ---- */
 
-static void put_freed(ta_mmal *m, uint32_t token) { /* never full: a token is with the encoder once */
+static void put_freed(ta_mmal *m, uint32_t token) { /* never full: a token is at the encoder once */
     m->freed[(m->freed_head + m->freed_count++) % TA_MMAL_TOKENS] = token;
     ta_wake(m->eventfd);
 }
@@ -42,7 +43,7 @@ void ta_mmal_on_output(ta_mmal_port *port, ta_mmal_buffer *buffer) {
         return;
     }
     pthread_mutex_lock(&m->lock);
-    m->ready[(m->ready_head + m->ready_count++) % TA_MMAL_OUTPUTS] = buffer; /* as many as there are buffers */
+    m->ready[(m->ready_head + m->ready_count++) % TA_MMAL_OUTPUTS] = buffer; /* at most as many as there are buffers */
     ta_wake(m->eventfd);
     pthread_mutex_unlock(&m->lock);
 }
@@ -74,7 +75,7 @@ static void copy_plane(const ta_mmal *m, uint8_t **to, const uint8_t **from, uin
     *to += (size_t)(m->lines / line_divisor) * to_stride;
 }
 
-/* Bytes of a picture in the encoder's own layout. The lines below the picture keep what the buffer was born with. */
+/* Copies a picture into the encoder's layout; returns its size. The lines below the picture stay undefined. */
 static uint32_t copy_picture(ta_mmal *m, uint8_t *to, const uint8_t *from) {
     const uint8_t *start = to;
     copy_plane(m, &to, &from, 1, 1);
@@ -92,7 +93,7 @@ static size_t picture_size(const ta_encoder_config *c) {
     return c->fourcc == V4L2_PIX_FMT_NV12 || c->fourcc == V4L2_PIX_FMT_YUV420 ? luma + luma / 2 : luma;
 }
 
-/* The first failure stays. */
+/* Records a failure; the first one stays. */
 static ta_status fail(ta_mmal *m, int error, const char *text) {
     if (!m->failure) {
         snprintf(m->reason, sizeof m->reason, "%s", text);
@@ -102,14 +103,14 @@ static ta_status fail(ta_mmal *m, int error, const char *text) {
     return TA_ESYS;
 }
 
-/* The descriptor's pages as the encoder sees them. */
+/* Imports a DMABUF as the encoder sees it. */
 static ta_status import_picture(ta_mmal *m, const ta_raw *raw, ta_mmal_buffer *buffer) {
     unsigned *handle = &m->imported[raw->token];
     if (!*handle)
         *handle = m->vcsm->import_dmabuf(raw->dmabuf, "thinair");
     unsigned shared = *handle ? m->vcsm->vc_hdl_from_hdl(*handle) : 0;
     if (!shared)
-        return fail(m, EIO, "vcsm refused the capture's memory: leave THINAIR_MMAL_ZERO_COPY unset");
+        return fail(m, EIO, "vcsm cannot import the capture's memory: unset THINAIR_MMAL_ZERO_COPY");
     buffer->data = (uint8_t *)(uintptr_t)shared;
     buffer->alloc_size = buffer->length = (uint32_t)raw->size;
     return TA_OK;
@@ -124,7 +125,7 @@ static ta_status send_picture(ta_mmal *m, ta_mmal_buffer *buffer) {
     if (!m->silent_us)
         m->silent_us = now_us;
     pthread_mutex_lock(&m->lock);
-    m->held++; /* before the callback can take it off */
+    m->held++; /* before the callback can decrement it */
     pthread_mutex_unlock(&m->lock);
     if (m->lib->port_send_buffer(m->input, buffer) == TA_MMAL_SUCCESS)
         return TA_OK;
@@ -173,7 +174,7 @@ static ta_status submit(ta_encoder *encoder, const ta_raw *raw) {
 
 /* ---- units out ---- */
 
-static uint32_t nal_type(const uint8_t *data, size_t size) { /* of the first NAL unit; 0: no start code */
+static uint32_t nal_type(const uint8_t *data, size_t size) { /* type of the first NAL unit; 0: no start code */
     size_t zeros = 0;
     while (zeros < size && zeros < 4 && data[zeros] == 0)
         zeros++;
@@ -190,8 +191,8 @@ static void append(ta_mmal *m, const uint8_t *data, size_t size) {
     slot->size += size;
 }
 
-/* Joins one buffer to the unit. Parameter sets come before a key frame's picture, in buffers that say CONFIG; such a
- * buffer may say FRAME_END for itself. */
+/* Appends one buffer to the unit. Parameter sets precede a key frame's picture in buffers flagged CONFIG, which may
+ * have FRAME_END of their own. */
 static void join(ta_mmal *m, const ta_mmal_buffer *buffer) {
     const uint8_t *data = buffer->data + buffer->offset;
     if (buffer->length == 0 || buffer->flags & TA_MMAL_FLAG_CODECSIDEINFO)
@@ -233,26 +234,26 @@ static ta_mmal_buffer *next_ready(ta_mmal *m) {
 static void request_key(ta_encoder *encoder) {
     ta_mmal *m = self(encoder);
     if (!m->failure)
-        (void)ta_mmal_set(m, m->output, TA_MMAL_REQUEST_I_FRAME, 1); /* refused: the next periodic one comes */
+        (void)ta_mmal_set(m, m->output, TA_MMAL_REQUEST_I_FRAME, 1); /* if refused, the next periodic one comes */
 }
 
-/* TA_AGAIN: the whole unit cannot be used and is thrown away. Its picture counts as left out when a later one comes. */
-static ta_status judge(ta_mmal *m) {
+/* TA_AGAIN: the complete unit is unusable and discarded. Its picture counts as skipped when a later one comes. */
+static ta_status check_unit(ta_mmal *m) {
     m->silent_us = 0;
-    m->left_out = 0;
+    m->skipped = 0;
     m->synced = !m->bad && (m->synced || m->key);
     if (m->synced)
         return TA_OK;
     begin_unit(m);
-    if (m->junk++ == 0)
-        ta_note(&m->notes, "the encoder gave units that cannot be used; thrown away until a key frame came");
-    if (m->junk > TA_MMAL_JUNK_UNITS)
-        return fail(m, EIO, "the encoder gives no key frame that can be used");
+    if (m->undecodable++ == 0)
+        ta_note(&m->notes, "unusable units from the encoder were discarded until a key frame");
+    if (m->undecodable > TA_MMAL_UNDECODABLE_UNITS)
+        return fail(m, EIO, "the encoder delivers no usable key frame");
     request_key(&m->base);
     return TA_AGAIN;
 }
 
-static void pop_left_out(ta_mmal *m, ta_coded *out) {
+static void pop_skipped(ta_mmal *m, ta_coded *out) {
     *out = (ta_coded){.capture_us = m->pending[m->pending_head].capture_us, .slot = TA_MMAL_SLOTS};
     m->pending_head = (m->pending_head + 1) % TA_MMAL_PENDING;
     m->pending_count--;
@@ -260,21 +261,21 @@ static void pop_left_out(ta_mmal *m, ta_coded *out) {
 
 static ta_status hand_out(ta_mmal *m, ta_coded *out) {
     if (m->pending_count && m->pending[m->pending_head].capture_us <= m->unit_us) {
-        pop_left_out(m, out);
+        pop_skipped(m, out);
         if (out->capture_us != m->unit_us)
-            return TA_OK; /* the unit is of a later picture */
+            return TA_OK; /* the unit belongs to a later picture */
     }
     ta_mmal_slot *slot = &m->slots[m->joining];
     slot->taken = true;
     *out = (ta_coded){slot->data, slot->size, m->unit_us, m->key, (uint32_t)m->joining};
     m->joining = (m->joining + 1) % TA_MMAL_SLOTS;
     begin_unit(m);
-    m->junk = 0;
+    m->undecodable = 0;
     return TA_OK;
 }
 
-/* Nothing came: is it an error, a stuck encoder, or a picture that the rate control left out? */
-static ta_status watch(ta_mmal *m, ta_coded *out) {
+/* No output: an error, a stuck encoder, or a picture skipped by the rate control? */
+static ta_status check_silence(ta_mmal *m, ta_coded *out) {
     pthread_mutex_lock(&m->lock);
     bool error_seen = m->error_seen, held = m->held > 0;
     uint32_t error = m->error;
@@ -286,15 +287,16 @@ static ta_status watch(ta_mmal *m, ta_coded *out) {
     }
     uint64_t now_us = ta_now_us();
     bool silent = m->silent_us && now_us - m->silent_us > TA_MMAL_STUCK_US;
-    held = held && now_us - m->submit_us > TA_MMAL_STUCK_US; /* a source that paused must not count against it */
-    if (silent && (held || m->left_out >= TA_MMAL_LEFT_OUT_MAX))
-        return fail(m, ETIMEDOUT, m->config.low_latency
-                                      ? "the encoder is silent in low-latency mode, which wants stripes: leave it off"
-                                      : "the encoder took pictures and gave nothing for a second");
-    if (m->pending_count == 0 || now_us - m->pending[m->pending_head].submit_us < TA_MMAL_LEFT_OUT_US)
+    held = held && now_us - m->submit_us > TA_MMAL_STUCK_US; /* a paused source does not count */
+    if (silent && (held || m->skipped >= TA_MMAL_SKIPPED_MAX))
+        return fail(m, ETIMEDOUT,
+                    m->config.low_latency
+                        ? "the encoder delivers nothing in low-latency mode, which needs stripes: turn the mode off"
+                        : "the encoder accepted pictures and delivered nothing for a second");
+    if (m->pending_count == 0 || now_us - m->pending[m->pending_head].submit_us < TA_MMAL_SKIPPED_US)
         return TA_AGAIN;
-    m->left_out++;
-    pop_left_out(m, out);
+    m->skipped++;
+    pop_skipped(m, out);
     return TA_OK;
 }
 
@@ -307,12 +309,12 @@ static ta_status take(ta_encoder *encoder, ta_coded *out) {
             return TA_AGAIN;
         ta_mmal_buffer *buffer = next_ready(m);
         if (!buffer)
-            return watch(m, out);
+            return check_silence(m, out);
         join(m, buffer);
         buffer->length = 0;
         if (m->lib->port_send_buffer(m->output, buffer) != TA_MMAL_SUCCESS)
             return fail(m, EIO, "the encoder refused an output buffer");
-        if (m->whole && judge(m) == TA_ESYS)
+        if (m->whole && check_unit(m) == TA_ESYS)
             return TA_ESYS;
     }
     return hand_out(m, out);
@@ -339,7 +341,7 @@ static bool released(ta_encoder *encoder, uint32_t *token) {
 static ta_status set_bitrate(ta_encoder *encoder, uint32_t bitrate_bps) {
     ta_mmal *m = self(encoder);
     if (m->failure || ta_mmal_set(m, m->output, TA_MMAL_BIT_RATE, bitrate_bps) != TA_MMAL_SUCCESS)
-        return fail(m, EIO, "the encoder refused another bitrate");
+        return fail(m, EIO, "the encoder refused the new bitrate");
     return TA_OK;
 }
 

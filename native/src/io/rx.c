@@ -1,6 +1,6 @@
-/* Receiving pump: datagrams in with their kernel stamps, whole access units out into a ring of slots that Python reads in
- * place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
-#include "thinair/io.h"
+/* Receiving pump: datagrams in with their kernel timestamps, complete access units out into a ring of slots that Python
+ * reads in place. A slot keeps the pump's memory alive, so a unit may outlive the pump. */
+#include "thinair/clock.h"
 
 #include <errno.h>
 #include <netinet/udp.h>
@@ -14,79 +14,15 @@
 
 #include "rx_private.h"
 
-enum { BATCH = 64, DATAGRAM = 65536, SILENT_PEER_US = 500000 };
-
-static void forget_frames(ta_rx *rx) {
-    if (rx->frames)
-        ta_reassembler_reset(rx->frames);
-    if (rx->stream)
-        ta_austream_reset(rx->stream);
-    for (; rx->queue_count > 0; rx->queue_count--) {
-        rx->queue[rx->queue_head]->state = SLOT_FREE;
-        rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
-    }
-    rx->owed_lost = 0;
-    rx->owed_gap = rx->stats.frames > 0;
-    rx->arrival_count = 0;
-}
-
-/* Plain modes have no session: the first to send is the peer until it falls silent or starts anew. */
-static bool latch_peer(ta_rx *rx, const ta_address *from, uint32_t ssrc, uint64_t arrival_us) {
-    bool same = rx->have_peer && ta_address_equal(&rx->peer, from);
-    bool silent = !rx->have_peer || arrival_us > rx->last_media_us + SILENT_PEER_US;
-    if (!same && !silent)
-        return false;
-    if (!same || ssrc != rx->ssrc) {
-        forget_frames(rx);
-        rx->have_peer = true;
-        rx->peer = *from;
-        rx->ssrc = ssrc;
-    }
-    return true;
-}
-
-void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arrival_us, const ta_address *from) {
-    rx->stats.packets++;
-    rx->stats.bytes += size;
-    ta_rx_note_packet(rx, data, size, arrival_us, from, false);
-    if (rx->mode == TA_MODE_ANNEXB) {
-        if (!latch_peer(rx, from, 0, arrival_us)) {
-            rx->drops[TA_DROP_ADDRESS]++;
-            return;
-        }
-        rx->last_media_us = arrival_us;
-        ta_austream_push(rx->stream, data, size, arrival_us);
-        return;
-    }
-    if (size < TA_RTP_HEADER) {
-        rx->drops[TA_DROP_SHORT]++;
-        return;
-    }
-    uint32_t ssrc = (uint32_t)data[8] << 24 | (uint32_t)data[9] << 16 | (uint32_t)data[10] << 8 | data[11];
-    bool known = rx->mode == TA_MODE_THINAIR ? rx->have_peer && (rx->sealed || ta_address_equal(&rx->peer, from))
-                                             : latch_peer(rx, from, ssrc, arrival_us);
-    if (!known) {
-        rx->drops[TA_DROP_ADDRESS]++;
-        return;
-    }
-    const bool repair = rx->repair && (data[1] & 0x7f) == TA_REPAIR_PAYLOAD_TYPE;
-    if (ssrc != rx->ssrc + repair) {
-        rx->drops[TA_DROP_SSRC]++;
-        return;
-    }
-    rx->last_media_us = arrival_us;
-    if (!repair)
-        rx->arrivals[rx->arrival_count++ % ARRIVALS] = (ta_arrival){(uint16_t)(data[2] << 8 | data[3]), arrival_us};
-    ta_reassembler_push(rx->frames, data, size, arrival_us);
-}
+enum { BATCH = 64, DATAGRAM = 65536 };
 
 static ta_status next_unit(ta_rx *rx, uint64_t now_us, ta_slot *slot) {
-    return rx->mode == TA_MODE_ANNEXB ? ta_austream_next(rx->stream, now_us, slot->data, rx->max_au, &slot->info)
+    return rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_next(rx->stream, now_us, slot->data, rx->max_au, &slot->info)
                                       : ta_reassembler_next(rx->frames, now_us, slot->data, rx->max_au, &slot->info);
 }
 
 static uint64_t deadline(const ta_rx *rx) {
-    return rx->mode == TA_MODE_ANNEXB ? ta_austream_deadline(rx->stream) : ta_reassembler_deadline(rx->frames);
+    return rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_deadline(rx->stream) : ta_reassembler_deadline(rx->frames);
 }
 
 static ta_slot *free_slot(ta_rx *rx) {
@@ -96,18 +32,18 @@ static ta_slot *free_slot(ta_rx *rx) {
     return NULL;
 }
 
-/* Nobody takes them: all that wait are stale, and the decoder needs a key frame anyway. */
+/* Discards all waiting units: nobody takes them, they are stale, and the decoder needs a key frame anyway. */
 static void drop_waiting(ta_rx *rx) {
     rx->drops[TA_DROP_QUEUE_FULL] += rx->queue_count;
-    rx->owed_lost += (uint32_t)rx->queue_count;
+    rx->unreported_lost += (uint32_t)rx->queue_count;
     for (; rx->queue_count > 0; rx->queue_count--) {
-        rx->owed_lost += rx->queue[rx->queue_head]->info.lost_before;
+        rx->unreported_lost += rx->queue[rx->queue_head]->info.lost_before;
         rx->queue[rx->queue_head]->state = SLOT_FREE;
         rx->queue_head = (rx->queue_head + 1) % MAX_SLOTS;
     }
 }
 
-/* Moves completed units into the ring, and asks the sender for what can still be mended. Where every slot is in Python's hands the
+/* Moves completed units into the ring and requests what can still be repaired. While Python holds every slot, the
  * reassembler keeps the rest, bounded. */
 static void deliver(ta_rx *rx, uint64_t now_us) {
     bool any = false;
@@ -121,13 +57,13 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
         rx->stats.frames++;
         rx->stats.lost_frames += slot->info.lost_before;
         slot->state = SLOT_READY;
-        if (!free_slot(rx)) /* it stands in the spare one */
+        if (!free_slot(rx)) /* it is in the spare slot */
             drop_waiting(rx);
-        if (rx->owed_lost > 0 || rx->owed_gap) {
-            slot->info.lost_before += rx->owed_lost;
+        if (rx->unreported_lost > 0 || rx->unreported_gap) {
+            slot->info.lost_before += rx->unreported_lost;
             slot->info.flags |= TA_AU_GAP;
-            rx->owed_lost = 0;
-            rx->owed_gap = false;
+            rx->unreported_lost = 0;
+            rx->unreported_gap = false;
         }
         rx->queue[(rx->queue_head + rx->queue_count++) % MAX_SLOTS] = slot;
         any = true;
@@ -135,10 +71,10 @@ static void deliver(ta_rx *rx, uint64_t now_us) {
     if (any)
         pthread_cond_signal(&rx->ready);
     if (rx->repair && ta_reassembler_drops(rx->frames)[TA_DROP_INCOMPLETE] > given_up)
-        ta_wake(rx->control.eventfd); /* whoever asks for key frames need not wait for the next unit */
+        ta_wake(rx->control.eventfd); /* a key frame can be requested before the next unit */
 }
 
-/* One message may hold several datagrams of one size, the last one shorter (udp(7), UDP_GRO). */
+/* A message may hold several datagrams of one size, the last one shorter (udp(7), UDP_GRO). */
 static void take_message(ta_rx *rx, struct msghdr *message, size_t size, uint64_t arrival_us, const ta_address *from) {
     const uint8_t *data = message->msg_iov->iov_base;
     size_t segment = size;
@@ -185,8 +121,8 @@ static void receive_batch(ta_rx *rx) {
     pthread_mutex_lock(&rx->lock);
     for (int i = 0; i < n; i++) {
         from[i].size = messages[i].msg_hdr.msg_namelen;
-        take_message(rx, &messages[i].msg_hdr, messages[i].msg_len, ta_arrival_us(&messages[i].msg_hdr, now_us, wall_ns),
-                     &from[i]);
+        take_message(rx, &messages[i].msg_hdr, messages[i].msg_len,
+                     ta_arrival_us(&messages[i].msg_hdr, now_us, wall_ns), &from[i]);
     }
     deliver(rx, now_us);
     pthread_mutex_unlock(&rx->lock);
@@ -202,12 +138,13 @@ static void *run(void *argument) {
             deliver(rx, now_us);
             due_us = deadline(rx);
             if (due_us <= now_us)
-                due_us = now_us + 1000; /* only where every slot is taken does it stay due */
+                due_us = now_us + 1000; /* stays due only while every slot is taken */
         }
         pthread_mutex_unlock(&rx->lock);
         struct pollfd fds[2] = {{.fd = rx->fd, .events = POLLIN}, {.fd = rx->wake_fd, .events = POLLIN}};
         uint64_t wait_us = due_us == UINT64_MAX ? 0 : due_us - now_us;
-        struct timespec timeout = {.tv_sec = (time_t)(wait_us / 1000000u), .tv_nsec = (long)(wait_us % 1000000u) * 1000};
+        struct timespec timeout = {.tv_sec = (time_t)(wait_us / 1000000u),
+                                   .tv_nsec = (long)(wait_us % 1000000u) * 1000};
         if (ppoll(fds, 2, due_us == UINT64_MAX ? NULL : &timeout, NULL) <= 0)
             continue;
         if (fds[1].revents)
@@ -230,15 +167,16 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
     ta_status status = ta_udp_open(&rx->fd, &rx->family, config->host, config->port, &rx->port);
     if (status != TA_OK)
         return status;
-    int asked = config->receive_buffer, on = 1;
-    setsockopt(rx->fd, SOL_UDP, UDP_GRO, &on, sizeof on); /* fewer, larger messages; without it one by one */
-    if (setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUFFORCE, &asked, sizeof asked) < 0)
-        setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &asked, sizeof asked);
+    int requested = config->receive_buffer, on = 1;
+    setsockopt(rx->fd, SOL_UDP, UDP_GRO, &on, sizeof on); /* fewer, larger messages, where the kernel can */
+    if (setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUFFORCE, &requested, sizeof requested) < 0)
+        setsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &requested, sizeof requested);
     socklen_t size = sizeof rx->stats.receive_buffer;
     getsockopt(rx->fd, SOL_SOCKET, SO_RCVBUF, &rx->stats.receive_buffer, &size);
-    rx->stats.receive_buffer /= 2; /* the kernel counts its own bookkeeping double */
-    if (rx->stats.receive_buffer < asked)
-        ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer, asked);
+    rx->stats.receive_buffer /= 2; /* the kernel doubles it for its bookkeeping */
+    if (rx->stats.receive_buffer < requested)
+        ta_note(&rx->notes, "receive buffer %d of %d bytes: raise net.core.rmem_max", rx->stats.receive_buffer,
+                requested);
     if ((rx->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) < 0)
         return TA_ESYS;
     if (!(rx->datagrams = malloc((size_t)BATCH * DATAGRAM)))
@@ -248,15 +186,15 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
         if (!(rx->slots[i].data = malloc(rx->max_au)))
             return TA_ENOMEM;
     }
-    if (rx->sealed && !(rx->calls = calloc(CALLS, sizeof *rx->calls)))
+    if (rx->sealed && !(rx->invites = calloc(INVITES, sizeof *rx->invites)))
         return TA_ENOMEM;
     status = rx->sealed ? ta_seal_open(&rx->seal) : TA_OK;
-    if (status == TA_OK && config->note_packets)
+    if (status == TA_OK && config->log_packets)
         status = ta_rx_open_packets(rx);
     if (status == TA_OK)
         status = ta_control_ring_open(&rx->control);
     if (status == TA_OK)
-        status = config->mode == TA_MODE_ANNEXB ? ta_austream_open(&rx->stream, &config->stream)
+        status = config->mode == TA_MODE_ANNEXB ? ta_annexb_stream_open(&rx->stream, &config->stream)
                                                 : ta_reassembler_open(&rx->frames, &config->frames);
     return status;
 }
@@ -270,7 +208,7 @@ ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config) {
         return TA_ENOMEM;
     rx->mode = config->mode;
     rx->sealed = config->sealed;
-    rx->repair = config->mode == TA_MODE_THINAIR && config->frames.patience_us > 0;
+    rx->repair = config->mode == TA_MODE_THINAIR && config->frames.repair_timeout_us > 0;
     rx->fd = rx->wake_fd = -1;
     rx->references = 1;
     rx->max_au = config->mode == TA_MODE_ANNEXB ? config->stream.max_au : config->frames.max_au;
@@ -333,7 +271,7 @@ ta_status ta_rx_accept(ta_rx *rx, const char *host, uint16_t port, uint32_t ssrc
     if (status != TA_OK || rx->mode == TA_MODE_ANNEXB)
         return status;
     pthread_mutex_lock(&rx->lock);
-    forget_frames(rx);
+    ta_rx_forget_frames(rx);
     rx->peer = peer;
     rx->ssrc = ssrc;
     rx->have_peer = true;
@@ -404,7 +342,8 @@ void ta_rx_recovery(ta_rx *rx, ta_recovery_stats *out) {
 
 void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]) {
     pthread_mutex_lock(&rx->lock);
-    const uint64_t *inner = rx->mode == TA_MODE_ANNEXB ? ta_austream_drops(rx->stream) : ta_reassembler_drops(rx->frames);
+    const uint64_t *inner =
+        rx->mode == TA_MODE_ANNEXB ? ta_annexb_stream_drops(rx->stream) : ta_reassembler_drops(rx->frames);
     for (int i = 0; i < TA_DROP_COUNT; i++)
         out[i] = rx->drops[i] + inner[i];
     pthread_mutex_unlock(&rx->lock);
@@ -413,7 +352,7 @@ void ta_rx_drops(ta_rx *rx, uint64_t out[TA_DROP_COUNT]) {
 void ta_rx_stats_get(ta_rx *rx, ta_rx_stats *out) {
     pthread_mutex_lock(&rx->lock);
     *out = rx->stats;
-    out->spent = rx->seal ? ta_seal_spent(rx->seal) : 0;
+    out->packets_sealed = rx->seal ? ta_seal_packets_sealed(rx->seal) : 0;
     pthread_mutex_unlock(&rx->lock);
 }
 
@@ -448,10 +387,10 @@ void ta_rx_close(ta_rx **handle) {
         close(rx->wake_fd);
     ta_control_ring_close(&rx->control);
     ta_reassembler_close(&rx->frames);
-    ta_austream_close(&rx->stream);
+    ta_annexb_stream_close(&rx->stream);
     ta_seal_close(&rx->seal);
-    free(rx->calls);
-    free(rx->notes_of_packets);
+    free(rx->invites);
+    free(rx->packet_log);
     free(rx->datagrams);
     pthread_mutex_lock(&rx->lock);
     bool last = --rx->references == 0;

@@ -1,6 +1,5 @@
-/* What the receiving pump remembers of packets where it is asked to: their beginnings, opened where they were sealed, as
- * records of a pcap file (tcpdump.org, LINKTYPE_RAW): a made-up IP and UDP header before each, so that readers know
- * addresses and ports. */
+/* The receiving pump's packet log: the beginning of each packet, opened if sealed, as records of a pcap file
+ * (tcpdump.org, LINKTYPE_RAW), each with a generated IP and UDP header, so that readers show addresses and ports. */
 #include "rx_private.h"
 
 #include <netinet/in.h>
@@ -9,7 +8,7 @@
 
 enum { IPV4_HEADER = 20, IPV6_HEADER = 40, UDP_HEADER = 8, RECORD_HEADER = 16, PROTOCOL_UDP = 17, HOP_LIMIT = 64 };
 
-struct ta_packet_note {
+struct ta_logged_packet {
     uint64_t time_us;
     uint32_t size, kept;
     bool out;
@@ -18,19 +17,19 @@ struct ta_packet_note {
 };
 
 ta_status ta_rx_open_packets(ta_rx *rx) {
-    rx->notes_of_packets = calloc(TA_PACKET_NOTES, sizeof *rx->notes_of_packets);
-    return rx->notes_of_packets ? TA_OK : TA_ENOMEM;
+    rx->packet_log = calloc(TA_PACKET_LOG_SIZE, sizeof *rx->packet_log);
+    return rx->packet_log ? TA_OK : TA_ENOMEM;
 }
 
-void ta_rx_note_packet(ta_rx *rx, const uint8_t *data, size_t size, uint64_t time_us, const ta_address *peer, bool out) {
-    if (!rx->notes_of_packets)
+void ta_rx_log_packet(ta_rx *rx, const uint8_t *data, size_t size, uint64_t time_us, const ta_address *peer, bool out) {
+    if (!rx->packet_log)
         return;
-    if (rx->packets_noted - rx->packets_taken == TA_PACKET_NOTES) { /* nobody takes them: the oldest goes */
+    if (rx->packets_logged - rx->packets_taken == TA_PACKET_LOG_SIZE) { /* the log is full: the oldest is dropped */
         rx->packets_taken++;
-        rx->stats.packets_unnoted++;
+        rx->stats.packets_not_logged++;
     }
-    ta_packet_note *n = &rx->notes_of_packets[rx->packets_noted++ % TA_PACKET_NOTES];
-    *n = (ta_packet_note){.time_us = time_us, .size = (uint32_t)size, .out = out, .peer = *peer};
+    ta_logged_packet *n = &rx->packet_log[rx->packets_logged++ % TA_PACKET_LOG_SIZE];
+    *n = (ta_logged_packet){.time_us = time_us, .size = (uint32_t)size, .out = out, .peer = *peer};
     n->kept = size < TA_PACKET_SNAP ? (uint32_t)size : TA_PACKET_SNAP;
     memcpy(n->data, data, n->kept);
 }
@@ -40,7 +39,7 @@ static void put16(uint8_t *at, uint32_t value) {
     at[1] = (uint8_t)value;
 }
 
-/* The peer's address as four or sixteen bytes. */
+/* Writes the peer's address, four or sixteen bytes; returns its size. */
 static size_t address_bytes(const ta_address *peer, uint8_t out[16], uint16_t *port) {
     if (peer->storage.ss_family == AF_INET) {
         struct sockaddr_in four;
@@ -60,8 +59,8 @@ static size_t address_bytes(const ta_address *peer, uint8_t out[16], uint16_t *p
     return 16;
 }
 
-/* RFC 791 and RFC 8200; our own address is not known, and left at zero. */
-static size_t put_headers(uint8_t *out, const ta_packet_note *n, uint16_t own_port) {
+/* Writes an IPv4 or IPv6 header (RFC 791, RFC 8200) and a UDP header. Our own address is unknown and stays zero. */
+static size_t put_headers(uint8_t *out, const ta_logged_packet *n, uint16_t own_port) {
     uint8_t address[16];
     uint16_t port = 0;
     const size_t width = address_bytes(&n->peer, address, &port), ip = width == 4 ? IPV4_HEADER : IPV6_HEADER;
@@ -94,8 +93,8 @@ static size_t put_headers(uint8_t *out, const ta_packet_note *n, uint16_t own_po
 size_t ta_rx_packets(ta_rx *rx, uint8_t *out, size_t capacity) {
     size_t used = 0;
     pthread_mutex_lock(&rx->lock);
-    while (rx->packets_taken < rx->packets_noted && capacity - used >= TA_PACKET_RECORD) {
-        const ta_packet_note *n = &rx->notes_of_packets[rx->packets_taken++ % TA_PACKET_NOTES];
+    while (rx->packets_taken < rx->packets_logged && capacity - used >= TA_PACKET_RECORD) {
+        const ta_logged_packet *n = &rx->packet_log[rx->packets_taken++ % TA_PACKET_LOG_SIZE];
         const size_t headers = put_headers(out + used + RECORD_HEADER, n, rx->port);
         const uint32_t head[4] = {(uint32_t)(n->time_us / 1000000u), (uint32_t)(n->time_us % 1000000u),
                                   (uint32_t)headers + n->kept, (uint32_t)headers + n->size};

@@ -40,7 +40,7 @@ void ta_sleep_until_us(uint64_t when_us, uint64_t spin_us) {
 
 void ta_map_large_blocks(bool on) {
 #ifdef __GLIBC__
-    enum { APART = 128 << 10, TOGETHER = 32 << 20 }; /* glibc's own bounds of its threshold */
+    enum { APART = 128 << 10, TOGETHER = 32 << 20 }; /* the bounds of glibc's dynamic threshold */
     mallopt(M_MMAP_THRESHOLD, on ? APART : TOGETHER);
     mallopt(M_TRIM_THRESHOLD, 2 * TOGETHER);
 #else
@@ -48,14 +48,15 @@ void ta_map_large_blocks(bool on) {
 #endif
 }
 
-int ta_keep_secret(void) {
+int ta_disable_core_dumps(void) {
     const struct rlimit none = {0, 0};
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || setrlimit(RLIMIT_CORE, &none) ? errno : 0;
 }
 
 int ta_realtime(int priority) {
     struct sched_param param = {.sched_priority = priority};
-    /* Inherited by threads made from here on: the slices of x264 and of the decoder must not wait where their caller does not. */
+    /* Inherited by threads started later: slice threads of x264 and of the decoder must not wait where their caller
+     * does not. */
     return pthread_setschedparam(pthread_self(), SCHED_FIFO, &param);
 }
 
@@ -114,7 +115,7 @@ void ta_control_ring_close(ta_control_ring *ring) {
 
 void ta_wake(int fd) {
     uint64_t one = 1;
-    ssize_t ignored = write(fd, &one, sizeof one); /* full means: awake already */
+    ssize_t ignored = write(fd, &one, sizeof one); /* full means readable already */
     (void)ignored;
 }
 
@@ -135,7 +136,7 @@ ta_status ta_resolve(ta_address *out, int family, const char *host, uint16_t por
     struct addrinfo *list = NULL;
     if (getaddrinfo(any ? NULL : host, service, &hints, &list) != 0 || !list)
         return TA_EINVAL;
-    /* A name with both kinds: IPv4 first, since a mapped address works on every set. */
+    /* IPv4 is preferred for a name with both: a mapped address works on every setup. */
     const struct addrinfo *best = list;
     for (const struct addrinfo *a = list; a; a = a->ai_next) {
         const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)a->ai_addr;
@@ -227,8 +228,9 @@ uint64_t ta_arrival_us(struct msghdr *message, uint64_t monotonic_us, uint64_t r
         struct timespec t;
         memcpy(&t, CMSG_DATA(c), sizeof t);
         uint64_t stamp_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-        /* The kernel stamps wall time; only its age is used, so a step of the wall clock harms what waits in the socket
-         * at that moment, nothing later. A process or machine that slept finds packets of many seconds' age. */
+        /* The kernel stamps wall-clock time. Only the packet's age is used, so a step of that clock affects what waits
+         * in the socket at that moment and nothing later. A process or machine that was suspended finds packets of many
+         * seconds' age. */
         uint64_t age_us = realtime_ns > stamp_ns ? (realtime_ns - stamp_ns) / 1000u : 0;
         return age_us < MAX_AGE_US && age_us < monotonic_us ? monotonic_us - age_us : monotonic_us;
     }

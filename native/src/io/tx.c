@@ -1,7 +1,8 @@
-/* Sending pump around an outbox. push() sends the first group itself, so that an unpaced frame never waits for a thread, and
- * lets the kernel cut equal packets out of one message; the thread sends the groups that pacing holds back, answers clock probes and
- * repair requests, and collects the other control datagrams. */
-#include "thinair/io.h"
+/* Sending pump: a send queue with socket and thread. push() sends the first group itself, so that an unpaced frame
+ * never waits for a thread, and lets the kernel segment packets of equal size. The thread sends the groups that pacing
+ * delays, answers clock probes and repair requests, and collects the other control datagrams. */
+#include "thinair/tx.h"
+#include "thinair/clock.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -17,9 +18,9 @@
 #include "sys.h"
 
 enum { BATCH = 64, MAX_SEGMENTS = 44, MAX_MESSAGE = 65000, CONTROL_SPACE = CMSG_SPACE(sizeof(uint16_t)) };
-enum { COVER = TA_MAX_PACKET + 64 }; /* a sealed packet, on a line of its own */
+enum { SEALED_SIZE = TA_MAX_PACKET + 64 }; /* a sealed packet, aligned to cache lines */
 enum { PROBE_SIZE = 32, ECHO_SIZE = 48, DEVICE_FULL_US = 500 };
-/* What a stalled radio may be left with: a few frames, so that EAGAIN says soon that it stands still. */
+/* A few frames: a stalled radio is then reported by EAGAIN soon. */
 enum { SEND_BUFFER = 192 * 1024 };
 
 struct ta_tx {
@@ -33,29 +34,29 @@ struct ta_tx {
     ta_notes notes;
 
     pthread_mutex_t lock; /* all below */
-    ta_outbox *outbox;
-    uint64_t full_us; /* the device's queue was full: not before */
-    bool segments; /* the kernel cuts one message into packets */
-    bool blocked; /* the socket's buffer is full: wait for POLLOUT */
+    ta_send_queue *queue;
+    uint64_t full_us; /* the device's queue was full: not before this time */
+    bool segments;    /* the kernel segments messages (UDP_SEGMENT) */
+    bool blocked;     /* the socket's buffer is full: waiting for POLLOUT */
     bool media;
     bool sealed;
     ta_seal *seal;
-    uint8_t *covers; /* BATCH datagrams, sealed */
-    bool away;       /* `elsewhere` is news */
-    ta_address elsewhere;
+    uint8_t *sealed_packets; /* BATCH datagrams, sealed */
+    bool has_new_peer;       /* new_peer has not been reported */
+    ta_address new_peer;
     uint64_t cookie, boot_id;
-    ta_tx_stats stats; /* without the outbox's */
+    ta_tx_stats stats; /* without those of the send queue */
     ta_control_ring control;
 };
 
-/* A message the kernel cuts into packets (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter. Returns how
- * many of the `limit` datagrams it holds. */
+/* Fills a message that the kernel segments (udp(7), UDP_SEGMENT): all of one size but the last, which may be shorter.
+ * Returns how many of the `limit` datagrams it holds. */
 static size_t fill_message(ta_tx *tx, const ta_datagram *datagrams, size_t limit, struct msghdr *message,
                            struct iovec *vectors, char *control) {
     const size_t segment = datagrams[0].size;
     size_t n = 0, bytes = 0, size = segment;
     limit = !tx->segments ? 1 : limit < MAX_SEGMENTS ? limit : MAX_SEGMENTS;
-    while (n < limit && size == segment) { /* a shorter one was the last */
+    while (n < limit && size == segment) { /* a shorter one ends the message */
         const ta_datagram *d = &datagrams[n];
         if (d->size > segment || bytes + d->size > MAX_MESSAGE)
             break;
@@ -76,18 +77,18 @@ static size_t fill_message(ta_tx *tx, const ta_datagram *datagrams, size_t limit
     return n;
 }
 
-/* Seals them in place of the plain ones. False: there is no key left. */
+/* Replaces datagrams by their sealed form. Returns false if no key is left. */
 static bool seal_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        uint8_t *cover = tx->covers + i * COVER;
-        if (ta_seal_rtp(tx->seal, due[i].data, due[i].size, cover, &due[i].size) != TA_OK)
+        uint8_t *sealed_packet = tx->sealed_packets + i * SEALED_SIZE;
+        if (ta_seal_rtp(tx->seal, due[i].data, due[i].size, sealed_packet, &due[i].size) != TA_OK)
             return false;
-        due[i].data = cover;
+        due[i].data = sealed_packet;
     }
     return true;
 }
 
-/* Sends `count` datagrams and tells the outbox. False: no more for now. */
+/* Sends `count` datagrams and tells the send queue. Returns false if nothing more can be sent now. */
 static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
@@ -95,7 +96,7 @@ static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     size_t held[BATCH], filled = 0, n = 0;
     if (tx->sealed && !seal_batch(tx, due, count)) {
         tx->stats.media_refused += count;
-        ta_outbox_reset(tx->outbox);
+        ta_send_queue_reset(tx->queue);
         return false;
     }
     for (; filled < count; filled += held[n++])
@@ -107,52 +108,53 @@ static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
         tx->blocked = true;
         return false;
     }
-    if (done < 0 && errno == ENOBUFS) { /* the device's queue is full, which poll() does not tell */
+    if (done < 0 && errno == ENOBUFS) { /* the device's queue is full, which poll() does not report */
         tx->full_us = before_us + DEVICE_FULL_US;
         return false;
     }
-    if (done < 0 && held[0] > 1) { /* this path cannot cut messages: one by one from now on */
+    if (done < 0 && held[0] > 1) { /* this path cannot segment: one by one from now on */
         tx->segments = false;
         return true;
     }
-    if (done < 0) { /* no route, link down: this packet is lost, the next may not be */
+    if (done < 0) { /* no route or link down: this packet is lost, the next may not be */
         tx->stats.send_errors++;
         left = 1;
     }
     for (int i = 0; i < done; i++)
         left += held[i];
-    ta_outbox_sent(tx->outbox, left, before_us, ta_now_us());
+    ta_send_queue_sent(tx->queue, left, before_us, ta_now_us());
     return true;
 }
 
-/* Sends what may leave now. Called with the lock held. */
+/* Sends what may leave now. The lock is held. */
 static void send_due(ta_tx *tx, uint64_t now_us) {
     ta_datagram due[BATCH];
     size_t count;
-    while (!tx->blocked && now_us >= tx->full_us && (count = ta_outbox_due(tx->outbox, now_us, due, BATCH)) > 0)
+    while (!tx->blocked && now_us >= tx->full_us && (count = ta_send_queue_due(tx->queue, now_us, due, BATCH)) > 0)
         if (!send_batch(tx, due, count))
             return;
 }
 
 static uint64_t deadline(const ta_tx *tx) {
-    const uint64_t due_us = ta_outbox_deadline(tx->outbox);
+    const uint64_t due_us = ta_send_queue_deadline(tx->queue);
     return due_us < tx->full_us ? tx->full_us : due_us;
 }
 
-/* One control datagram. */
+/* Sends one control datagram. */
 static bool send_one(ta_tx *tx, const uint8_t *data, size_t size, const ta_address *to, bool plain) {
-    uint8_t cover[TA_CONTROL_MAX + TA_SEAL_CONTROL];
+    uint8_t sealed_packet[TA_CONTROL_MAX + TA_SEAL_CONTROL];
     if (to->size == 0 || size > TA_CONTROL_MAX)
         return false;
     if (tx->sealed && !plain) {
-        if (ta_seal_rtcp(tx->seal, data, size, cover, &size) != TA_OK)
+        if (ta_seal_rtcp(tx->seal, data, size, sealed_packet, &size) != TA_OK)
             return false;
-        data = cover;
+        data = sealed_packet;
     }
     return sendto(tx->fd, data, size, MSG_DONTWAIT, (const struct sockaddr *)&to->storage, to->size) == (ssize_t)size;
 }
 
-/* docs/wire-protocol.md, subtypes 3 and 4. Answers only who knows the cookie; the answer goes to the peer alone. */
+/* Answers a clock probe (docs/wire-protocol.md, subtypes 3 and 4) that carries the cookie; the answer goes to the peer
+ * only. */
 static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t arrival_us) {
     if (size < PROBE_SIZE || data[1] != 204 || (data[0] & 0x1f) != 3 || memcmp(data + 8, "TAIR", 4) != 0)
         return false;
@@ -164,7 +166,7 @@ static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t a
         return true;
     }
     uint8_t echo[ECHO_SIZE] = {0x84, 204, 0, ECHO_SIZE / 4 - 1};
-    memcpy(echo + 4, data + 4, 8); /* SSRC and name */
+    memcpy(echo + 4, data + 4, 8);    /* SSRC and name */
     memcpy(echo + 12, data + 12, 12); /* probe id, t1 */
     uint64_t words[3] = {arrival_us, ta_now_us(), tx->boot_id};
     for (int w = 0; w < 3; w++)
@@ -175,7 +177,7 @@ static bool answer_probe(ta_tx *tx, const uint8_t *data, size_t size, uint64_t a
     return true;
 }
 
-/* Whether the peer said it: by its address, or by its keys, wherever it is. Opens what is sealed. */
+/* Returns whether a datagram is the peer's: by its address, or by its keys from any address. Opens a sealed one. */
 static bool is_peers(ta_tx *tx, uint8_t *data, size_t *size, uint64_t arrival_us, const ta_address *from) {
     uint8_t open[TA_CONTROL_MAX];
     bool newest;
@@ -188,9 +190,9 @@ static bool is_peers(ta_tx *tx, uint8_t *data, size_t *size, uint64_t arrival_us
         return false;
     }
     memcpy(data, open, *size);
-    if (newest && !ta_address_equal(from, &tx->peer) && !(tx->away && ta_address_equal(from, &tx->elsewhere))) {
-        tx->elsewhere = *from;
-        tx->away = true;
+    if (newest && !ta_address_equal(from, &tx->peer) && !(tx->has_new_peer && ta_address_equal(from, &tx->new_peer))) {
+        tx->new_peer = *from;
+        tx->has_new_peer = true;
     }
     return true;
 }
@@ -214,13 +216,13 @@ static void receive_control(ta_tx *tx) {
         from.size = message.msg_namelen;
         uint64_t arrival_us = ta_arrival_us(&message, ta_now_us(), ta_realtime_ns());
         pthread_mutex_lock(&tx->lock);
-        bool known = ta_is_rtcp(data, size) && !(message.msg_flags & MSG_TRUNC) &&
-                     is_peers(tx, data, &size, arrival_us, &from);
-        if (!known || (!answer_probe(tx, data, size, arrival_us) &&
-                       !ta_outbox_control(tx->outbox, data, size, arrival_us) &&
-                       !ta_control_ring_put(&tx->control, data, size, arrival_us, &from)))
+        bool known =
+            ta_is_rtcp(data, size) && !(message.msg_flags & MSG_TRUNC) && is_peers(tx, data, &size, arrival_us, &from);
+        if (!known ||
+            (!answer_probe(tx, data, size, arrival_us) && !ta_send_queue_control(tx->queue, data, size, arrival_us) &&
+             !ta_control_ring_put(&tx->control, data, size, arrival_us, &from)))
             tx->stats.control_drops++;
-        send_due(tx, ta_now_us()); /* answers do not wait */
+        send_due(tx, ta_now_us()); /* answers are sent at once */
         pthread_mutex_unlock(&tx->lock);
     }
 }
@@ -263,8 +265,8 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
     status = config->host[0] ? ta_resolve(&tx->peer, tx->family, config->host, config->port) : TA_OK;
     if (status != TA_OK)
         return status;
-    /* CS5, then priority 5: IP_TOS sets the socket's priority by a table of its own that puts CS5 elsewhere than WMM's video
-     * class, so the order matters. */
+    /* CS5, then priority 5. IP_TOS also sets the socket's priority, and not to WMM's video class, so the order
+     * matters. */
     int tos = 40 << 2, priority = 5, buffer = SEND_BUFFER;
     if (setsockopt(tx->fd, IPPROTO_IP, IP_TOS, &tos, sizeof tos) < 0)
         ta_note(&tx->notes, "DSCP CS5 refused (%s)", strerror(errno));
@@ -273,7 +275,7 @@ static ta_status open_socket(ta_tx *tx, const ta_tx_config *config) {
     if (setsockopt(tx->fd, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority) < 0)
         ta_note(&tx->notes, "socket priority 5 refused (%s)", strerror(errno));
     setsockopt(tx->fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-    int off = 0; /* per message, where asked for; the call tells whether the kernel knows it */
+    int off = 0; /* enabled per message; the call shows whether the kernel knows it */
     tx->segments = setsockopt(tx->fd, SOL_UDP, UDP_SEGMENT, &off, sizeof off) == 0;
     return TA_OK;
 }
@@ -288,13 +290,16 @@ ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config) {
     tx->mode = config->mode;
     tx->media = config->mode != TA_MODE_THINAIR;
     tx->sealed = config->sealed;
-    ta_outbox_config outbox = {.packets = config->packets, .raw = config->mode == TA_MODE_ANNEXB, .own_pace = config->own_pace,
-                               .pace_group = config->pace_group, .pace_us = config->pace_us};
-    outbox.packets.elements = config->mode == TA_MODE_THINAIR;
-    ta_status status = ta_outbox_open(&tx->outbox, &outbox);
+    ta_send_queue_config queue = {.packets = config->packets,
+                                  .raw = config->mode == TA_MODE_ANNEXB,
+                                  .fixed_pace = config->fixed_pace,
+                                  .pace_group = config->pace_group,
+                                  .pace_us = config->pace_us};
+    queue.packets.elements = config->mode == TA_MODE_THINAIR;
+    ta_status status = ta_send_queue_open(&tx->queue, &queue);
     if (status == TA_OK && config->sealed)
         status = config->mode == TA_MODE_THINAIR ? ta_seal_open(&tx->seal) : TA_EINVAL;
-    if (status == TA_OK && config->sealed && !(tx->covers = malloc((size_t)BATCH * COVER)))
+    if (status == TA_OK && config->sealed && !(tx->sealed_packets = malloc((size_t)BATCH * SEALED_SIZE)))
         status = TA_ENOMEM;
     if (status == TA_OK)
         status = open_socket(tx, config);
@@ -324,11 +329,11 @@ ta_status ta_tx_push(ta_tx *tx, const uint8_t *au, size_t size, const ta_frame_m
         goto done;
     }
     const uint64_t now_us = ta_now_us();
-    status = ta_outbox_push(tx->outbox, au, size, meta, now_us, packets);
+    status = ta_send_queue_push(tx->queue, au, size, meta, now_us, packets);
     if (status != TA_OK)
         goto done;
     send_due(tx, now_us);
-    if (ta_outbox_deadline(tx->outbox) != UINT64_MAX)
+    if (ta_send_queue_deadline(tx->queue) != UINT64_MAX)
         ta_wake(tx->wake_fd);
 done:
     pthread_mutex_unlock(&tx->lock);
@@ -340,7 +345,7 @@ ta_ready ta_tx_ready(ta_tx *tx) {
     pthread_mutex_lock(&tx->lock);
     if (tx->fd >= 0 && ioctl(tx->fd, SIOCOUTQ, &unsent) < 0)
         unsent = 0;
-    const ta_ready ready = ta_outbox_ready(tx->outbox, ta_now_us(), unsent > 0 ? (size_t)unsent : 0);
+    const ta_ready ready = ta_send_queue_ready(tx->queue, ta_now_us(), unsent > 0 ? (size_t)unsent : 0);
     pthread_mutex_unlock(&tx->lock);
     return ready;
 }
@@ -348,8 +353,8 @@ ta_ready ta_tx_ready(ta_tx *tx) {
 void ta_tx_allow_media(ta_tx *tx, bool allowed) {
     pthread_mutex_lock(&tx->lock);
     tx->media = allowed;
-    if (!allowed) { /* what waits would be stale when the peer is back */
-        ta_outbox_reset(tx->outbox);
+    if (!allowed) { /* what waits would be stale when the peer returns */
+        ta_send_queue_reset(tx->queue);
     }
     pthread_mutex_unlock(&tx->lock);
 }
@@ -358,7 +363,7 @@ void ta_tx_set_cookie(ta_tx *tx, uint64_t cookie, uint64_t boot_id) {
     pthread_mutex_lock(&tx->lock);
     tx->cookie = cookie;
     tx->boot_id = boot_id;
-    ta_outbox_set_cookie(tx->outbox, cookie);
+    ta_send_queue_set_cookie(tx->queue, cookie);
     pthread_mutex_unlock(&tx->lock);
 }
 
@@ -403,16 +408,16 @@ ta_status ta_tx_set_peer(ta_tx *tx, const char *host, uint16_t port) {
         return status;
     pthread_mutex_lock(&tx->lock);
     tx->peer = peer;
-    tx->away = false;
+    tx->has_new_peer = false;
     pthread_mutex_unlock(&tx->lock);
     return TA_OK;
 }
 
-bool ta_tx_elsewhere(ta_tx *tx, ta_address *out) {
+bool ta_tx_new_peer(ta_tx *tx, ta_address *out) {
     pthread_mutex_lock(&tx->lock);
-    const bool news = tx->away;
-    tx->away = false;
-    *out = tx->elsewhere;
+    const bool news = tx->has_new_peer;
+    tx->has_new_peer = false;
+    *out = tx->new_peer;
     pthread_mutex_unlock(&tx->lock);
     return news;
 }
@@ -426,7 +431,7 @@ bool ta_tx_take_control(ta_tx *tx, ta_control *out) {
 
 bool ta_tx_sent(ta_tx *tx, ta_sent *out) {
     pthread_mutex_lock(&tx->lock);
-    const bool valid = ta_outbox_last_sent(tx->outbox, out);
+    const bool valid = ta_send_queue_last_sent(tx->queue, out);
     pthread_mutex_unlock(&tx->lock);
     return valid;
 }
@@ -434,8 +439,8 @@ bool ta_tx_sent(ta_tx *tx, ta_sent *out) {
 void ta_tx_stats_get(ta_tx *tx, ta_tx_stats *out) {
     pthread_mutex_lock(&tx->lock);
     *out = tx->stats;
-    out->spent = tx->seal ? ta_seal_spent(tx->seal) : 0;
-    out->out = *ta_outbox_stats_get(tx->outbox);
+    out->packets_sealed = tx->seal ? ta_seal_packets_sealed(tx->seal) : 0;
+    out->out = *ta_send_queue_stats_get(tx->queue);
     pthread_mutex_unlock(&tx->lock);
 }
 
@@ -452,7 +457,7 @@ void ta_tx_stop(ta_tx *tx) {
     }
     pthread_mutex_lock(&tx->lock);
     tx->media = false;
-    ta_outbox_reset(tx->outbox);
+    ta_send_queue_reset(tx->queue);
     if (tx->fd >= 0)
         close(tx->fd);
     tx->fd = -1;
@@ -468,9 +473,9 @@ void ta_tx_close(ta_tx **handle) {
     if (tx->wake_fd >= 0)
         close(tx->wake_fd);
     ta_control_ring_close(&tx->control);
-    ta_outbox_close(&tx->outbox);
+    ta_send_queue_close(&tx->queue);
     ta_seal_close(&tx->seal);
-    free(tx->covers);
+    free(tx->sealed_packets);
     pthread_mutex_destroy(&tx->lock);
     free(tx);
 }

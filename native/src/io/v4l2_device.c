@@ -71,7 +71,7 @@ ta_status ta_v4l2_ioctl(const ta_v4l2 *device, unsigned long request, void *argu
 ta_status ta_v4l2_edid(const ta_v4l2 *device, uint8_t out[TA_EDID_MAX], size_t *size) {
     struct v4l2_edid edid = {.blocks = TA_EDID_MAX / TA_EDID_BLOCK, .edid = out};
     ta_status status = ta_ioctl(device->fd, VIDIOC_G_EDID, &edid);
-    if (status != TA_OK && errno == ENODATA) { /* nobody has written one */
+    if (status != TA_OK && errno == ENODATA) { /* none was written */
         edid.blocks = 0;
         status = TA_OK;
     }
@@ -84,7 +84,7 @@ ta_status ta_v4l2_set_edid(const ta_v4l2 *device, const uint8_t *bytes, size_t s
         return TA_ETOOBIG;
     if (size % TA_EDID_BLOCK)
         return TA_EINVAL;
-    /* The kernel reads these bytes and never writes them. */
+    /* The kernel only reads these bytes. */
     struct v4l2_edid edid = {.blocks = (uint32_t)(size / TA_EDID_BLOCK), .edid = (uint8_t *)(uintptr_t)bytes};
     return ta_ioctl(device->fd, VIDIOC_S_EDID, &edid);
 }

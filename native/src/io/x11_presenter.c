@@ -1,6 +1,6 @@
-/* I420 pictures in an X11 window: converted straight into a shared image, put, and the server's completion awaited.
+/* I420 pictures in an X11 window: converted into a shared image, put, and the server's completion awaited.
  *
- * A picture goes in bands, through a ring of a few of them; each put is awaited before its band is written again. */
+ * A picture is put in bands, through a ring of a few of them; each put is awaited before its band is overwritten. */
 #include "thinair/x11.h"
 
 #include <errno.h>
@@ -37,9 +37,10 @@ void ta_x11_close(ta_x11 **x) { (void)x; }
 
 #include "x11_private.h"
 
-/* Bands a picture is put in: the server copies one while the next is converted. Only TA_X11_HELD of them have room, so
- * that what the server reads is still in the cache: 1.15 against 1.45 ms for four bands of a whole image at 1080p, and that against
- * 2.1 for one; 0.6 against 0.8 ms for 24 bands at 720p (the stage "present" of `thinair demo`; Xvfb, two cores). */
+/* Bands of a picture: the server copies one while the next is converted. Only TA_X11_HELD of them have memory, so that
+ * the server reads from the cache. Measured by the stage "present" of `thinair demo` (Xvfb, two cores): at 1080p 1.15
+ * ms, against 1.45 ms for four bands with memory for the whole image and 2.1 ms for one band; at 720p 0.6 ms, against
+ * 0.8 ms for 24 bands. */
 #ifndef TA_X11_BAND
 #define TA_X11_BAND 400000 /* bytes */
 #endif
@@ -48,8 +49,8 @@ void ta_x11_close(ta_x11 **x) { (void)x; }
 #endif
 
 enum {
-    ANSWER_US = 250000, /* how long the server may take for a put: access units wait meanwhile, in 16 slots */
-    AWAKE_US = 30000000, /* the screen saver's idle time is reset this often */
+    ANSWER_US = 250000,         /* timeout of a put: meanwhile access units wait in 16 slots */
+    SCREEN_SAVER_US = 30000000, /* interval of screen saver resets */
     SYM_ESCAPE = 0xff1b,
     SYM_F1 = 0xffbe,
 };
@@ -66,15 +67,16 @@ void ta_x11_load_keyboard(ta_x11 *x) {
     free(x->keyboard);
     x->keyboard = xcb.get_keyboard_mapping_reply(
         x->c,
-        xcb.get_keyboard_mapping(x->c, setup->min_keycode, (uint8_t)(setup->max_keycode - setup->min_keycode + 1)), NULL);
+        xcb.get_keyboard_mapping(x->c, setup->min_keycode, (uint8_t)(setup->max_keycode - setup->min_keycode + 1)),
+        NULL);
 }
 
 static bool key_name(xcb_keysym_t sym, char *name) {
     static const struct {
         xcb_keysym_t sym;
         const char *name;
-    } NAMES[] = {{SYM_ESCAPE, "Escape"}, {0xff0d, "Return"}, {0xff09, "Tab"},   {0xff08, "BackSpace"}, {0xff51, "Left"},
-                 {0xff52, "Up"},         {0xff53, "Right"},  {0xff54, "Down"},  {' ', "space"},        {'?', "question"},
+    } NAMES[] = {{SYM_ESCAPE, "Escape"}, {0xff0d, "Return"}, {0xff09, "Tab"},  {0xff08, "BackSpace"}, {0xff51, "Left"},
+                 {0xff52, "Up"},         {0xff53, "Right"},  {0xff54, "Down"}, {' ', "space"},        {'?', "question"},
                  {'/', "slash"},         {'+', "plus"},      {'-', "minus"}};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         if (NAMES[i].sym == sym)
@@ -86,7 +88,7 @@ static bool key_name(xcb_keysym_t sym, char *name) {
     return false;
 }
 
-/* The first name among a key's symbols: of the shifted column first where shift is held, then of other layouts. */
+/* Returns the first name of a key's symbols: of the shifted column first if shift is pressed, then of other layouts. */
 static void take_key(ta_x11 *x, const xcb_key_press_event_t *event) {
     if (!x->keyboard || x->key_count == TA_X11_KEYS)
         return;
@@ -116,15 +118,11 @@ static void take_event(ta_x11 *x, const xcb_generic_event_t *event) {
         if (((const xcb_generic_error_t *)event)->major_code == x->shm_opcode)
             x->refused = true;
         break;
-    case XCB_KEY_PRESS:
-        take_key(x, (const xcb_key_press_event_t *)event);
-        break;
-    case XCB_EXPOSE:
-        x->exposed = true;
-        break;
+    case XCB_KEY_PRESS: take_key(x, (const xcb_key_press_event_t *)event); break;
+    case XCB_EXPOSE: x->exposed = true; break;
     case XCB_MAP_NOTIFY:
         x->mapped = true;
-        if (!x->managed) /* nobody else gives the focus */
+        if (!x->managed) /* without a window manager nobody else sets the focus */
             xcb.set_input_focus(x->c, XCB_INPUT_FOCUS_POINTER_ROOT, x->window, XCB_CURRENT_TIME);
         break;
     case XCB_CONFIGURE_NOTIFY: {
@@ -138,14 +136,9 @@ static void take_event(ta_x11 *x, const xcb_generic_event_t *event) {
         x->closed |= e->type == x->atoms[A_WM_PROTOCOLS] && e->data.data32[0] == x->atoms[A_WM_DELETE_WINDOW];
         break;
     }
-    case XCB_DESTROY_NOTIFY:
-        x->closed = x->refused = true;
-        break;
-    case XCB_MAPPING_NOTIFY:
-        ta_x11_load_keyboard(x);
-        break;
-    default:
-        break;
+    case XCB_DESTROY_NOTIFY: x->closed = x->refused = true; break;
+    case XCB_MAPPING_NOTIFY: ta_x11_load_keyboard(x); break;
+    default: break;
     }
 }
 
@@ -158,7 +151,7 @@ static ta_status take_events(ta_x11 *x) {
     return xcb.connection_has_error(x->c) ? gone() : TA_OK;
 }
 
-/* Until the window is shown (`*flag`) or, without a flag, at most `puts` are under way. */
+/* Handles events until the window is mapped (`*flag`) or, without a flag, until at most `puts` are pending. */
 ta_status ta_x11_await(ta_x11 *x, const bool *flag, uint32_t puts, uint64_t timeout_us) {
     const uint64_t deadline = ta_now_us() + timeout_us;
     for (;;) {
@@ -217,7 +210,8 @@ static void drop_image(ta_x11 *x) {
     x->capacity = 0;
 }
 
-/* Room for `size` bytes both sides can reach. The segment is marked for removal at once, so that none outlives us. */
+/* Reserves `size` bytes that both sides can access. The segment is marked for removal at once, so that it cannot
+ * outlive us. */
 ta_status ta_x11_reserve_image(ta_x11 *x, size_t size) {
     if (size <= x->capacity)
         return TA_OK;
@@ -230,7 +224,8 @@ ta_status ta_x11_reserve_image(ta_x11 *x, size_t size) {
     if (memory != (void *)-1) {
         x->pixels = memory;
         x->segment = xcb.generate_id(x->c);
-        xcb_generic_error_t *refusal = xcb.request_check(x->c, xcb.shm_attach_checked(x->c, x->segment, (uint32_t)id, 0));
+        xcb_generic_error_t *refusal =
+            xcb.request_check(x->c, xcb.shm_attach_checked(x->c, x->segment, (uint32_t)id, 0));
         error = xcb.connection_has_error(x->c) ? EPIPE : refusal ? EIO : 0;
         if (error)
             x->segment = 0;
@@ -246,14 +241,14 @@ ta_status ta_x11_reserve_image(ta_x11 *x, size_t size) {
     return TA_ESYS;
 }
 
-/* Black beside the picture, when the window or the picture has changed its size. */
+/* Clears the bars beside the picture when the window or the picture has changed its size. */
 static void clear_bars(ta_x11 *x, int32_t left, int32_t top, uint32_t width, uint32_t height) {
     const uint32_t shown[4] = {x->now.width, x->now.height, width, height};
     if (memcmp(shown, x->shown, sizeof shown) == 0)
         return;
     memcpy(x->shown, shown, sizeof shown);
     const int32_t right = left + (int32_t)width, bottom = top + (int32_t)height;
-    if (top > 0) /* a size of 0 means: to the far edge */
+    if (top > 0) /* 0 means up to the far edge */
         xcb.clear_area(x->c, 0, x->window, 0, 0, 0, (uint16_t)top);
     if (left > 0)
         xcb.clear_area(x->c, 0, x->window, 0, 0, (uint16_t)left, 0);
@@ -263,7 +258,7 @@ static void clear_bars(ta_x11 *x, int32_t left, int32_t top, uint32_t width, uin
         xcb.clear_area(x->c, 0, x->window, 0, (int16_t)bottom, 0, 0);
 }
 
-/* Rows `from` to `to` of the picture, as an image of their own at `out`. */
+/* Converts rows `from` to `to` of the picture as an image of their own at `out`. */
 static void draw_band(const ta_x11 *x, const ta_picture *p, uint32_t from, uint32_t to, uint8_t dim, uint8_t *out) {
     const ptrdiff_t stride = (ptrdiff_t)p->width * 4;
     ta_picture band = *p;
@@ -288,7 +283,7 @@ static void draw_band(const ta_x11 *x, const ta_picture *p, uint32_t from, uint3
 ta_status ta_x11_present(ta_x11 *x, const ta_picture *p, uint8_t dim, int32_t border, uint64_t *copied_us) {
     if (!p->width || !p->height || p->width > TA_MAX_DIMENSION || p->height > TA_MAX_DIMENSION)
         return TA_EINVAL;
-    /* A border goes around the whole picture: one band. */
+    /* A border surrounds the whole picture, which is then one band. */
     const uint32_t fitting = (TA_X11_BAND / (p->width * 4) + 2) & ~1u;
     const uint32_t rows = border < 0 && fitting < p->height ? fitting : p->height;
     const uint32_t held = border < 0 ? TA_X11_HELD : 1;
@@ -306,16 +301,16 @@ ta_status ta_x11_present(ta_x11 *x, const ta_picture *p, uint8_t dim, int32_t bo
         draw_band(x, p, from, to, dim, out);
         if (border >= 0)
             ta_border(out, (ptrdiff_t)p->width * 4, p->width, p->height, 2 + p->height / 120, (uint32_t)border);
-        xcb.shm_put_image(x->c, x->window, x->gc, (uint16_t)p->width, (uint16_t)(rows * held), 0, (uint16_t)(band * rows),
-                          (uint16_t)p->width, (uint16_t)(to - from), (int16_t)left, (int16_t)(top + (int32_t)from), 24,
-                          XCB_IMAGE_FORMAT_Z_PIXMAP, true, x->segment, 0);
+        xcb.shm_put_image(x->c, x->window, x->gc, (uint16_t)p->width, (uint16_t)(rows * held), 0,
+                          (uint16_t)(band * rows), (uint16_t)p->width, (uint16_t)(to - from), (int16_t)left,
+                          (int16_t)(top + (int32_t)from), 24, XCB_IMAGE_FORMAT_Z_PIXMAP, true, x->segment, 0);
         xcb.flush(x->c);
         x->puts++;
     }
     const ta_status status = ta_x11_await(x, NULL, 0, ANSWER_US);
     *copied_us = ta_now_us();
-    if (status == TA_OK && *copied_us - x->awake_us > AWAKE_US) {
-        x->awake_us = *copied_us;
+    if (status == TA_OK && *copied_us - x->screen_saver_reset_us > SCREEN_SAVER_US) {
+        x->screen_saver_reset_us = *copied_us;
         xcb.force_screen_saver(x->c, XCB_SCREEN_SAVER_RESET);
     }
     return status;
@@ -342,7 +337,6 @@ ta_status ta_x11_overlay(ta_x11 *x, uint32_t slot, const ta_overlay *overlay) {
     return TA_OK;
 }
 
-
 void ta_x11_info_get(const ta_x11 *x, ta_x11_info *out) {
     *out = (ta_x11_info){x->now.width, x->now.height, x->composited, x->refresh_hz};
 }
@@ -353,7 +347,7 @@ void ta_x11_close(ta_x11 **x) {
         return;
     if (gone->c) {
         drop_image(gone);
-        xcb.disconnect(gone->c); /* takes window, context and colours with it */
+        xcb.disconnect(gone->c); /* frees window, context and colours too */
     }
     free(gone->keyboard);
     for (uint32_t slot = 0; slot < TA_X11_SLOTS; slot++)

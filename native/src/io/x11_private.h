@@ -1,4 +1,5 @@
-/* What the presenter's two files share: the table of X calls, filled at the first open, and the window's state. */
+/* Internals of the presenter's two files: the table of X functions, filled at the first open, and the window's
+ * state. */
 #ifndef THINAIR_IO_X11_PRIVATE_H
 #define THINAIR_IO_X11_PRIVATE_H
 
@@ -7,11 +8,12 @@
 #include <xcb/xcb.h>
 #include <xcb/xcbext.h>
 
-#include "thinair/io.h"
+#include "thinair/clock.h"
 #include "thinair/x11.h"
 
-enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
+enum { TA_X11_KEYS = 32 }; /* key presses stored; newer ones are dropped */
 
+/* clang-format off */
 #define CORE_CALLS(X)                                                                                                  \
     X(connect) X(disconnect) X(connection_has_error) X(get_file_descriptor) X(get_setup) X(setup_roots_iterator)       \
     X(screen_next) X(screen_allowed_depths_iterator) X(depth_next) X(depth_visuals_iterator) X(visualtype_next)        \
@@ -20,7 +22,7 @@ enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
     X(clear_area) X(configure_window) X(send_event) X(get_property) X(get_property_reply)                              \
     X(get_property_value_length) X(get_selection_owner) X(get_selection_owner_reply) X(get_keyboard_mapping)           \
     X(get_keyboard_mapping_reply) X(get_keyboard_mapping_keysyms) X(get_keyboard_mapping_keysyms_length)               \
-    X(poll_for_event) X(flush) X(request_check) X(set_input_focus) X(force_screen_saver) X(get_geometry)                \
+    X(poll_for_event) X(flush) X(request_check) X(set_input_focus) X(force_screen_saver) X(get_geometry)               \
     X(get_geometry_reply) X(poll_for_reply)
 #define SHM_CALLS(X) X(shm_attach_checked) X(shm_detach) X(shm_put_image)
 #define RANDR_CALLS(X)                                                                                                 \
@@ -29,18 +31,20 @@ enum { TA_X11_KEYS = 32 }; /* key presses held; newer ones are dropped */
     X(randr_get_screen_resources_current_crtcs) X(randr_get_screen_resources_current_crtcs_length)                     \
     X(randr_get_screen_resources_current_modes) X(randr_get_screen_resources_current_modes_length)                     \
     X(randr_get_crtc_info) X(randr_get_crtc_info_reply)
+/* clang-format on */
 
 #define TA_X11_MEMBER(name) __typeof__(&xcb_##name) name;
 typedef struct ta_xcb {
-    CORE_CALLS(TA_X11_MEMBER) SHM_CALLS(TA_X11_MEMBER) RANDR_CALLS(TA_X11_MEMBER)
-    xcb_extension_t *shm_id, *randr_id;
+    CORE_CALLS(TA_X11_MEMBER) SHM_CALLS(TA_X11_MEMBER) RANDR_CALLS(TA_X11_MEMBER) xcb_extension_t *shm_id, *randr_id;
     bool core, shm, randr; /* loaded */
 } ta_xcb;
 extern ta_xcb xcb; /* x11_window.c */
 
+/* clang-format off */
 #define ATOMS(X)                                                                                                       \
     X(WM_PROTOCOLS) X(WM_DELETE_WINDOW) X(UTF8_STRING) X(_NET_WM_NAME) X(_NET_WM_STATE) X(_NET_WM_STATE_FULLSCREEN)    \
     X(_NET_WM_BYPASS_COMPOSITOR) X(_NET_SUPPORTING_WM_CHECK)
+/* clang-format on */
 #define ATOM_INDEX(name) A_##name,
 enum { ATOMS(ATOM_INDEX) ATOM_COUNT };
 
@@ -62,17 +66,17 @@ struct ta_x11 {
     xcb_shm_seg_t segment; /* 0: none */
     uint8_t *pixels;
     size_t capacity;
-    uint32_t puts;         /* completions awaited */
+    uint32_t puts; /* puts not completed yet */
     bool refused;
 
-    int wanted_monitor; /* as configured */
-    uint64_t looked_us; /* at the monitors */
-    uint32_t asked;     /* sequence number of a question for them that is not answered yet; 0: none */
-    rectangle monitor, now, before; /* now: the window; before: what it was before full screen */
+    int wanted_monitor;             /* as configured */
+    uint64_t monitors_read_us;      /* when the monitors were last read */
+    uint32_t monitors_request;      /* sequence number of a pending request for the monitors; 0: none */
+    rectangle monitor, now, before; /* now: the window; before: the window before full screen */
     bool fullscreen, managed, composited, mapped;
     double refresh_hz;
-    uint32_t shown[4];     /* window and picture size the bars were cleared for */
-    uint64_t awake_us;
+    uint32_t shown[4]; /* window and picture size that the bars were cleared for */
+    uint64_t screen_saver_reset_us;
 
     struct ta_x11_slot {
         ta_overlay overlay;
@@ -86,12 +90,14 @@ struct ta_x11 {
     bool resized, exposed, closed;
 };
 
-/* x11_window.c: where monitors have come, gone or moved, the window follows. Never waits for a server that does not answer. */
+/* x11_window.c: moves the window where monitors were added, removed or moved. Never waits for a server that does not
+ * answer. */
 void ta_x11_follow_monitors(ta_x11 *x);
 /* x11_presenter.c */
 void ta_x11_load_keyboard(ta_x11 *x);
-ta_status ta_x11_reserve_image(ta_x11 *x, size_t size); /* errno EPIPE, EIO (the server cannot reach it), or shmget's */
-/* Until `*flag` or, without one, until at most `puts` are under way. errno EPIPE, EIO, ETIMEDOUT. */
+/* Errno EPIPE, EIO (the server cannot access it), or shmget's. */
+ta_status ta_x11_reserve_image(ta_x11 *x, size_t size);
+/* Waits until `*flag` or, without one, until at most `puts` are pending. errno EPIPE, EIO, ETIMEDOUT. */
 ta_status ta_x11_await(ta_x11 *x, const bool *flag, uint32_t puts, uint64_t timeout_us);
 
 #endif

@@ -1,4 +1,4 @@
-/* Opening the presenter's window: X libraries, display, monitor, visual, properties, full screen. */
+/* The presenter's window: X libraries, display, monitor, visual, properties, full screen. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
@@ -9,8 +9,8 @@
 #include "x11_private.h"
 
 enum {
-    MAP_US = 500000,   /* how long open() waits for the window to be shown */
-    LOOK_US = 1000000, /* the monitors are looked at this often */
+    MAP_US = 500000,       /* timeout of the window's mapping */
+    MONITORS_US = 1000000, /* interval of reading the monitors */
 };
 
 ta_xcb xcb;
@@ -33,12 +33,12 @@ static void load_libraries(void) { /* once; they stay loaded */
     xcb.randr = true RANDR_CALLS(LOAD) LOAD(randr_id);
 }
 
-static ta_status say(char *why, ta_status status, const char *text) {
+static ta_status explain(char *why, ta_status status, const char *text) {
     snprintf(why, TA_X11_WHY_MAX, "%s", text);
     return status;
 }
 
-/* Refresh rate of the controller that shows `monitor`; 0 where its mode says nothing. */
+/* Returns the refresh rate of the CRTC that shows `monitor`; 0: unknown. */
 static double refresh_rate(ta_x11 *x, const rectangle *monitor) {
     double hz = 0;
     xcb_randr_get_screen_resources_current_reply_t *resources = xcb.randr_get_screen_resources_current_reply(
@@ -80,16 +80,18 @@ static ta_status choose_monitor(ta_x11 *x, int wanted, char *why) {
     }
     if (wanted < 0 || found || (wanted == 0 && count == 0))
         return TA_OK;
-    snprintf(why, TA_X11_WHY_MAX, "there is no monitor %d: the display has %d, counted from 0", wanted, count ? count : 1);
+    snprintf(why, TA_X11_WHY_MAX, "there is no monitor %d: the display has %d, counted from 0", wanted,
+             count ? count : 1);
     return TA_EINVAL;
 }
 
-/* A 24-bit visual with 8 bits each, kept in 32 bits, in this host's byte order. */
+/* Finds a 24-bit visual with 8 bits per channel in 32 bits, in this host's byte order. */
 static bool choose_visual(ta_x11 *x) {
     const xcb_setup_t *setup = xcb.get_setup(x->c);
     bool packed = false;
     for (int i = 0; i < xcb.setup_pixmap_formats_length(setup); i++)
-        packed |= xcb.setup_pixmap_formats(setup)[i].depth == 24 && xcb.setup_pixmap_formats(setup)[i].bits_per_pixel == 32;
+        packed |=
+            xcb.setup_pixmap_formats(setup)[i].depth == 24 && xcb.setup_pixmap_formats(setup)[i].bits_per_pixel == 32;
     if (!packed || setup->image_byte_order != XCB_IMAGE_ORDER_LSB_FIRST)
         return false;
     for (xcb_depth_iterator_t d = xcb.screen_allowed_depths_iterator(x->screen); d.rem; xcb.depth_next(&d))
@@ -121,7 +123,8 @@ static void load_atoms(ta_x11 *x) {
     x->composited = owner && owner->owner != XCB_WINDOW_NONE;
     free(owner);
     xcb_get_property_reply_t *check = xcb.get_property_reply(
-        x->c, xcb.get_property(x->c, 0, x->screen->root, x->atoms[A__NET_SUPPORTING_WM_CHECK], XCB_ATOM_WINDOW, 0, 1), NULL);
+        x->c, xcb.get_property(x->c, 0, x->screen->root, x->atoms[A__NET_SUPPORTING_WM_CHECK], XCB_ATOM_WINDOW, 0, 1),
+        NULL);
     x->managed = check && xcb.get_property_value_length(check) > 0;
     free(check);
 }
@@ -133,8 +136,8 @@ static void set_property(ta_x11 *x, xcb_atom_t name, xcb_atom_t type, uint8_t bi
 static void move_window(ta_x11 *x, const rectangle *to) {
     const uint32_t values[] = {(uint32_t)to->x, (uint32_t)to->y, to->width, to->height, XCB_STACK_MODE_ABOVE};
     xcb.configure_window(x->c, x->window,
-                         XCB_CONFIG_WINDOW_X | XCB_CONFIG_WINDOW_Y | XCB_CONFIG_WINDOW_WIDTH | XCB_CONFIG_WINDOW_HEIGHT |
-                             XCB_CONFIG_WINDOW_STACK_MODE,
+                         XCB_CONFIG_WINDOW_X | XCB_CONFIG_WINDOW_Y | XCB_CONFIG_WINDOW_WIDTH |
+                             XCB_CONFIG_WINDOW_HEIGHT | XCB_CONFIG_WINDOW_STACK_MODE,
                          values);
 }
 
@@ -144,19 +147,20 @@ static void create_window(ta_x11 *x, const ta_x11_config *config) {
     const rectangle *at = &x->now;
     xcb.create_colormap(x->c, XCB_COLORMAP_ALLOC_NONE, colours, x->screen->root, x->visual);
     x->window = xcb.generate_id(x->c);
-    /* in the order of the mask's bits: background, border, what stays on a resize, events, colours */
+    /* in the mask's order: background, border, what stays on a resize, events, colours */
     const uint32_t values[] = {0, 0, XCB_GRAVITY_CENTER, events, colours};
-    xcb.create_window(x->c, 24, x->window, x->screen->root, (int16_t)at->x, (int16_t)at->y, (uint16_t)at->width,
-                      (uint16_t)at->height, 0, XCB_WINDOW_CLASS_INPUT_OUTPUT, x->visual,
-                      XCB_CW_BACK_PIXEL | XCB_CW_BORDER_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK | XCB_CW_COLORMAP,
-                      values);
+    xcb.create_window(
+        x->c, 24, x->window, x->screen->root, (int16_t)at->x, (int16_t)at->y, (uint16_t)at->width, (uint16_t)at->height,
+        0, XCB_WINDOW_CLASS_INPUT_OUTPUT, x->visual,
+        XCB_CW_BACK_PIXEL | XCB_CW_BORDER_PIXEL | XCB_CW_BIT_GRAVITY | XCB_CW_EVENT_MASK | XCB_CW_COLORMAP, values);
     const uint32_t length = (uint32_t)strlen(config->title);
     set_property(x, XCB_ATOM_WM_NAME, XCB_ATOM_STRING, 8, length, config->title);
     set_property(x, x->atoms[A__NET_WM_NAME], x->atoms[A_UTF8_STRING], 8, length, config->title);
     set_property(x, XCB_ATOM_WM_CLASS, XCB_ATOM_STRING, 8, 16, "thinair\0thinair");
     set_property(x, x->atoms[A_WM_PROTOCOLS], XCB_ATOM_ATOM, 32, 1, &x->atoms[A_WM_DELETE_WINDOW]);
-    /* ICCCM 4.1.2.3: the user's or the program's position, the program's size, least size */
-    const uint32_t hints[18] = {(config->monitor >= 0 ? 1 : 4) | 8 | 16, (uint32_t)at->x, (uint32_t)at->y, at->width, at->height, 160, 90};
+    /* ICCCM 4.1.2.3: user's or program's position, program's size, minimum size */
+    const uint32_t hints[18] = {
+        (config->monitor >= 0 ? 1 : 4) | 8 | 16, (uint32_t)at->x, (uint32_t)at->y, at->width, at->height, 160, 90};
     set_property(x, XCB_ATOM_WM_NORMAL_HINTS, XCB_ATOM_WM_SIZE_HINTS, 32, 18, hints);
     if (config->fullscreen)
         set_property(x, x->atoms[A__NET_WM_STATE], XCB_ATOM_ATOM, 32, 1, &x->atoms[A__NET_WM_STATE_FULLSCREEN]);
@@ -166,7 +170,7 @@ static void create_window(ta_x11 *x, const ta_x11_config *config) {
 
 ta_status ta_x11_fullscreen(ta_x11 *x, bool on) {
     if (on != x->fullscreen) {
-        const uint32_t bypass = on; /* EWMH: 1 asks the compositor to leave the window alone */
+        const uint32_t bypass = on; /* EWMH: 1 asks the compositor to ignore the window */
         set_property(x, x->atoms[A__NET_WM_BYPASS_COMPOSITOR], XCB_ATOM_CARDINAL, 32, 1, &bypass);
         xcb_client_message_event_t request = {.response_type = XCB_CLIENT_MESSAGE,
                                               .format = 32,
@@ -194,7 +198,7 @@ static ta_status connect_display(ta_x11 *x, const ta_x11_config *config, char *w
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load_libraries);
     if (!xcb.core || !xcb.shm)
-        return say(why, TA_ESYS, "libxcb or libxcb-shm is not installed");
+        return explain(why, TA_ESYS, "libxcb or libxcb-shm is not installed");
     const char *name = config->display ? config->display : getenv("DISPLAY");
     x->c = xcb.connect(config->display, &x->screen_number);
     if (xcb.connection_has_error(x->c)) {
@@ -207,11 +211,11 @@ static ta_status connect_display(ta_x11 *x, const ta_x11_config *config, char *w
     x->screen = screens.data;
     const xcb_query_extension_reply_t *shm = xcb.get_extension_data(x->c, xcb.shm_id);
     if (!shm || !shm->present)
-        return say(why, TA_ESYS, "the X server has no MIT-SHM extension");
+        return explain(why, TA_ESYS, "the X server has no MIT-SHM extension");
     x->shm_event = (uint8_t)(shm->first_event + XCB_SHM_COMPLETION);
     x->shm_opcode = shm->major_opcode;
     if (!choose_visual(x))
-        return say(why, TA_ESYS, "the X server has no 24-bit visual kept in 32 bits");
+        return explain(why, TA_ESYS, "the X server has no 24-bit visual with 32 bits per pixel");
     x->wanted_monitor = config->monitor;
     return choose_monitor(x, config->monitor, why);
 }
@@ -225,21 +229,21 @@ static bool same(const rectangle *a, const xcb_randr_monitor_info_t *b) {
     return a->x == b->x && a->y == b->y && a->width == b->width && a->height == b->height;
 }
 
-/* Whether monitors have changed under the window: asked once a second, since servers do not tell of every change. */
+/* Returns whether monitors have changed; polled once a second, since servers do not report every change. */
 static bool monitors_changed(ta_x11 *x) {
-    if (!x->asked) {
-        if (xcb.randr && ta_now_us() - x->looked_us > LOOK_US) {
-            x->looked_us = ta_now_us();
-            x->asked = xcb.randr_get_monitors(x->c, x->screen->root, 1).sequence;
+    if (!x->monitors_request) {
+        if (xcb.randr && ta_now_us() - x->monitors_read_us > MONITORS_US) {
+            x->monitors_read_us = ta_now_us();
+            x->monitors_request = xcb.randr_get_monitors(x->c, x->screen->root, 1).sequence;
             xcb.flush(x->c);
         }
         return false;
     }
     void *answer = NULL;
     xcb_generic_error_t *refusal = NULL;
-    if (!xcb.poll_for_reply(x->c, x->asked, &answer, &refusal))
+    if (!xcb.poll_for_reply(x->c, x->monitors_request, &answer, &refusal))
         return false;
-    x->asked = 0;
+    x->monitors_request = 0;
     bool found = !answer;
     if (answer) {
         xcb_randr_monitor_info_iterator_t i = xcb.randr_get_monitors_monitors_iterator(answer);
@@ -251,13 +255,13 @@ static bool monitors_changed(ta_x11 *x) {
     return !found;
 }
 
-/* Where a window manager is, moving windows is its work. */
+/* A window manager moves windows itself. */
 void ta_x11_follow_monitors(ta_x11 *x) {
     char why[TA_X11_WHY_MAX];
     if (!monitors_changed(x))
         return;
     xcb_get_geometry_reply_t *root = xcb.get_geometry_reply(x->c, xcb.get_geometry(x->c, x->screen->root), NULL);
-    if (root) { /* the screen's size as it was at the start is out of date */
+    if (root) { /* the screen's size known from the start is outdated */
         x->screen->width_in_pixels = root->width;
         x->screen->height_in_pixels = root->height;
     }
@@ -273,10 +277,10 @@ void ta_x11_follow_monitors(ta_x11 *x) {
 ta_status ta_x11_open(ta_x11 **out, const ta_x11_config *config, char *why) {
     *out = NULL;
     if (!config->width || !config->height || config->width > TA_MAX_DIMENSION || config->height > TA_MAX_DIMENSION)
-        return say(why, TA_EINVAL, "a window needs a width and a height of 1 to 8192");
+        return explain(why, TA_EINVAL, "a window needs a width and a height of 1 to 8192");
     ta_x11 *x = calloc(1, sizeof *x);
     if (!x)
-        return say(why, TA_ENOMEM, "out of memory");
+        return explain(why, TA_ENOMEM, "out of memory");
     ta_status status = connect_display(x, config, why);
     if (status != TA_OK)
         goto fail;
@@ -294,17 +298,18 @@ ta_status ta_x11_open(ta_x11 **out, const ta_x11_config *config, char *why) {
     create_window(x, config);
     status = ta_x11_reserve_image(x, (size_t)config->width * config->height * 4);
     if (status != TA_OK) {
-        say(why, status, errno == EIO ? "the X server cannot reach our shared memory (is it on another machine?)"
-                                      : "no shared memory for a picture");
+        explain(why, status,
+                errno == EIO ? "the X server cannot access our shared memory (is it on another machine?)"
+                             : "no shared memory for a picture");
         goto fail;
     }
     xcb.map_window(x->c, x->window);
-    x->looked_us = ta_now_us();
+    x->monitors_read_us = ta_now_us();
     if (config->fullscreen)
         ta_x11_fullscreen(x, true);
     xcb.flush(x->c);
     if (ta_x11_await(x, &x->mapped, 0, MAP_US) != TA_OK && errno != ETIMEDOUT) {
-        status = say(why, TA_ESYS, "the X server went away");
+        status = explain(why, TA_ESYS, "the X server closed the connection");
         goto fail;
     }
     *out = x;

@@ -1,4 +1,5 @@
-/* The component: see README.md. One lock per component; callbacks are made without it, on the component's thread. */
+/* The double of an MMAL component: see README.md. One lock per component; callbacks run without it, on the component's
+ * thread. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,8 +17,13 @@ enum { CONTROL = 1, INPUT = 2, OUTPUT = 3 };
 enum { FRAME_START = 2, FRAME_END = 4, KEY = 8, CONFIG = 32, CORRUPTED = 512 };
 enum { GROUP_VIDEO = 0x20000, LAST_VIDEO = 0x38, PARAMETER_WORDS = 8, PARAMETER_LIMIT = 392 };
 enum {
-    ZERO_COPY = 4, INTRAPERIOD = 0x20003, I_FRAME = 0x2000b, REFRESH = 0x2000c, LOW_LATENCY = 0x2001d,
-    INLINE_HEADER = 0x2002a, SPS_TIMING = 0x20030,
+    ZERO_COPY = 4,
+    INTRAPERIOD = 0x20003,
+    I_FRAME = 0x2000b,
+    REFRESH = 0x2000c,
+    LOW_LATENCY = 0x2001d,
+    INLINE_HEADER = 0x2002a,
+    SPS_TIMING = 0x20030,
 };
 
 typedef void (*callback)(struct port *, struct header *);
@@ -34,11 +40,11 @@ struct header_priv {
 };
 
 struct port_priv {
-    struct es_format format, *given; /* given: what `format` of the port must stay */
+    struct es_format format, *given; /* given: the value that the port's `format` must keep */
     struct es_video video;
     callback call;
     struct header *waiting[64];
-    uint32_t count;      /* of waiting */
+    uint32_t count;      /* entries of `waiting` */
     uint32_t contexts;   /* free; buffer_num at enable */
     uint32_t in_transit; /* until the callback has returned */
     uint32_t zero_copy;
@@ -131,7 +137,7 @@ EXPORT void mmal_buffer_header_release(struct header *h) {
 
 /* ---- the component's thread ---- */
 
-static void call_back(struct port *port, struct header *h) { /* the lock is held, and given up for the call */
+static void call_back(struct port *port, struct header *h) { /* the lock is held, and released during the call */
     struct component_priv *c = port->component->priv;
     port->priv->contexts++;
     pthread_mutex_unlock(&c->lock);
@@ -147,7 +153,7 @@ static struct header *take_waiting(struct port_priv *p) {
     return h;
 }
 
-/* Gives up when a port is disabled, as the genuine one does. */
+/* Returns when a port is disabled, as the genuine one does. */
 static void emit(struct component_priv *c, const uint8_t *data, size_t size, uint32_t flags, int64_t pts) {
     const struct port *in = &c->ports[1];
     struct port *out = &c->ports[2];
@@ -185,10 +191,12 @@ static void encode(struct component_priv *c, const struct header *h) {
     const struct es_video *v = c->ports[1].format->video;
     fourcc encoding = c->ports[1].format->encoding;
     int packed = encoding == NAMED('U', 'Y', 'V', 'Y') || encoding == NAMED('Y', 'U', 'Y', 'V');
-    struct pcm_picture picture = {
-        (uint32_t)v->crop[2], (uint32_t)v->crop[3], v->padded_width * (packed ? 2 : 1), v->padded_height,
-        (char)encoding,
-        c->ports[1].priv->zero_copy ? shared_memory(h->payload) : h->payload + h->start};
+    struct pcm_picture picture = {(uint32_t)v->crop[2],
+                                  (uint32_t)v->crop[3],
+                                  v->padded_width * (packed ? 2 : 1),
+                                  v->padded_height,
+                                  (char)encoding,
+                                  c->ports[1].priv->zero_copy ? shared_memory(h->payload) : h->payload + h->start};
     uint32_t period = c->parameters[INTRAPERIOD - GROUP_VIDEO][0], *wanted = &c->parameters[I_FRAME - GROUP_VIDEO][0];
     int key = c->pictures == 1 || *wanted || (period && c->since_key >= period);
     if (key) {
@@ -210,7 +218,8 @@ static void send_error(struct component_priv *c) {
     c->error_status = IO_ERROR;
     c->error_header = (struct header){.command = NAMED('E', 'R', 'R', 'O'),
                                       .payload = (unsigned char *)&c->error_status,
-                                      .payload_size = sizeof c->error_status, .used = sizeof c->error_status};
+                                      .payload_size = sizeof c->error_status,
+                                      .used = sizeof c->error_status};
     c->ports[0].priv->in_transit++;
     call_back(&c->ports[0], &c->error_header);
 }
@@ -226,7 +235,7 @@ static void *work(void *argument) {
             break;
         c->pictures++;
         const struct faults *f = &c->faults;
-        if (f->stuck && c->pictures >= f->stuck) { /* keeps the picture and says nothing more */
+        if (f->stuck && c->pictures >= f->stuck) { /* keeps the picture and stays silent */
             while (!c->stop && in->priv->count)
                 pthread_cond_wait(&c->changed, &c->lock);
             continue;
@@ -252,7 +261,7 @@ static uint32_t fault(const char *name) {
     return !at ? 0 : at[strlen(name)] == '=' ? (uint32_t)strtoul(at + strlen(name) + 1, NULL, 0) : 1;
 }
 
-static void set_sizes(struct port *port) { /* also what a format commit does to them */
+static void set_sizes(struct port *port) { /* also what a format commit resets */
     const struct es_video *v = port->format->video;
     port->least_buffers = port->advised_buffers = port->buffers = port->kind == CONTROL ? 3 : 1;
     uint32_t size = port->kind == INPUT ? v->padded_width * v->padded_height * 2 : 65536;
@@ -261,8 +270,9 @@ static void set_sizes(struct port *port) { /* also what a format commit does to 
 
 EXPORT int mmal_component_create(const char *name, struct component **out) {
     *out = NULL;
-    struct faults f = {fault("create"), fault("stuck"), fault("hang"), fault("junk"), fault("error"), fault("skip"),
-                       fault("split"), fault("refuse"), fault("nopts"), fault("commit"), fault("corrupt")};
+    struct faults f = {fault("create"), fault("stuck"),  fault("hang"),   fault("junk"),
+                       fault("error"),  fault("skip"),   fault("split"),  fault("refuse"),
+                       fault("nopts"),  fault("commit"), fault("corrupt")};
     if (f.create || strcmp(name, "vc.ril.video_encode") != 0)
         return f.create ? (int)f.create : NO_SYSTEM;
     struct component *component = calloc(1, sizeof *component);
@@ -284,7 +294,7 @@ EXPORT int mmal_component_create(const char *name, struct component **out) {
     component->output = &c->list[2];
     component->ports = 3;
     component->port = c->list;
-    static const uint32_t refresh[] = {0, 7, 9, 0, 11}; /* what must not be lost by setting without reading */
+    static const uint32_t refresh[] = {0, 7, 9, 0, 11}; /* values that must survive a set */
     memcpy(c->parameters[REFRESH - GROUP_VIDEO], refresh, sizeof refresh);
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->changed, NULL);
@@ -339,7 +349,7 @@ EXPORT int mmal_port_format_commit(struct port *port) {
     if (port->kind == OUTPUT && (port->format->encoding != NAMED('H', '2', '6', '4') || !port->format->bitrate))
         return INVALID;
     set_sizes(port);
-    if (port->kind == INPUT) { /* the output learns the size */
+    if (port->kind == INPUT) { /* the output takes over the size */
         set_sizes(&c->ports[2]);
         *c->ports[2].format->video = *port->format->video;
         free(c->coded);
@@ -400,11 +410,11 @@ static uint32_t *parameter_place(struct port *port, const uint32_t *parameter, i
         fprintf(stderr, "libmmal double: a parameter was touched from a callback, where the genuine one may hang\n");
         abort();
     }
-    *status = parameter[0] == c->faults.refuse      ? INVALID
-              : parameter[1] > PARAMETER_LIMIT      ? NO_SPACE
-              : parameter[0] == ZERO_COPY           ? OK
-              : at >= LAST_VIDEO || parameter[1] > 8 + 4 * PARAMETER_WORDS ? NO_SYSTEM
-                                                    : OK;
+    *status = parameter[0] == c->faults.refuse                           ? INVALID
+            : parameter[1] > PARAMETER_LIMIT                             ? NO_SPACE
+            : parameter[0] == ZERO_COPY                                  ? OK
+            : at >= LAST_VIDEO || parameter[1] > 8 + 4 * PARAMETER_WORDS ? NO_SYSTEM
+                                                                         : OK;
     return parameter[0] == ZERO_COPY ? &port->priv->zero_copy : c->parameters[at < LAST_VIDEO ? at : 0];
 }
 

@@ -30,7 +30,7 @@ struct es_format {
 };
 
 struct header {
-    struct header *next;    /* 0 0 */
+    struct header *next; /* 0 0 */
     struct header_priv *priv;
     uint32_t command;       /* 16 8 */
     unsigned char *payload; /* 24 12 */
@@ -47,32 +47,32 @@ struct header {
 struct port {
     struct port_priv *priv;
     const char *name;
-    uint32_t kind;          /* 16 8 */
+    uint32_t kind; /* 16 8 */
     uint16_t index, index_all;
-    uint32_t enabled;       /* 24 16 */
+    uint32_t enabled; /* 24 16 */
     struct es_format *format;
     uint32_t least_buffers; /* 40 24 */
     uint32_t least_size;    /* 44 28 */
     uint32_t least_alignment;
-    uint32_t advised_buffers; /* 52 36 */
-    uint32_t advised_size;  /* 56 40 */
-    uint32_t buffers;       /* 60 44 */
-    uint32_t size;          /* 64 48 */
+    uint32_t advised_buffers;    /* 52 36 */
+    uint32_t advised_size;       /* 56 40 */
+    uint32_t buffers;            /* 60 44 */
+    uint32_t size;               /* 64 48 */
     struct component *component; /* 72 52 */
-    void *client;           /* 80 56 */
-    uint32_t capabilities;  /* 88 60 */
+    void *client;                /* 80 56 */
+    uint32_t capabilities;       /* 88 60 */
 };
 
 struct component {
     struct component_priv *priv;
     void *client;
-    const char *name;       /* 16 8 */
-    uint32_t enabled;       /* 24 12 */
-    struct port *control;   /* 32 16 */
-    uint32_t inputs;        /* 40 20 */
-    struct port **input;    /* 48 24 */
-    uint32_t outputs;       /* 56 28 */
-    struct port **output;   /* 64 32 */
+    const char *name;     /* 16 8 */
+    uint32_t enabled;     /* 24 12 */
+    struct port *control; /* 32 16 */
+    uint32_t inputs;      /* 40 20 */
+    struct port **input;  /* 48 24 */
+    uint32_t outputs;     /* 56 28 */
+    struct port **output; /* 64 32 */
     uint32_t clocks;
     struct port **clock;
     uint32_t ports;
@@ -83,7 +83,7 @@ struct component {
 struct queue;
 struct pool {
     struct queue *queue;
-    uint32_t count;         /* 8 4 */
+    uint32_t count;          /* 8 4 */
     struct header **headers; /* 16 8 */
 };
 

@@ -149,7 +149,7 @@ size_t pcm_picture(struct pcm_stream *s, uint8_t *out, const struct pcm_picture 
         for (uint32_t column = 0; column < columns; column++) {
             if (row < pcm_rows) {
                 if (!key)
-                    put_ue(&b, 0); /* mb_skip_run */
+                    put_ue(&b, 0);         /* mb_skip_run */
                 put_ue(&b, key ? 25 : 30); /* I_PCM */
                 put_macroblock(&b, p, column * 16, row * 16);
             } else if (key) { /* I_16x16 predicted from its neighbours, no residual */

@@ -1,4 +1,4 @@
-/* libvcsm's part in the zero-copy import: a handle for a descriptor's memory. */
+/* The part of libvcsm for zero-copy import: a handle for a descriptor's memory. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,7 +37,7 @@ EXPORT unsigned vcsm_import_dmabuf(int descriptor, const char *name) {
     return 0;
 }
 
-/* The video processor's own name of the memory: another number than the handle. */
+/* The VideoCore's name of the memory: another number than the handle. */
 EXPORT unsigned vcsm_vc_hdl_from_hdl(unsigned handle) { return handle | 0xc0de0000u; }
 
 EXPORT void vcsm_free(unsigned handle) {

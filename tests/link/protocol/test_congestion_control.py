@@ -26,17 +26,17 @@ class Frame:
     late_us: int = 0
     complete: bool = True
     longest_run: int = 0
-    unasked: int = 0
-    unasked_came: int = 0
-    asked: int = 0
+    proactive: int = 0
+    proactive_received: int = 0
+    on_demand: int = 0
     rounds: int = 0
     gap_us: int = 0
     done_us: int = 1
 
     def __post_init__(self) -> None:
-        self.came = self.packets - self.lost
+        self.received = self.packets - self.lost
         self.reached = self.packets
-        self.bytes = 1250 * self.came
+        self.bytes = 1250 * self.received
         self.peer_us = 1_000_000 + self.frame_id * INTERVAL_US
         self.first_us = self.peer_us + 5_000 + self.late_us
         self.newest_us = self.first_us + round((self.packets - 1) * 10_000 / self.mbps)
@@ -76,7 +76,7 @@ def test_a_frame_that_is_still_arriving_can_show_it_too() -> None:
     policy = AirPolicy(MAX_BPS, INTERVAL_US)
     play(policy, [Frame(number) for number in range(20)])
     half = Frame(20, 4.0)
-    half.packets, half.reached, half.came, half.complete, half.done_us, half.bytes = 30, 6, 6, False, 0, 7_500
+    half.packets, half.reached, half.received, half.complete, half.done_us, half.bytes = 30, 6, 6, False, 0, 7_500
     half.newest_us = half.first_us + 12_500
     policy.watch(half, half.newest_us + 100)
     assert policy.decision().bitrate_bps < 4_000_000

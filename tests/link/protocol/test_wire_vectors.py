@@ -6,7 +6,7 @@ import pytest
 
 from tests.oracle.annexb import canonical
 from tests.support.paths import ROOT
-from thinair.link.native import Outbox, Packetizer, Reassembler, Seal
+from thinair.link.native import Packetizer, Reassembler, Seal, SendQueue
 from thinair.link.protocol.rtcp import PACE_OWN, Target, build
 
 pytestmark = pytest.mark.quick
@@ -64,13 +64,13 @@ def test_the_outbox_writes_the_repair_vectors_and_the_reassembler_restores_from_
     rows = re.findall(r"^\| (media|symbol) \d+ \| `([0-9a-f]+)` \|$", section, re.M)
     media = [bytes.fromhex(data) for kind, data in rows if kind == "media"]
     symbols = [bytes.fromhex(data) for kind, data in rows if kind == "symbol"]
-    box = Outbox(ssrc=0x11223344, first_seq=65535, max_packet=200)
+    box = SendQueue(ssrc=0x11223344, first_seq=65535, max_packet=200)
     box.set_cookie(1)
     box.control(build(Target(2, 1, 1, 8_000_000, 0, 0, PACE_OWN, 128)), 0)
     unit = bytes.fromhex("00000001419a") + bytes(range(1, 251)) + bytes(range(1, 101))
     box.push(unit, now_us=0, frame_id=0x01020304, rtp_time=0x0A0B0C0D)
     assert box.next(0) == media + symbols
-    reassembler = Reassembler(patience_us=50_000)
+    reassembler = Reassembler(repair_timeout_us=50_000)
     for packet in [media[0], *symbols]:
         reassembler.push(packet, 1)
     got = reassembler.next(1)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.quick
 
 def test_packets_are_noted_both_ways_as_a_pcap_that_tells_addresses_and_times(tmp_path: Path) -> None:
     hello, pli = build(Hello(SSRC, BOOT_ID, COOKIE, SSRC, 640, 360, 25, 1, 1000, "io")), build(Pli(7, SSRC))
-    with linked(note_packets=True) as (tx, rx):
+    with linked(log_packets=True) as (tx, rx):
         log = PacketLog(tmp_path / "a.pcap", rx)
         began = now_us()
         count = push(tx, unit(5_000, 1), 1, key=True)
@@ -36,13 +36,13 @@ def test_packets_are_noted_both_ways_as_a_pcap_that_tells_addresses_and_times(tm
 
 
 def test_packets_that_nobody_fetches_make_room_for_newer_ones_and_are_counted() -> None:
-    with linked(note_packets=True) as (tx, rx):
+    with linked(log_packets=True) as (tx, rx):
         for number in range(60):
             push(tx, unit(400_000, 1), number)
             while rx.wait(20_000) is not None:
                 pass
         stats = rx.stats()
-        assert stats["packets_unnoted"] == max(0, stats["packets"] - 16_384)
+        assert stats["packets_not_logged"] == max(0, stats["packets"] - 16_384)
         records = b"".join(iter(rx.packets, b""))
         assert records.count(HOST_BYTES) >= min(16_384, stats["packets"])
 

@@ -171,7 +171,7 @@ def test_what_cannot_be_opened_says_why(glass: Glass, wrong: dict[str, Any], err
 def test_planes_and_masks_that_are_too_small_are_refused(window: X11Presenter) -> None:
     with pytest.raises(ValueError, match="do not hold a picture of 64x64"):
         window.present(b"1" * 4095, b"1" * 1024, b"1" * 1024, 64, 32, 32, 64, 64, bt709=True, full_range=False)
-    with pytest.raises(ValueError, match="mask is not 10x10"):
+    with pytest.raises(ValueError, match="mask is smaller than 10x10"):
         window.overlay(b"1" * 99, 10, 10, 0, 0)
     with pytest.raises(TypeError):
         window.present(b"1", b"1", b"1", 1, 1, 1, 1, 1)  # type: ignore[call-arg]  # wrong on purpose

@@ -94,10 +94,10 @@ class PlayedChain:
         out, self.waiting = self.waiting, []
         return out
 
-    def headers(self) -> bytes:
+    def parameter_sets(self) -> bytes:
         return b""
 
-    def look(self) -> tuple[int, int, bytes] | None:
+    def thumbnail(self) -> tuple[int, int, bytes] | None:
         return None
 
     def stop(self) -> bool:

@@ -1,5 +1,6 @@
-"""Runs a Chain from vivid through vicodec in the guest. argv: VIVID HOST PORT EXPERIMENT; prints JSON. The units are
-FWHT: they go out as a raw stream that nobody looks into."""
+"""Runs a HardwarePipeline from vivid through vicodec in the guest; prints JSON. argv: VIVID HOST PORT EXPERIMENT.
+
+The units are FWHT: they leave as a raw stream that nobody reads."""
 
 import errno
 import json
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from thinair.link.native import Chain, Tx, V4L2Device, now_us
+from thinair.link.native import HardwarePipeline, Tx, V4L2Device, now_us
 
 # drivers/media/test-drivers/vivid/vivid-ctrls.c
 DISCONNECT, STREAMON_ERROR, FATAL_ERROR = (0x00F0F000 + 64 + n for n in (1, 5, 6))
@@ -21,10 +22,10 @@ node, host, port, experiment = sys.argv[1:]
 tx = Tx(host=host, port=int(port), mode="annexb", max_packet=1400)
 
 
-def opened(**other: Any) -> Chain:
+def opened(**other: Any) -> HardwarePipeline:
     settings: dict[str, Any] = {"tx": tx, "device": node, "fourcc": "UYVY", "kind": "m2m", "rate": (60, 1)}
     settings |= {"bitrate_bps": 8_000_000, "key_interval": KEY_INTERVAL, "coded": "FWHT", "first_frame_id": 100}
-    return Chain(**(settings | other))
+    return HardwarePipeline(**(settings | other))
 
 
 def until(done: Callable[[], bool]) -> bool:
