@@ -15,7 +15,7 @@ import pytest
 
 from bench.glass.screen import Framebuffer, xvfb
 from link.pairings import introduce
-from tests import seeds
+from tests import namespace, seeds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 SCREEN = (1280, 800)
 seeds.load_profile()
+_OWN_NETWORK = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OWN_NETWORK] = namespace.enter()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    own = config.stash[_OWN_NETWORK]
+    return f"network: {'of the tests alone' if own else 'shared with other processes, for want of root'}"
 
 
 @pytest.fixture(scope="session", autouse=True)
