@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from thinair.link.security.pairing import clean_name
 
 SERVICE = "_thinair._udp.local."
+
+
+@contextlib.asynccontextmanager
+async def running(here: Any) -> AsyncIterator[None]:
+    """An AsyncZeroconf once it has started, closed at the end. Its start is never cancelled: after that it could not be
+    closed. Raises zeroconf.NotRunningException."""
+    starting = asyncio.ensure_future(here.zeroconf.async_wait_for_start())
+    try:
+        await asyncio.shield(starting)
+        yield
+    finally:
+        await asyncio.gather(starting, return_exceptions=True)
+        await here.async_close()
 
 
 @dataclass(frozen=True, slots=True)

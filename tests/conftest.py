@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support import seeds
+from tests.support import namespace, seeds
 from thinair.bench.harness.xvfb_screen import Framebuffer, xvfb
 from thinair.link.security.pairing_store import introduce
 
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 SCREEN = (1280, 800)
 seeds.load_profile()
+_OWN_NETWORK = pytest.StashKey[bool]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_OWN_NETWORK] = namespace.enter()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    own = config.stash[_OWN_NETWORK]
+    return f"network: {'of the tests alone' if own else 'shared with other processes, for want of root'}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -265,7 +265,8 @@ static PyType_Slot capture_slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec capture_spec = {"thinair._native.Capture", sizeof(CaptureObject), 0, Py_TPFLAGS_DEFAULT, capture_slots};
+static PyType_Spec capture_spec = {"thinair._native.Capture", sizeof(CaptureObject), 0, Py_TPFLAGS_DEFAULT,
+                                   capture_slots};
 
 /* ---- conversion ---- */
 

@@ -162,8 +162,8 @@ static PyType_Slot slots[] = {
     {0, NULL},
 };
 
-static PyType_Spec spec = {"thinair._native.SendQueue", sizeof(send_queue), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-                           slots};
+static PyType_Spec spec = {"thinair._native.SendQueue", sizeof(send_queue), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};
 
 int ta_py_add_send_queue(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

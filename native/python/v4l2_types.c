@@ -467,7 +467,8 @@ static PyType_Slot device_slots[] = {{Py_tp_new, device_new},
                                      {Py_tp_getset, device_getset},
                                      {0, NULL}};
 
-static PyType_Spec device_spec = {"thinair._native.V4L2Device", sizeof(DeviceObject), 0, Py_TPFLAGS_DEFAULT, device_slots};
+static PyType_Spec device_spec = {"thinair._native.V4L2Device", sizeof(DeviceObject), 0, Py_TPFLAGS_DEFAULT,
+                                  device_slots};
 
 int ta_py_add_v4l2(PyObject *module) {
     static const struct {

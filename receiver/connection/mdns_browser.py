@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from thinair.link.errors import NetworkError
-from thinair.link.mdns import SERVICE, Sighting, read_sighting
+from thinair.link.mdns import SERVICE, Sighting, read_sighting, running
 
 _ANSWER_MS = 2000
 _MOST = 64  # asked about; somebody may shout many names
@@ -17,6 +17,7 @@ _MOST = 64  # asked about; somebody may shout many names
 @contextlib.asynccontextmanager
 async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
     """`see` is told of each sender that comes or says something new. Raises NetworkError."""
+    from zeroconf import NotRunningException
     from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
     tasks: dict[str, asyncio.Task[None]] = {}
@@ -40,15 +41,18 @@ async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
         here = AsyncZeroconf()
     except OSError as error:
         raise NetworkError(f"cannot look for senders: {error.strerror or error}") from error
-    browser = AsyncServiceBrowser(here.zeroconf, SERVICE, handlers=[changed])
     try:
-        yield
-    finally:
-        await browser.async_cancel()
-        for task in tasks.values():
-            task.cancel()
-        await asyncio.gather(*tasks.values(), return_exceptions=True)
-        await here.async_close()
+        async with running(here):
+            browser = AsyncServiceBrowser(here.zeroconf, SERVICE, handlers=[changed])
+            try:
+                yield
+            finally:
+                await browser.async_cancel()
+                for task in tasks.values():
+                    task.cancel()
+                await asyncio.gather(*tasks.values(), return_exceptions=True)
+    except NotRunningException as error:
+        raise NetworkError("cannot look for senders: multicast DNS does not start") from error
 
 
 async def look(seconds: float) -> list[Sighting]:

@@ -128,7 +128,7 @@ class Caller:
     # ---- whom to call ----------------------------------------------------------------------------------------------
 
     def _candidates(self) -> list[tuple[Pairing, str]]:
-        """Those that called lately first."""
+        """Those that called lately first; then where one was met, and only then where multicast says it is."""
         try:
             paired = [one for one in self._pairings.all() if not self._which or matches(one, self._which)]
         except FileError as error:
@@ -148,7 +148,7 @@ class Caller:
                 found.append((one, place))
         if self._which or len(paired) == 1:
             for one in paired:
-                places = (self._seen.get(one.fingerprint, ""), one.address)
+                places = (one.address, self._seen.get(one.fingerprint, ""))
                 found += [(one, place) for place in places if place and (one, place) not in found]
         return [(one, place) for one, place in found if now >= self._not_before.get(one.fingerprint, 0.0)]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from thinair.link.mdns import SERVICE
+from thinair.link.mdns import SERVICE, running
 
 _LOOK_S = 1.0
 AVAHI_FILE = Path("/etc/avahi/services/thinair.service")  # made by `thinair service prepare`
@@ -54,27 +54,24 @@ async def announce(name: str, port: int, tell: Callable[[], dict[str, str]], say
         ifaddr = importlib.import_module("ifaddr")  # of zeroconf's own needs
     except ImportError:
         return
+    told = tell()
+    known: dict[str, Any] = {"port": port, "server": f"thinair-{told['fp'][:8]}.local."}
+    addresses = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
+    known["parsed_addresses"] = [one for one in addresses if not one.startswith("127.")] or addresses
+    info = aio.AsyncServiceInfo(SERVICE, f"{name}.{SERVICE}", properties=told, **known)
     try:
         here = aio.AsyncZeroconf()
     except OSError as error:
         say(f"cannot announce this sender: {error.strerror or error}")
         return
     try:
-        told = tell()
-        known: dict[str, Any] = {"port": port, "server": f"thinair-{told['fp'][:8]}.local."}
-        addresses = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if ip.is_IPv4]
-        known["parsed_addresses"] = [one for one in addresses if not one.startswith("127.")] or addresses
-        info = aio.AsyncServiceInfo(SERVICE, f"{name}.{SERVICE}", properties=told, **known)
-        try:
+        async with running(here):
             await here.async_register_service(info, allow_name_change=True)
-        except (OSError, zeroconf.Error) as error:
-            say(f"cannot announce this sender: {error}")
-            return
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            if (now := tell()) != told:
-                told = now
-                info = aio.AsyncServiceInfo(SERVICE, info.name, properties=told, **known)
-                await here.async_update_service(info)
-    finally:
-        await here.async_close()
+            while True:
+                await asyncio.sleep(_LOOK_S)
+                if (now := tell()) != told:
+                    told = now
+                    info = aio.AsyncServiceInfo(SERVICE, info.name, properties=told, **known)
+                    await here.async_update_service(info)
+    except (OSError, zeroconf.Error) as error:
+        say(f"cannot announce this sender: {error}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import importlib
 import json
 import os
 import re
@@ -18,6 +21,7 @@ from tests.support.netns import Cable, Host, cable
 from tests.support.player_with_dashboard import eventually
 from tests.support.processes import PLAY, THINAIR, Running, environment, running
 from thinair.link.security.pairing_store import Pairings, introduce
+from thinair.receiver.connection.mdns_browser import watching
 from thinair.sender.connection.mdns_publisher import AVAHI_FILE
 
 pytestmark = [
@@ -42,6 +46,33 @@ def call(host: Host, home: Path, *words: str, said: str = "") -> subprocess.Comp
 def shown(player: Running) -> int:
     found = re.findall(r"presented (\d+)", player.text())
     return int(found[-1]) if found else 0
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_a_search_that_is_called_off_while_it_starts_leaves_no_socket_open(turns: int) -> None:
+    def sockets() -> list[str]:
+        found = []
+        for one in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):  # the listing's own
+                found.append(str(one.readlink()))
+        return sorted(one for one in found if one.startswith("socket:"))
+
+    async def search() -> None:
+        async with watching(lambda _: None):
+            await asyncio.Event().wait()
+
+    async def call_off() -> tuple[list[str], list[str]]:
+        await asyncio.to_thread(importlib.import_module, "zeroconf.asyncio")
+        before, task = sockets(), asyncio.create_task(search())
+        for _ in range(turns):  # of the loop: each finds it one step further
+            await asyncio.sleep(0)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        return before, sockets()
+
+    before, after = asyncio.run(call_off())
+    assert before == after
 
 
 def test_a_new_user_finds_pairs_and_plays_a_sender_by_its_name(two: Cable, tmp_path: Path) -> None:

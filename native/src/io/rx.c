@@ -100,57 +100,60 @@ static void take_message(ta_rx *rx, struct msghdr *message, size_t size, uint64_
     }
 }
 
-static void receive_batch(ta_rx *rx) {
+/* Takes all that lies in the socket. What is missing is judged as of the moment up to which nothing that came is left
+ * there, so that a thread that was kept waiting neither asks for nor gives up what only it is late for. Returns that
+ * moment. */
+static uint64_t receive(ta_rx *rx) {
     struct mmsghdr messages[BATCH];
     struct iovec vectors[BATCH];
     ta_address from[BATCH];
     _Alignas(struct cmsghdr) char control[BATCH][128];
-    for (int i = 0; i < BATCH; i++) {
-        vectors[i] = (struct iovec){rx->datagrams + (size_t)i * DATAGRAM, DATAGRAM};
-        messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i].storage,
-                                              .msg_namelen = sizeof from[i].storage,
-                                              .msg_iov = &vectors[i],
-                                              .msg_iovlen = 1,
-                                              .msg_control = control[i],
-                                              .msg_controllen = sizeof control[i]};
-    }
-    int n = recvmmsg(rx->fd, messages, BATCH, MSG_DONTWAIT, NULL);
-    if (n <= 0)
-        return;
-    uint64_t now_us = ta_now_us(), wall_ns = ta_realtime_ns();
-    pthread_mutex_lock(&rx->lock);
-    for (int i = 0; i < n; i++) {
-        from[i].size = messages[i].msg_hdr.msg_namelen;
-        take_message(rx, &messages[i].msg_hdr, messages[i].msg_len,
-                     ta_arrival_us(&messages[i].msg_hdr, now_us, wall_ns), &from[i]);
-    }
-    deliver(rx, now_us);
-    pthread_mutex_unlock(&rx->lock);
+    uint64_t taken_us;
+    int n;
+    do {
+        for (int i = 0; i < BATCH; i++) {
+            vectors[i] = (struct iovec){rx->datagrams + (size_t)i * DATAGRAM, DATAGRAM};
+            messages[i].msg_hdr = (struct msghdr){.msg_name = &from[i].storage,
+                                                  .msg_namelen = sizeof from[i].storage,
+                                                  .msg_iov = &vectors[i],
+                                                  .msg_iovlen = 1,
+                                                  .msg_control = control[i],
+                                                  .msg_controllen = sizeof control[i]};
+        }
+        taken_us = ta_now_us();
+        n = recvmmsg(rx->fd, messages, BATCH, MSG_DONTWAIT, NULL);
+        const uint64_t now_us = ta_now_us(), wall_ns = ta_realtime_ns();
+        pthread_mutex_lock(&rx->lock);
+        for (int i = 0; i < n; i++) {
+            const uint64_t arrival_us = ta_arrival_us(&messages[i].msg_hdr, now_us, wall_ns);
+            from[i].size = messages[i].msg_hdr.msg_namelen;
+            take_message(rx, &messages[i].msg_hdr, messages[i].msg_len, arrival_us, &from[i]);
+            taken_us = n == BATCH || arrival_us > taken_us ? arrival_us : taken_us;
+        }
+        deliver(rx, taken_us);
+        pthread_mutex_unlock(&rx->lock);
+    } while (n == BATCH && !atomic_load(&rx->stop));
+    return taken_us;
 }
 
 static void *run(void *argument) {
     ta_rx *rx = argument;
+    uint64_t taken_us = ta_now_us();
     while (!atomic_load(&rx->stop)) {
         pthread_mutex_lock(&rx->lock);
-        uint64_t now_us = ta_now_us();
-        uint64_t due_us = deadline(rx);
-        if (due_us <= now_us) {
-            deliver(rx, now_us);
-            due_us = deadline(rx);
-            if (due_us <= now_us)
-                due_us = now_us + 1000; /* stays due only while every slot is taken */
-        }
+        const uint64_t due_us = deadline(rx), now_us = ta_now_us();
         pthread_mutex_unlock(&rx->lock);
+        uint64_t wait_us = due_us > now_us ? due_us - now_us : 0;
+        if (due_us <= taken_us)
+            wait_us = 1000; /* only where every slot is taken does it stay due */
         struct pollfd fds[2] = {{.fd = rx->fd, .events = POLLIN}, {.fd = rx->wake_fd, .events = POLLIN}};
-        uint64_t wait_us = due_us == UINT64_MAX ? 0 : due_us - now_us;
         struct timespec timeout = {.tv_sec = (time_t)(wait_us / 1000000u),
                                    .tv_nsec = (long)(wait_us % 1000000u) * 1000};
-        if (ppoll(fds, 2, due_us == UINT64_MAX ? NULL : &timeout, NULL) <= 0)
+        if (ppoll(fds, 2, due_us == UINT64_MAX ? NULL : &timeout, NULL) < 0)
             continue;
         if (fds[1].revents)
             ta_clear(rx->wake_fd);
-        if (fds[0].revents)
-            receive_batch(rx);
+        taken_us = receive(rx);
     }
     return NULL;
 }
