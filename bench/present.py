@@ -22,7 +22,7 @@ from thinair.link.errors import ConfigError, DeviceError, FileError
 from thinair.link.native import i420_to_bgrx, now_us, sleep_until_us
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 from thinair.receiver.video.i420 import planes
-from thinair.receiver.video.presenter import open_presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 
 if TYPE_CHECKING:
     import av

@@ -16,7 +16,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from thinair.link.errors import Exit, NoPeerError
 from thinair.link.files import check_writable
@@ -42,17 +42,18 @@ from thinair.receiver.config import ReceiverConfig, split_plain_input
 from thinair.receiver.connection.encrypted_link import SealedLink
 from thinair.receiver.connection.open_rx import open_rx, suspended_us
 from thinair.receiver.stats import report
+from thinair.receiver.stats.counters import Figures, Rates, Recent
+from thinair.receiver.stats.frame_table import FrameCsv
 from thinair.receiver.stats.pcap import PacketLog
-from thinair.receiver.stats.report import Figures, FrameCsv, Rates, Recent, write_json
+from thinair.receiver.stats.player_status import mode_words
+from thinair.receiver.stats.report import write_json
 from thinair.receiver.stats.terminal_table import LiveTable
 from thinair.receiver.video import hud, snapshot
 from thinair.receiver.video.decoder import Decoded, Decoder
-from thinair.receiver.video.display_thread import Screen, Showing, Shown
+from thinair.receiver.video.display_thread import Screen, Shown
 from thinair.receiver.video.mailbox import Mailbox
+from thinair.receiver.video.presenter import Showing
 from thinair.receiver.workers.hub import Desk
-
-if TYPE_CHECKING:
-    pass
 
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 _LOOK_S = 1 / 120
@@ -288,7 +289,7 @@ class Player:
                 self._screen.say_state(words, now_us() - heard_us)
                 self.note_event("sender", f"{words}; still listening")
             case ModeKept(width=width, height=height, rate=rate):
-                kept = report.mode_words(self.description) if self.description else "its own"
+                kept = mode_words(self.description) if self.description else "its own"
                 self.note_event("mode", f"the sender keeps {kept}: its source has no {width}x{height}@{rate}")
             case SealedSender(name=name):
                 words = f"{name or 'a sender'} wants a sealed link: --no-sealed at both ends, or neither"
@@ -319,7 +320,7 @@ class Player:
             self.figures.set_interval(float(1_000_000 / media.rate))
             self._screen.interval_us = self.figures.interval_us
             self.rx.timing(round(self.figures.interval_us), 0, 0)
-        self.note_event("mode", f"sender {media.name}: {report.mode_words(media)}")
+        self.note_event("mode", f"sender {media.name}: {mode_words(media)}")
 
     def _see_source(self, state: SourceState) -> None:
         before, self.source = self.source, state

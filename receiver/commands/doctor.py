@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from thinair.link.diagnostics import Finding, Verdict
 from thinair.link.native import Rx, realtime
 from thinair.receiver.file_names import default_folder
-from thinair.receiver.video.presenter import NullPresenter, Presenter, open_presenter
+from thinair.receiver.video.presenter import NullPresenter, Presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 
 if TYPE_CHECKING:
     import av

@@ -19,9 +19,8 @@ from thinair.link.endpoint import Endpoint
 from thinair.link.host import own_address
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import Guard, is_loopback, same
-from thinair.receiver.dashboard import SECRET_NAME
 from thinair.receiver.dashboard.server import Dashboard
-from thinair.receiver.workers.ipc import Splitter, pack_json
+from thinair.receiver.workers.ipc import SECRET_NAME, Splitter, pack_json
 
 _READ = 1 << 20
 _RETRY_S = 1.0

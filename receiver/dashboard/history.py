@@ -8,7 +8,7 @@ from typing import Any
 
 from thinair.link.protocol.frame_trace import STAGE_STAMPS
 from thinair.link.protocol.percentiles import nearest_rank
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS
 
 KEPT_S = 900
 _AT = {name: index for index, name in enumerate(COLUMNS)}

@@ -12,7 +12,7 @@ from typing import Any
 from thinair.receiver.file_names import numbered
 from thinair.receiver.record.disk import Disk, DiskFile
 from thinair.receiver.record.movie import Movie, parameter_sets
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS
 from thinair.receiver.workers.ipc import Unit
 
 FRAME_COLUMNS = ("file_us", *COLUMNS)

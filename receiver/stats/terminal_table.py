@@ -10,7 +10,7 @@ from thinair.link.host import own_address
 from thinair.link.log import Log
 from thinair.link.native import now_us
 from thinair.link.protocol.frame_trace import STAGES
-from thinair.receiver.stats.report import RECENT_FRAMES, milliseconds
+from thinair.receiver.stats.counters import RECENT_FRAMES, milliseconds
 
 if TYPE_CHECKING:
     from thinair.receiver.player import Player

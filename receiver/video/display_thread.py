@@ -14,7 +14,8 @@ from thinair.receiver.config import ReceiverConfig
 from thinair.receiver.video.cadence import Cadence
 from thinair.receiver.video.hud import Hud
 from thinair.receiver.video.mailbox import Mailbox
-from thinair.receiver.video.presenter import NullPresenter, Presenter, open_presenter
+from thinair.receiver.video.presenter import NullPresenter, Presenter, Showing
+from thinair.receiver.video.presenter_factory import open_presenter
 from thinair.receiver.video.screensaver import Awake
 
 if TYPE_CHECKING:
@@ -47,17 +48,6 @@ _BOOK = Callable[["Decoded", "Shown | None"], None]
 class Shown:
     in_us: int  # handed to the presenter
     presented_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """What the window is and shows; replaced whole, so any thread may read it."""
-
-    presenter: str = "none"
-    why: str = "no picture yet"
-    stamp_quality: str = "submitted"
-    refresh_hz: float = 0.0
-    size: tuple[int, int] | None = None  # of the picture
 
 
 class Screen:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from thinair.link.native import AccessUnit, now_us
 from thinair.link.protocol.frame_trace import FrameTrace
 from thinair.receiver.config import ReceiverConfig
-from thinair.receiver.dashboard import SECRET_NAME
 from thinair.receiver.file_names import default_folder
-from thinair.receiver.stats.report import frame_row, live_state
-from thinair.receiver.workers.ipc import Unit
+from thinair.receiver.stats.frame_table import frame_row
+from thinair.receiver.stats.report import live_state
+from thinair.receiver.workers.ipc import SECRET_NAME, Unit
 from thinair.receiver.workers.unit_queue import Outlet
 from thinair.receiver.workers.worker import Child
 

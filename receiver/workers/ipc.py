@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_MESSAGE = 16 << 20
+SECRET_NAME = "THINAIR_DASHBOARD_TOKEN"  # noqa: S105 -- of the variable that the player hands it over in
 _SIZE = struct.Struct("<IB")
 _UNIT = struct.Struct("<BxHIIqqq")
 _JSON, _PICTURE = ord("J"), ord("U")

@@ -15,7 +15,7 @@ from thinair.link.web.request_guard import Guard, same
 from thinair.receiver.dashboard.commands import WishError, read_wish
 from thinair.receiver.dashboard.history import KEPT_S, History
 from thinair.receiver.dashboard.metrics import ReceiverMetrics
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS
 
 pytestmark = pytest.mark.quick
 

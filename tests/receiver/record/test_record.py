@@ -29,7 +29,7 @@ from thinair.receiver.record import disk as disk_module
 from thinair.receiver.record import recorder as recorder_module
 from thinair.receiver.record.recorder import RETRY_US, Recorder, Settings
 from thinair.receiver.record.recover import is_whole, recover
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS
 from thinair.receiver.video.decoder import refusal
 from thinair.receiver.workers.ipc import Unit
 
