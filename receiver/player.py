@@ -39,7 +39,7 @@ from thinair.link.protocol.sender_session import MediaDescription
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.link.video_mode import Mode
 from thinair.receiver.config import ReceiverConfig, split_plain_input
-from thinair.receiver.connection.encrypted_link import SealedLink
+from thinair.receiver.connection.encrypted_link import EncryptedLink
 from thinair.receiver.connection.open_rx import open_rx, suspended_us
 from thinair.receiver.stats import report
 from thinair.receiver.stats.counters import Figures, Rates, Recent
@@ -50,10 +50,10 @@ from thinair.receiver.stats.report import write_json
 from thinair.receiver.stats.terminal_table import LiveTable
 from thinair.receiver.video import hud, snapshot
 from thinair.receiver.video.decoder import Decoded, Decoder
-from thinair.receiver.video.display_thread import Screen, Shown
+from thinair.receiver.video.display_thread import DisplayThread, Shown
 from thinair.receiver.video.mailbox import Mailbox
 from thinair.receiver.video.presenter import Showing
-from thinair.receiver.workers.hub import Desk
+from thinair.receiver.workers.hub import WorkerHub
 
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
 _LOOK_S = 1 / 120
@@ -105,7 +105,7 @@ class Player:
         self._asleep_us = suspended_us()
         self._told = (0, 0, 0)  # of `_tell_frames`
         self._mailbox: Mailbox[Decoded] = Mailbox()
-        self._screen = Screen(config, self._mailbox, self._post, self._book, self._wish)
+        self._screen = DisplayThread(config, self._mailbox, self._post, self._book, self._wish)
         self._screen.say_state(f"waiting for a {'sender' if mode == 'thinair' else 'stream'} on port {rx.local_port}")
         self._posted: deque[Callable[[], None]] = deque()
         self._woken: asyncio.Event
@@ -119,11 +119,11 @@ class Player:
         self._csv = FrameCsv(config.frames)
         self._packets = PacketLog(config.packets, rx)
         self._table = LiveTable(self)
-        self.desk = Desk(self, config)
-        self._link: SealedLink | None = None
+        self.desk = WorkerHub(self, config)
+        self._link: EncryptedLink | None = None
         if self.sealed:
             note = partial(self.note_event, "sender")
-            self._link = SealedLink(
+            self._link = EncryptedLink(
                 config, rx, self.session, figures=self._for_operator, waiting=self._screen.say_state, note=note
             )
         self._last_media_us = 0
@@ -193,7 +193,7 @@ class Player:
             for datagram, arrival_us, host, port in self.rx.control():
                 self.session.receive_datagram(datagram, arrival_us, host, port)
             if self._link is not None:
-                self._link.hear_calls()
+                self._link.receive_invites()
             if self.session.source is not None:
                 self._screen.source = (self.session.source, self.session.source_heard_us)
             now = now_us()
@@ -309,7 +309,7 @@ class Player:
     @property
     def refused(self) -> Counter[str]:
         """What the sealed link turned down, by reason."""
-        return self._link.caller.refused if self._link is not None else Counter()
+        return self._link.client.refused if self._link is not None else Counter()
 
     def _describe(self) -> None:
         media = self.description

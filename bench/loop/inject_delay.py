@@ -45,10 +45,10 @@ def _place(stage: str) -> tuple[Any, str]:
         from thinair.receiver.video.decoder import Decoder
 
         return Decoder, "decode"
-    from thinair.receiver.video.display_thread import Screen
+    from thinair.receiver.video.display_thread import DisplayThread
     from thinair.receiver.video.presenter_x11 import X11WindowPresenter
 
-    return (Screen, "offer") if stage == "hold" else (X11WindowPresenter, "present")
+    return (DisplayThread, "offer") if stage == "hold" else (X11WindowPresenter, "present")
 
 
 def main() -> int:

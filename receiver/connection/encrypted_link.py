@@ -14,7 +14,7 @@ from thinair.link.native import keep_secret
 from thinair.link.protocol.receiver_session import ReceiverState
 from thinair.link.security import identity, private_files
 from thinair.link.security.pairing_store import Pairings
-from thinair.receiver.connection.session_client import Caller, Hooks, Session
+from thinair.receiver.connection.session_client import Hooks, Session, SessionClient
 
 if TYPE_CHECKING:
     from thinair.link.native import Rx
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _LOOK_AFTER_S = 0.5
 
 
-class SealedLink:
+class EncryptedLink:
     """`waiting` shows why there is no picture; `note` is an event. Belongs to the player's loop."""
 
     def __init__(
@@ -45,12 +45,14 @@ class SealedLink:
         self._words = ""
         hooks = Hooks(self._alive, self._begin, self._renew, self._spent, figures, self._wait, note)
         which, over = config.sender or "", config.take_over
-        self.caller = Caller(identity.load(home), Pairings(home), rx.local_port, hooks, which=which, take_over=over)
+        self.client = SessionClient(
+            identity.load(home), Pairings(home), rx.local_port, hooks, which=which, take_over=over
+        )
 
     async def run(self) -> None:
         looking = asyncio.create_task(self._look())
         try:
-            await self.caller.run()
+            await self.client.run()
         finally:
             looking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -63,14 +65,14 @@ class SealedLink:
             await asyncio.sleep(_LOOK_AFTER_S)
         try:
             discover = await asyncio.to_thread(importlib.import_module, "thinair.receiver.connection.mdns_browser")
-            async with discover.watching(self.caller.see):
+            async with discover.watching(self.client.see):
                 await asyncio.Event().wait()
         except (ImportError, NetworkError) as error:
             self._note(f"senders are not looked for by multicast: {error}")
 
-    def hear_calls(self) -> None:
+    def receive_invites(self) -> None:
         for datagram, _, host, _ in self._rx.calls():
-            self.caller.hear(datagram, host)
+            self.client.hear(datagram, host)
 
     def _alive(self) -> bool:
         return self._session.state is ReceiverState.SERVING

@@ -55,7 +55,7 @@ class Hooks:
     say: Callable[[str], None]
 
 
-class Caller:
+class SessionClient:
     """`which` is a name or the beginning of a fingerprint; "" for the only one paired, or the first that calls."""
 
     def __init__(

@@ -18,26 +18,26 @@ _WHY = {
 }
 
 
-class WishError(ValueError):
+class CommandError(ValueError):
     """The message is for whoever wrote the page."""
 
 
-def read_wish(text: str) -> dict[str, Any]:
-    """A checked copy with the keys of its kind. Raises WishError."""
+def read_command(text: str) -> dict[str, Any]:
+    """A checked copy with the keys of its kind. Raises CommandError."""
     try:
         wish = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WishError("no JSON") from error
+        raise CommandError("no JSON") from error
     if not isinstance(wish, dict) or not isinstance(wish.get("do"), str) or wish["do"] not in _KEYS:
-        raise WishError("no wish that is known")
+        raise CommandError("no wish that is known")
     keys = _KEYS[wish["do"]]
     if set(wish) != {"do", *keys}:
-        raise WishError(f"{wish['do']} wants {', '.join(keys) or 'nothing'}")
+        raise CommandError(f"{wish['do']} wants {', '.join(keys) or 'nothing'}")
     for key, fits in keys.items():
         if not fits(wish[key]):
-            raise WishError(f"{wish['do']}: {key} is not possible")
+            raise CommandError(f"{wish['do']}: {key} is not possible")
     if wish["do"] == "limits" and None not in {wish["min_bps"], wish["max_bps"]} and wish["min_bps"] > wish["max_bps"]:
-        raise WishError("limits: the lower is above the upper")
+        raise CommandError("limits: the lower is above the upper")
     return {**wish, "why": _WHY[wish["why"]]} if wish["do"] == "key" else wish
 
 

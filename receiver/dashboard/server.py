@@ -15,7 +15,7 @@ from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from thinair.link.native import now_us
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
-from thinair.receiver.dashboard.commands import WishError, read_wish
+from thinair.receiver.dashboard.commands import CommandError, read_command
 from thinair.receiver.dashboard.history import History
 from thinair.receiver.dashboard.jpeg import JpegMaker
 from thinair.receiver.dashboard.metrics import ReceiverMetrics
@@ -215,9 +215,9 @@ class Dashboard:
         async for message in ws:
             try:
                 if message.type is not WSMsgType.TEXT:
-                    raise WishError("not text")
-                self._grant(viewer, read_wish(message.data))
-            except WishError as error:
+                    raise CommandError("not text")
+                self._grant(viewer, read_command(message.data))
+            except CommandError as error:
                 mistakes += 1
                 self.refused["malformed"] += 1
                 viewer.say({"type": "mistake", "text": str(error)})

@@ -29,10 +29,10 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=given.fd) as player:
         player.settimeout(_TICK_S)
-        return _Desk(player, Settings(given.folder, given.format, given.pre_record)).run()
+        return _RecorderProcess(player, Settings(given.folder, given.format, given.pre_record)).run()
 
 
-class _Desk:
+class _RecorderProcess:
     def __init__(self, player: socket.socket, settings: Settings) -> None:
         self._player = player
         self._recorder = Recorder(settings, self._say)

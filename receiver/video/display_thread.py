@@ -16,7 +16,7 @@ from thinair.receiver.video.hud import Hud
 from thinair.receiver.video.mailbox import Mailbox
 from thinair.receiver.video.presenter import NullPresenter, Presenter, Showing
 from thinair.receiver.video.presenter_factory import open_presenter
-from thinair.receiver.video.screensaver import Awake
+from thinair.receiver.video.screensaver import ScreensaverInhibitor
 
 if TYPE_CHECKING:
     import av
@@ -50,7 +50,7 @@ class Shown:
     presented_us: int
 
 
-class Screen:
+class DisplayThread:
     """`wish` is told, in the screen's thread, what a key asks of others: record, snapshot, or `say: …`."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Screen:
         self._wish = wish
         self._monitor = config.monitor
         self._cadence = Cadence()
-        self._awake = Awake()
+        self._screensaver = ScreensaverInhibitor()
         self._kind = ""  # of the presenter that was opened first: another is never silently taken
         self._hung = False  # the display does not answer: the decode thread stays away from it
         self._hung_told = False
@@ -162,7 +162,7 @@ class Screen:
                 if self._presenter is not None:
                     self._presenter.close()
                 self._presenter = None
-                self._awake.end()
+                self._screensaver.end()
 
     def _guarded_turn(self, decoded: Decoded | None, running_us: int) -> None:
         try:
@@ -273,7 +273,7 @@ class Screen:
         )
         self._presenter, self._waiting_window, self._kind = presenter, waiting, presenter.name
         if not isinstance(presenter, NullPresenter):
-            threading.Thread(target=self._awake.begin, daemon=True).start()
+            threading.Thread(target=self._screensaver.begin, daemon=True).start()
         self.showing = Showing(presenter.name, presenter.reason, presenter.stamp_quality, presenter.refresh_hz)
         self.hud.changed = True
         return presenter

@@ -16,8 +16,8 @@ from thinair.receiver.file_names import default_folder
 from thinair.receiver.stats.frame_table import frame_row
 from thinair.receiver.stats.report import live_state
 from thinair.receiver.workers.ipc import SECRET_NAME, Unit
-from thinair.receiver.workers.unit_queue import Outlet
-from thinair.receiver.workers.worker import Child
+from thinair.receiver.workers.unit_queue import UnitQueue
+from thinair.receiver.workers.worker import Worker
 
 if TYPE_CHECKING:
     from thinair.receiver.player import Player
@@ -29,7 +29,7 @@ _ROWS = 512  # of finished frames, between two messages
 _RTP_WRAP = 1 << 32
 
 
-class Desk:
+class WorkerHub:
     """Belongs to the loop's thread, but for `tap`."""
 
     def __init__(self, player: Player, config: ReceiverConfig) -> None:
@@ -43,17 +43,17 @@ class Desk:
         self.folder = config.record_to or default_folder()  # of recordings and snapshots
         words = ["--folder", str(self.folder), "--format", config.record_format]
         words += ["--pre-record", str(config.pre_record_s)]
-        self._recorder = Child("thinair.receiver.record", words, self._hear, _RECORDER_BACKLOG)
-        self._to_recorder = Outlet(self._recorder)
+        self._recorder = Worker("thinair.receiver.record", words, self._hear, _RECORDER_BACKLOG)
+        self._to_recorder = UnitQueue(self._recorder)
         self._recorder.on_start = self._recorder_is_there
         self._recorder.on_end = lambda code: self._ended("recorder", code)
-        self._dashboard: Child | None = None
+        self._dashboard: Worker | None = None
         if config.dashboard is not None:
             where, token = ["--listen", str(config.dashboard)], {SECRET_NAME: config.dashboard_token or ""}
-            self._dashboard = Child(
+            self._dashboard = Worker(
                 "thinair.receiver.dashboard", where, self._hear, _DASHBOARD_BACKLOG, niceness=5, secrets=token
             )
-            self._to_dashboard = Outlet(self._dashboard)
+            self._to_dashboard = UnitQueue(self._dashboard)
             self._dashboard.on_start = self._dashboard_is_there
             self._dashboard.on_end = lambda code: self._ended("dashboard", code)
 

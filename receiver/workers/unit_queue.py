@@ -6,15 +6,15 @@ from collections import deque
 from dataclasses import replace
 
 from thinair.receiver.workers.ipc import Unit, pack_unit
-from thinair.receiver.workers.worker import Child
+from thinair.receiver.workers.worker import Worker
 
 _HELD = 16 << 20  # bytes for a process that starts: 16 s of 8 Mbit/s
 
 
-class Outlet:
+class UnitQueue:
     """What a process cannot take is left out up to a key frame, and the next unit says how many are missing."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Worker) -> None:
         self.child = child
         self.missing = 0  # of the present gap
         self.left_out = 0  # of all

@@ -19,7 +19,7 @@ _LAST_WORDS_S = 1.0
 _SOCKET_BUFFER = 4 << 20  # asked for; the system grants less
 
 
-class Child(asyncio.Protocol):
+class Worker(asyncio.Protocol):
     """`python -m module words --fd N`. All methods belong to the loop's thread.
 
     Nothing here waits for the process: what its socket does not take lies in memory, `limit` bytes of access units at

@@ -148,7 +148,7 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
     ("command", "broken"),
     [
         ("play", "thinair.receiver.player.Player._see_media"),
-        ("play", "thinair.receiver.video.display_thread.Screen.run"),
+        ("play", "thinair.receiver.video.display_thread.DisplayThread.run"),
         ("send", "thinair.sender.service.Service._talk"),
     ],
 )

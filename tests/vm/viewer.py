@@ -21,7 +21,7 @@ from thinair.cli import main
 from thinair.link.native import now_us
 from thinair.receiver.player import Player
 from thinair.receiver.video.decoder import Decoded
-from thinair.receiver.video.display_thread import Screen
+from thinair.receiver.video.display_thread import DisplayThread
 
 if TYPE_CHECKING:
     from thinair.receiver.video.presenter import Presenter
@@ -43,7 +43,7 @@ class ToldPlayer(Player):
         self._need_key = True
 
 
-class ToldScreen(Screen):
+class ToldDisplay(DisplayThread):
     """As drawn: the lines follow the presenter's return."""
 
     _told = ""
@@ -78,5 +78,5 @@ class ToldScreen(Screen):
 
 
 if __name__ == "__main__":
-    vars(thinair.receiver.player).update(Screen=ToldScreen, Player=ToldPlayer)
+    vars(thinair.receiver.player).update(DisplayThread=ToldDisplay, Player=ToldPlayer)
     sys.exit(main(["play", "--dashboard", "off", *sys.argv[1:]]))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinair.link.web.request_guard import Guard, same
-from thinair.receiver.dashboard.commands import WishError, read_wish
+from thinair.receiver.dashboard.commands import CommandError, read_command
 from thinair.receiver.dashboard.history import KEPT_S, History
 from thinair.receiver.dashboard.metrics import ReceiverMetrics
 from thinair.receiver.stats.frame_table import COLUMNS
@@ -42,19 +42,19 @@ BAD = [
 
 @pytest.mark.parametrize("wish", GOOD, ids=str)
 def test_a_wish_that_is_known_is_read(wish: dict[str, Any]) -> None:
-    assert read_wish(json.dumps(wish)) == wish
+    assert read_command(json.dumps(wish)) == wish
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_anything_else_is_a_mistake_with_words(text: str) -> None:
-    with pytest.raises(WishError, match=r"."):
-        read_wish(text)
+    with pytest.raises(CommandError, match=r"."):
+        read_command(text)
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_no_text_raises_anything_but_a_mistake(text: str) -> None:
-    with pytest.raises(WishError):
-        read_wish(text)
+    with pytest.raises(CommandError):
+        read_command(text)
 
 
 def refusal(guard: Guard, path: str = "/ws", **headers: str) -> str | None:

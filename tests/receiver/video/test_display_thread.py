@@ -14,7 +14,7 @@ from thinair.link.native import AccessUnit
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.receiver.config import ReceiverConfig
 from thinair.receiver.video.decoder import Decoded
-from thinair.receiver.video.display_thread import Screen, Shown
+from thinair.receiver.video.display_thread import DisplayThread, Shown
 from thinair.receiver.video.mailbox import Mailbox
 
 pytestmark = pytest.mark.quick
@@ -27,7 +27,7 @@ class Stage:
         self.booked: list[tuple[Decoded, Shown | None]] = []
         self.first = threading.Event()
         self.mailbox: Mailbox[Decoded] = Mailbox()
-        self.screen = Screen(ReceiverConfig(headless=True), self.mailbox, self._post, self._book)
+        self.screen = DisplayThread(ReceiverConfig(headless=True), self.mailbox, self._post, self._book)
         self._thread = threading.Thread(target=self.screen.run)
 
     def __enter__(self) -> Stage:
