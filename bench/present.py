@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.count < 1 or not 1 <= args.rate <= 1000:
         raise ConfigError("give a count of 1 or more, and a rate of 1 to 1000")
     refused = realtime()
-    conditions = collect() | {"scheduling": refused or "SCHED_RR for the bench and its screen"}
+    conditions: dict[str, Any] = {**collect(), "scheduling": refused or "SCHED_RR for the bench and its screen"}
     watch = ConditionsWatch()
     watch.start()
     rows = []

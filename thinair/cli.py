@@ -339,12 +339,12 @@ def _send(arguments: argparse.Namespace) -> int:
 def _play(arguments: argparse.Namespace) -> int:
     from thinair.receiver.config import ReceiverConfig
     from thinair.receiver.player import run
-    from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
+    from thinair.receiver.stats.run_conditions import ConditionsWatch, conditions
 
     config = load(ReceiverConfig, arguments)
     watch = ConditionsWatch()
     watch.start()
-    return run(config, lambda: collect() | watch.stop())
+    return run(config, lambda: conditions(watch))
 
 
 def _place(text: str) -> Endpoint:

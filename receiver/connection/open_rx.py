@@ -1,8 +1,6 @@
-"""Opening the packet pump for what the user asked for, and how long this machine has slept meanwhile."""
+"""Opening the packet pump for what the user asked for."""
 
 from __future__ import annotations
-
-import time
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import NetworkError
@@ -35,8 +33,3 @@ def open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
         raise NetworkError(
             f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another"
         ) from error
-
-
-def suspended_us() -> int:
-    """How long this machine has been suspended since its start (clock_gettime(2))."""
-    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)) // 1000

@@ -20,7 +20,7 @@ from thinair.link.host import own_address
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import Guard, is_loopback, same
 from thinair.receiver.dashboard.server import Dashboard
-from thinair.receiver.workers.ipc import SECRET_NAME, Splitter, pack_json
+from thinair.receiver.workers.ipc import SECRET_NAME, MessageReader, Note, Told, pack
 
 _READ = 1 << 20
 _RETRY_S = 1.0
@@ -42,8 +42,8 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
         token = secrets.token_urlsafe(16)
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=fd), limit=_READ)
 
-    def tell(content: dict[str, Any]) -> None:
-        writer.write(pack_json(content))
+    def tell(message: Told) -> None:
+        writer.write(pack(message))
 
     patience = Patience()
     dashboard = Dashboard(Guard(listen.host, partial(same, token) if token else None), patience, tell)
@@ -52,11 +52,11 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
     serving = asyncio.create_task(
         _serve(patience.wrap(cast("Callable[[], asyncio.Protocol]", runner.server)), listen, token, tell)
     )
-    splitter = Splitter()
+    messages = MessageReader()
     with contextlib.suppress(ConnectionError):
-        while data := await reader.read(_READ):
-            for message in splitter.split(data):
-                dashboard.hear(message)
+        while not messages.broken and (data := await reader.read(_READ)):
+            for message in messages.read(data):
+                dashboard.receive(message)
     serving.cancel()
     await runner.cleanup()
     writer.close()
@@ -64,7 +64,7 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
         await writer.wait_closed()
 
 
-async def _serve(factory: Any, listen: Endpoint, token: str, tell: Any) -> None:
+async def _serve(factory: Any, listen: Endpoint, token: str, tell: Callable[[Told], None]) -> None:
     """Until the port is free: it may be another player's that ends."""
     told = False
     while True:
@@ -77,11 +77,11 @@ async def _serve(factory: Any, listen: Endpoint, token: str, tell: Any) -> None:
                 why = (
                     f"no dashboard on {listen}: {error.strerror or error}; trying again, or choose another --dashboard"
                 )
-                tell({"type": "say", "kind": "dashboard", "text": why})
+                tell(Note("dashboard", why))
             await asyncio.sleep(_RETRY_S)
             continue
         url = f"http://{Endpoint(_reachable(listen.host), listen.port)}/" + (f"?token={token}" if token else "")
-        tell({"type": "say", "kind": "dashboard", "text": f"dashboard: {url}"})
+        tell(Note("dashboard", f"dashboard: {url}"))
         return
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 import struct
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
 
 from aiohttp import web
 
+from thinair.receiver.workers.codec import encode
 from thinair.receiver.workers.ipc import Unit
 
 HEAD = struct.Struct("<BBxxIdd")  # kind, flags, frame id, capture µs on the player's clock or 0, stream's µs
@@ -70,9 +70,9 @@ class Viewer:
         self._state = content
         self._news.set()
 
-    def say(self, content: dict[str, Any]) -> None:
+    def say(self, content: Mapping[str, object]) -> None:
         if len(self._talk) < _TALK:
-            self._talk.append(json.dumps(content, separators=(",", ":")))
+            self._talk.append(encode(content))
             self._news.set()
 
     async def run(self) -> None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from thinair.receiver.file_names import stem
 from thinair.receiver.record.movie import parameter_sets
 from thinair.receiver.record.recording import Recording
+from thinair.receiver.record.status import RecordingStatus
+from thinair.receiver.stats.frame_table import FrameRow
 from thinair.receiver.workers.ipc import Unit
 
 RETRY_US = 2_000_000
@@ -99,7 +101,7 @@ class Recorder:
             return
         self._add(unit, now_us)
 
-    def rows(self, rows: Sequence[Sequence[Any]]) -> None:
+    def rows(self, rows: Sequence[FrameRow]) -> None:
         for recording in self._open():
             recording.rows(rows)
 
@@ -128,26 +130,26 @@ class Recorder:
             recording.each_second()
             self._look_at_space(recording, now_us)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> RecordingStatus:
         now = self._now
         shown = now or self._last
-        state = "off"
+        state: Literal["off", "waiting", "on", "failed"] = "off"
         if self.wanted:
             state = "failed" if self.failure else "on" if now is not None and now.stands else "waiting"
-        return {
-            "state": state,
-            "why": self.failure,
-            "file": str(shown.path) if shown is not None else None,
-            "seconds": round(now.last_us / 1e6, 1) if now is not None else 0.0,
-            "frames": shown.frames if shown is not None else 0,
-            "missing": shown.missing if shown is not None else 0,
-            "bytes": shown.bytes if shown is not None else 0,
-            "free_bytes": now.disk.free_bytes if now is not None else None,
-            "left_s": self._left_s(now) if now is not None else None,
-            "pending_bytes": now.disk.pending_bytes if now is not None else 0,
-            "dropped": self.dropped,
-            "pre_record_s": self._ring_s(),
-        }
+        return RecordingStatus(
+            state=state,
+            why=self.failure,
+            file=str(shown.path) if shown is not None else None,
+            seconds=round(now.last_us / 1e6, 1) if now is not None else 0.0,
+            frames=shown.frames if shown is not None else 0,
+            missing=shown.missing if shown is not None else 0,
+            bytes=shown.bytes if shown is not None else 0,
+            free_bytes=now.disk.free_bytes if now is not None else None,
+            left_s=self._left_s(now) if now is not None else None,
+            pending_bytes=now.disk.pending_bytes if now is not None else 0,
+            dropped=self.dropped,
+            pre_record_s=self._ring_s(),
+        )
 
     # ---- within -------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any
 from thinair.receiver.file_names import numbered
 from thinair.receiver.record.disk import Disk, DiskFile
 from thinair.receiver.record.movie import Movie, parameter_sets
-from thinair.receiver.stats.frame_table import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS, FrameRow
 from thinair.receiver.workers.ipc import Unit
 
 FRAME_COLUMNS = ("file_us", *COLUMNS)
@@ -85,9 +85,9 @@ class Recording:
         if len(self._places) > _REMEMBERED:
             del self._places[next(iter(self._places))]
 
-    def rows(self, rows: Iterable[Sequence[Any]]) -> None:
+    def rows(self, rows: Iterable[FrameRow]) -> None:
         """Of frames as FrameCsv has them; those that are in the movie are kept, with their place in it."""
-        ours = [(self._places[row[0]], *row) for row in rows if row[0] in self._places]
+        ours = [(self._places[int(row[0])], *row) for row in rows if row[0] in self._places]
         if ours:
             _write(self._rows, ours)
             self.ended = self.ended or ours[-1][1] == self._last_id

@@ -14,14 +14,15 @@ COLUMNS = (
     "first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "present_in_us",
     "presented_us", "capture_to_present_us", "bound_us", "bytes", "packets", "key", "gap",
 )  # fmt: skip
+FrameRow = list[int | str]  # "" where a value is unknown
 _SENDER_STAMPS = ("capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us")
 _LOCAL_STAMPS = (
     *("first_packet_us", "last_packet_us", "repaired_us", "taken_us", "decoded_us", "present_in_us", "presented_us"),
 )
 
 
-def frame_row(trace: FrameTrace) -> list[int | str]:
-    """COLUMNS of one frame. Sender stamps are given on the local clock, empty where that is unknown."""
+def frame_row(trace: FrameTrace) -> FrameRow:
+    """COLUMNS of one frame. Sender stamps are on the local clock."""
     sender = [_whole(trace.local(getattr(trace, name))) for name in _SENDER_STAMPS]
     local = [_whole(getattr(trace, name)) for name in _LOCAL_STAMPS]
     return [

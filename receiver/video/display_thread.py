@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from thinair.link.errors import DeviceError
 from thinair.link.native import now_us, realtime, sleep_until_us
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.receiver.config import ReceiverConfig
+from thinair.receiver.record.status import RecordingStatus
 from thinair.receiver.video.cadence import Cadence
 from thinair.receiver.video.hud import Hud
 from thinair.receiver.video.mailbox import Mailbox
@@ -41,9 +42,6 @@ class _Look(TypedDict):
     border: int
 
 
-_BOOK = Callable[["Decoded", "Shown | None"], None]
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     in_us: int  # handed to the presenter
@@ -58,14 +56,14 @@ class DisplayThread:
         config: ReceiverConfig,
         mailbox: Mailbox[Decoded],
         post: Callable[[Callable[[], None]], None],
-        book: _BOOK,
+        ended: Callable[[Decoded, Shown | None], None],
         wish: Callable[[str], None] = lambda _wish: None,
     ) -> None:
         self.showing = Showing()
         self._state = ("", 0)  # in words, "" while all is well; since when, 0 where that does not matter
         self.source: tuple[SourceState, int] | None = None  # and when it was heard last; replaced whole by the loop
         self.interval_us = 40_000.0
-        self.recording: dict[str, Any] = {"state": "off"}  # as the recorder says it; replaced whole by the loop
+        self.recording = RecordingStatus()  # as the recorder says it; replaced whole by the loop
         self.latency = config.latency
         self.hud = Hud(config.hud, config.marks)
         self.last: av.VideoFrame | None = None  # the picture shown
@@ -81,7 +79,7 @@ class DisplayThread:
         self._config = config
         self._mailbox = mailbox
         self._post = post
-        self._book = book
+        self._ended = ended
         self._fullscreen = config.fullscreen
         self._presenter: Presenter | None = None
         self._waiting_window = False
@@ -232,7 +230,7 @@ class DisplayThread:
     def _let_go(self, decoded: Decoded | None) -> None:
         if decoded is not None and decoded.frame is not None:
             decoded.superseded, decoded.frame = True, None
-            self._post(lambda: self._book(decoded, None))
+            self._post(lambda: self._ended(decoded, None))
 
     def _show(self, decoded: Decoded) -> None:
         frame = decoded.frame
@@ -254,7 +252,7 @@ class DisplayThread:
         shown = Shown(began_us, presenter.present(frame, **_look(dark=not live)))
         self._presented_us, self._newest_us = now_us() - began_us, decoded.decoded_us
         self.last, self._shown_us, decoded.frame = frame, shown.presented_us, None
-        self._post(lambda: self._book(decoded, shown))
+        self._post(lambda: self._ended(decoded, shown))
         if self.showing.size != size:
             self.showing = replace(self.showing, size=size)
 
@@ -358,13 +356,13 @@ def _look(*, dark: bool) -> _Look:
     return {"dim": _DIM, "border": _BORDER} if dark else {"dim": 255, "border": -1}
 
 
-def _badge(recording: dict[str, Any]) -> str:
-    state, seconds = recording["state"], int(recording.get("seconds") or 0)
+def _badge(recording: RecordingStatus) -> str:
+    seconds = int(recording.seconds)
     clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    words = {"on": f"REC {clock}", "waiting": "REC waits", "failed": f"NOT RECORDING: {recording.get('why', '')}"}
-    if state == "on" and (left_s := recording.get("left_s")) is not None and left_s < _LITTLE_ROOM_S:
-        return f"REC {clock}, room for {left_s / 60:.0f} min"
-    return words.get(state, "")
+    words = {"on": f"REC {clock}", "waiting": "REC waits", "failed": f"NOT RECORDING: {recording.why}"}
+    if recording.state == "on" and recording.left_s is not None and recording.left_s < _LITTLE_ROOM_S:
+        return f"REC {clock}, room for {recording.left_s / 60:.0f} min"
+    return words.get(recording.state, "")
 
 
 def _black(size: tuple[int, int]) -> av.VideoFrame:

@@ -52,7 +52,7 @@ _LINE_GROUND = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class HudFigures:
     """What the HUD tells. None is unknown, and said so."""
 
     name: str = ""  # of the sender
@@ -71,7 +71,7 @@ class Figures:
     graph: Graph = ()  # latency over the last GRAPH_S
 
 
-def figure_rows(figures: Figures) -> tuple[Row, ...]:
+def figure_rows(figures: HudFigures) -> tuple[Row, ...]:
     fps = "unknown" if figures.fps is None else f"{figures.fps:.1f} fps"
     age = "unknown" if figures.glass_age_ms is None else f"{figures.glass_age_ms:.0f} ms"
     latency, bound = "unknown", "the clocks do not agree yet"
@@ -90,7 +90,7 @@ def figure_rows(figures: Figures) -> tuple[Row, ...]:
     )
 
 
-def figure_line(figures: Figures) -> str:
+def figure_line(figures: HudFigures) -> str:
     late = "latency unknown"
     if figures.latency_ms[0] is not None and figures.bound_ms is not None:
         late = f"{figures.latency_ms[0]:.0f} ms ± {figures.bound_ms:.1f}"
@@ -100,7 +100,7 @@ def figure_line(figures: Figures) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _open(figures: Figures) -> str:
+def _open(figures: HudFigures) -> str:
     return "" if figures.sealed else "unsealed"
 
 
@@ -108,7 +108,7 @@ class Hud:
     """`figures`, `notice`, `badge` are replaced whole, from any thread; all else belongs to the presenter's thread."""
 
     def __init__(self, size: str = "off", marks: bool = False) -> None:
-        self.figures = Figures()
+        self.figures = HudFigures()
         self.notice = ""  # shown whether the HUD is or not
         self.badge = ""  # the recording's state, in a corner
         self.changed = True  # draw at the next update, whatever the time

@@ -147,7 +147,7 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
 @pytest.mark.parametrize(
     ("command", "broken"),
     [
-        ("play", "thinair.receiver.player.Player._see_media"),
+        ("play", "thinair.receiver.connection.session_loop.SessionLoop._see_media"),
         ("play", "thinair.receiver.video.display_thread.DisplayThread.run"),
         ("send", "thinair.sender.service.Service._talk"),
     ],

@@ -40,7 +40,7 @@ class ToldPlayer(Player):
         super().__init__(*arguments)
 
     def _lose(self, *_: object) -> None:
-        self._need_key = True
+        self._gate.need_key = True
 
 
 class ToldDisplay(DisplayThread):
@@ -56,7 +56,7 @@ class ToldDisplay(DisplayThread):
         plane = frame.planes[0]
         luma = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)  # type: ignore[call-overload]
         reading = osd.read(luma)
-        clock = PLAYERS[0].clock.estimate(now_us())
+        clock = PLAYERS[0].status().clock.estimate
         self._told = ""
         tell(
             picture=[frame.width, frame.height],

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def merge(player: dict[str, Any], sender: dict[str, Any], shares: dict[str, Any]) -> dict[str, Any]:
+def merge(player: dict[str, Any], sender: dict[str, Any], shares: Mapping[str, object]) -> dict[str, Any]:
     """The player's report with what only the sender can count (pictures captured, encoded, sent) and the `shares` of
     processor time over the whole run."""
     merged = dict(player)

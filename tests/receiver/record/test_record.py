@@ -59,7 +59,7 @@ class Rig:
         while recording is not None and not recording.disk.idle and time.monotonic() < deadline:
             time.sleep(0.001)
         self.recorder.tick(self.now_us)
-        return str(self.recorder.status()["state"])
+        return self.recorder.status().state
 
     def close(self) -> None:
         for recording in self.recorder.close(self.now_us):
@@ -154,7 +154,7 @@ def test_nothing_is_recorded_before_a_key_frame(tmp_path: Path) -> None:
 def test_a_ring_gives_the_seconds_before_the_wish(tmp_path: Path) -> None:
     rig = Rig(tmp_path, pre_record_s=2.0)
     rig.feed(units(200))
-    assert 2.0 <= rig.recorder.status()["pre_record_s"] <= 3.1
+    assert 2.0 <= rig.recorder.status().pre_record_s <= 3.1
     assert movies(tmp_path) == []
     rig.recorder.start()
     rig.feed(units(10, 200))
@@ -256,7 +256,7 @@ def test_a_disk_that_stalls_keeps_nobody_waiting_and_loses_nothing(tmp_path: Pat
     began = time.monotonic()
     rig.feed(units(150, 60))  # five seconds of pictures
     assert time.monotonic() - began < 1.0
-    assert rig.recorder.status()["pending_bytes"] > 0
+    assert rig.recorder.status().pending_bytes > 0
     slow_disk.set()
     rig.close()
     assert len(packets(movies(tmp_path)[0])) == 210
@@ -274,7 +274,7 @@ def test_what_the_disk_never_takes_is_left_out_up_to_a_key_frame_and_counted(
     rig.feed(units(100, 30))
     slow_disk.set()
     deadline = time.monotonic() + 10
-    while rig.recorder.status()["pending_bytes"] and time.monotonic() < deadline:
+    while rig.recorder.status().pending_bytes and time.monotonic() < deadline:
         time.sleep(0.01)
     rig.feed(units(60, 130))
     rig.close()
@@ -393,7 +393,7 @@ def test_a_disk_that_fails_is_told_once_and_tried_again_until_it_works(
         for one in units(300, 40):
             rig.feed([one])
             rig.settle()
-    assert rig.recorder.status()["state"] == "failed"
+    assert rig.recorder.status().state == "failed"
     assert said in rig.recorder.failure
     assert len([line for line in rig.said if said in line]) == 1
     rig.now_us += RETRY_US
@@ -409,7 +409,7 @@ def test_a_folder_that_cannot_be_made_is_told_and_heals(tmp_path: Path) -> None:
     rig = Rig(folder)
     rig.recorder.start()
     rig.feed(units(40))
-    assert rig.recorder.status()["state"] == "failed"
+    assert rig.recorder.status().state == "failed"
     (tmp_path / "set").unlink()
     rig.now_us += RETRY_US
     rig.feed(units(40, 60))
@@ -466,7 +466,7 @@ def test_room_is_warned_of_ahead_and_the_end_is_clean(tmp_path: Path, monkeypatc
     room[0] = 60_000_000
     feed_until(rig, 60, lambda: any("room for" in line for line in rig.said))
     room[0] = 1_000_000
-    feed_until(rig, 600, lambda: rig.recorder.status()["state"] != "on")
+    feed_until(rig, 600, lambda: rig.recorder.status().state != "on")
     assert "the disk is full" in rig.recorder.failure
     rig.close()
     assert is_whole(movies(tmp_path)[0])

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from thinair.link.protocol.source_state import SourceCode, SourceState
-from thinair.receiver.video.hud import HELP, Figures, Hud, figure_line, figure_rows, render, text_size
+from thinair.receiver.video.hud import HELP, Hud, HudFigures, figure_line, figure_rows, render, text_size
 from thinair.receiver.video.presenter import NullPresenter, Overlay
 
 pytestmark = pytest.mark.quick
-FIGURES = Figures(
+FIGURES = HudFigures(
     name="camera 1", mode="1920x1080@25", fps=25.0, latency_ms=(11.24, 15.31, 21.7), bound_ms=0.42, glass_age_ms=43.2,
     lost=3, repaired=17, bitrate_bps=7.98e6, presenter="x11", stamp_quality="swap_done",
 )  # fmt: skip

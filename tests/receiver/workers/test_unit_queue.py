@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from thinair.receiver.workers.ipc import Splitter, Unit
+from thinair.receiver.workers.ipc import MessageReader, Unit
 from thinair.receiver.workers.unit_queue import UnitQueue
 from thinair.receiver.workers.worker import Worker
 
@@ -20,7 +20,7 @@ class Process:
 
     def offer(self, packed: bytes) -> bool:
         if self.takes:
-            self.got += [one for one in Splitter().split(packed) if isinstance(one, Unit)]
+            self.got += [one for one in MessageReader().read(packed) if isinstance(one, Unit)]
         return self.takes
 
 
