@@ -187,7 +187,7 @@ class Player:
             frames=figures.frames(),
             timing=Timing(figures),
             clock=player_status.Clock(
-                session.clock.estimate(now), session.clock.negative_deltas, self._accounting.negative_air
+                session.clock.estimate(now), session.clock.negative_deltas, self._accounting.negative_network
             ),
             network=player_status.Network(
                 receive=self._rx.stats(),

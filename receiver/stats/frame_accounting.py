@@ -40,9 +40,9 @@ class FrameAccounting:
         self._told = (0, 0, 0)  # of `tell_losses`
 
     @property
-    def negative_air(self) -> int:
+    def negative_network(self) -> int:
         """Frames of this sender that arrived before they were sent, by the clock's estimate."""
-        return self._traces.negative_air
+        return self._traces.negative_network
 
     def new_sender(self) -> None:
         self._finish(self._traces.flush())

@@ -21,7 +21,7 @@ class Clock:
 
     estimate: ClockEstimate | None  # None: not locked
     negative_one_way: int  # probes that arrived before they were sent
-    negative_air: int  # frames that did
+    negative_network: int  # frames that did
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class ClockSection(TypedDict):
     rtt_us: int | None
     skew_ppm: float | None
     negative_one_way: int
-    negative_air: int
+    negative_network: int
 
 
 class AirSection(TypedDict):
@@ -149,5 +149,5 @@ def _clock(clock: Clock) -> ClockSection:
         "rtt_us": None if estimate is None else estimate.rtt_us,
         "skew_ppm": None if estimate is None else round(estimate.skew_ppm, 3),
         "negative_one_way": clock.negative_one_way,
-        "negative_air": clock.negative_air,
+        "negative_network": clock.negative_network,
     }
