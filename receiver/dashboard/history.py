@@ -19,9 +19,9 @@ class Second(TypedDict):
     """Of one second; its keys are the page's and those of /history.json. Counts are per second, None is unknown."""
 
     now_us: int
-    late_ms: list[float | None]  # p50, p95, p99
+    latency_ms: list[float | None]  # p50, p95, p99
     stages_ms: dict[str, float | None]  # medians
-    age_ms: float | None  # of the picture on the screen, at its oldest
+    glass_age_ms: float | None  # of the picture on the screen, at its oldest
     shown: float
     lost: float
     repaired: float
@@ -32,9 +32,9 @@ class Second(TypedDict):
     bitrate_bps: int
     target_bps: int | None
     capacity_bps: int | None
-    repair_share: float | None
+    repair_ratio: float | None
     rtt_ms: float | None
-    bound_ms: float | None
+    clock_bound_ms: float | None
 
 
 class History:
@@ -50,8 +50,8 @@ class History:
     def state(self, state: LiveState) -> Second | None:
         """A second's summary where one has passed with this state."""
         before = self._before
-        if state.age_us is not None:
-            self._ages.append(state.age_us)
+        if state.glass_age_us is not None:
+            self._ages.append(state.glass_age_us)
         if before is not None and 0 <= state.now_us - before.now_us < 1_000_000:
             return None
         self._before = state
@@ -74,9 +74,9 @@ def _summary(rows: Sequence[FrameRow], ages: list[float], before: LiveState, sta
 
     return {
         "now_us": state.now_us,
-        "late_ms": [_ms(nearest_rank(late, percent)) for percent in (50, 95, 99)],
+        "latency_ms": [_ms(nearest_rank(late, percent)) for percent in (50, 95, 99)],
         "stages_ms": {name: _ms(_median(shown, start, end)) for name, (start, end) in STAGE_STAMPS.items()},
-        "age_ms": _ms(max([*_ages(shown), *ages], default=None)),
+        "glass_age_ms": _ms(max([*_ages(shown), *ages], default=None)),
         "shown": round(len(shown) / seconds, 2),
         "lost": rate(before.frames["lost"], state.frames["lost"]),
         "repaired": rate(before.frames["repaired"], state.frames["repaired"]),
@@ -87,9 +87,9 @@ def _summary(rows: Sequence[FrameRow], ages: list[float], before: LiveState, sta
         "bitrate_bps": round(state.bitrate_bps),
         "target_bps": state.target_bps,
         "capacity_bps": state.capacity_bps,
-        "repair_share": state.repair_share,
+        "repair_ratio": state.repair_ratio,
         "rtt_ms": _ms(state.rtt_us),
-        "bound_ms": _ms(state.bound_us),
+        "clock_bound_ms": _ms(state.clock_bound_us),
     }
 
 

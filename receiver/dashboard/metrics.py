@@ -47,20 +47,20 @@ class ReceiverMetrics:
         latency = GaugeMetricFamily(
             "thinair_latency_seconds", "Capture to present, newest 250 frames", labels=["quantile"]
         )
-        shown = state.latency
+        shown = state.latency_ms
         for value, quantile in ((shown["p50"], "0.5"), (shown["p95"], "0.95"), (shown["p99"], "0.99")):
             if value is not None:
                 latency.add_metric([quantile], value / 1000)
         yield latency
         for name, text, value, scale in (
-            ("glass_age_seconds", "Age of the picture on the screen", state.age_us, 1e-6),
-            ("clock_bound_seconds", "Bound of every latency told here", state.bound_us, 1e-6),
+            ("glass_age_seconds", "Age of the picture on the screen", state.glass_age_us, 1e-6),
+            ("clock_bound_seconds", "Bound of every latency told here", state.clock_bound_us, 1e-6),
             ("round_trip_seconds", "Shortest of the last minute", state.rtt_us, 1e-6),
             ("shown_pictures_per_second", "Pictures shown", state.fps, 1),
             ("bitrate_bits_per_second", "Media received", state.bitrate_bps, 1),
             ("target_bitrate_bits_per_second", "What the sender is told", state.target_bps, 1),
             ("available_bits_per_second", "What the air carries, where it is known", state.capacity_bps, 1),
-            ("repair_ratio", "Repair symbols per packet sent unasked", state.repair_share, 1),
+            ("repair_ratio", "Repair symbols per packet sent unasked", state.repair_ratio, 1),
         ):
             if value is not None:
                 yield _gauge(name, text, value * scale)

@@ -15,25 +15,25 @@ class LiveState:
 
     now_us: int
     camera: str
-    picture: str  # its mode: 1920x1080@25
+    mode: str  # of the video: 1920x1080@25
     interval_us: float
     transport: str
-    sealed: bool
+    encrypted: bool
     trouble: str  # why no live picture is shown; "" while one is
-    age_us: float | None  # of the picture on the screen
+    glass_age_us: float | None
     fps: float | None
     bitrate_bps: float
     sender_bps: int | None
     target_bps: int | None
-    repair_share: float | None
+    repair_ratio: float | None
     reason: str | None  # of the target
     capacity_bps: int | None
-    limits: tuple[int | None, int | None]
+    limits_bps: tuple[int | None, int | None]  # least and most; None: no limit
     rtt_us: int | None
-    bound_us: int | None
+    clock_bound_us: int | None
     frames: FrameCounts
     freezes: int
-    latency: Percentiles
+    latency_ms: Percentiles
     packets: int
     bytes: int
     recovery: dict[str, int]
@@ -51,25 +51,25 @@ def live_state(status: PlayerStatus, recording: RecordingStatus) -> LiveState:
     return LiveState(
         now_us=status.now_us,
         camera=status.camera,
-        picture=status.mode,
+        mode=status.mode,
         interval_us=status.interval_us,
         transport=status.transport,
-        sealed=status.encrypted,
+        encrypted=status.encrypted,
         trouble=picture.trouble,
-        age_us=picture.glass_age_us,
+        glass_age_us=picture.glass_age_us,
         fps=status.fps,
         bitrate_bps=status.bitrate_bps,
         sender_bps=status.media.bitrate_bps if status.media else None,
         target_bps=decision.bitrate_bps if decision else None,
-        repair_share=round(decision.share / 256, 3) if decision else None,
+        repair_ratio=round(decision.share / 256, 3) if decision else None,
         reason=decision.reason.name.lower().replace("_", " ") if decision else None,
         capacity_bps=network.capacity_bps,
-        limits=network.limits,
+        limits_bps=network.limits,
         rtt_us=estimate.rtt_us if estimate else None,
-        bound_us=round(estimate.bound_us) if estimate else None,
+        clock_bound_us=round(estimate.bound_us) if estimate else None,
         frames=status.frames,
         freezes=picture.freezes,
-        latency=status.timing.latency(RECENT_FRAMES),
+        latency_ms=status.timing.latency(RECENT_FRAMES),
         packets=network.receive["packets"],
         bytes=network.receive["bytes"],
         recovery=dict(network.recovery),

@@ -28,8 +28,8 @@ class Clock:
 class Network:
     """Datagrams by what became of them, and what the sender is told to send."""
 
-    receive: Mapping[str, int]  # as Rx.stats()
-    recovery: Mapping[str, int]  # as Rx.recovery()
+    receive: Mapping[str, int]  # as Rx.stats(), by the names of docs/report.md; see `renamed`
+    recovery: Mapping[str, int]  # as Rx.recovery(), the same
     drops: Mapping[str, int]  # media, by reason; reasons with 0 are left out
     control_drops: Mapping[str, int]  # control messages, by reason
     decision: Decision | None  # of congestion control, newest
@@ -84,3 +84,18 @@ class PlayerStatus:
 
 def mode_words(media: MediaDescription) -> str:
     return f"{media.width}x{media.height}@{media.rate}" if media.rate else "no picture yet"
+
+
+_RENAMED = {
+    "moved": "address_changes",
+    "spent": "packets_sealed",
+    "packets_unnoted": "packets_unrecorded",
+    "asked": "requested",
+    "asked_came": "requested_received",
+    "guard_us": "reorder_window_us",
+}
+
+
+def renamed(counts: Mapping[str, int]) -> dict[str, int]:
+    """The extension's counters by the names of docs/report.md."""
+    return {_RENAMED.get(name, name): count for name, count in counts.items()}

@@ -41,9 +41,9 @@ class ClockSection(TypedDict):
     negative_network: int
 
 
-class AirSection(TypedDict):
+class TargetSection(TypedDict):
     bitrate_bps: int | None
-    repair_share: float | None
+    repair_ratio: float | None
     pace_us: int | None
     reason: str | None
 
@@ -62,7 +62,7 @@ class Report(TypedDict):
     role: str
     mode: ModeSection | None
     transport: str
-    sealed: bool
+    encrypted: bool
     conditions: Conditions
     presenter: PresenterSection
     stamp_quality: str
@@ -75,7 +75,7 @@ class Report(TypedDict):
     decoder: dict[str, int]
     receive: dict[str, int]
     recovery: dict[str, int]
-    air: AirSection
+    target: TargetSection
     events: list[EventSection]
     notes: list[str]
 
@@ -88,7 +88,7 @@ def full(status: PlayerStatus, conditions: Conditions) -> Report:
         "role": "play",
         "mode": _mode(status),
         "transport": status.transport,
-        "sealed": status.encrypted,
+        "encrypted": status.encrypted,
         "conditions": {**conditions, "refresh_hz": picture.showing.refresh_hz or None},
         "presenter": {"name": picture.showing.presenter, "why": picture.showing.why},
         "stamp_quality": picture.showing.stamp_quality,
@@ -101,7 +101,7 @@ def full(status: PlayerStatus, conditions: Conditions) -> Report:
         "decoder": dict(status.decoder_errors),
         "receive": dict(network.receive),
         "recovery": dict(network.recovery),
-        "air": _air(network.decision),
+        "target": _target(network.decision),
         "events": [
             {"at_s": one.at_s, "now_us": one.now_us, "kind": one.kind, "text": one.text} for one in status.events
         ],
@@ -133,12 +133,12 @@ def _glass_age(timing: Timing, picture: Picture) -> GlassSection:
     return {**timing.glass_age(), "freezes": freezes, "longest_freeze": longest}
 
 
-def _air(decision: Decision | None) -> AirSection:
+def _target(decision: Decision | None) -> TargetSection:
     if decision is None:
-        return {"bitrate_bps": None, "repair_share": None, "pace_us": None, "reason": None}
+        return {"bitrate_bps": None, "repair_ratio": None, "pace_us": None, "reason": None}
     pace_us = None if decision.pace_us == PACE_OWN else decision.pace_us
-    share, reason = round(decision.share / 256, 3), decision.reason.name.lower()
-    return {"bitrate_bps": decision.bitrate_bps, "repair_share": share, "pace_us": pace_us, "reason": reason}
+    ratio, reason = round(decision.share / 256, 3), decision.reason.name.lower()
+    return {"bitrate_bps": decision.bitrate_bps, "repair_ratio": ratio, "pace_us": pace_us, "reason": reason}
 
 
 def _clock(clock: Clock) -> ClockSection:

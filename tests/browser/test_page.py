@@ -51,7 +51,7 @@ def test_the_picture_is_live_and_the_figures_are_those_of_the_player(live: Rig, 
     eventually(lambda: page.locator(".tile").count() >= 10)
     assert page.inner_text("#camera") == "A-CAM"
     assert "640x360@30" in page.inner_text("#mode")
-    assert "ms late" in page.inner_text("#late")
+    assert "ms late" in page.inner_text("#latency-now")
     assert {name for name in page.inner_text("#stages").split() if name.isalpha()} >= {"encode", "network", "decode"}
     assert "sender A-CAM: 640x360@30" in events(page)
 
@@ -71,7 +71,7 @@ def test_nothing_on_the_page_keeps_anybody_out(live: Rig, open_page: Open, look:
     assert serious(page) == []
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     shoot(page, f"live-{look}")
-    box = page.locator("#stage").bounding_box()
+    box = page.locator("#picture").bounding_box()
     assert box is not None
     assert box["height"] < box["width"]  # one picture, not a hidden one below it
 
@@ -150,7 +150,7 @@ def test_limits_and_latency_mode_and_key_frame_reach_the_player(rig: Rig, open_p
     for one in (page, other):
         is_live(one)
     page.select_option("#max", label="2 Mbit/s")
-    eventually(lambda: report(rig)["air"]["bitrate_bps"] == 2_000_000)
+    eventually(lambda: report(rig)["target"]["bitrate_bps"] == 2_000_000)
     eventually(lambda: other.input_value("#max") == "2000000")
     page.select_option("#latency", "smooth")
     eventually(lambda: other.input_value("#latency") == "smooth")
@@ -160,7 +160,7 @@ def test_limits_and_latency_mode_and_key_frame_reach_the_player(rig: Rig, open_p
     page.click("#key")
     eventually(lambda: "key frame asked for: somebody at the page wants one" in events(other))
     page.select_option("#max", "")
-    eventually(lambda: report(rig)["air"]["bitrate_bps"] == 3_000_000)
+    eventually(lambda: report(rig)["target"]["bitrate_bps"] == 3_000_000)
 
 
 def test_report_and_history_are_downloads(live: Rig, open_page: Open) -> None:

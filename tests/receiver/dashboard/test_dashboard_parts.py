@@ -109,10 +109,10 @@ FRAMES: FrameCounts = {
     "superseded": 0, "skipped": 0, "lost": 0,
 }  # fmt: skip
 STATE = LiveState(
-    now_us=0, camera="A-CAM", picture="1280x720@25", interval_us=40_000.0, transport="thinair", sealed=True, trouble="",
-    age_us=25_000, fps=25.0, bitrate_bps=5e6, sender_bps=8_000_000, target_bps=8_000_000, repair_share=0.1,
-    reason="steady", capacity_bps=None, limits=(None, None), rtt_us=3000, bound_us=400, frames=FRAMES, freezes=0,
-    latency={"p50": 40.0, "p95": 50.0, "p99": None, "max": 50.0, "n": 2}, packets=0, bytes=0,
+    now_us=0, camera="A-CAM", mode="1280x720@25", interval_us=40_000.0, transport="thinair", encrypted=True, trouble="",
+    glass_age_us=25_000, fps=25.0, bitrate_bps=5e6, sender_bps=8_000_000, target_bps=8_000_000, repair_ratio=0.1,
+    reason="steady", capacity_bps=None, limits_bps=(None, None), rtt_us=3000, clock_bound_us=400, frames=FRAMES,
+    freezes=0, latency_ms={"p50": 40.0, "p95": 50.0, "p99": None, "max": 50.0, "n": 2}, packets=0, bytes=0,
     recovery={"restored": 0}, drops={"late": 3}, decoder={"error": 0}, presenter="null", stamp_quality="submitted",
     latency_mode="lowest", recording=RecordingStatus("on", free_bytes=10, pending_bytes=1),
 )  # fmt: skip
@@ -137,10 +137,10 @@ def test_a_second_tells_percentiles_stages_and_what_has_grown() -> None:
     history.rows([row(number, 10_000 + 100 * number) for number in range(50)])
     second = history.state(grown(2_000_000, frames={**FRAMES, "lost": 4}, packets=600))
     assert second is not None
-    assert second["late_ms"] == [12.4, 14.7, 14.9]
+    assert second["latency_ms"] == [12.4, 14.7, 14.9]
     assert (second["shown"], second["lost"], second["packets"]) == (25.0, 2.0, 300.0)
     assert all(value is not None for value in second["stages_ms"].values())
-    assert second["age_ms"] == pytest.approx(40 + 14.9, abs=0.2)
+    assert second["glass_age_ms"] == pytest.approx(40 + 14.9, abs=0.2)
 
 
 def test_within_a_second_nothing_is_told_and_a_player_that_began_anew_is_no_second() -> None:
@@ -154,13 +154,13 @@ def test_within_a_second_nothing_is_told_and_a_player_that_began_anew_is_no_seco
 def test_an_unknown_stays_unknown() -> None:
     history = History()
     unknown: dict[str, Any] = dict.fromkeys(
-        ("age_us", "target_bps", "rtt_us", "bound_us", "repair_share", "capacity_bps")
+        ("glass_age_us", "target_bps", "rtt_us", "clock_bound_us", "repair_ratio", "capacity_bps")
     )
     history.state(replace(STATE, **unknown))
     second = history.state(grown(1_000_000, **unknown))
     assert second is not None
-    assert second["late_ms"] == [None, None, None]
-    assert {second[name] for name in ("age_ms", "rtt_ms", "bound_ms", "target_bps")} == {None}
+    assert second["latency_ms"] == [None, None, None]
+    assert {second[name] for name in ("glass_age_ms", "rtt_ms", "clock_bound_ms", "target_bps")} == {None}
 
 
 def test_no_more_is_kept_than_the_page_shows() -> None:
