@@ -228,7 +228,9 @@ class Player:
             async with asyncio.timeout(self._config.seconds or None):
                 await self._done.wait()
         if not self._done.is_set() and not self._accounting.figures.completed:
-            self._failure = NoPeerError(f"nothing came on port {self._rx.local_port} in {self._config.seconds:g} s")
+            self._failure = NoPeerError(
+                f"no stream received on port {self._rx.local_port} in {self._config.seconds:g} s: is the sender running?"
+            )
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -263,7 +265,7 @@ class Player:
         if slept_us := self._sleep.slept_us():
             self._gate.need_key = True
             self._session.slept(now_us())
-            self._events.note("player", f"this machine slept for {slept_us / 1e6:.0f} s")
+            self._events.note("player", f"this machine was suspended for {slept_us / 1e6:.0f} s")
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         self._task(work)

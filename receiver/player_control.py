@@ -34,13 +34,12 @@ class PlayerControl:
     def request_key_frame(self, why: str) -> None:
         if not self._plain and self._session.key_frame_needed(now_us()):
             self.key_frames += 1
-            self._events.note("key", f"key frame asked for: {why}")
+            self._events.note("key", f"key frame requested: {why}")
 
     def _set_limits(self, low: int | None, high: int | None) -> None:
         self._session.set_limits(low, high)
-        words = ["no lower limit" if low is None else f"{low / 1e6:g} Mbit/s at least"]
-        words += ["no upper limit" if high is None else f"{high / 1e6:g} Mbit/s at most"]
-        self._events.note("rate", f"bitrate: {', '.join(words)}")
+        least, most = ("none" if bps is None else f"{bps / 1e6:g} Mbit/s" for bps in (low, high))
+        self._events.note("rate", f"bitrate limits: minimum {least}, maximum {most}")
 
     def _request_mode(self, text: str) -> None:
         try:
@@ -49,4 +48,4 @@ class PlayerControl:
             self._events.note("mode", str(error))
             return
         if self._session.ask_mode(mode.width, mode.height, mode.rate, now_us()):
-            self._events.note("mode", f"the sender is asked for {mode}")
+            self._events.note("mode", f"requested mode {mode} from the sender")

@@ -32,5 +32,5 @@ class CongestionWatch:
             self._rx.timing(0, round(policy.rtt_us), policy.standing_queue_us)
         if self.decision is not None and decision.bitrate_bps < self.decision.bitrate_bps:
             rate = f"{decision.bitrate_bps / 1e6:.1f} Mbit/s"
-            self._events.note("rate", f"bitrate cut to {rate}: {decision.reason.name.lower().replace('_', ' ')}")
+            self._events.note("rate", f"bitrate reduced to {rate}: {decision.reason.name.lower().replace('_', ' ')}")
         self.decision = decision

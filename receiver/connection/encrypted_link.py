@@ -68,7 +68,7 @@ class EncryptedLink:
             async with discover.watching(self.client.see):
                 await asyncio.Event().wait()
         except (ImportError, NetworkError) as error:
-            self._note(f"senders are not looked for by multicast: {error}")
+            self._note(f"senders cannot be discovered, only called at their last address: {error}")
 
     def receive_invites(self) -> None:
         for datagram, _, host, _ in self._rx.calls():
@@ -81,7 +81,7 @@ class EncryptedLink:
         self._rx.forget_keys()
         self._renew(session)
         self._words = ""
-        self._note(f"{session.pairing.name} lets us in")
+        self._note(f"connected to {session.pairing.name}")
 
     def _renew(self, session: Session) -> None:
         self._rx.install_keys(session.keys.up, session.keys.down, session.ssrc)

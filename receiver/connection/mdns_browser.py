@@ -39,7 +39,7 @@ async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
     try:
         here = AsyncZeroconf()
     except OSError as error:
-        raise NetworkError(f"cannot look for senders: {error.strerror or error}") from error
+        raise NetworkError(f"cannot search for senders: {error.strerror or error}") from error
     browser = AsyncServiceBrowser(here.zeroconf, SERVICE, handlers=[changed])
     try:
         yield

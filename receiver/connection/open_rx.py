@@ -28,8 +28,8 @@ def open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
             note_packets=config.packets is not None,
         )
     except ValueError as error:
-        raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error
+        raise NetworkError(f"cannot listen on {endpoint}: this machine has no such address") from error
     except OSError as error:
         raise NetworkError(
-            f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another"
+            f"cannot listen on port {endpoint.port}: {error.strerror}; choose another with --listen"
         ) from error

@@ -18,6 +18,7 @@ from thinair.link.protocol.receiver_session import (
 )
 from thinair.link.protocol.sender_session import MediaDescription
 from thinair.link.protocol.source_state import SourceCode, SourceState
+from thinair.receiver.connection.session_client import BOTH_ENDS
 from thinair.receiver.stats.event_log import EventLog
 from thinair.receiver.stats.frame_accounting import FrameAccounting
 from thinair.receiver.stats.player_status import mode_words
@@ -57,17 +58,19 @@ class SenderEvents:
             case SenderLost(reason="silent"):
                 self._lose("network silent", SENDER_SILENCE_US)
             case SenderLost(reason="bye"):
-                self._lose("the sender has ended", 0)
+                self._lose("the sender has stopped", 0)
             case ModeKept(width=width, height=height, rate=rate):
                 kept = mode_words(self.media) if self.media else "its own"
-                self._events.note("mode", f"the sender keeps {kept}: its source has no {width}x{height}@{rate}")
+                self._events.note(
+                    "mode", f"the sender keeps {kept}: requested mode {width}x{height}@{rate} is not available"
+                )
             case SealedSender(name=name):
-                words = f"{name or 'a sender'} wants a sealed link: --no-sealed at both ends, or neither"
+                words = f"{name or 'a sender'} uses an encrypted link, this player does not: {BOTH_ENDS}"
                 self._display.say_state(words)
                 self._events.note("sender", words)
             case SenderBack():
                 self._display.say_state("")
-                self._events.note("sender", "the sender is heard again")
+                self._events.note("sender", "the sender is back")
 
     def refresh_source(self) -> None:
         """The age of the sender's last word of its source decides whether a picture came after it."""

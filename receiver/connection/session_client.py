@@ -33,6 +33,8 @@ _RESUME_S = 2.0
 _RENEW_PACKETS = 1 << 29  # a quarter of what a key may seal
 _STRANGERS = 16  # of whom is told, each once
 
+BOTH_ENDS = "start both with --no-encryption, or neither"
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -86,7 +88,7 @@ class SessionClient:
             if isinstance(message, Hello):
                 self.refused["unsealed"] += 1
                 who = message.name or "a sender"
-                self._meet(host, f"{who} at {host} sends unsealed: --no-sealed at both ends, or neither")
+                self._meet(host, f"{who} at {host} uses an unencrypted link, this player does not: {BOTH_ENDS}")
                 continue
             if not isinstance(message, Call):
                 self.refused["call"] += 1
@@ -137,8 +139,8 @@ class SessionClient:
         now = _now()
         if not paired:
             self._hooks.waiting(
-                f"no sender {self._which} is paired: thinair pair ADDRESS" if self._which
-                else "no sender is paired yet: thinair pair"
+                f"no paired sender is called {self._which}: run thinair pair ADDRESS" if self._which
+                else "no sender is paired yet: run thinair pair"
             )  # fmt: skip
             return []
         found = []
@@ -159,7 +161,7 @@ class SessionClient:
 
     def _meet_stranger(self, print_: str, name: str, place: str) -> None:
         self.refused["unpaired"] += 1
-        self._meet(print_, f"{name or 'a sender'} at {place} is not paired: thinair pair {place}")
+        self._meet(print_, f"{name or 'a sender'} at {place} is not paired: run thinair pair {place}")
 
     def _meet(self, who: str, words: str) -> None:
         """Once."""
@@ -199,7 +201,7 @@ class SessionClient:
             # The sender's word that it does not know us comes as an alert of TLS.
             self.refused["tls" if isinstance(error, ssl.SSLError) else "malformed"] += 1
             if isinstance(error, ssl.SSLError):
-                self._wait(pairing, f"{pairing.name} does not know this receiver: thinair pair {place}")
+                self._wait(pairing, f"{pairing.name} does not know this player: run thinair pair {place}")
             return False
         finally:
             await tls.hang_up(writer)
@@ -217,18 +219,18 @@ class SessionClient:
         tls.say(writer, {"do": "session", "version": VERSION, **words})
         answer = await tls.hear(reader, _ANSWER_S)
         if answer is None:
-            raise AuthenticationError("no answer")
+            raise AuthenticationError("the sender closed the connection")
         if "refusal" in answer:
             self.refused["refused"] += 1
             self._wait(pairing, f"{pairing.name}: {clean_name(str(answer['refusal']), 120)}")
             return None
         if CODEC not in read_words(answer.get("can")):
             self.refused["version"] += 1
-            self._wait(pairing, f"{pairing.name} sends what this player cannot show: update it")
+            self._wait(pairing, f"{pairing.name} sends a codec that this player lacks: update thinair at both ends")
             return None
         ssrc, boot_id = answer.get("ssrc"), answer.get("boot_id")
         if type(ssrc) is not int or not 0 <= ssrc < 1 << 32 or type(boot_id) is not int:
-            raise AuthenticationError("no session")
+            raise AuthenticationError("malformed answer")
         self._session = Session(pairing, ssrc, boot_id, self._keys(pairing, own, answer))
         self._place = place
         self._hooks.begin(self._session)
@@ -269,7 +271,7 @@ class SessionClient:
                 self._hooks.say(f"{session.pairing.name}: {clean_name(str(message['over']), 120)}")
                 return
             if asked is None:
-                raise AuthenticationError("nothing that was asked for")
+                raise AuthenticationError("unrequested message")
             keys = self._keys(session.pairing, asked, message)
             asked = None
             self._hooks.renew(Session(session.pairing, session.ssrc, session.boot_id, keys))

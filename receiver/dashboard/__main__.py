@@ -74,9 +74,7 @@ async def _serve(factory: Any, listen: Endpoint, token: str, tell: Callable[[Tol
         except OSError as error:
             if not told:
                 told = True
-                why = (
-                    f"no dashboard on {listen}: {error.strerror or error}; trying again, or choose another --dashboard"
-                )
+                why = f"no dashboard on {listen}: {error.strerror or error}; retrying. Another port: --dashboard PORT"
                 tell(Note("dashboard", why))
             await asyncio.sleep(_RETRY_S)
             continue

@@ -16,7 +16,7 @@ _BITRATES = 50_000, 200_000_000
 _WHY = {
     "behind": "a browser fell behind",
     "error": "a browser's decoder stopped",
-    "person": "somebody at the page wants one",
+    "person": "requested on the page",
 }
 
 
@@ -42,19 +42,19 @@ def read_command(text: str) -> PageCommand:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CommandError("no JSON") from error
+        raise CommandError("not JSON") from error
     name = content.get("do") if isinstance(content, dict) else None
     if not isinstance(name, str) or name not in _COMMANDS:
-        raise CommandError("no command that is known")
+        raise CommandError("unknown command")
     make, keys = _COMMANDS[name]
     if set(content) != {"do", *keys}:
-        raise CommandError(f"{name} wants {', '.join(keys) or 'nothing'}")
+        raise CommandError(f"{name} takes {', '.join(keys)}")
     for key, fits in keys.items():
         if not fits(content[key]):
-            raise CommandError(f"{name}: {key} is not possible")
+            raise CommandError(f"{name}: invalid {key}")
     command = make(*(content[key] for key in keys))
     if isinstance(command, SetLimits) and None not in {low := command.min_bps, high := command.max_bps} and low > high:  # type: ignore[operator]  # neither is None
-        raise CommandError("limits: the lower is above the upper")
+        raise CommandError("limits: min_bps is above max_bps")
     return command
 
 

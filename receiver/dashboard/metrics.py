@@ -33,7 +33,7 @@ class ReceiverMetrics:
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("viewers", "Browsers with the page open", self.viewers[0])
-        yield _counter("viewers_dropped", "Browsers given up because they did not read", self.viewers[1])
+        yield _counter("viewers_dropped", "Browsers disconnected because they did not read", self.viewers[1])
         yield _labelled("requests_refused", "Requests of the page refused", "reason", self.refused)
         state = self.state
         if state is None:
@@ -41,7 +41,7 @@ class ReceiverMetrics:
         yield _labelled("frames", "Frames by what became of them", "outcome", _counts(state.frames))
         yield _labelled("packets_dropped", "Packets dropped", "reason", state.drops)
         yield _labelled("repair", "Repair symbols and requests", "event", state.recovery)
-        yield _labelled("decoder", "Access units the decoder did not make a good picture of", "reason", state.decoder)
+        yield _labelled("decoder", "Access units that gave no good picture", "reason", state.decoder)
         yield _counter("received_bytes", "Bytes of media received", state.bytes)
         yield _counter("received_packets", "Packets of media received", state.packets)
         latency = GaugeMetricFamily(
@@ -54,13 +54,13 @@ class ReceiverMetrics:
         yield latency
         for name, text, value, scale in (
             ("glass_age_seconds", "Age of the picture on the screen", state.glass_age_us, 1e-6),
-            ("clock_bound_seconds", "Bound of every latency told here", state.clock_bound_us, 1e-6),
-            ("round_trip_seconds", "Shortest of the last minute", state.rtt_us, 1e-6),
+            ("clock_bound_seconds", "Largest error of the latencies given here", state.clock_bound_us, 1e-6),
+            ("round_trip_seconds", "Shortest round trip of the last minute", state.rtt_us, 1e-6),
             ("shown_pictures_per_second", "Pictures shown", state.fps, 1),
             ("bitrate_bits_per_second", "Media received", state.bitrate_bps, 1),
-            ("target_bitrate_bits_per_second", "What the sender is told", state.target_bps, 1),
-            ("available_bits_per_second", "What the air carries, where it is known", state.capacity_bps, 1),
-            ("repair_ratio", "Repair symbols per packet sent unasked", state.repair_ratio, 1),
+            ("target_bitrate_bits_per_second", "Bitrate requested from the sender", state.target_bps, 1),
+            ("available_bits_per_second", "Capacity of the network path, where known", state.capacity_bps, 1),
+            ("repair_ratio", "Proactive repair symbols per media packet", state.repair_ratio, 1),
         ):
             if value is not None:
                 yield _gauge(name, text, value * scale)

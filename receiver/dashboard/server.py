@@ -42,11 +42,11 @@ _REPORT_S = 5.0
 _STATIC = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _REFUSALS = {
-    "host": (421, "This page answers to this machine's own names and addresses only."),
-    "origin": (403, "Another site's page may not do this."),
+    "host": (421, "This page is served under this machine's own names and addresses only."),
+    "origin": (403, "Requests from pages of other sites are refused."),
     "token": (
         401,
-        "The address lacks the token. Open the address that thinair play printed, with ?token=… at its end.",
+        "Access token missing. Open the address that thinair play printed; it ends with ?token=…",
     ),
 }
 
@@ -198,10 +198,10 @@ class Dashboard:
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         if len(self.viewers) >= MAX_VIEWERS:
             self.refused["too_many"] += 1
-            return web.Response(status=503, text=f"{MAX_VIEWERS} browsers are here already\n", headers=HEADERS)
+            return web.Response(status=503, text=f"{MAX_VIEWERS} browsers are connected already\n", headers=HEADERS)
         ws = web.WebSocketResponse(max_msg_size=MAX_COMMAND, compress=False, heartbeat=5.0)
         if not ws.can_prepare(request):
-            return web.Response(status=426, text="this is for the page's own script\n", headers=HEADERS)
+            return web.Response(status=426, text="this address is for the page's own script\n", headers=HEADERS)
         await ws.prepare(request)
         assert isinstance(request.transport, asyncio.Transport)
         viewer = Viewer(ws, request.transport)
@@ -228,7 +228,7 @@ class Dashboard:
         async for message in ws:
             try:
                 if message.type is not WSMsgType.TEXT:
-                    raise CommandError("not text")
+                    raise CommandError("a command is text")
                 self._do(viewer, read_command(message.data))
             except CommandError as error:
                 mistakes += 1
@@ -248,7 +248,7 @@ class Dashboard:
                 viewer.watch(kind)
                 self._see_watchers()
                 if kind:
-                    self._ask_key("a browser begins to watch")
+                    self._ask_key("a browser starts to watch")
                 if kind == "jpeg" and self._jpeg is None:
                     self._jpeg = JpegMaker(self._jpeg_done)
             case RequestKeyFrame(why=why):
@@ -266,5 +266,5 @@ class Dashboard:
 def _static(name: str) -> web.StreamResponse:
     path = _STATIC / name
     if not path.is_file():
-        return web.Response(status=404, text="there is no such page\n", headers=HEADERS)
+        return web.Response(status=404, text="no such page\n", headers=HEADERS)
     return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=HEADERS)

@@ -30,10 +30,10 @@ _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the folder is read-only",
-    errno.EACCES: "the folder may not be written",
-    errno.EPERM: "the folder may not be written",
-    errno.ENOENT: "the file or its folder has vanished",
-    errno.EIO: "the disk fails",
+    errno.EACCES: "no permission to write to the folder",
+    errno.EPERM: "no permission to write to the folder",
+    errno.ENOENT: "the file or its folder was removed",
+    errno.EIO: "disk read or write error",
 }
 
 
@@ -95,7 +95,7 @@ class Recorder:
                 self._begin(now_us)
             return
         if not self._now.fits(unit):
-            self._now.event("mode", "the stream changes: another file")
+            self._now.event("mode", "the stream has changed: recording to a new file")
             self._finish(now_us)
             self.unit(unit, now_us)
             return
@@ -194,7 +194,7 @@ class Recorder:
         assert self._now is not None
         behind = self._now.disk.pending_bytes > _MAX_PENDING
         if behind and not self._behind:
-            self._say("the disk is too slow: pictures are left out of the recording")
+            self._say("the disk is too slow: the recording misses pictures")
         self._behind = behind or (self._behind and not unit.key)
         if self._behind:
             self.dropped += 1
@@ -209,7 +209,7 @@ class Recorder:
         recording, self._now = self._now, None
         recording.finish()
         self._ending.append((recording, now_us))
-        self._say(f"recorded {recording.frames} pictures, {recording.last_us / 1e6:.1f} s, to {recording.path}")
+        self._say(f"recorded {recording.frames} pictures ({recording.last_us / 1e6:.1f} s) to {recording.path}")
 
     def _fail(self, error: OSError, now_us: int) -> None:
         if error.errno in {errno.ENOSPC, errno.EDQUOT} and self._last is not None:
@@ -224,7 +224,7 @@ class Recorder:
             recording.finish()
             self._close(recording)
         if why != self._told:
-            self._say(f"not recording: {why}; trying again")
+            self._say(f"not recording: {why}; retrying")
         self.failure, self._told, self._retry_us = why, why, now_us + RETRY_US
 
     def _close(self, recording: Recording) -> None:
@@ -240,7 +240,7 @@ class Recorder:
             self._fail(OSError(errno.ENOSPC, ""), now_us)
         elif left_s < _WARN_S and not self._warned:
             self._warned = True
-            self._say(f"the disk has room for {left_s // 60:.0f} min {left_s % 60:.0f} s more of this recording")
+            self._say(f"the disk is nearly full: {left_s // 60:.0f} min {left_s % 60:.0f} s of recording left")
 
     def _left_s(self, recording: Recording) -> float | None:
         """Until the clean stop."""

@@ -70,7 +70,7 @@ class Recording:
         if unit.stream != self._stream:
             self._origin_us = unit.time_us - (self.last_us + max(1, unit.arrival_us - self._arrival_us))
             self._stream = unit.stream
-            self.event("gap", "another sender, or the same one anew")
+            self.event("gap", "a new session, of this sender or another")
         at_us = max(self.last_us + (self.frames > 0), unit.time_us - self._origin_us)
         if unit.lost_before and self.frames:
             self.missing += unit.lost_before

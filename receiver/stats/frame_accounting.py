@@ -82,7 +82,7 @@ class FrameAccounting:
             if count:
                 events.count(kind, f"{count} frame{'s' * (count > 1)} {kind}")
         if requested > 0:
-            events.count("key", "key frame asked for, since frames were lost")
+            events.count("key", "key frame requested after a loss")
 
     def close(self) -> None:
         """Finishes the frames on their way; the frame table is complete."""

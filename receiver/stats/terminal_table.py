@@ -42,7 +42,9 @@ class LiveTable:
             return
         print(where, flush=True)
         if self._status().transport == "thinair" and self._terminal:
-            print(f"at the camera: thinair send --to {own_address()}:{port}    (? in the window: keys)")
+            print(
+                f"at the camera, run: thinair send --to {own_address()}:{port}    (press ? in the window for its keys)"
+            )
 
     def say(self, text: str) -> None:
         self._erase()
@@ -106,9 +108,9 @@ def _figures(status: PlayerStatus, recent: int | None) -> _Figures:
 def _summary(status: PlayerStatus, recent: int | None) -> str:
     latency, age, frames = status.timing.latency(recent), status.timing.glass_age(recent), status.frames
     estimate, absence = status.clock.estimate, status.picture.absence
-    bound = "unknown clock" if estimate is None else f"± {estimate.bound_us / 1000:.2f} ms"
+    bound = "clock not locked" if estimate is None else f"± {estimate.bound_us / 1000:.2f} ms"
     return (
-        f"late {_number(latency['p50'])}/{_number(latency['p95'])} ms p50/p95 {bound}, "
+        f"latency {_number(latency['p50'])}/{_number(latency['p95'])} ms p50/p95 {bound}, "
         f"glass age {_number(age['p50'])} ms, {_number(status.fps)} fps, "
         f"{status.bitrate_bps / 1e6:.2f} Mbit/s | presented {frames['presented']}, "
         f"superseded {frames['superseded']}, lost {frames['lost']}{absence and f' | {absence}'}"

@@ -209,7 +209,7 @@ class DisplayThread:
         self._presenter, self._monitor, self._hung = None, -1, False
         self.showing = replace(self.showing, presenter="none", why=f"the display is gone: {error}")
         self._look_us = now_us() + _LOOK_AGAIN_US
-        self._wish(f"say: the display is gone ({error}); looking for it again")
+        self._wish(f"say: the display is gone ({error}); reconnecting")
         self._let_go(decoded)
 
     def _look_for_display(self, decoded: Decoded | None) -> None:
@@ -346,7 +346,7 @@ class DisplayThread:
                 self._open(size, waiting=waiting)
             except DeviceError:
                 continue
-            self._wish(f"say: display {max(0, monitor)}")
+            self._wish(f"say: window on display {max(0, monitor)}")
             return
         self._look_us = now_us()  # none at all: it is looked for like one that went away
 
@@ -359,9 +359,13 @@ def _look(*, dark: bool) -> _Look:
 def _badge(recording: RecordingStatus) -> str:
     seconds = int(recording.seconds)
     clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    words = {"on": f"REC {clock}", "waiting": "REC waits", "failed": f"NOT RECORDING: {recording.why}"}
+    words = {
+        "on": f"REC {clock}",
+        "waiting": "REC waiting for a key frame",
+        "failed": f"NOT RECORDING: {recording.why}",
+    }
     if recording.state == "on" and recording.left_s is not None and recording.left_s < _LITTLE_ROOM_S:
-        return f"REC {clock}, room for {recording.left_s / 60:.0f} min"
+        return f"REC {clock}, {recording.left_s / 60:.0f} min left"
     return words.get(recording.state, "")
 
 

@@ -74,7 +74,7 @@ class HudFigures:
 def figure_rows(figures: HudFigures) -> tuple[Row, ...]:
     fps = "unknown" if figures.fps is None else f"{figures.fps:.1f} fps"
     age = "unknown" if figures.glass_age_ms is None else f"{figures.glass_age_ms:.0f} ms"
-    latency, bound = "unknown", "the clocks do not agree yet"
+    latency, bound = "unknown", "clock not locked yet"
     if figures.latency_ms[0] is not None and figures.bound_ms is not None:
         latency = " / ".join("?" if value is None else f"{value:.1f}" for value in figures.latency_ms) + " ms"
         bound = f"p50 / p95 / p99, ± {figures.bound_ms:.1f} ms"
@@ -101,7 +101,7 @@ def figure_line(figures: HudFigures) -> str:
 
 
 def _open(figures: HudFigures) -> str:
-    return "" if figures.sealed else "unsealed"
+    return "" if figures.sealed else "not encrypted"
 
 
 class Hud:

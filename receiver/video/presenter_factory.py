@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from thinair.link.errors import ConfigError, DeviceError
+from thinair.link.missing_package import install_line
 from thinair.receiver.video.presenter import NullPresenter, Presenter
 
 
@@ -35,7 +36,7 @@ def open_presenter(
         return _x11("chosen", window)
     if choice == "sdl":
         return _sdl("chosen", window)
-    raise ConfigError(f"presenter {choice!r} is not known: use auto, x11, sdl or null")
+    raise ConfigError(f"unknown presenter {choice!r}: use auto, x11, sdl or null")
 
 
 def _automatic(window: dict[str, Any]) -> Presenter:
@@ -73,5 +74,5 @@ def _sdl(reason: str, window: dict[str, Any], *, gpu: bool = False) -> Presenter
     try:
         from thinair.receiver.video.presenter_sdl import SdlPresenter
     except ImportError as error:
-        raise DeviceError(f"SDL is not installed ({error}): pip install 'thinair[pc]'") from error
+        raise DeviceError(f"SDL is missing ({error}): {install_line('sdl2')}") from error
     return SdlPresenter(reason, gpu=gpu, **window)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
+from thinair.link.missing_package import install_line
 from thinair.link.native import AccessUnit
 from thinair.link.protocol.frame_trace import FrameTrace
 from thinair.receiver.config import ReceiverConfig
@@ -47,6 +48,10 @@ _RECORDER_BACKLOG = 64 << 20  # bytes: a minute of 8 Mbit/s
 _DASHBOARD_BACKLOG = 1 << 20
 _END_S = {"dashboard": 2.0, "recorder": 150.0}
 _ROWS = 512  # of finished frames, between two messages
+
+
+def _exit(code: int | None) -> str:
+    return "killed" if code is None else f"signal {-code}" if code < 0 else f"code {code}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,9 @@ class WorkerHub:
     async def start(self) -> None:
         if self._dashboard is not None and find_spec("aiohttp") is None:
             self._dashboard = None
-            self._hooks.say("no dashboard: aiohttp is not installed: pip install 'thinair[pc]', or --dashboard off")
+            self._hooks.say(
+                f"no dashboard: aiohttp is missing: {install_line('aiohttp')}, or play with --dashboard off"
+            )
         if self._dashboard is not None:
             await self._dashboard.start()
         if self._record_wanted or self._config.pre_record_s:
@@ -105,7 +112,7 @@ class WorkerHub:
         if self._recorder.alive and self._recording.state == "on":
             self._hooks.say("finishing the recording")
         if not await self._recorder.close(_END_S["recorder"]):
-            self._hooks.say("the disk did not take the end of the recording: thinair recover mends what is there")
+            self._hooks.say("the end of the recording was not written; salvage the rest with: thinair recover")
         if self._dashboard is not None:
             await self._dashboard.close(_END_S["dashboard"])
 
@@ -172,7 +179,7 @@ class WorkerHub:
         elif on:
             self._hooks.start(self._recorder.start())
         if on and not self._config.pre_record_s:
-            self._control.request_key_frame("a recording begins")
+            self._control.request_key_frame("a recording starts")
 
     def _recorder_is_there(self) -> None:
         self.camera(self._hooks.status().camera)
@@ -190,12 +197,12 @@ class WorkerHub:
 
     def _ended(self, what: str, code: int | None) -> None:
         if what == "recorder":
-            failed = RecordingStatus("failed", "the recorder has ended")
+            failed = RecordingStatus("failed", "the recorder exited")
             self._see_recording(failed if self._record_wanted else RecordingStatus())
             self._to_recorder.forget()
             if self._record_wanted:
-                self._control.request_key_frame("the recorder starts again")
-        self._events.note(what, f"the {what} ended by itself ({code}); starting it again")
+                self._control.request_key_frame("the recorder restarts")
+        self._events.note(what, f"the {what} exited unexpectedly ({_exit(code)}); restarting it")
 
     def _see_recording(self, status: RecordingStatus) -> None:
         self._recording = status

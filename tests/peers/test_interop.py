@@ -225,7 +225,7 @@ def test_a_stream_that_cannot_be_shown_is_told_once(tmp_path: Path) -> None:
     port = free_port()
     with playing(f"rtp:{port}", tmp_path) as (play, played):
         subprocess.run(gstreamer(port, "rtph264pay config-interval=-1", pixels="I420_10LE"), check=True, timeout=30)
-    assert play.text().count("this stream cannot be shown: only 8 bits a sample") == 1
+    assert play.text().count("this stream cannot be shown: only 8 bits per sample") == 1
     assert played[0].report["frames"]["presented"] == 0
     assert played[0].report["decoder"]["refused"] > 0
 

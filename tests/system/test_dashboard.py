@@ -166,7 +166,7 @@ def test_a_dashboard_that_dies_comes_back_at_its_address(tmp_path: Path) -> None
         player = one.play()
         began_s = time.monotonic()
         subprocess.run(["pkill", "-9", "-f", f"thinair.receiver.dashboard.*127.0.0.1:{one.port}"], check=True)
-        player.wait_for("the dashboard ended by itself")
+        player.wait_for("the dashboard exited unexpectedly")
         player.wait_for("dashboard: http", after_s=began_s)
         assert "thinair_viewers 0" in one.get("metrics")
     finally:

@@ -49,7 +49,7 @@ def test_what_the_test_card_cannot_draw_is_said_at_both_ends_and_all_stays(rig: 
     player.wait_for("sender A-CAM: 640x360@30")
     ask(rig, "320x180@30")
     sender.wait_for("320x180@30 was asked for, and is not to be had: mode 320x180@30: the test card needs at least")
-    player.wait_for("the sender keeps 640x360@30: its source has no 320x180@30")
+    player.wait_for("the sender keeps 640x360@30: requested mode 320x180@30 is not available")
     before = report(rig)["frames"]["presented"]
     eventually(lambda: report(rig)["frames"]["presented"] > before + 20)
 
@@ -66,4 +66,4 @@ def test_a_mode_that_is_none_is_a_mistake_of_the_page(rig: Rig) -> None:
                     found: dict[str, str] = message
                     return found
 
-    assert asyncio.run(send())["text"] == "mode: mode is not possible"
+    assert asyncio.run(send())["text"] == "mode: invalid mode"

@@ -233,10 +233,10 @@ def test_a_player_that_is_killed_leaves_a_whole_recording(tmp_path: Path) -> Non
         words = python_module("thinair", "recover", str(movie(tmp_path)))
         while time.monotonic() < deadline:
             done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
-            if "is whole" in done.stdout:
+            if "is complete" in done.stdout:
                 break
             time.sleep(0.2)
-    assert "is whole" in done.stdout, done.stdout + done.stderr
+    assert "is complete" in done.stdout, done.stdout + done.stderr
     assert len(packets(movie(tmp_path))) >= 50
 
 
@@ -248,7 +248,7 @@ def test_a_recorder_that_dies_is_started_again_and_goes_on_in_another_file(tmp_p
             ["pgrep", "-f", f"thinair.receiver.record --fd .*{tmp_path}"], capture_output=True, text=True, check=True
         )
         os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
-        play.wait_for("the recorder ended by itself")
+        play.wait_for("the recorder exited unexpectedly")
         play.wait_for("recording to", after_s=began_s + 1)
         play.run_on(1)
         assert play.stop() == 0, play.text()

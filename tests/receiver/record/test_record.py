@@ -360,8 +360,8 @@ def test_recover_makes_an_ordinary_file_of_what_is_left(tmp_path: Path, kind: st
     times = times_ms(saved)
     assert all(b - a == pytest.approx(STEP_US / 1000, abs=1.0) for a, b in pairwise(times))
     assert crashed.read_bytes() == before
-    assert recover(crashed).startswith("was recovered already")
-    assert recover(saved) == "is whole"
+    assert recover(crashed).startswith("was already recovered")
+    assert recover(saved) == "is complete"
 
 
 def test_a_file_with_nothing_in_it_is_said_to_hold_nothing(tmp_path: Path) -> None:
@@ -380,7 +380,8 @@ def failing(code: int) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [(errno.ENOSPC, "the disk is full"), (errno.EIO, "the disk fails"), (errno.EROFS, "read-only")]
+    ("code", "said"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EIO, "disk read or write error"), (errno.EROFS, "read-only")],
 )
 def test_a_disk_that_fails_is_told_once_and_tried_again_until_it_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
@@ -427,7 +428,7 @@ def test_a_file_that_vanishes_is_noticed_and_another_begun(tmp_path: Path) -> No
     deadline = time.monotonic() + 10
     while rig.settle() == "on" and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "vanished" in rig.recorder.failure
+    assert "removed" in rig.recorder.failure
     rig.now_us += RETRY_US
     rig.feed(units(40, 60))
     rig.close()
@@ -462,9 +463,9 @@ def test_room_is_warned_of_ahead_and_the_end_is_clean(tmp_path: Path, monkeypatc
     rig = Rig(tmp_path)
     rig.recorder.start()
     rig.feed(units(60))
-    assert not any("room for" in line for line in rig.said)
+    assert not any("nearly full" in line for line in rig.said)
     room[0] = 60_000_000
-    feed_until(rig, 60, lambda: any("room for" in line for line in rig.said))
+    feed_until(rig, 60, lambda: any("nearly full" in line for line in rig.said))
     room[0] = 1_000_000
     feed_until(rig, 600, lambda: rig.recorder.status().state != "on")
     assert "the disk is full" in rig.recorder.failure

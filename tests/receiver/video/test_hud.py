@@ -52,16 +52,16 @@ def test_the_figures_name_every_number_with_its_unit() -> None:
 
 
 def test_a_link_that_is_not_sealed_says_so_in_either_size() -> None:
-    assert "unsealed" not in figure_rows(FIGURES)[0][1] + figure_line(FIGURES)
+    assert "not encrypted" not in figure_rows(FIGURES)[0][1] + figure_line(FIGURES)
     unsealed = replace(FIGURES, sealed=False)
-    assert figure_rows(unsealed)[0][1].endswith(" · unsealed")
-    assert figure_line(unsealed).endswith(" · unsealed")
+    assert figure_rows(unsealed)[0][1].endswith(" · not encrypted")
+    assert figure_line(unsealed).endswith(" · not encrypted")
 
 
 def test_a_latency_without_a_clock_is_unknown_and_never_a_number() -> None:
     rows = dict(figure_rows(replace(FIGURES, bound_ms=None, glass_age_ms=None, fps=None)))
     assert rows["latency"] == rows["glass age"] == "unknown"
-    assert rows[" "] == "the clocks do not agree yet"
+    assert rows[" "] == "clock not locked yet"
 
 
 def test_help_names_the_keys_and_says_that_there_is_no_audio() -> None:
