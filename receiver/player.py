@@ -228,9 +228,8 @@ class Player:
             async with asyncio.timeout(self._config.seconds or None):
                 await self._done.wait()
         if not self._done.is_set() and not self._accounting.figures.completed:
-            self._failure = NoPeerError(
-                f"no stream received on port {self._rx.local_port} in {self._config.seconds:g} s: is the sender running?"
-            )
+            where, seconds = f"port {self._rx.local_port}", f"{self._config.seconds:g} s"
+            self._failure = NoPeerError(f"no stream received on {where} in {seconds}: is the sender running?")
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -77,7 +77,7 @@ def demo(tmp_path: Path, *words: str) -> dict[str, Any]:
     report = tmp_path / "report.json"
     done = call("demo", "--dashboard", "off", "--headless", "--seconds", "3", "--report", str(report), *words)
     assert done.returncode == 0, done.stderr
-    assert "late " in done.stdout
+    assert "latency " in done.stdout
     content: dict[str, Any] = json.loads(report.read_text())
     check_frames(content)
     return content

@@ -146,7 +146,7 @@ def test_the_player_s_page_hangs_up_on_the_slow_too(tmp_path: Path) -> None:
 
 def test_the_picture_goes_on_meanwhile(camera: Camera) -> None:
     player = camera.play()
-    eventually(lambda: "late " in player.text())
+    eventually(lambda: "latency " in player.text())
     crowd = [knock(camera, sealed=at % 2 == 0) for at in range(60)]
     for _ in range(10):
         for one in crowd:
