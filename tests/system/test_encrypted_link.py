@@ -127,7 +127,9 @@ def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> Non
     words = ["--to", f"{HOST}:{port}", *(["--no-encryption"] if open_end == "sender" else [])]
     line = [*THINAIR, "send", "--door", str(place.door), *MODE, *words]
     place.stack.enter_context(running(line, env=place.env("camera")))
-    player.wait_for("unsealed: --no-encryption at both" if open_end == "sender" else "wants a sealed link: --no-encryption at")
+    player.wait_for(
+        "unsealed: --no-encryption at both" if open_end == "sender" else "wants a sealed link: --no-encryption at"
+    )
 
 
 def test_a_restarted_player_and_a_restarted_sender_are_back_at_once(place: Set) -> None:
@@ -219,10 +221,10 @@ async def let_in(state: Path, door: int, port: int) -> dict[str, Any]:
     context = tls.receiver_context(identity.load(home), pairing.certificate)
     reader, writer = await asyncio.open_connection(HOST, door, ssl=context)
     words = {"do": "session", "version": 1, "can": ["h264"], "port": port, "secret": "ab" * 32, "take_over": False}
-    tls.say(writer, words)
-    answer = await tls.hear(reader, 5)
+    tls.send(writer, words)
+    answer = await tls.receive(reader, 5)
     assert answer is not None
-    await tls.hang_up(writer)
+    await tls.abort(writer)
     return answer
 
 
