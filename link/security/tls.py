@@ -1,5 +1,5 @@
-"""The control connection: TLS 1.3 between certificates that pairing has pinned. No session resumption: each connection
-exchanges fresh keys (forward secrecy), so that no recorded connection can be decrypted later."""
+"""The control connection: TLS 1.3 between certificates that pairing has pinned. Nothing is resumed: each connection has
+a fresh exchange of keys (forward secrecy), and nothing recorded of one opens another."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from thinair.link.errors import AuthenticationError
 from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import MAX_MESSAGE
 
-PORT = 5010  # of the session server
-CONTROL_PORT = 5011  # of the sender's control API
-# openssl/x509_vfy.h. Boards without a real-time clock do not know the date; a pinned certificate is its own authority.
+PORT = 5010  # of the sender's door
+CONTROL_PORT = 5011  # of its control API
+# openssl/x509_vfy.h. Boards without a clock do not know what day it is; a pinned certificate is its own authority.
 _NO_CHECK_TIME, _PARTIAL_CHAIN = 0x200000, 0x80000
 
 
@@ -28,7 +28,7 @@ def listen(port: int) -> socket.socket:
 
 
 def sender_context(identity: Identity, pinned: Iterable[str]) -> ssl.SSLContext:
-    """A client without a certificate may pair; one with a certificate must be pinned."""
+    """A client without a certificate is let in to pair; one with a certificate must be pinned."""
     context = _context(ssl.PROTOCOL_TLS_SERVER, identity)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.num_tickets = 0
@@ -38,12 +38,12 @@ def sender_context(identity: Identity, pinned: Iterable[str]) -> ssl.SSLContext:
 
 
 def page_context(identity: Identity) -> ssl.SSLContext:
-    """For HTTPS: the client authenticates by an access token, not by a certificate."""
+    """For HTTPS: whoever comes shows a token, not a certificate."""
     return _context(ssl.PROTOCOL_TLS_SERVER, identity)
 
 
 def receiver_context(identity: Identity | None, pinned: str | None) -> ssl.SSLContext:
-    """`identity` and the sender's certificate for a session; neither for pairing, where the code authenticates."""
+    """`identity` and the sender's certificate for a session; neither for pairing, where the code vouches."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT, identity)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE if pinned is None else ssl.CERT_REQUIRED
@@ -62,38 +62,38 @@ def _context(side: ssl._SSLMethod, identity: Identity | None) -> ssl.SSLContext:
 
 
 def peer_der(writer: StreamWriter) -> bytes | None:
-    """The peer's certificate; None where it has sent none."""
+    """What the other end of an open connection showed; None: nothing."""
     found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return found
 
 
-def send(writer: StreamWriter, message: dict[str, Any]) -> None:
-    """Does nothing on a closed connection: asyncio's TLS transport would raise AttributeError (Python 3.11)."""
+def say(writer: StreamWriter, message: dict[str, Any]) -> None:
+    """Nothing where the connection is over: asyncio's TLS transport raises AttributeError then (Python 3.11)."""
     if not writer.is_closing():
         writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
 
-async def receive(reader: StreamReader, timeout_s: float | None) -> dict[str, Any] | None:
-    """One message; None where the peer has closed the connection. Raises AuthenticationError for anything but a JSON
-    object on a line, TimeoutError, OSError."""
+async def hear(reader: StreamReader, patience_s: float | None) -> dict[str, Any] | None:
+    """One line; None: the other end is gone. Raises AuthenticationError for what is no message, TimeoutError,
+    OSError."""
     try:
-        async with timeout(timeout_s):
+        async with timeout(patience_s):
             line = await reader.readline()
     except ValueError as error:  # over the reader's limit
-        raise AuthenticationError(f"message longer than {MAX_MESSAGE} bytes") from error
+        raise AuthenticationError("too long a message") from error
     if not line.endswith(b"\n"):
         return None
     try:
         message = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise AuthenticationError("not a JSON object") from error
+        raise AuthenticationError("no message") from error
     if not isinstance(message, dict):
-        raise AuthenticationError("not a JSON object")
+        raise AuthenticationError("no message")
     return message
 
 
-async def abort(writer: StreamWriter) -> None:
-    """Closes at once: data not yet drained is discarded, and no answer of the peer is awaited."""
+async def hang_up(writer: StreamWriter) -> None:
+    """At once: nothing that was not drained leaves, and no word of the other end is waited for."""
     writer.transport.abort()
     await sleep(0)
 

@@ -70,14 +70,14 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
         one = PairingReceiver(key, sender_der, Own(socket.gethostname(), own.pem, own.der), os.urandom(NONCE))
         message: dict[str, object] | None = one.begin()
         while message is not None:
-            tls.send(writer, message)
-            answer = await tls.receive(reader, _ANSWER_S)
+            tls.say(writer, message)
+            answer = await tls.hear(reader, _ANSWER_S)
             if answer is None:
                 raise AuthenticationError("the sender hung up")
             message = one.hear(answer)
     except (OSError, TimeoutError) as error:
         raise NetworkError(f"the sender at {place} does not answer any more") from error
     finally:
-        await tls.abort(writer)
+        await tls.hang_up(writer)
     peer = Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der))
     return pairings.add(peer, str(place), one.token, one.control)

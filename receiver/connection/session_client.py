@@ -202,11 +202,11 @@ class Caller:
                 self._wait(pairing, f"{pairing.name} does not know this receiver: thinair pair {place}")
             return False
         finally:
-            await tls.abort(writer)
+            await tls.hang_up(writer)
 
     async def _attach(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        tls.send(writer, {"do": "resume", "version": VERSION, "can": [CODEC], "boot_id": session.boot_id})
-        answer = await tls.receive(reader, _ANSWER_S)
+        tls.say(writer, {"do": "resume", "version": VERSION, "can": [CODEC], "boot_id": session.boot_id})
+        answer = await tls.hear(reader, _ANSWER_S)
         return answer is not None and "refusal" not in answer
 
     async def _ask(
@@ -214,8 +214,8 @@ class Caller:
     ) -> Session | None:
         own = os.urandom(SECRET)
         words = {"can": [CODEC], "port": self._port, "secret": own.hex(), "take_over": self._take_over}
-        tls.send(writer, {"do": "session", "version": VERSION, **words})
-        answer = await tls.receive(reader, _ANSWER_S)
+        tls.say(writer, {"do": "session", "version": VERSION, **words})
+        answer = await tls.hear(reader, _ANSWER_S)
         if answer is None:
             raise AuthenticationError("no answer")
         if "refusal" in answer:
@@ -245,7 +245,7 @@ class Caller:
         grace_until = _now() + _GRACE_S
         while not self._heard.is_set():
             try:
-                message = await tls.receive(reader, _LOOK_S)
+                message = await tls.hear(reader, _LOOK_S)
             except TimeoutError:
                 if self._hooks.alive() or _now() <= grace_until:
                     gone_at = None
@@ -255,10 +255,10 @@ class Caller:
                     return
                 if asked is None and self._hooks.spent() >= _RENEW_PACKETS:
                     asked = os.urandom(SECRET)
-                    tls.send(writer, {"do": "renew", "secret": asked.hex()})
+                    tls.say(writer, {"do": "renew", "secret": asked.hex()})
                 if _now() >= tell_at and (figures := self._hooks.figures()):
                     tell_at = _now() + _TELL_S
-                    tls.send(writer, {"do": "figures", **figures})
+                    tls.say(writer, {"do": "figures", **figures})
                 continue
             except OSError:
                 return

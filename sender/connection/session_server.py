@@ -143,7 +143,7 @@ class Door:
         # Nothing is awaited before this: bytes that came already would be taken from the handshake.
         await writer.start_tls(self._context, ssl_handshake_timeout=_HANDSHAKE_S)
         der = tls.peer_der(writer)
-        message = await tls.receive(reader, _PATIENCE_S)
+        message = await tls.hear(reader, _PATIENCE_S)
         if message is None:
             self.refused["gone"] += 1
         elif message.get("do") == "pair" and der is None:
@@ -155,7 +155,7 @@ class Door:
 
     async def _refuse(self, writer: asyncio.StreamWriter, reason: str, words: str) -> None:
         self.refused[reason] += 1
-        tls.send(writer, {"refusal": words})
+        tls.say(writer, {"refusal": words})
         await asyncio.wait_for(writer.drain(), _PATIENCE_S)
 
     # ---- pairing ---------------------------------------------------------------------------------------------------
@@ -171,11 +171,11 @@ class Door:
         given = {"token": token, "control": self._house.control()}
         one = PairingSender(key, own, self._name, nonce, der_of=ssl.PEM_cert_to_DER_cert, given=given)
         answer = one.hear(message)
-        tls.send(writer, answer)
+        tls.say(writer, answer)
         if "nonce" not in answer:
             self.refused["version"] += 1
             return
-        proof = await tls.receive(reader, _PATIENCE_S)
+        proof = await tls.hear(reader, _PATIENCE_S)
         if proof is None:
             return
         # Others may be trying at the same time: from here on nothing is awaited until this try is counted.
@@ -194,7 +194,7 @@ class Door:
         self._context.load_verify_locations(cadata=one.peer.pem)
         pairing = self.pairings.add(one.peer, token=digest(token))
         self._house.say(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
-        tls.send(writer, answer)
+        tls.say(writer, answer)
         await asyncio.wait_for(writer.drain(), _PATIENCE_S)
 
     async def _stretched(self, code: str) -> bytes:
@@ -232,7 +232,7 @@ class Door:
         else:
             self._hang_up("")
             self._line = writer
-            tls.send(writer, {"version": VERSION})
+            tls.say(writer, {"version": VERSION})
             await self._listen(reader, writer, print_)
 
     async def _begin(
@@ -256,7 +256,7 @@ class Door:
         other = self._guest is not None and self._guest.fingerprint != print_
         self._hang_up(f"{guest.name} has taken over" if other else "")
         self._guest, self._boot_id, self._line = guest, answer["boot_id"], writer
-        tls.send(
+        tls.say(
             writer,
             {"version": VERSION, "can": [CODEC], "secret": own.hex(), "control": self._house.control(), **answer},
         )
@@ -271,7 +271,7 @@ class Door:
                 self._line = None
 
     async def _hear_wishes(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
-        while (message := await tls.receive(reader, None)) is not None and self._line is writer:
+        while (message := await tls.hear(reader, None)) is not None and self._line is writer:
             if message.get("do") == "figures":
                 self._house.figures({key: read_us(message.get(key)) for key in ("latency_us", "bound_us")})
                 continue
@@ -279,7 +279,7 @@ class Door:
                 raise AuthenticationError("nothing that is known")
             own, keys = self._keys(message, print_)
             self._house.renew(keys)
-            tls.send(writer, {"secret": own.hex()})
+            tls.say(writer, {"secret": own.hex()})
             await asyncio.wait_for(writer.drain(), _PATIENCE_S)
 
     def _hang_up(self, why: str) -> None:
@@ -288,7 +288,7 @@ class Door:
         if line is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 if why:
-                    tls.send(line, {"over": why})
+                    tls.say(line, {"over": why})
                 line.close()
 
     def _keys(self, message: dict[str, Any], print_: str) -> tuple[bytes, MediaKeys]:

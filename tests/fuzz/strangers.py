@@ -80,7 +80,7 @@ def _door(data: bytes) -> None:
     reader.feed_eof()
     one = PairingSender(_KEY, _DER, "A-CAM", bytes(32), der_of=str.encode, given={})
     with contextlib.suppress(AuthenticationError):
-        while (message := _LOOP.run_until_complete(tls.receive(reader, None))) is not None:
+        while (message := _LOOP.run_until_complete(tls.hear(reader, None))) is not None:
             one.hear(message)
     assert one.peer is None, "nobody guesses the code"
 

@@ -221,10 +221,10 @@ async def let_in(state: Path, door: int, port: int) -> dict[str, Any]:
     context = tls.receiver_context(identity.load(home), pairing.certificate)
     reader, writer = await asyncio.open_connection(HOST, door, ssl=context)
     words = {"do": "session", "version": 1, "can": ["h264"], "port": port, "secret": "ab" * 32, "take_over": False}
-    tls.send(writer, words)
-    answer = await tls.receive(reader, 5)
+    tls.say(writer, words)
+    answer = await tls.hear(reader, 5)
     assert answer is not None
-    await tls.abort(writer)
+    await tls.hang_up(writer)
     return answer
 
 
