@@ -38,7 +38,7 @@ class LiveTable:
         """The first line, and for whoever starts this for the first time the next step."""
         where = f"listening on port {port}"
         if self._log.machine:
-            self._log.say(where, "start", port=port)
+            self._log.write(where, "start", port=port)
             return
         print(where, flush=True)
         if self._status().transport == "thinair" and self._terminal:
@@ -48,11 +48,11 @@ class LiveTable:
 
     def say(self, text: str) -> None:
         self._erase()
-        self._log.say(text)
+        self._log.write(text)
 
     def event(self, event: Event) -> None:
         self._erase()
-        self._log.say(f"{event.text} (at {event.at_s:.1f} s)", event.kind, at_s=event.at_s)
+        self._log.write(f"{event.text} (at {event.at_s:.1f} s)", event.kind, at_s=event.at_s)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -68,7 +68,7 @@ class LiveTable:
         if not status.frames["completed"]:
             return
         if self._log.machine:
-            self._log.say(_summary(status, recent), "figures", **_figures(status, recent))
+            self._log.write(_summary(status, recent), "figures", **_figures(status, recent))
             return
         if not self._terminal and recent is not None:
             print(_summary(status, recent), flush=True)
