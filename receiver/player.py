@@ -59,7 +59,7 @@ _SECOND_TICKS = 120
 
 def run(config: ReceiverConfig, conditions: Callable[[], Conditions]) -> int:
     """Plays until `q`, a signal or the end of --seconds. `conditions` is called for the report. Raises LinkError."""
-    transport, endpoint = ("thinair", config.listen) if config.plain is None else split_plain_input(config.plain)
+    transport, endpoint = ("thinair", config.listen) if config.input is None else split_plain_input(config.input)
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     check_writable(config.report, config.frames, config.packets)
     rx = open_rx(config, transport, endpoint)
@@ -89,7 +89,7 @@ class Player:
     def __init__(self, config: ReceiverConfig, rx: Rx, transport: str, conditions: Callable[[], Conditions]) -> None:
         """`transport`: thinair, rtp or annexb. `rx` is the caller's to close. Raises FileError, DeviceError."""
         self._config, self._rx, self._transport, self._conditions = config, rx, transport, conditions
-        self._encrypted = config.sealed and transport == "thinair"
+        self._encrypted = config.encryption and transport == "thinair"
         self._session = session = ReceiverSession(secrets.randbits(63) + 1, sealed=self._encrypted)
         self._queue = LoopQueue()
         self._events = events = EventLog()

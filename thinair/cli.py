@@ -334,12 +334,13 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     from thinair.sender.config import SenderConfig
 
     own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format", "door", "sealed"}
+    own |= {"input", "encryption"}
     own |= {"sender", "take_over"}
     add_arguments(parser, SenderConfig, skip=frozenset(own))
     add_arguments(
         parser,
         ReceiverConfig,
-        skip=frozenset(own - {"report", "frames", "seconds", "priority", "log_format", "sealed"}),
+        skip=frozenset(own - {"report", "frames", "seconds", "priority", "log_format", "encryption"}),
     )
 
 

@@ -8,23 +8,23 @@ from thinair.link.native import Rx
 from thinair.receiver.config import ReceiverConfig
 
 _SLOTS = 16
-_PATIENCE_US = 60_000  # for a frame, until its interval is known
+_FRAME_TIMEOUT_US = 60_000  # for a frame, until its interval is known
 
 
-def open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
-    """`mode`: thinair, rtp or annexb. Raises NetworkError."""
+def open_rx(config: ReceiverConfig, transport: str, endpoint: Endpoint) -> Rx:
+    """`transport`: thinair, rtp or annexb. Raises NetworkError."""
     try:
         return Rx(
             port=endpoint.port,
             host=endpoint.host,
-            mode=mode,
-            payload_type=96 if mode == "thinair" else 0,
+            mode=transport,
+            payload_type=96 if transport == "thinair" else 0,
             reorder_us=config.reorder_us,
             quiet_us=config.quiet_us,
             slots=_SLOTS,
-            patience_us=_PATIENCE_US if mode == "thinair" else 0,
+            patience_us=_FRAME_TIMEOUT_US if transport == "thinair" else 0,
             priority=config.priority,
-            sealed=config.sealed and mode == "thinair",
+            sealed=config.encryption and transport == "thinair",
             note_packets=config.packets is not None,
         )
     except ValueError as error:

@@ -67,7 +67,7 @@ class HudFigures:
     presenter: str = ""
     stamp_quality: str = ""
     latency_mode: str = "lowest"
-    sealed: bool = True
+    encrypted: bool = True
     graph: Graph = ()  # latency over the last GRAPH_S
 
 
@@ -79,7 +79,7 @@ def figure_rows(figures: HudFigures) -> tuple[Row, ...]:
         latency = " / ".join("?" if value is None else f"{value:.1f}" for value in figures.latency_ms) + " ms"
         bound = f"p50 / p95 / p99, ± {figures.bound_ms:.1f} ms"
     return (
-        ("", " · ".join(part for part in (figures.name or "thinair", figures.mode, _open(figures)) if part)),
+        ("", " · ".join(part for part in (figures.name or "thinair", figures.mode, _unencrypted(figures)) if part)),
         ("rate", f"{fps}, {figures.bitrate_bps / 1e6:.1f} Mbit/s"),
         ("latency", latency),
         (" ", bound),
@@ -96,12 +96,12 @@ def figure_line(figures: HudFigures) -> str:
         late = f"{figures.latency_ms[0]:.0f} ms ± {figures.bound_ms:.1f}"
     age = "age unknown" if figures.glass_age_ms is None else f"age {figures.glass_age_ms:.0f} ms"
     fps = "? fps" if figures.fps is None else f"{figures.fps:.1f} fps"
-    parts = late, age, fps, f"{figures.bitrate_bps / 1e6:.1f} Mbit/s", f"lost {figures.lost}", _open(figures)
+    parts = late, age, fps, f"{figures.bitrate_bps / 1e6:.1f} Mbit/s", f"lost {figures.lost}", _unencrypted(figures)
     return " · ".join(part for part in parts if part)
 
 
-def _open(figures: HudFigures) -> str:
-    return "" if figures.sealed else "not encrypted"
+def _unencrypted(figures: HudFigures) -> str:
+    return "" if figures.encrypted else "not encrypted"
 
 
 class Hud:

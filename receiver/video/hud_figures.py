@@ -22,6 +22,6 @@ def hud_figures(status: PlayerStatus) -> HudFigures:
         presenter=picture.showing.presenter,
         stamp_quality=picture.showing.stamp_quality,
         latency_mode=picture.latency_mode,
-        sealed=status.encrypted,
+        encrypted=status.encrypted,
         graph=picture.graph,
     )

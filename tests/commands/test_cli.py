@@ -35,7 +35,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "a destination without a port": (("send", "--to", "host"), Exit.USAGE, "HOST:PORT"),
     "a port that is none": (("play", "--listen", "99999"), Exit.USAGE, "1 to 65535"),
     "a plain output that is none": (("send", "--plain", "http://a:5"), Exit.USAGE, "rtp://HOST:PORT"),
-    "a plain input that is none": (("play", "--plain", "rtmp:5"), Exit.USAGE, "rtp:PORT"),
+    "a plain input that is none": (("play", "--input", "rtmp:5"), Exit.USAGE, "rtp:PORT"),
     "an SDP of our own link": ((*SEND, "--sdp", "a.sdp"), Exit.USAGE, "--plain rtp://HOST:PORT"),
     "a test card too small": (("send", "--to", "127.0.0.1:9", "--mode", "320x180@30"), Exit.USAGE, "640x360"),
     "a file that is not there": ((*SEND, "--source", "file:/no/clip.mp4"), Exit.FILE, "/no/clip.mp4"),

@@ -26,7 +26,7 @@ _STOP_S = 5.0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    sender, _ = load(SenderConfig, arguments), load(ReceiverConfig, arguments)
+    sender, player = load(SenderConfig, arguments), load(ReceiverConfig, arguments)
     kind, _, clip = sender.source.partition(":")
     if kind == "file":
         check_readable(clip)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             signal.SIGTERM, signal.default_int_handler
         )  # as Ctrl-C: both processes end, the report is written
         env = dict(os.environ)
-        if sender.sealed:
+        if player.encryption:
             sender_words += ["--door", "0"]
             env["THINAIR_STATE"] = introduce(Path(folder) / "state")
         started: list[subprocess.Popen[bytes]] = []
@@ -77,8 +77,9 @@ def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[Re
     words: list[str] = []
     if arguments.config is not None:
         words += ["--config", str(arguments.config)]
-    for key, (name, option) in options(kind).items():
-        if name in {"report", "to", "listen", "plain", "sdp"} or not hasattr(arguments, name):
+    for key, (field, option) in options(kind).items():
+        name = key if key == "encryption" else field  # one flag for both ends
+        if field in {"report", "to", "listen", "plain", "input", "sdp"} or not hasattr(arguments, name):
             continue
         if kind is SenderConfig and name in {"frames", "seconds"}:
             continue  # the player's; the sender runs until it ends

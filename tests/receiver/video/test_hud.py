@@ -51,11 +51,11 @@ def test_the_figures_name_every_number_with_its_unit() -> None:
     )
 
 
-def test_a_link_that_is_not_sealed_says_so_in_either_size() -> None:
+def test_a_link_that_is_not_encrypted_says_so_in_either_size() -> None:
     assert "not encrypted" not in figure_rows(FIGURES)[0][1] + figure_line(FIGURES)
-    unsealed = replace(FIGURES, sealed=False)
-    assert figure_rows(unsealed)[0][1].endswith(" · not encrypted")
-    assert figure_line(unsealed).endswith(" · not encrypted")
+    unencrypted = replace(FIGURES, encrypted=False)
+    assert figure_rows(unencrypted)[0][1].endswith(" · not encrypted")
+    assert figure_line(unencrypted).endswith(" · not encrypted")
 
 
 def test_a_latency_without_a_clock_is_unknown_and_never_a_number() -> None:
