@@ -52,7 +52,7 @@ from thinair.receiver.workers.hub import WorkerHub
 from thinair.receiver.workers.unit_maker import UnitMaker
 
 _SWITCH_INTERVAL_S = 0.0005  # a thread that wakes takes the interpreter from a busy one after this long
-_LOOK_S = 1 / 120
+_CONGESTION_S = 1 / 120
 _FIGURES_TICKS = 30
 _SECOND_TICKS = 120
 
@@ -102,13 +102,15 @@ class Player:
         )
         self._packets = PacketLog(config.packets, rx)
         self._mailbox: Mailbox[Decoded] = Mailbox()
-        self._display = DisplayThread(config, self._mailbox, self._queue.post, self._accounting.ended, self._on_key)
-        self._display.say_state(
+        self._display = DisplayThread(
+            config, self._mailbox, self._queue.post, self._accounting.ended, self._on_key, self._note_later
+        )
+        self._display.set_notice(
             f"waiting for a {'sender' if transport == 'thinair' else 'stream'} on port {rx.local_port}"
         )
         self._table = LiveTable(config.log_format, self.status)
         self._control = PlayerControl(session, self._display, events, transport=transport)
-        hooks = hub.Hooks(self.status, self.report, self._see_recording, self._table.say, self._start)
+        hooks = hub.Hooks(self.status, self.report, self._see_recording, self._table.log, self._start)
         self._workers = WorkerHub(config, UnitMaker(transport, session.clock, gate), self._control, events, hooks)
         self._accounting.finished = self._workers.frames
         events.to_workers, events.to_terminal = self._workers.event, self._table.event
@@ -125,7 +127,7 @@ class Player:
         self._link: EncryptedLink | None = None
         if self._encrypted:
             self._link = EncryptedLink(
-                config, rx, session, figures=self._for_operator, waiting=self._display.say_state,
+                config, rx, session, figures=self._for_operator, waiting=self._display.set_notice,
                 note=partial(events.note, "sender"),
             )  # fmt: skip
         self._done = asyncio.Event()
@@ -147,7 +149,7 @@ class Player:
         try:
             for thread in threads:
                 thread.start()
-            self._table.hello(self._rx.local_port)
+            self._table.start(self._rx.local_port)
             await self._workers.start()
             await self._work()
             loop.remove_reader(self._rx.eventfd)
@@ -238,7 +240,7 @@ class Player:
         """What the network does, to be answered before the next picture is encoded; glass age at each refresh; figures
         four times a second, between pictures."""
         for count in itertools.count():
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_CONGESTION_S)
             self._congestion.look(now_us())
             self._loop.send(now_us())
             if count % 2:
@@ -248,7 +250,7 @@ class Player:
             self._accounting.figures.glass.tick(now_us())
             if count % _SECOND_TICKS == 0:
                 by_loss = self._session.key_frames_asked - self._control.key_frames
-                self._accounting.tell_losses(self._events, by_loss)
+                self._accounting.report_losses(self._events, by_loss)
             if count % _FIGURES_TICKS == 0:
                 self._rates.update(self._accounting.figures, now_us())
                 status = self.status()
@@ -290,14 +292,12 @@ class Player:
 
     # ---- between parts ----------------------------------------------------------------------------------------------
 
-    def _on_key(self, wish: str) -> None:
+    def _on_key(self, command: str) -> None:
         """By the display thread: what a key asks for."""
-        if wish == "record":
+        if command == "record":
             self._queue.post(self._workers.toggle_recording)
-        elif wish == "snapshot":
+        else:
             self._save_snapshot()
-        elif wish.startswith("say: "):
-            self._note_later(wish.removeprefix("say: "))
 
     def _save_snapshot(self) -> None:
         frame, media = self._display.last, self._sender.media
@@ -311,9 +311,9 @@ class Player:
         self._queue.post(partial(self._events.note, "player", text))
 
     def _refuse(self, why: str) -> None:
-        words = f"this stream cannot be shown: {why}"
-        self._display.say_state(words)
-        self._table.say(words)
+        text = f"this stream cannot be shown: {why}"
+        self._display.set_notice(text)
+        self._table.log(text)
 
     def _see_recording(self, status: RecordingStatus) -> None:
         self._display.recording = status

@@ -64,8 +64,8 @@ def display(pictures: list[av.VideoFrame], opener: Callable[..., Presenter] = op
     window = opener("auto", width=480, height=270, title="thinair doctor")
     try:
         if isinstance(window, NullPresenter):
-            mend = "export DISPLAY=:0   # or run it on the desktop; without a window: thinair play --headless"
-            yield Finding("graphics", Verdict.BAD, window.reason, mend)
+            fix = "export DISPLAY=:0   # or run it on the desktop; without a window: thinair play --headless"
+            yield Finding("graphics", Verdict.BAD, window.reason, fix)
             return
         window.set_fullscreen(True)
         took: list[float] = []
@@ -76,8 +76,8 @@ def display(pictures: list[av.VideoFrame], opener: Callable[..., Presenter] = op
         size = "x".join(map(str, window.size))
         text = f"{window.name} ({window.reason}), {median(took):.1f} ms a picture at {size}" if took else window.name
         slow = bool(took) and median(took) > _SLOW_PRESENT_MS
-        mend = "thinair play --presenter x11   # or sdl: try which is faster" if slow else ""
-        yield Finding("graphics", Verdict.BAD if slow else Verdict.OK, text, mend)
+        fix = "thinair play --presenter x11   # or sdl: try which is faster" if slow else ""
+        yield Finding("graphics", Verdict.BAD if slow else Verdict.OK, text, fix)
         if window.refresh_hz:
             yield Finding("refresh", Verdict.OK, f"{window.refresh_hz:.2f} Hz")
         else:
@@ -101,8 +101,8 @@ def receive_buffer() -> Finding:
         rx.close()
     text = f"{granted >> 10} kB"
     if granted < _RECEIVE_BUFFER:
-        mend = f"echo net.core.rmem_max={_RECEIVE_BUFFER} | sudo tee /etc/sysctl.d/thinair.conf && sudo sysctl --system"
-        return Finding("receive buffer", Verdict.BAD, f"{text}: a busy moment can lose packets", mend)
+        fix = f"echo net.core.rmem_max={_RECEIVE_BUFFER} | sudo tee /etc/sysctl.d/thinair.conf && sudo sysctl --system"
+        return Finding("receive buffer", Verdict.BAD, f"{text}: a busy moment can lose packets", fix)
     return Finding("receive buffer", Verdict.OK, text)
 
 
@@ -114,8 +114,8 @@ def real_time() -> Finding:
     if refused[0] is None:
         return Finding("real time", Verdict.OK, "granted")
     user = os.environ.get("USER", "$USER")
-    mend = f"echo '{user} - rtprio 20' | sudo tee /etc/security/limits.d/thinair.conf   # then log in again"
-    return Finding("real time", Verdict.BAD, f"refused ({refused[0]}): other programs can delay the picture", mend)
+    fix = f"echo '{user} - rtprio 20' | sudo tee /etc/security/limits.d/thinair.conf   # then log in again"
+    return Finding("real time", Verdict.BAD, f"refused ({refused[0]}): other programs can delay the picture", fix)
 
 
 def room(folder: Path) -> Finding:

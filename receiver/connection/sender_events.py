@@ -65,11 +65,11 @@ class SenderEvents:
                     "mode", f"the sender keeps {kept}: requested mode {width}x{height}@{rate} is not available"
                 )
             case SealedSender(name=name):
-                words = f"{name or 'a sender'} uses an encrypted link, this player does not: {BOTH_ENDS}"
-                self._display.say_state(words)
-                self._events.note("sender", words)
+                text = f"{name or 'a sender'} uses an encrypted link, this player does not: {BOTH_ENDS}"
+                self._display.set_notice(text)
+                self._events.note("sender", text)
             case SenderBack():
-                self._display.say_state("")
+                self._display.set_notice("")
                 self._events.note("sender", "the sender is back")
 
     def refresh_source(self) -> None:
@@ -87,7 +87,7 @@ class SenderEvents:
 
     def _describe(self, media: MediaDescription) -> None:
         self.media = media
-        self._display.say_state("")
+        self._display.set_notice("")
         self._camera(media.name)
         if media.rate is not None:
             figures = self._accounting.figures
@@ -96,9 +96,9 @@ class SenderEvents:
             self._rx.timing(round(figures.interval_us), 0, 0)
         self._events.note("mode", f"sender {media.name}: {mode_words(media)}")
 
-    def _lose(self, words: str, silent_us: int) -> None:
-        self._display.say_state(words, now_us() - silent_us)
-        self._events.note("sender", f"{words}; still listening")
+    def _lose(self, text: str, silent_us: int) -> None:
+        self._display.set_notice(text, now_us() - silent_us)
+        self._events.note("sender", f"{text}; still listening")
 
     def _see_source(self, state: SourceState) -> None:
         before, self._source = self._source, state

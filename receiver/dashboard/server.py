@@ -22,13 +22,13 @@ from thinair.receiver.stats.event_log import Event
 from thinair.receiver.stats.live_state import LiveState
 from thinair.receiver.workers.codec import as_dict, encode
 from thinair.receiver.workers.ipc import (
+    Content,
     Frames,
     Message,
     ReportText,
     RequestKeyFrame,
     RequestReport,
     State,
-    Told,
     Unit,
     Watch,
 )
@@ -54,7 +54,7 @@ _REFUSALS = {
 class Dashboard:
     """`tell` sends a message to the player. All but the JPEG thread belongs to one loop."""
 
-    def __init__(self, guard: Guard, patience: Patience, tell: Callable[[Told], None]) -> None:
+    def __init__(self, guard: Guard, patience: Patience, tell: Callable[[Content], None]) -> None:
         self.refused = patience.refused
         self.viewers: set[Viewer] = set()
         self.dropped = 0  # viewers that did not read
@@ -64,7 +64,7 @@ class Dashboard:
         self._metrics = ReceiverMetrics()
         self._state: LiveState | None = None
         self._watched = False
-        self._asked_us = -_KEY_INTERVAL_US
+        self._requested_us = -_KEY_INTERVAL_US
         self._need_key = False  # frames are missing in the stream itself
         self._reports: set[asyncio.Future[str]] = set()
         self._loop = asyncio.get_running_loop()
@@ -91,7 +91,7 @@ class Dashboard:
                 self._history.rows(rows)
             case Event():
                 self._events.append(message)
-                self._say({"type": "event", **as_dict(message)})
+                self._send_all({"type": "event", **as_dict(message)})
             case State(state=state):
                 self._see_state(state)
             case ReportText(text=text):
@@ -106,7 +106,7 @@ class Dashboard:
         for viewer in self.viewers:
             viewer.state(content)
         if second is not None:
-            self._say({"type": "second", **second})
+            self._send_all({"type": "second", **second})
 
     def _state_message(self, state: LiveState) -> str:
         viewers = {"open": len(self.viewers), "dropped": self.dropped, "refused": dict(self.refused)}
@@ -121,7 +121,7 @@ class Dashboard:
             if viewer.watches == "h264":
                 message = message or unit_message(unit)
                 if not viewer.picture(message, unit.key) and viewer.wants_key:
-                    self._ask_key("a browser fell behind")
+                    self._request_key_frame("a browser fell behind")
         if self._jpeg is not None and any(viewer.watches == "jpeg" for viewer in self.viewers):
             self._jpeg.unit(unit)
         elif self._jpeg is not None:
@@ -138,14 +138,14 @@ class Dashboard:
 
         self._loop.call_soon_threadsafe(send)
 
-    def _ask_key(self, why: str) -> None:
-        if now_us() - self._asked_us >= _KEY_INTERVAL_US:
-            self._asked_us = now_us()
+    def _request_key_frame(self, why: str) -> None:
+        if now_us() - self._requested_us >= _KEY_INTERVAL_US:
+            self._requested_us = now_us()
             self._tell(RequestKeyFrame(why))
 
-    def _say(self, content: Mapping[str, object]) -> None:
+    def _send_all(self, content: Mapping[str, object]) -> None:
         for viewer in self.viewers:
-            viewer.say(content)
+            viewer.send(content)
 
     # ---- routes -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +206,7 @@ class Dashboard:
         assert isinstance(request.transport, asyncio.Transport)
         viewer = Viewer(ws, request.transport)
         seconds, events = list(self._history.seconds), list(self._events)
-        viewer.say({"type": "history", "now_us": now_us(), "seconds": seconds, "events": events})
+        viewer.send({"type": "history", "now_us": now_us(), "seconds": seconds, "events": events})
         self.viewers.add(viewer)
         if self._state is not None:
             viewer.state(self._state_message(self._state))
@@ -233,7 +233,7 @@ class Dashboard:
             except CommandError as error:
                 mistakes += 1
                 self.refused["malformed"] += 1
-                viewer.say({"type": "mistake", "text": str(error)})
+                viewer.send({"type": "mistake", "text": str(error)})
                 if mistakes >= _MAX_MISTAKES:
                     await ws.close(code=1008, message=b"too many mistakes")
         ended_by = ws.exception()
@@ -243,16 +243,16 @@ class Dashboard:
     def _do(self, viewer: Viewer, command: PageCommand) -> None:
         match command:
             case Ping(t=t):
-                viewer.say({"type": "pong", "t": t, "now_us": now_us()})
+                viewer.send({"type": "pong", "t": t, "now_us": now_us()})
             case WatchAs(kind=kind):
                 viewer.watch(kind)
                 self._see_watchers()
                 if kind:
-                    self._ask_key("a browser starts to watch")
+                    self._request_key_frame("a browser starts to watch")
                 if kind == "jpeg" and self._jpeg is None:
                     self._jpeg = JpegMaker(self._jpeg_done)
             case RequestKeyFrame(why=why):
-                self._ask_key(why)
+                self._request_key_frame(why)
             case _:
                 self._tell(command)
 

@@ -14,20 +14,20 @@ from thinair.receiver.record.status import RecordingStatus
 from thinair.receiver.stats.event_log import Event
 from thinair.receiver.workers.ipc import (
     Camera,
+    Content,
     Frames,
     Message,
     MessageReader,
     Note,
     Record,
     Recording,
-    Told,
     Unit,
     pack,
 )
 
 _TICK_S = 0.25
 _READ = 1 << 20
-_LAST_WORD_S = 120.0  # for a disk that stalls at the end
+_END_S = 120.0  # for a disk that stalls at the end
 
 
 def main() -> int:
@@ -47,7 +47,7 @@ def main() -> int:
 class _RecorderProcess:
     def __init__(self, player: socket.socket, settings: Settings) -> None:
         self._player = player
-        self._recorder = Recorder(settings, self._say)
+        self._recorder = Recorder(settings, self._note)
         self._told: RecordingStatus | None = None
         self._ticked_us = 0
 
@@ -67,7 +67,7 @@ class _RecorderProcess:
                 self._receive(message)
             self._tick()
         left = self._recorder.close(now_us())
-        return 0 if all(recording.disk.wait(_LAST_WORD_S) for recording in left) else 1
+        return 0 if all(recording.disk.wait(_END_S) for recording in left) else 1
 
     def _receive(self, message: Message) -> None:
         recorder = self._recorder
@@ -98,10 +98,10 @@ class _RecorderProcess:
             self._told = status
             self._tell(Recording(status))
 
-    def _say(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         self._tell(Note("recording", text))
 
-    def _tell(self, message: Told) -> None:
+    def _tell(self, message: Content) -> None:
         try:
             self._player.sendall(pack(message))
         except OSError:

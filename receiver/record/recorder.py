@@ -1,4 +1,4 @@
-"""What is recorded when, sans-IO but for the files: units, rows, events and wishes in, status out."""
+"""What is recorded when, sans-IO but for the files: units, rows, events and commands in, status out."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ class Settings:
 
 
 class Recorder:
-    """`say` gets a line for the person, once per cause. Times are µs of CLOCK_MONOTONIC."""
+    """`note` gets a line for the event log, once per cause. Times are µs of CLOCK_MONOTONIC."""
 
     def __init__(
-        self, settings: Settings, say: Callable[[str], None], wall: Callable[[], datetime] = datetime.now
+        self, settings: Settings, note: Callable[[str], None], wall: Callable[[], datetime] = datetime.now
     ) -> None:
         self.settings = settings
         self.camera = "camera"
         self.wanted = False
         self.failure = ""  # why nothing is recorded though it is wanted
         self.dropped = 0  # units the disk was too slow for
-        self._say, self._wall = say, wall
+        self._note, self._wall = note, wall
         self._now: Recording | None = None
         self._ending: list[tuple[Recording, int]] = []
         self._closing: list[Recording] = []  # the disk is not done with them
@@ -64,14 +64,14 @@ class Recorder:
         self._behind = False
         self._warned = False
         self._last: Recording | None = None
-        self._told = ""  # the failure that was told, until a recording stands
+        self._noted = ""  # the failure that was noted, until a recording is on the disk
         self._announced = False
         self._room = 0  # bytes that must be free before another recording begins: the disk was full
 
-    # ---- wishes -------------------------------------------------------------------------------------------------
+    # ---- commands-----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self.wanted, self.failure, self._told, self._retry_us, self._room = True, "", "", 0, 0
+        self.wanted, self.failure, self._noted, self._retry_us, self._room = True, "", "", 0, 0
 
     def stop(self, now_us: int) -> None:
         self.wanted, self.failure = False, ""
@@ -123,8 +123,8 @@ class Recorder:
         if recording.disk.error is not None:
             self._fail(recording.disk.error, now_us)
         elif recording.stands and not self._announced:
-            self._announced, self.failure, self._told = True, "", ""
-            self._say(f"recording to {recording.path}")
+            self._announced, self.failure, self._noted = True, "", ""
+            self._note(f"recording to {recording.path}")
         elif now_us - self._looked_us >= 1_000_000:
             self._looked_us = now_us
             recording.each_second()
@@ -194,7 +194,7 @@ class Recorder:
         assert self._now is not None
         behind = self._now.disk.pending_bytes > _MAX_PENDING
         if behind and not self._behind:
-            self._say("the disk is too slow: the recording misses pictures")
+            self._note("the disk is too slow: the recording misses pictures")
         self._behind = behind or (self._behind and not unit.key)
         if self._behind:
             self.dropped += 1
@@ -209,7 +209,7 @@ class Recorder:
         recording, self._now = self._now, None
         recording.finish()
         self._ending.append((recording, now_us))
-        self._say(f"recorded {recording.frames} pictures ({recording.last_us / 1e6:.1f} s) to {recording.path}")
+        self._note(f"recorded {recording.frames} pictures ({recording.last_us / 1e6:.1f} s) to {recording.path}")
 
     def _fail(self, error: OSError, now_us: int) -> None:
         if error.errno in {errno.ENOSPC, errno.EDQUOT} and self._last is not None:
@@ -223,9 +223,9 @@ class Recorder:
             recording, self._now = self._now, None
             recording.finish()
             self._close(recording)
-        if why != self._told:
-            self._say(f"not recording: {why}; retrying")
-        self.failure, self._told, self._retry_us = why, why, now_us + RETRY_US
+        if why != self._noted:
+            self._note(f"not recording: {why}; retrying")
+        self.failure, self._noted, self._retry_us = why, why, now_us + RETRY_US
 
     def _close(self, recording: Recording) -> None:
         recording.close()
@@ -240,7 +240,7 @@ class Recorder:
             self._fail(OSError(errno.ENOSPC, ""), now_us)
         elif left_s < _WARN_S and not self._warned:
             self._warned = True
-            self._say(f"the disk is nearly full: {left_s // 60:.0f} min {left_s % 60:.0f} s of recording left")
+            self._note(f"the disk is nearly full: {left_s // 60:.0f} min {left_s % 60:.0f} s of recording left")
 
     def _left_s(self, recording: Recording) -> float | None:
         """Until the clean stop."""

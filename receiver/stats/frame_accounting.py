@@ -37,7 +37,7 @@ class FrameAccounting:
         self._rx, self._session, self._gate, self._congestion = rx, session, gate, congestion
         self._traces = TraceBook(session.clock)
         self._csv = FrameCsv(table)
-        self._told = (0, 0, 0)  # of `tell_losses`
+        self._reported = (0, 0, 0)  # losses and repairs, by `report_losses`
 
     @property
     def negative_network(self) -> int:
@@ -73,11 +73,11 @@ class FrameAccounting:
                 self.figures.glass.shown(trace.local(trace.capture_us), shown.presented_us)
         self._finish(self._traces.finished())
 
-    def tell_losses(self, events: EventLog, key_frames_requested: int) -> None:
+    def report_losses(self, events: EventLog, key_frames_requested: int) -> None:
         """What became of frames since the last call. `key_frames_requested`: since the start, by losses alone."""
         counts = self.figures.lost, self.figures.repaired, key_frames_requested
-        lost, repaired, requested = (now - before for now, before in zip(counts, self._told, strict=True))
-        self._told = counts
+        lost, repaired, requested = (now - before for now, before in zip(counts, self._reported, strict=True))
+        self._reported = counts
         for kind, count in (("lost", lost), ("repaired", repaired)):
             if count:
                 events.count(kind, f"{count} frame{'s' * (count > 1)} {kind}")

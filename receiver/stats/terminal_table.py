@@ -34,7 +34,7 @@ class LiveTable:
         self._terminal = sys.stdout.isatty()
         self._drawn = 0  # lines on the terminal to go back over
 
-    def hello(self, port: int) -> None:
+    def start(self, port: int) -> None:
         """The first line, and for whoever starts this for the first time the next step."""
         where = f"listening on port {port}"
         if self._log.machine:
@@ -46,7 +46,7 @@ class LiveTable:
                 f"at the camera, run: thinair send --to {own_address()}:{port}    (press ? in the window for its keys)"
             )
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         self._erase()
         self._log.write(text)
 

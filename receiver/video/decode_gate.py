@@ -1,4 +1,4 @@
-"""What the loop tells the decode thread, and the other way round: single words, each written whole."""
+"""What loop and decode thread share: single values, each written whole."""
 
 from __future__ import annotations
 

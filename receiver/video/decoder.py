@@ -19,8 +19,8 @@ _SPS = 7
 
 
 def refusal(unit: Buffer) -> str | None:
-    """Why what an access unit's parameter sets describe is not decoded, in words: sizes and formats are judged before
-    anybody allocates for them. None where there is nothing against it."""
+    """Why this access unit is not decoded, by its parameter sets: size and format are checked before anybody allocates
+    for them. None: it is."""
     data = memoryview(unit)
     for offset, size in split_nals(data):
         if data[offset] & 0x1F != _SPS:
@@ -38,8 +38,8 @@ def refusal(unit: Buffer) -> str | None:
 
 @dataclass(slots=True)
 class Decoded:
-    """What one access unit became; travels to the screen and from there to the books, which want no picture: it is let
-    go of before, so that a loop that is late holds no memory."""
+    """What one access unit became; travels to the display and from there to accounting. The picture is released before
+    that, so that a slow loop holds no picture memory."""
 
     unit: AccessUnit
     frame: av.VideoFrame | None

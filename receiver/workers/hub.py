@@ -25,6 +25,7 @@ from thinair.receiver.stats.report import Report
 from thinair.receiver.workers.ipc import (
     SECRET_NAME,
     Camera,
+    Content,
     Frames,
     Message,
     Note,
@@ -37,7 +38,6 @@ from thinair.receiver.workers.ipc import (
     SetLatency,
     SetLimits,
     State,
-    Told,
     Watch,
 )
 from thinair.receiver.workers.unit_maker import UnitMaker
@@ -61,7 +61,7 @@ class Hooks:
     status: Callable[[], PlayerStatus]
     report: Callable[[], Report]
     recording: Callable[[RecordingStatus], None]
-    say: Callable[[str], None]  # to the terminal
+    log: Callable[[str], None]  # to the terminal
     start: Callable[[Coroutine[Any, Any, None]], None]  # a task of the player's
 
 
@@ -97,7 +97,7 @@ class WorkerHub:
     async def start(self) -> None:
         if self._dashboard is not None and find_spec("aiohttp") is None:
             self._dashboard = None
-            self._hooks.say(
+            self._hooks.log(
                 f"no dashboard: aiohttp is missing: {install_line('aiohttp')}, or play with --dashboard off"
             )
         if self._dashboard is not None:
@@ -110,9 +110,9 @@ class WorkerHub:
         self.forward()
         self._send_rows()
         if self._recorder.alive and self._recording.state == "on":
-            self._hooks.say("finishing the recording")
+            self._hooks.log("finishing the recording")
         if not await self._recorder.close(_END_S["recorder"]):
-            self._hooks.say("the end of the recording was not written; salvage the rest with: thinair recover")
+            self._hooks.log("the end of the recording was not written; salvage the rest with: thinair recover")
         if self._dashboard is not None:
             await self._dashboard.close(_END_S["dashboard"])
 
@@ -159,7 +159,7 @@ class WorkerHub:
             self._rows.clear()
             self._tell_both(Frames(rows))
 
-    def _tell_both(self, message: Told) -> None:
+    def _tell_both(self, message: Content) -> None:
         for worker in (self._recorder, self._dashboard):
             if worker is not None:
                 worker.tell(message)

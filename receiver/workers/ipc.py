@@ -134,9 +134,11 @@ class SetLatency:
 
 
 PlayerCommand = RequestKeyFrame | SetLimits | RequestMode | SetLatency
-Told = Frames | Event | Camera | State | ReportText | Recording | Note | Watch | RequestReport | Record | PlayerCommand
-Message = Unit | Told
-MESSAGES: dict[str, type[Told]] = {
+Content = (
+    Frames | Event | Camera | State | ReportText | Recording | Note | Watch | RequestReport | Record | PlayerCommand
+)
+Message = Unit | Content
+MESSAGES: dict[str, type[Content]] = {
     "frames": Frames,
     "event": Event,
     "camera": Camera,
@@ -204,7 +206,7 @@ class MessageReader:
     def _message(self, kind: int, body: bytes) -> Message | None:
         try:
             if kind == _JSON:
-                return _told(body)
+                return _content(body)
             if kind == _PICTURE:
                 return _unit(body)
         except MalformedError:
@@ -214,7 +216,7 @@ class MessageReader:
         return None
 
 
-def _told(body: bytes) -> Told:
+def _content(body: bytes) -> Content:
     try:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -10,11 +10,11 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
 from thinair.link.child_process import python_module
-from thinair.receiver.workers.ipc import Message, MessageReader, Told, pack
+from thinair.receiver.workers.ipc import Content, Message, MessageReader, pack
 
 _RESTART_S = (0.5, 1.0, 2.0, 5.0, 15.0)
 _STEADY_S = 30.0  # a process that lived this long starts again at once
-_LAST_WORDS_S = 1.0
+_LAST_MESSAGES_S = 1.0
 _SOCKET_BUFFER = 4 << 20  # asked for; the system grants less
 
 
@@ -107,7 +107,7 @@ class Worker(asyncio.Protocol):
             delay_s = _RESTART_S[min(self._failures, len(_RESTART_S)) - 1] if self._failures else 0.0
             self._restart = loop.call_later(delay_s, lambda: loop.create_task(self._open()))
 
-    def tell(self, message: Told) -> None:
+    def tell(self, message: Content) -> None:
         if self._transport is not None and self.wanted:
             self._transport.write(pack(message))
 
@@ -121,15 +121,15 @@ class Worker(asyncio.Protocol):
         return True
 
     async def close(self, timeout_s: float) -> bool:
-        """Ends it by saying no more, once all is written; it may still say something. False: it had to be killed."""
+        """Closes our direction once all is written; its last messages are still read. False: it had to be killed."""
         self.wanted = False
         if self._restart is not None:
             self._restart.cancel()
         if self._transport is not None:
             self._transport.write_eof()
         ended = await asyncio.to_thread(self._reap, timeout_s) is not None
-        with contextlib.suppress(TimeoutError):  # its last words
-            async with asyncio.timeout(_LAST_WORDS_S):
+        with contextlib.suppress(TimeoutError):  # its last messages
+            async with asyncio.timeout(_LAST_MESSAGES_S):
                 await self._gone.wait()
         if self._transport is not None:
             self._transport.abort()

@@ -243,7 +243,7 @@ def test_a_call_is_no_reason_to_fall_over_a_file_that_cannot_be_read(tmp_path: P
 
     async def hear() -> None:
         caller = SessionClient(identity.load(tmp_path), Pairings(tmp_path), 5004, hooks)
-        caller.hear(build(Call(1, 5010, 2, bytes(32), "A-CAM")), "192.0.2.1")
+        caller.receive(build(Call(1, 5010, 2, bytes(32), "A-CAM")), "192.0.2.1")
         caller.see(Sighting("B-CAM", "192.0.2.2:5010", "ab" * 32))
         task = asyncio.create_task(caller.run())
         await asyncio.sleep(0)

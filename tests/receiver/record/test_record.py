@@ -38,11 +38,11 @@ WHEN = datetime(2026, 5, 1, 14, 3, 22)
 
 
 class Rig:
-    """A recorder and what it said."""
+    """A recorder and what it noted."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.said: list[str] = []
-        self.recorder = Recorder(Settings(folder, **settings), self.said.append, lambda: WHEN)
+        self.noted: list[str] = []
+        self.recorder = Recorder(Settings(folder, **settings), self.noted.append, lambda: WHEN)
         self.recorder.camera = "A-CAM"
         self.now_us = 0
 
@@ -279,7 +279,7 @@ def test_what_the_disk_never_takes_is_left_out_up_to_a_key_frame_and_counted(
     rig.feed(units(60, 130))
     rig.close()
     assert rig.recorder.dropped > 0
-    assert "the disk is too slow: pictures are left out of the recording" in rig.said
+    assert "the disk is too slow: pictures are left out of the recording" in rig.noted
     (path,) = movies(tmp_path)
     found = packets(path)
     assert len(found) == 190 - rig.recorder.dropped
@@ -380,11 +380,11 @@ def failing(code: int) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "noted"),
     [(errno.ENOSPC, "the disk is full"), (errno.EIO, "disk read or write error"), (errno.EROFS, "read-only")],
 )
 def test_a_disk_that_fails_is_told_once_and_tried_again_until_it_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, noted: str
 ) -> None:
     rig = Rig(tmp_path)
     rig.recorder.start()
@@ -395,8 +395,8 @@ def test_a_disk_that_fails_is_told_once_and_tried_again_until_it_works(
             rig.feed([one])
             rig.settle()
     assert rig.recorder.status().state == "failed"
-    assert said in rig.recorder.failure
-    assert len([line for line in rig.said if said in line]) == 1
+    assert noted in rig.recorder.failure
+    assert len([line for line in rig.noted if noted in line]) == 1
     rig.now_us += RETRY_US
     rig.feed(units(40, 360))
     assert rig.settle() == "on"
@@ -463,9 +463,9 @@ def test_room_is_warned_of_ahead_and_the_end_is_clean(tmp_path: Path, monkeypatc
     rig = Rig(tmp_path)
     rig.recorder.start()
     rig.feed(units(60))
-    assert not any("nearly full" in line for line in rig.said)
+    assert not any("nearly full" in line for line in rig.noted)
     room[0] = 60_000_000
-    feed_until(rig, 60, lambda: any("nearly full" in line for line in rig.said))
+    feed_until(rig, 60, lambda: any("nearly full" in line for line in rig.noted))
     room[0] = 1_000_000
     feed_until(rig, 600, lambda: rig.recorder.status().state != "on")
     assert "the disk is full" in rig.recorder.failure
@@ -480,7 +480,7 @@ def feed_until(rig: Rig, first: int, done: Callable[[], bool]) -> None:
         time.sleep(0.001)
         if done():
             return
-    raise AssertionError(rig.said)
+    raise AssertionError(rig.noted)
 
 
 def test_a_recording_whose_second_file_cannot_be_made_leaves_nothing(
