@@ -103,7 +103,7 @@ class Player:
         self._packets = PacketLog(config.packets, rx)
         self._mailbox: Mailbox[Decoded] = Mailbox()
         self._display = DisplayThread(
-            config, self._mailbox, self._queue.post, self._accounting.ended, self._on_key, self._note_later
+            config, self._mailbox, self._queue.post, self._accounting.ended, command=self._on_key, note=self._note_later
         )
         self._display.set_notice(
             f"waiting for a {'sender' if transport == 'thinair' else 'stream'} on port {rx.local_port}"

@@ -58,6 +58,7 @@ class DisplayThread:
         mailbox: Mailbox[Decoded],
         post: Callable[[Callable[[], None]], None],
         ended: Callable[[Decoded, Shown | None], None],
+        *,
         command: Callable[[str], None] = lambda _command: None,
         note: Callable[[str], None] = lambda _text: None,
     ) -> None:

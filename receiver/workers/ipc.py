@@ -134,9 +134,9 @@ class SetLatency:
 
 
 PlayerCommand = RequestKeyFrame | SetLimits | RequestMode | SetLatency
-Content = (
-    Frames | Event | Camera | State | ReportText | Recording | Note | Watch | RequestReport | Record | PlayerCommand
-)
+FromPlayer = Frames | Event | Camera | State | ReportText
+FromWorker = Recording | Note | Watch | RequestReport
+Content = FromPlayer | FromWorker | Record | PlayerCommand
 Message = Unit | Content
 MESSAGES: dict[str, type[Content]] = {
     "frames": Frames,

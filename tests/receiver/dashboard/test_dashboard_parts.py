@@ -28,7 +28,7 @@ GOOD: list[tuple[dict[str, Any], PageCommand]] = [
     ({"do": "ping", "t": 12.5}, Ping(12.5)),
     ({"do": "watch", "as": "h264"}, WatchAs("h264")),
     ({"do": "watch", "as": ""}, WatchAs("")),
-    ({"do": "key", "why": "person"}, RequestKeyFrame("somebody at the page wants one")),
+    ({"do": "key", "why": "person"}, RequestKeyFrame("requested on the page")),
     ({"do": "record", "on": True}, Record(True)),
     ({"do": "limits", "min_bps": None, "max_bps": 2_000_000}, SetLimits(None, 2_000_000)),
     ({"do": "limits", "min_bps": 1_000_000, "max_bps": 1_000_000}, SetLimits(1_000_000, 1_000_000)),

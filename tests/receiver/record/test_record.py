@@ -279,7 +279,7 @@ def test_what_the_disk_never_takes_is_left_out_up_to_a_key_frame_and_counted(
     rig.feed(units(60, 130))
     rig.close()
     assert rig.recorder.dropped > 0
-    assert "the disk is too slow: pictures are left out of the recording" in rig.noted
+    assert "the disk is too slow: the recording misses pictures" in rig.noted
     (path,) = movies(tmp_path)
     found = packets(path)
     assert len(found) == 190 - rig.recorder.dropped
@@ -499,7 +499,7 @@ def test_a_recording_whose_second_file_cannot_be_made_leaves_nothing(
     rig.recorder.start()
     rig.feed(units(40))
     rig.close()
-    assert "the disk is full" in rig.recorder._told
+    assert "the disk is full" in rig.recorder._noted
     deadline = time.monotonic() + 10
     while list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.01)
