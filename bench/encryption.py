@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{name:32}{middle:8.0f}{max(times, default=0):8.0f}{len(times):5}{limit_ms:8}  {what}")
     print(f"sealing packets of {_PACKET} bytes: {rate / 1e9:.2f} Gbit/s of one core")
     if arguments.json:
-        conditions = collect() | watch.stop()
+        conditions = {**collect(), **watch.stop()}
         content = {"schema": SCHEMA, "conditions": conditions, "first_picture_ms": found, "seal_bps": rate}
         try:
             arguments.json.write_text(json.dumps(content, indent=1) + "\n")

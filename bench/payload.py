@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from thinair.bench.glass import realtime
 from thinair.bench.glass.row import free_port
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     mode = Mode.parse(args.mode)
     units = access_units(mode, parse_bitrate(args.bitrate), 50)
     refused = realtime()
-    conditions = collect() | {"scheduling": refused or "SCHED_RR"}
+    conditions: dict[str, Any] = {**collect(), "scheduling": refused or "SCHED_RR"}
     watch = ConditionsWatch()
     watch.start()
     print(f"{'packet':>8}{'per frame':>11}{'overhead':>10}{'send':>10}{'receive':>10}   us of processor per frame")

@@ -22,7 +22,7 @@ from thinair.link.errors import ConfigError, DeviceError, FileError
 from thinair.link.native import i420_to_bgrx, now_us, sleep_until_us
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 from thinair.receiver.video.i420 import planes
-from thinair.receiver.video.presenter import open_presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 
 if TYPE_CHECKING:
     import av
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     if args.count < 1 or not 1 <= args.rate <= 1000:
         raise ConfigError("give a count of 1 or more, and a rate of 1 to 1000")
     refused = realtime()
-    conditions = collect() | {"scheduling": refused or "SCHED_RR for the bench and its screen"}
+    conditions: dict[str, Any] = {**collect(), "scheduling": refused or "SCHED_RR for the bench and its screen"}
     watch = ConditionsWatch()
     watch.start()
     rows = []

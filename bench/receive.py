@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """0 where every frame sent came out. Raises ConfigError, FileError."""
     mode, bitrate_bps = Mode.parse(args.mode), parse_bitrate(args.bitrate)
     refused = realtime()
-    conditions = collect(tools=True) | {"scheduling": refused or "SCHED_RR for both processes"}
+    conditions: dict[str, Any] = {**collect(tools=True), "scheduling": refused or "SCHED_RR for both processes"}
     watch = ConditionsWatch()
     watch.start()
     handover = latency(mode, bitrate_bps, args.seconds, args.pace_us)

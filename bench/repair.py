@@ -41,11 +41,10 @@ def run(args: argparse.Namespace) -> int:
     k, r, size = args.sources, args.symbols, args.size
     if not (1 <= k <= 254 and 2 <= r <= 255 - k and r <= k and 1 <= size <= 65535 and args.count >= 1):
         raise ConfigError("--sources and --symbols: 2 to K symbols, 255 with the sources; --size: 1 to 65535")
-    conditions = collect(tools=False)
     watch = ConditionsWatch()
     watch.start()
     found = measure(k, r, size, args.count)
-    conditions |= watch.stop()
+    conditions: dict[str, Any] = {**collect(), **watch.stop()}
     print(f"{k} sources of {size} bytes, {r} repair symbols, {r} losses")
     for name, row in found.items():
         print(f"{name:22}{row['block_us']:>9.1f} us a block{row['mb_per_s']:>9.0f} MB/s{row['of_xor']:>7.2f} of XOR")

@@ -177,7 +177,7 @@ class Service:
 
     def say(self, text: str) -> None:
         self.said.append((self.uptime_s, text))
-        self._log.say(text)
+        self._log.write(text)
 
     @property
     def uptime_s(self) -> float:

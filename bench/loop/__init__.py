@@ -103,7 +103,7 @@ def _slowed(args: argparse.Namespace) -> Slowed:
         if stage not in SLOWED or not text.isdecimal():
             raise ConfigError(f"--slow {args.slow!r}: write STAGE=US, STAGE being one of {', '.join(SLOWED)}")
         us = int(text)
-    if stage in {"air", "repair"} and args.wire_us is None:
+    if stage in {"network", "repair"} and args.wire_us is None:
         raise ConfigError(f"--slow {stage} needs --wire-us, so that the run that it is compared with has a wire too")
     return Slowed(stage, us, args.wire_us, args.lossy)
 

@@ -48,7 +48,7 @@ def cost(setting: Setting, rounds: int, json_path: Path | None) -> int:
     code, code_spread = _added(found["code"], found["off"])
     print(f"the bench adds {added:+.2f} ms (standard error {spread:.2f}, n {rounds} pairs), {LIMIT_MS} allowed")
     print(f"of it coding the codes {code:+.2f} ms (standard error {code_spread:.2f})")
-    conditions = collect() | watch.stop()
+    conditions: dict[str, Any] = {**collect(), **watch.stop()}
     for why in conditions["unfit"]:
         print(f"unfit: {why}")
     if json_path is not None:

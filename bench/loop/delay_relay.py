@@ -1,8 +1,8 @@
-"""A wire that is as long as it is told: `python -m thinair.bench.loop.delay_relay IN OUT AIR_US REPAIR_US LOSE`.
+"""A wire that is as long as it is told: `python -m thinair.bench.loop.delay_relay IN OUT NETWORK_US REPAIR_US LOSE`.
 
-Each packet takes AIR_US, those of repair REPAIR_US more; with LOSE 1 the second packet of each frame of six or more and
-all symbols that nobody asked for are lost, so that such a frame waits for repair; where a smaller share is left, what
-may be asked for runs out. Both ways take AIR_US: a clock is only as good as its path is symmetric."""
+Each packet takes NETWORK_US, those of repair REPAIR_US more; with LOSE 1 the second packet of each frame of six or more
+and all symbols that nobody asked for are lost, so that such a frame waits for repair; where a smaller share is left,
+what may be asked for runs out. Both ways take NETWORK_US: a clock is only as good as its path is symmetric."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def is_lost(packet: Media | Symbol | None) -> bool:
 
 
 def main() -> None:
-    listen, target, air_us, repair_us, lose = (int(word) for word in sys.argv[1:])
+    listen, target, network_us, repair_us, lose = (int(word) for word in sys.argv[1:])
 
     def cross(data: bytes, forward: bool, now_us: float) -> Sequence[float]:
         packet = read(data) if forward else None
         if lose and is_lost(packet):
             return ()
-        return (now_us + air_us + (repair_us if isinstance(packet, Symbol) else 0),)
+        return (now_us + network_us + (repair_us if isinstance(packet, Symbol) else 0),)
 
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     Carrier([Lane([bound(_HERE, listen)], bound(_HERE, 0), (_HERE, target))], cross).run()

@@ -1,7 +1,7 @@
 """`thinair`, with one stage made slower on purpose: `python -m thinair.bench.loop.inject_delay STAGE US send|play ...`.
 
-It shows that `thinair bench compare` finds a regression where there is one. `air` and `repair` are slowed by the wire
-between (thinair.bench.loop.delay_relay), all others here, by work between the stage's own stamps."""
+It shows that `thinair bench compare` finds a regression where there is one. `network` and `repair` are slowed by the
+wire between (thinair.bench.loop.delay_relay), all others here, by work between the stage's own stamps."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def _place(stage: str) -> tuple[Any, str]:
         from thinair.receiver.video.decoder import Decoder
 
         return Decoder, "decode"
-    from thinair.receiver.video.display_thread import Screen
+    from thinair.receiver.video.display_thread import DisplayThread
     from thinair.receiver.video.presenter_x11 import X11WindowPresenter
 
-    return (Screen, "offer") if stage == "hold" else (X11WindowPresenter, "present")
+    return (DisplayThread, "offer") if stage == "hold" else (X11WindowPresenter, "present")
 
 
 def main() -> int:

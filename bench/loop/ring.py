@@ -38,7 +38,7 @@ from thinair.sender.sources.visual_code import CELLS, ROWS, Geometry, Painter, R
 # (thinair.bench.loop.delay_relay).
 SENDER_STAGES = ("capture", "wait", "encode", "pace")
 PLAYER_STAGES = ("decode", "hold", "present")
-SLOWED = (*SENDER_STAGES, "air", "repair", *PLAYER_STAGES)
+SLOWED = (*SENDER_STAGES, "network", "repair", *PLAYER_STAGES)
 EMIT_US = 4_370  # between two codes: no simple part of any picture's interval, so that phases spread evenly
 _SAMPLE_US = 200
 _NOISE = np.random.default_rng(1).normal(126, 24, (320, 2400)).clip(16, 235).astype(np.uint8)
@@ -66,8 +66,8 @@ class Slowed:
     def wire(self) -> list[str]:
         """IN and OUT are to be put before the last three."""
         assert self.wire_us is not None
-        air_us = self.wire_us + (self.us if self.stage == "air" else 0)
-        return [str(air_us), str(self.us if self.stage == "repair" else 0), str(int(self.lossy))]
+        network_us = self.wire_us + (self.us if self.stage == "network" else 0)
+        return [str(network_us), str(self.us if self.stage == "repair" else 0), str(int(self.lossy))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ def _start(cast: ExitStack, setting: Setting, display: str, home: Path, words: S
         if listens is not None:
             wait_for_port(listens, running[name])
 
-    unsealed = [] if slowed.wire_us is None else ["--no-sealed"]  # a sealed link goes around the wire
+    unsealed = [] if slowed.wire_us is None else ["--no-encryption"]  # a sealed link goes around the wire
     player = [
         *(*slowed.program(PLAYER_STAGES), "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11"),
         *("--display", display, "--fullscreen", "--monitor", "1", "--dashboard", "off", "--priority", "0"),

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         for kind in recovery_time.KINDS
         if args.returns
     }
-    conditions = collect(tools=True) | watch.stop() | {"mode": str(mode), "bitrate_bps": settings.bitrate_bps}
+    conditions = {**collect(tools=True), **watch.stop(), "mode": str(mode), "bitrate_bps": settings.bitrate_bps}
     content = {
         "schema": SCHEMA, "conditions": conditions, "rows": rows, "against_off_ms": against,
         "joins_ms": joins_ms, "returns_ms": returns_ms,

@@ -28,7 +28,7 @@ _WHAT = {
     "wait": "picture there to encoder called",
     "encode": "encoder called to access unit there",
     "pace": "access unit there to last packet handed to the kernel",
-    "air": "last packet handed over to last packet stamped by the receiving kernel",
+    "network": "last packet handed over to last packet stamped by the receiving kernel",
     "repair": "last packet in to frame whole",
     "decode": "frame whole to picture decoded",
     "hold": "decoded to handed to the presenter",

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         except ScreenError as error:
             raise DeviceError(str(error)) from error
     found = judge(soak)
-    conditions = collect() | {"scheduling": refused or f"SCHED_RR {_PRIORITY}", **watch.stop()}
+    conditions: dict[str, Any] = {**collect(), "scheduling": refused or f"SCHED_RR {_PRIORITY}", **watch.stop()}
     print("\n".join(lines(found)))
     if args.json is not None:
         content = {"schema": SCHEMA, "mode": str(mode), "every_s": args.every, "conditions": conditions, **found}

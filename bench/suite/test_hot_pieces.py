@@ -13,7 +13,7 @@ from thinair.bench.suite.pieces import PIECES, WIDTH, Piece
 from thinair.link.native import Reassembler
 from thinair.link.video_mode import Mode
 from thinair.receiver.video.decoder import Decoder
-from thinair.receiver.video.presenter import open_presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 
 MODE = Mode.parse("1920x1080@25")
 Measure = Callable[..., None]

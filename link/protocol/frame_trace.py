@@ -13,7 +13,7 @@ STAGE_STAMPS = {  # where each begins and ends
     "wait": ("dequeue_us", "encode_in_us"),
     "encode": ("encode_in_us", "encode_out_us"),
     "pace": ("encode_out_us", "last_send_us"),
-    "air": ("last_send_us", "last_packet_us"),
+    "network": ("last_send_us", "last_packet_us"),
     "repair": ("last_packet_us", "repaired_us"),
     "decode": ("repaired_us", "decoded_us"),
     "hold": ("decoded_us", "present_in_us"),
@@ -114,7 +114,7 @@ class TraceBook:
         self._patience = patience
         self._open: OrderedDict[int, FrameTrace] = OrderedDict()
         self._finished: list[FrameTrace] = []
-        self.negative_air = 0  # frames that came before they were sent: the clock was wrong by at least that much
+        self.negative_network = 0  # frames that came before they were sent: the clock was wrong by at least that much
         self.unjoined = 0  # finished without send stamps
 
     def __len__(self) -> int:
@@ -197,8 +197,8 @@ class TraceBook:
                 return
 
     def _count_negative(self, trace: FrameTrace) -> None:
-        air = trace.stages()["air"]
-        self.negative_air += air is not None and air < 0
+        network_us = trace.stages()["network"]
+        self.negative_network += network_us is not None and network_us < 0
 
     def _settle(self) -> None:
         """Moves finished traces out, oldest first, so that they leave in order."""

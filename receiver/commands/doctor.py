@@ -1,4 +1,4 @@
-"""What on this PC keeps the picture late or uneven: display, decoder, network, disk. Each check tries it out."""
+"""What on this PC makes the picture late or uneven: display, decoder, network, disk. Each check measures."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from thinair.link.diagnostics import Finding, Verdict
+from thinair.link.missing_package import install_line
 from thinair.link.native import Rx, realtime
 from thinair.receiver.file_names import default_folder
-from thinair.receiver.video.presenter import NullPresenter, Presenter, open_presenter
+from thinair.receiver.video.presenter import NullPresenter, Presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 
 if TYPE_CHECKING:
     import av
@@ -45,8 +47,7 @@ def decoder(pictures: list[av.VideoFrame]) -> Finding:
 
         from thinair.receiver.video.decoder import THREADS, open_context
     except ImportError as error:
-        mend = "pip install 'thinair[pc]'"
-        return Finding("decoder", Verdict.BAD, f"PyAV is not installed ({error.name})", mend)
+        return Finding("decoder", Verdict.BAD, "PyAV is missing", install_line(error.name or "av"))
     context = open_context(THREADS)
     took: list[float] = []
     for unit in _units():
@@ -63,8 +64,8 @@ def display(pictures: list[av.VideoFrame], opener: Callable[..., Presenter] = op
     window = opener("auto", width=480, height=270, title="thinair doctor")
     try:
         if isinstance(window, NullPresenter):
-            mend = "export DISPLAY=:0   # or start it from the desktop; without a window: thinair play --headless"
-            yield Finding("graphics", Verdict.BAD, window.reason, mend)
+            fix = "export DISPLAY=:0   # or run it on the desktop; without a window: thinair play --headless"
+            yield Finding("graphics", Verdict.BAD, window.reason, fix)
             return
         window.set_fullscreen(True)
         took: list[float] = []
@@ -75,17 +76,19 @@ def display(pictures: list[av.VideoFrame], opener: Callable[..., Presenter] = op
         size = "x".join(map(str, window.size))
         text = f"{window.name} ({window.reason}), {median(took):.1f} ms a picture at {size}" if took else window.name
         slow = bool(took) and median(took) > _SLOW_PRESENT_MS
-        mend = "thinair play --presenter x11   # or sdl: see which is quicker" if slow else ""
-        yield Finding("graphics", Verdict.BAD if slow else Verdict.OK, text, mend)
+        fix = "thinair play --presenter x11   # or sdl: try which is faster" if slow else ""
+        yield Finding("graphics", Verdict.BAD if slow else Verdict.OK, text, fix)
         if window.refresh_hz:
             yield Finding("refresh", Verdict.OK, f"{window.refresh_hz:.2f} Hz")
         else:
-            yield Finding("refresh", Verdict.UNKNOWN, "the display does not tell its rate")
+            yield Finding("refresh", Verdict.UNKNOWN, "the display does not report its rate")
         if window.stamp_quality == "submitted":
-            text = "one stands between window and screen: up to a refresh later than the figures say"
-            yield Finding("compositor", Verdict.BAD, text, "thinair play --fullscreen   # most compositors step aside")
+            text = "active: pictures reach the screen up to one refresh later than the figures say"
+            yield Finding(
+                "compositor", Verdict.BAD, text, "thinair play --fullscreen   # most compositors then step aside"
+            )
         else:
-            yield Finding("compositor", Verdict.OK, "none: the figures end on the screen")
+            yield Finding("compositor", Verdict.OK, "none: the figures hold for the screen")
     finally:
         window.close()
 
@@ -98,8 +101,8 @@ def receive_buffer() -> Finding:
         rx.close()
     text = f"{granted >> 10} kB"
     if granted < _RECEIVE_BUFFER:
-        mend = f"echo net.core.rmem_max={_RECEIVE_BUFFER} | sudo tee /etc/sysctl.d/thinair.conf && sudo sysctl --system"
-        return Finding("receive buffer", Verdict.BAD, f"{text}: a busy moment loses packets", mend)
+        fix = f"echo net.core.rmem_max={_RECEIVE_BUFFER} | sudo tee /etc/sysctl.d/thinair.conf && sudo sysctl --system"
+        return Finding("receive buffer", Verdict.BAD, f"{text}: a busy moment can lose packets", fix)
     return Finding("receive buffer", Verdict.OK, text)
 
 
@@ -111,17 +114,19 @@ def real_time() -> Finding:
     if refused[0] is None:
         return Finding("real time", Verdict.OK, "granted")
     user = os.environ.get("USER", "$USER")
-    mend = f"echo '{user} - rtprio 20' | sudo tee /etc/security/limits.d/thinair.conf   # then log in again"
-    return Finding("real time", Verdict.BAD, f"refused ({refused[0]}): other programs can delay the picture", mend)
+    fix = f"echo '{user} - rtprio 20' | sudo tee /etc/security/limits.d/thinair.conf   # then log in again"
+    return Finding("real time", Verdict.BAD, f"refused ({refused[0]}): other programs can delay the picture", fix)
 
 
 def room(folder: Path) -> Finding:
     """For recordings."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not os.access(there, os.W_OK):
-        return Finding("recordings", Verdict.BAD, f"{there} may not be written", "thinair play --record-to FOLDER")
+        return Finding(
+            "recordings", Verdict.BAD, f"no permission to write to {there}", "thinair play --record-to FOLDER"
+        )
     minutes = shutil.disk_usage(there).free / _BYTES_PER_MINUTE
-    text = f"{folder}: room for {minutes / 60:.1f} h at 8 Mbit/s"
+    text = f"{folder}: space for {minutes / 60:.1f} h at 8 Mbit/s"
     if minutes < _LITTLE_ROOM_MIN:
         return Finding("recordings", Verdict.BAD, text, "thinair play --record-to FOLDER   # on a larger disk")
     return Finding("recordings", Verdict.OK, text)

@@ -17,7 +17,7 @@ def run(seconds: float) -> int:
     """1 where none is found. Raises NetworkError, FileError."""
     paired = {one.fingerprint for one in Pairings(private_files.folder("receiver")).all()}
     found = asyncio.run(look(seconds))
-    print("\n".join(table(found, paired)) if found else "no sender is found on this network")
+    print("\n".join(table(found, paired)) if found else "no sender found on this network")
     return int(Exit.OK if found else Exit.FAULTS)
 
 

@@ -29,26 +29,26 @@ def run(place: Endpoint | None, code: str | None) -> int:
         code = _ask()
     scanned, plain = read_scan(code) if code is not None else (None, None)
     if place is None:
-        place = Endpoint.parse(scanned) if scanned else _only_stranger(asyncio.run(look(_LOOK_S)), pairings)
+        place = Endpoint.parse(scanned) if scanned else _only_unpaired(asyncio.run(look(_LOOK_S)), pairings)
     code = plain or read_scan(_ask())[1]
     pairing = asyncio.run(pair(place, code, own, pairings))
-    print(f"paired with {pairing.name} ({pairing.fingerprint[:12]}): thinair play '{pairing.name}'")
+    print(f"paired with {pairing.name} ({pairing.fingerprint[:12]}). To watch: thinair play '{pairing.name}'")
     return 0
 
 
-def _only_stranger(found: list[Sighting], pairings: Pairings) -> Endpoint:
+def _only_unpaired(found: list[Sighting], pairings: Pairings) -> Endpoint:
     paired = {one.fingerprint for one in pairings.all()}
-    strangers = [one for one in found if one.fingerprint not in paired]
-    if len(strangers) != 1:
-        names = ", ".join(f"{one.name} at {one.place}" for one in strangers) or "none that is not paired already"
-        raise ConfigError(f"which sender? found: {names}; say thinair pair ADDRESS")
-    print(f"{strangers[0].name} at {strangers[0].place}", file=sys.stderr)
-    return Endpoint.parse(strangers[0].place)
+    unpaired = [one for one in found if one.fingerprint not in paired]
+    if len(unpaired) != 1:
+        names = ", ".join(f"{one.name} at {one.place}" for one in unpaired) or "none"
+        raise ConfigError(f"choose a sender with thinair pair ADDRESS; unpaired senders found: {names}")
+    print(f"{unpaired[0].name} at {unpaired[0].place}", file=sys.stderr)
+    return Endpoint.parse(unpaired[0].place)
 
 
 def _ask() -> str:
     if sys.stdin.isatty():
-        print("the code that the sender shows: ", end="", file=sys.stderr, flush=True)
+        print("pairing code (shown by the sender): ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline()
 
 
@@ -58,11 +58,11 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
         async with asyncio.timeout(_CONNECT_S):
             reader, writer = await asyncio.open_connection(place.host, place.port, ssl=context, limit=tls.READER_LIMIT)
     except ssl.SSLError as error:
-        raise NetworkError(f"what answers at {place} is no sender of thinair") from error
+        raise NetworkError(f"{place} is not a thinair sender") from error
     except TimeoutError as error:
-        raise NetworkError(f"no answer at {place}: is the sender on, and on this network?") from error
+        raise NetworkError(f"no answer from {place}: is the sender running, and on this network?") from error
     except OSError as error:
-        raise NetworkError(f"cannot reach {place}: {error.strerror or error}: is the sender on?") from error
+        raise NetworkError(f"cannot reach {place}: {error.strerror or error}: is the sender running?") from error
     try:
         sender_der = tls.peer_der(writer)
         assert sender_der is not None  # a server always shows one
@@ -73,10 +73,10 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
             tls.say(writer, message)
             answer = await tls.hear(reader, _ANSWER_S)
             if answer is None:
-                raise AuthenticationError("the sender hung up")
+                raise AuthenticationError("the sender closed the connection")
             message = one.hear(answer)
     except (OSError, TimeoutError) as error:
-        raise NetworkError(f"the sender at {place} does not answer any more") from error
+        raise NetworkError(f"the sender at {place} stopped answering") from error
     finally:
         await tls.hang_up(writer)
     peer = Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der))

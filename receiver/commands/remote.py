@@ -28,9 +28,9 @@ _MOST = 1 << 20  # bytes of an answer
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
     if action in {"mode", "bitrate", "preview"}:
         parser.add_argument("value", metavar={"mode": "MODE", "bitrate": "BITRATE", "preview": "FILE.jpg"}[action])
-    parser.add_argument("--sender", metavar="NAME", default="", help="which paired sender; needed where several are")
+    parser.add_argument("--sender", metavar="NAME", default="", help="paired sender, where there are several")
     if action == "status":
-        parser.add_argument("--json", action="store_true", help="as the sender says it")
+        parser.add_argument("--json", action="store_true", help="the sender's answer as JSON")
 
 
 def run(action: str, arguments: argparse.Namespace) -> int:
@@ -39,7 +39,7 @@ def run(action: str, arguments: argparse.Namespace) -> int:
     try:
         _do(sender, action, arguments)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NetworkError("the sender's answer is not what this version knows: update one of the two") from error
+        raise NetworkError("the sender's answer is not understood: update thinair at both ends") from error
     return 0
 
 
@@ -75,10 +75,10 @@ def choose(paired: list[Pairing], which: str) -> Pairing:
     """Raises ConfigError."""
     found = [one for one in paired if not which or matches(one, which)]
     if len(found) != 1:
-        names = ", ".join(one.name for one in paired) or "none; thinair pair"
-        raise ConfigError(f"which sender? paired: {names}; say --sender NAME")
+        names = ", ".join(one.name for one in paired) or "none, run thinair pair first"
+        raise ConfigError(f"choose a sender with --sender NAME; paired: {names}")
     if not found[0].address or not found[0].control or not found[0].token:
-        raise ConfigError(f"{found[0].name} has not said where its control API is: play it once, or pair again")
+        raise ConfigError(f"the control port of {found[0].name} is unknown: run thinair play once, or pair again")
     return found[0]
 
 
@@ -99,12 +99,14 @@ class Sender:
             way.connect()
             assert isinstance(way.sock, ssl.SSLSocket)
             if fingerprint(way.sock.getpeercert(binary_form=True) or b"") != pairing.fingerprint:
-                raise AuthenticationError(f"what answers at {host} is not {pairing.name}")
+                raise AuthenticationError(f"{host} is not {pairing.name}: its certificate differs from the paired one")
             way.request(method, f"/api/v1/{what}", json.dumps(body) if body is not None else None, headers)
             answer = way.getresponse()
             content = answer.read(_MOST)
         except ssl.SSLCertVerificationError as error:
-            raise AuthenticationError(f"what answers at {host} is not {pairing.name}") from error
+            raise AuthenticationError(
+                f"{host} is not {pairing.name}: its certificate differs from the paired one"
+            ) from error
         except (OSError, HTTPException) as error:
             raise NetworkError(f"{pairing.name} does not answer at {host}:{pairing.control}: {error}") from error
         finally:
@@ -131,7 +133,7 @@ def _lines(status: Mapping[str, Any]) -> list[str]:
         "state": status.get("source") or status.get("light", {}).get("state"),
         "mode": status.get("mode") or "unknown",
         "receiver": status.get("receiver") or "none",
-        "late": f"{number('latency_ms', 'ms')} ± {number('latency_bound_ms', 'ms')}",
+        "latency": f"{number('latency_ms', 'ms')} ± {number('latency_bound_ms', 'ms')}",
         "bitrate": f"{status.get('bitrate_bps', 0) / 1e6:g} Mbit/s",
         "signal": number("signal_dbm", "dBm"),
         "battery": number("battery_percent", "%"),

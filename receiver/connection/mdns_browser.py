@@ -40,7 +40,7 @@ async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
     try:
         here = AsyncZeroconf()
     except OSError as error:
-        raise NetworkError(f"cannot look for senders: {error.strerror or error}") from error
+        raise NetworkError(f"cannot search for senders: {error.strerror or error}") from error
     try:
         async with running(here):
             browser = AsyncServiceBrowser(here.zeroconf, SERVICE, handlers=[changed])
@@ -52,7 +52,7 @@ async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
                     task.cancel()
                 await asyncio.gather(*tasks.values(), return_exceptions=True)
     except NotRunningException as error:
-        raise NetworkError("cannot look for senders: multicast DNS does not start") from error
+        raise NetworkError("cannot search for senders: multicast DNS does not start") from error
 
 
 async def look(seconds: float) -> list[Sighting]:

@@ -1,8 +1,6 @@
-"""Opening the packet pump for what the user asked for, and how long this machine has slept meanwhile."""
+"""Opening the packet pump for what the user asked for."""
 
 from __future__ import annotations
-
-import time
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import NetworkError
@@ -10,33 +8,28 @@ from thinair.link.native import Rx
 from thinair.receiver.config import ReceiverConfig
 
 _SLOTS = 16
-_PATIENCE_US = 60_000  # for a frame, until its interval is known
+_FRAME_TIMEOUT_US = 60_000  # for a frame, until its interval is known
 
 
-def open_rx(config: ReceiverConfig, mode: str, endpoint: Endpoint) -> Rx:
-    """`mode`: thinair, rtp or annexb. Raises NetworkError."""
+def open_rx(config: ReceiverConfig, transport: str, endpoint: Endpoint) -> Rx:
+    """`transport`: thinair, rtp or annexb. Raises NetworkError."""
     try:
         return Rx(
             port=endpoint.port,
             host=endpoint.host,
-            mode=mode,
-            payload_type=96 if mode == "thinair" else 0,
+            mode=transport,
+            payload_type=96 if transport == "thinair" else 0,
             reorder_us=config.reorder_us,
             quiet_us=config.quiet_us,
             slots=_SLOTS,
-            repair_timeout_us=_PATIENCE_US if mode == "thinair" else 0,
+            repair_timeout_us=_FRAME_TIMEOUT_US if transport == "thinair" else 0,
             priority=config.priority,
-            sealed=config.sealed and mode == "thinair",
+            sealed=config.encryption and transport == "thinair",
             log_packets=config.packets is not None,
         )
     except ValueError as error:
-        raise NetworkError(f"cannot listen on {endpoint}: no such address here") from error
+        raise NetworkError(f"cannot listen on {endpoint}: this machine has no such address") from error
     except OSError as error:
         raise NetworkError(
-            f"cannot listen on port {endpoint.port}: {error.strerror}; use --listen with another"
+            f"cannot listen on port {endpoint.port}: {error.strerror}; choose another with --listen"
         ) from error
-
-
-def suspended_us() -> int:
-    """How long this machine has been suspended since its start (clock_gettime(2))."""
-    return (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.clock_gettime_ns(time.CLOCK_MONOTONIC)) // 1000

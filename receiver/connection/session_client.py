@@ -1,4 +1,4 @@
-"""Calls a paired sender at its door until it gives a session, and again when that is over."""
+"""Connects to a paired sender's session server until it gives a session, and again when that has ended."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ from thinair.link.security.pairing_store import Pairing, Pairings, matches
 _CONNECT_S = 1.5
 _ANSWER_S = 3.0
 _AGAIN_S = 0.2
-_REFUSED_S = 2.0  # a sender that said no is not asked again sooner
-_CALL_S = 2.0  # an address that somebody called from is tried for so long
-_LOOK_S = 0.25
-_TELL_S = 1.0
+_REFUSED_S = 2.0  # a sender that said no is not own again sooner
+_INVITE_S = 2.0  # an address that an invite came from is tried for so long
+_POLL_S = 0.25
+_FIGURES_S = 1.0
 _LAST_WORDS_S = 0.4
 _GRACE_S = 1.5  # from a session's begin until its first packet must have come
 _RESUME_S = 2.0
 _RENEW_PACKETS = 1 << 29  # a quarter of what a key may seal
-_STRANGERS = 16  # of whom is told, each once
+_MAX_REPORTED = 16  # senders, each once
+
+BOTH_ENDS = "start both with --no-encryption, or neither"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +51,14 @@ class Hooks:
     alive: Callable[[], bool]  # whether the present session's packets come
     begin: Callable[[Session], None]
     renew: Callable[[Session], None]  # the same session, new keys
-    spent: Callable[[], int]  # packets with the present keys, either way
-    figures: Callable[[], dict[str, int]]  # how late the picture is, for the camera's operator; {}: not known
-    waiting: Callable[[str], None]  # why there is no picture, in words
-    say: Callable[[str], None]
+    packets_sealed: Callable[[], int]  # packets with the present keys, either way
+    figures: Callable[[], dict[str, int]]  # latency, for the camera operator; {}: unknown
+    waiting: Callable[[str], None]  # why there is no picture
+    note: Callable[[str], None]  # an event
 
 
-class Caller:
-    """`which` is a name or the beginning of a fingerprint; "" for the only one paired, or the first that calls."""
+class SessionClient:
+    """`which` is a name or the beginning of a fingerprint; "": the only one paired, or the first that invites."""
 
     def __init__(
         self,
@@ -71,64 +73,64 @@ class Caller:
         self.refused: Counter[str] = Counter()
         self._identity, self._pairings, self._port, self._hooks = identity, pairings, port, hooks
         self._which, self._take_over = which, take_over
-        self._heard = asyncio.Event()
-        self._calls: dict[str, tuple[str, float]] = {}  # fingerprint → where its door is, and when it called
-        self._seen: dict[str, str] = {}  # fingerprint → where it said that its door is
+        self._news = asyncio.Event()
+        self._invites: dict[str, tuple[str, float]] = {}  # fingerprint → its session server, and when it invited
+        self._seen: dict[str, str] = {}  # fingerprint → its session server, as announced
         self._session: Session | None = None
-        self._place = ""  # of the present session's door
+        self._place = ""  # of the present session's server
         self._resume_at = 0.0
-        self._strangers: set[str] = set()
+        self._reported: set[str] = set()
         self._not_before: dict[str, float] = {}
 
-    def hear(self, datagram: bytes, host: str) -> None:
-        """A call in the clear: a hint only."""
+    def receive(self, datagram: bytes, host: str) -> None:
+        """An unencrypted invite: a hint only."""
         for message in parse(datagram, self.refused):
             if isinstance(message, Hello):
                 self.refused["unsealed"] += 1
                 who = message.name or "a sender"
-                self._meet(host, f"{who} at {host} sends unsealed: --no-sealed at both ends, or neither")
+                self._report_once(host, f"{who} at {host} uses an unencrypted link, this player does not: {BOTH_ENDS}")
                 continue
             if not isinstance(message, Call):
                 self.refused["call"] += 1
                 continue
-            print_ = message.fingerprint.hex()
-            if not self._is_paired(print_):
-                self._meet_stranger(print_, message.name, f"{host}:{message.port}")
+            fingerprint_hex = message.fingerprint.hex()
+            if not self._is_paired(fingerprint_hex):
+                self._report_unpaired(fingerprint_hex, message.name, f"{host}:{message.port}")
                 continue
             place = f"[{host}]:{message.port}" if ":" in host else f"{host}:{message.port}"
-            self._calls[print_] = place, _now()
+            self._invites[fingerprint_hex] = place, _now()
             if self._session is None or self._session.boot_id != message.boot_id:
-                self._heard.set()
+                self._news.set()
 
     def see(self, found: Sighting) -> None:
-        """A sender said by multicast that it is there: a hint too."""
+        """A sender's announcement: a hint too."""
         if not self._is_paired(found.fingerprint):
-            self._meet_stranger(found.fingerprint, found.name, found.place)
+            self._report_unpaired(found.fingerprint, found.name, found.place)
         else:
             self._seen[found.fingerprint] = found.place
             if not self._hooks.alive():
-                self._heard.set()
+                self._news.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._heard.clear()
+            self._news.clear()
             if self._session is not None and self._hooks.alive():
                 if _now() >= self._resume_at:
-                    await self._call(self._session.pairing, self._place, resume=self._session)
+                    await self._connect(self._session.pairing, self._place, resume=self._session)
                     self._resume_at = _now() + _RESUME_S
             else:
                 for pairing, place in self._candidates():
-                    if await self._call(pairing, place):
+                    if await self._connect(pairing, place):
                         break
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_AGAIN_S):
-                    await self._heard.wait()
+                    await self._news.wait()
 
-    # ---- whom to call ----------------------------------------------------------------------------------------------
+    # ---- whom to connect to
 
     def _candidates(self) -> list[tuple[Pairing, str]]:
-        """Those that called lately first; then where one was met, and only then where multicast says it is."""
+        """Those that sent an invite lately first; then the last address met; multicast's hint last."""
         try:
             paired = [one for one in self._pairings.all() if not self._which or matches(one, self._which)]
         except FileError as error:
@@ -137,14 +139,14 @@ class Caller:
         now = _now()
         if not paired:
             self._hooks.waiting(
-                f"no sender {self._which} is paired: thinair pair ADDRESS" if self._which
-                else "no sender is paired yet: thinair pair"
+                f"no paired sender is called {self._which}: run thinair pair ADDRESS" if self._which
+                else "no sender is paired yet: run thinair pair"
             )  # fmt: skip
             return []
         found = []
         for one in paired:
-            place, called = self._calls.get(one.fingerprint, ("", 0.0))
-            if place and now - called < _CALL_S:
+            place, called = self._invites.get(one.fingerprint, ("", 0.0))
+            if place and now - called < _INVITE_S:
                 found.append((one, place))
         if self._which or len(paired) == 1:
             for one in paired:
@@ -152,24 +154,24 @@ class Caller:
                 found += [(one, place) for place in places if place and (one, place) not in found]
         return [(one, place) for one, place in found if now >= self._not_before.get(one.fingerprint, 0.0)]
 
-    def _is_paired(self, print_: str) -> bool:
+    def _is_paired(self, fingerprint_hex: str) -> bool:
         with contextlib.suppress(FileError):  # run() says what is wrong with the file
-            return self._pairings.get(print_) is not None
+            return self._pairings.get(fingerprint_hex) is not None
         return False
 
-    def _meet_stranger(self, print_: str, name: str, place: str) -> None:
+    def _report_unpaired(self, fingerprint_hex: str, name: str, place: str) -> None:
         self.refused["unpaired"] += 1
-        self._meet(print_, f"{name or 'a sender'} at {place} is not paired: thinair pair {place}")
+        self._report_once(fingerprint_hex, f"{name or 'a sender'} at {place} is not paired: run thinair pair {place}")
 
-    def _meet(self, who: str, words: str) -> None:
+    def _report_once(self, who: str, content: str) -> None:
         """Once."""
-        if who not in self._strangers and len(self._strangers) < _STRANGERS:
-            self._strangers.add(who)
-            self._hooks.say(words)
+        if who not in self._reported and len(self._reported) < _MAX_REPORTED:
+            self._reported.add(who)
+            self._hooks.note(content)
 
-    # ---- one call --------------------------------------------------------------------------------------------------
+    # ---- one connection
 
-    async def _call(self, pairing: Pairing, place: str, resume: Session | None = None) -> bool:
+    async def _connect(self, pairing: Pairing, place: str, resume: Session | None = None) -> bool:
         """Whether a session came of it; returns when its connection is over. `resume`: it lives, and lacks its
         connection only."""
         host, _, port = place.rpartition(":")
@@ -196,10 +198,10 @@ class Caller:
                 await self._hold(session, reader, writer)
             return session is not None
         except (AuthenticationError, TimeoutError, OSError) as error:
-            # The sender's word that it does not know us comes as an alert of TLS.
+            # A sender that does not know us answers with a TLS alert.
             self.refused["tls" if isinstance(error, ssl.SSLError) else "malformed"] += 1
             if isinstance(error, ssl.SSLError):
-                self._wait(pairing, f"{pairing.name} does not know this receiver: thinair pair {place}")
+                self._wait(pairing, f"{pairing.name} does not know this player: run thinair pair {place}")
             return False
         finally:
             await tls.hang_up(writer)
@@ -213,22 +215,22 @@ class Caller:
         self, pairing: Pairing, place: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Session | None:
         own = os.urandom(SECRET)
-        words = {"can": [CODEC], "port": self._port, "secret": own.hex(), "take_over": self._take_over}
-        tls.say(writer, {"do": "session", "version": VERSION, **words})
+        content = {"can": [CODEC], "port": self._port, "secret": own.hex(), "take_over": self._take_over}
+        tls.say(writer, {"do": "session", "version": VERSION, **content})
         answer = await tls.hear(reader, _ANSWER_S)
         if answer is None:
-            raise AuthenticationError("no answer")
+            raise AuthenticationError("the sender closed the connection")
         if "refusal" in answer:
             self.refused["refused"] += 1
             self._wait(pairing, f"{pairing.name}: {clean_name(str(answer['refusal']), 120)}")
             return None
         if CODEC not in read_words(answer.get("can")):
             self.refused["version"] += 1
-            self._wait(pairing, f"{pairing.name} sends what this player cannot show: update it")
+            self._wait(pairing, f"{pairing.name} sends a codec that this player lacks: update thinair at both ends")
             return None
         ssrc, boot_id = answer.get("ssrc"), answer.get("boot_id")
         if type(ssrc) is not int or not 0 <= ssrc < 1 << 32 or type(boot_id) is not int:
-            raise AuthenticationError("no session")
+            raise AuthenticationError("malformed answer")
         self._session = Session(pairing, ssrc, boot_id, self._keys(pairing, own, answer))
         self._place = place
         self._hooks.begin(self._session)
@@ -238,14 +240,14 @@ class Caller:
         return self._session
 
     async def _hold(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Renews keys ahead of their end; hears why the session is over; ends with the session's packets."""
-        asked: bytes | None = None
+        """Renews keys ahead of their end; learns why the session is over; ends with the session's packets."""
+        own: bytes | None = None
         gone_at: float | None = None  # since when its packets do not come; why it is over may still be said here
-        tell_at = _now() + _TELL_S
+        figures_at = _now() + _FIGURES_S
         grace_until = _now() + _GRACE_S
-        while not self._heard.is_set():
+        while not self._news.is_set():
             try:
-                message = await tls.hear(reader, _LOOK_S)
+                message = await tls.hear(reader, _POLL_S)
             except TimeoutError:
                 if self._hooks.alive() or _now() <= grace_until:
                     gone_at = None
@@ -253,11 +255,11 @@ class Caller:
                     gone_at = _now()
                 elif _now() - gone_at >= _LAST_WORDS_S:
                     return
-                if asked is None and self._hooks.spent() >= _RENEW_PACKETS:
-                    asked = os.urandom(SECRET)
-                    tls.say(writer, {"do": "renew", "secret": asked.hex()})
-                if _now() >= tell_at and (figures := self._hooks.figures()):
-                    tell_at = _now() + _TELL_S
+                if own is None and self._hooks.packets_sealed() >= _RENEW_PACKETS:
+                    own = os.urandom(SECRET)
+                    tls.say(writer, {"do": "renew", "secret": own.hex()})
+                if _now() >= figures_at and (figures := self._hooks.figures()):
+                    figures_at = _now() + _FIGURES_S
                     tls.say(writer, {"do": "figures", **figures})
                 continue
             except OSError:
@@ -266,20 +268,20 @@ class Caller:
                 return
             if "over" in message:
                 self._not_before[session.pairing.fingerprint] = _now() + _REFUSED_S
-                self._hooks.say(f"{session.pairing.name}: {clean_name(str(message['over']), 120)}")
+                self._hooks.note(f"{session.pairing.name}: {clean_name(str(message['over']), 120)}")
                 return
-            if asked is None:
-                raise AuthenticationError("nothing that was asked for")
-            keys = self._keys(session.pairing, asked, message)
-            asked = None
+            if own is None:
+                raise AuthenticationError("unrequested message")
+            keys = self._keys(session.pairing, own, message)
+            own = None
             self._hooks.renew(Session(session.pairing, session.ssrc, session.boot_id, keys))
 
     def _keys(self, pairing: Pairing, own: bytes, answer: dict[str, Any]) -> MediaKeys:
         return media_keys(read_random(answer.get("secret")), own, pairing.fingerprint, self._identity.fingerprint)
 
-    def _wait(self, pairing: Pairing, words: str) -> None:
+    def _wait(self, pairing: Pairing, content: str) -> None:
         self._not_before[pairing.fingerprint] = _now() + _REFUSED_S
-        self._hooks.waiting(words)
+        self._hooks.waiting(content)
 
 
 def _now() -> float:

@@ -19,9 +19,8 @@ from thinair.link.endpoint import Endpoint
 from thinair.link.host import own_address
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import Guard, is_loopback, same
-from thinair.receiver.dashboard import SECRET_NAME
 from thinair.receiver.dashboard.server import Dashboard
-from thinair.receiver.workers.ipc import Splitter, pack_json
+from thinair.receiver.workers.ipc import SECRET_NAME, Content, MessageReader, Note, pack
 
 _READ = 1 << 20
 _RETRY_S = 1.0
@@ -43,21 +42,21 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
         token = secrets.token_urlsafe(16)
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=fd), limit=_READ)
 
-    def tell(content: dict[str, Any]) -> None:
-        writer.write(pack_json(content))
+    def tell(message: Content) -> None:
+        writer.write(pack(message))
 
-    patience = Patience()
-    dashboard = Dashboard(Guard(listen.host, partial(same, token) if token else None), patience, tell)
+    limits = Patience()
+    dashboard = Dashboard(Guard(listen.host, partial(same, token) if token else None), limits, tell)
     runner = web.AppRunner(dashboard.app, access_log=None, handler_cancellation=True)
     await runner.setup()
     serving = asyncio.create_task(
-        _serve(patience.wrap(cast("Callable[[], asyncio.Protocol]", runner.server)), listen, token, tell)
+        _serve(limits.wrap(cast("Callable[[], asyncio.Protocol]", runner.server)), listen, token, tell)
     )
-    splitter = Splitter()
+    messages = MessageReader()
     with contextlib.suppress(ConnectionError):
-        while data := await reader.read(_READ):
-            for message in splitter.split(data):
-                dashboard.hear(message)
+        while not messages.broken and (data := await reader.read(_READ)):
+            for message in messages.read(data):
+                dashboard.receive(message)
     serving.cancel()
     await runner.cleanup()
     writer.close()
@@ -65,24 +64,22 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
         await writer.wait_closed()
 
 
-async def _serve(factory: Any, listen: Endpoint, token: str, tell: Any) -> None:
+async def _serve(factory: Any, listen: Endpoint, token: str, tell: Callable[[Content], None]) -> None:
     """Until the port is free: it may be another player's that ends."""
-    told = False
+    noted = False
     while True:
         try:
             loop = asyncio.get_running_loop()
             await loop.create_server(factory, listen.host, listen.port, backlog=16)
         except OSError as error:
-            if not told:
-                told = True
-                why = (
-                    f"no dashboard on {listen}: {error.strerror or error}; trying again, or choose another --dashboard"
-                )
-                tell({"type": "say", "kind": "dashboard", "text": why})
+            if not noted:
+                noted = True
+                why = f"no dashboard on {listen}: {error.strerror or error}; retrying. Another port: --dashboard PORT"
+                tell(Note("dashboard", why))
             await asyncio.sleep(_RETRY_S)
             continue
         url = f"http://{Endpoint(_reachable(listen.host), listen.port)}/" + (f"?token={token}" if token else "")
-        tell({"type": "say", "kind": "dashboard", "text": f"dashboard: {url}"})
+        tell(Note("dashboard", f"dashboard: {url}"))
         return
 
 

@@ -4,41 +4,58 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from thinair.link.errors import ConfigError
 from thinair.link.video_mode import Mode
+from thinair.receiver.workers.ipc import PlayerCommand, Record, RequestKeyFrame, RequestMode, SetLatency, SetLimits
 
 _BITRATES = 50_000, 200_000_000
 _WHY = {
     "behind": "a browser fell behind",
     "error": "a browser's decoder stopped",
-    "person": "somebody at the page wants one",
+    "person": "requested on the page",
 }
 
 
-class WishError(ValueError):
+@dataclass(frozen=True, slots=True)
+class Ping:
+    t: float  # the page's; comes back with the player's clock
+
+
+@dataclass(frozen=True, slots=True)
+class WatchAs:
+    kind: str  # h264, jpeg; "": not at all
+
+
+PageCommand = Ping | WatchAs | Record | PlayerCommand
+
+
+class CommandError(ValueError):
     """The message is for whoever wrote the page."""
 
 
-def read_wish(text: str) -> dict[str, Any]:
-    """A checked copy with the keys of its kind. Raises WishError."""
+def read_command(text: str) -> PageCommand:
+    """`{"do": NAME, …}` with exactly the keys of its kind. Raises CommandError."""
     try:
-        wish = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise WishError("no JSON") from error
-    if not isinstance(wish, dict) or not isinstance(wish.get("do"), str) or wish["do"] not in _KEYS:
-        raise WishError("no wish that is known")
-    keys = _KEYS[wish["do"]]
-    if set(wish) != {"do", *keys}:
-        raise WishError(f"{wish['do']} wants {', '.join(keys) or 'nothing'}")
+        raise CommandError("not JSON") from error
+    name = content.get("do") if isinstance(content, dict) else None
+    if not isinstance(name, str) or name not in _COMMANDS:
+        raise CommandError("unknown command")
+    make, keys = _COMMANDS[name]
+    if set(content) != {"do", *keys}:
+        raise CommandError(f"{name} takes {', '.join(keys)}")
     for key, fits in keys.items():
-        if not fits(wish[key]):
-            raise WishError(f"{wish['do']}: {key} is not possible")
-    if wish["do"] == "limits" and None not in {wish["min_bps"], wish["max_bps"]} and wish["min_bps"] > wish["max_bps"]:
-        raise WishError("limits: the lower is above the upper")
-    return {**wish, "why": _WHY[wish["why"]]} if wish["do"] == "key" else wish
+        if not fits(content[key]):
+            raise CommandError(f"{name}: invalid {key}")
+    command = make(*(content[key] for key in keys))
+    if isinstance(command, SetLimits) and None not in {low := command.min_bps, high := command.max_bps} and low > high:  # type: ignore[operator]  # neither is None
+        raise CommandError("limits: min_bps is above max_bps")
+    return command
 
 
 def _bitrate(value: object) -> bool:
@@ -49,24 +66,24 @@ def _is_number(value: object) -> bool:
     return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
-def _is_mode(text: str) -> bool:
+def _is_mode(text: object) -> bool:
     try:
-        Mode.parse(text)
+        return isinstance(text, str) and Mode.parse(text) is not None
     except ConfigError:
         return False
-    return True
 
 
 def _one_of(*values: str) -> Callable[[object], bool]:
     return lambda value: isinstance(value, str) and value in values
 
 
-_KEYS: dict[str, dict[str, Callable[[object], bool]]] = {
-    "ping": {"t": _is_number},
-    "watch": {"as": _one_of("h264", "jpeg", "")},
-    "key": {"why": _one_of(*_WHY)},
-    "record": {"on": lambda value: isinstance(value, bool)},
-    "limits": {"min_bps": _bitrate, "max_bps": _bitrate},
-    "mode": {"mode": lambda value: isinstance(value, str) and _is_mode(value)},
-    "latency": {"mode": _one_of("lowest", "smooth")},
+# name → how it is made of its keys' values, and what each key takes
+_COMMANDS: dict[str, tuple[Callable[..., PageCommand], Mapping[str, Callable[[Any], bool]]]] = {
+    "ping": (Ping, {"t": _is_number}),
+    "watch": (WatchAs, {"as": _one_of("h264", "jpeg", "")}),
+    "key": (lambda why: RequestKeyFrame(_WHY[why]), {"why": _one_of(*_WHY)}),
+    "record": (Record, {"on": lambda value: isinstance(value, bool)}),
+    "limits": (SetLimits, {"min_bps": _bitrate, "max_bps": _bitrate}),
+    "mode": (RequestMode, {"mode": _is_mode}),
+    "latency": (SetLatency, {"mode": _one_of("lowest", "smooth")}),
 }

@@ -9,6 +9,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from thinair.receiver.stats.counters import FrameCounts
+from thinair.receiver.stats.live_state import LiveState
+
 _RECORDING = ("off", "waiting", "on", "failed")
 
 
@@ -16,7 +19,7 @@ class ReceiverMetrics:
     """A collector. `viewers` gives (open, dropped), `refused` counts by reason."""
 
     def __init__(self) -> None:
-        self.state: dict[str, Any] | None = None
+        self.state: LiveState | None = None
         self.viewers = (0, 0)
         self.refused: Mapping[str, int] = {}
         self._registry = CollectorRegistry()
@@ -30,47 +33,50 @@ class ReceiverMetrics:
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("viewers", "Browsers with the page open", self.viewers[0])
-        yield _counter("viewers_dropped", "Browsers given up because they did not read", self.viewers[1])
+        yield _counter("viewers_dropped", "Browsers disconnected because they did not read", self.viewers[1])
         yield _labelled("requests_refused", "Requests of the page refused", "reason", self.refused)
         state = self.state
         if state is None:
             return
-        yield _labelled("frames", "Frames by what became of them", "outcome", state["frames"])
-        yield _labelled("packets_dropped", "Packets dropped", "reason", state["drops"])
-        yield _labelled("repair", "Repair symbols and requests", "event", state["recovery"])
-        yield _labelled(
-            "decoder", "Access units the decoder did not make a good picture of", "reason", state["decoder"]
-        )
-        yield _counter("received_bytes", "Bytes of media received", state["bytes"])
-        yield _counter("received_packets", "Packets of media received", state["packets"])
+        yield _labelled("frames", "Frames by what became of them", "outcome", _counts(state.frames))
+        yield _labelled("packets_dropped", "Packets dropped", "reason", state.drops)
+        yield _labelled("repair", "Repair symbols and requests", "event", state.recovery)
+        yield _labelled("decoder", "Access units that gave no good picture", "reason", state.decoder)
+        yield _counter("received_bytes", "Bytes of media received", state.bytes)
+        yield _counter("received_packets", "Packets of media received", state.packets)
         latency = GaugeMetricFamily(
             "thinair_latency_seconds", "Capture to present, newest 250 frames", labels=["quantile"]
         )
-        for name, quantile in (("p50", "0.5"), ("p95", "0.95"), ("p99", "0.99")):
-            if state["latency"][name] is not None:
-                latency.add_metric([quantile], state["latency"][name] / 1000)
+        shown = state.latency_ms
+        for value, quantile in ((shown["p50"], "0.5"), (shown["p95"], "0.95"), (shown["p99"], "0.99")):
+            if value is not None:
+                latency.add_metric([quantile], value / 1000)
         yield latency
         for name, text, value, scale in (
-            ("glass_age_seconds", "Age of the picture on the screen", state["age_us"], 1e-6),
-            ("clock_bound_seconds", "Bound of every latency told here", state["bound_us"], 1e-6),
-            ("round_trip_seconds", "Shortest of the last minute", state["rtt_us"], 1e-6),
-            ("shown_pictures_per_second", "Pictures shown", state["fps"], 1),
-            ("bitrate_bits_per_second", "Media received", state["bitrate_bps"], 1),
-            ("target_bitrate_bits_per_second", "What the sender is told", state["target_bps"], 1),
-            ("available_bits_per_second", "What the air carries, where it is known", state["capacity_bps"], 1),
-            ("repair_ratio", "Repair symbols per packet sent unasked", state["repair_share"], 1),
+            ("glass_age_seconds", "Age of the picture on the screen", state.glass_age_us, 1e-6),
+            ("clock_bound_seconds", "Largest error of the latencies given here", state.clock_bound_us, 1e-6),
+            ("round_trip_seconds", "Shortest round trip of the last minute", state.rtt_us, 1e-6),
+            ("shown_pictures_per_second", "Pictures shown", state.fps, 1),
+            ("bitrate_bits_per_second", "Media received", state.bitrate_bps, 1),
+            ("target_bitrate_bits_per_second", "Bitrate requested from the sender", state.target_bps, 1),
+            ("available_bits_per_second", "Capacity of the network path, where known", state.capacity_bps, 1),
+            ("repair_ratio", "Proactive repair symbols per media packet", state.repair_ratio, 1),
         ):
             if value is not None:
                 yield _gauge(name, text, value * scale)
-        yield _gauge("picture_live", "1 while a live picture is shown", float(not state["trouble"]))
-        recording = state["recording"]
-        states = {one: float(recording["state"] == one) for one in _RECORDING}
+        yield _gauge("picture_live", "1 while a live picture is shown", float(not state.trouble))
+        recording = state.recording
+        states = {one: float(recording.state == one) for one in _RECORDING}
         yield _labelled("recording", "State of the recorder", "state", states, GaugeMetricFamily)
-        if recording.get("free_bytes") is not None:
-            yield _gauge("recording_free_bytes", "Room on the recording's disk", recording["free_bytes"])
-            yield _gauge("recording_pending_bytes", "Recorded, not yet taken by the disk", recording["pending_bytes"])
-        dropped = recording.get("dropped", 0) + recording.get("left_out", 0)
+        if recording.free_bytes is not None:
+            yield _gauge("recording_free_bytes", "Room on the recording's disk", recording.free_bytes)
+            yield _gauge("recording_pending_bytes", "Recorded, not yet taken by the disk", recording.pending_bytes)
+        dropped = recording.dropped + recording.left_out
         yield _counter("recording_dropped", "Access units that disk or recorder were too slow for", dropped)
+
+
+def _counts(frames: FrameCounts) -> dict[str, int | None]:
+    return {name: count for name, count in frames.items() if isinstance(count, int)}
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

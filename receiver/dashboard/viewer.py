@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import socket
 import struct
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
 
 from aiohttp import web
 
+from thinair.receiver.workers.codec import encode
 from thinair.receiver.workers.ipc import Unit
 
 HEAD = struct.Struct("<BBxxIdd")  # kind, flags, frame id, capture µs on the player's clock or 0, stream's µs
 H264, JPEG = 1, 2
 _KEY = 1
 _BACKLOG = 512 << 10  # bytes of pictures: half a second of 8 Mbit/s
-_TALK = 64  # messages; what comes on top of these is not said
+_MESSAGES = 64  # messages that wait; more are dropped
 _SOCKET_BUFFER = 256 << 10
 _GIVE_UP_S = 5.0  # for one message
 
@@ -40,7 +40,7 @@ class Viewer:
         self._ws, self._transport = ws, transport
         self._pictures: deque[bytes] = deque()
         self._waiting = 0  # bytes
-        self._talk: deque[str] = deque()
+        self._messages: deque[str] = deque()
         self._state: str | None = None  # newest wins
         self._news = asyncio.Event()
         with contextlib.suppress(OSError):
@@ -70,9 +70,9 @@ class Viewer:
         self._state = content
         self._news.set()
 
-    def say(self, content: dict[str, Any]) -> None:
-        if len(self._talk) < _TALK:
-            self._talk.append(json.dumps(content, separators=(",", ":")))
+    def send(self, content: Mapping[str, object]) -> None:
+        if len(self._messages) < _MESSAGES:
+            self._messages.append(encode(content))
             self._news.set()
 
     async def run(self) -> None:
@@ -81,13 +81,13 @@ class Viewer:
             while not self._ws.closed:
                 await self._news.wait()
                 self._news.clear()
-                while self._pictures or self._talk or self._state is not None:
+                while self._pictures or self._messages or self._state is not None:
                     async with asyncio.timeout(_GIVE_UP_S):
                         await self._write_one()
         except TimeoutError:
             self.stuck = True
             self._transport.abort()
-        except (ConnectionError, RuntimeError):  # RuntimeError: aiohttp's word for a closing socket
+        except (ConnectionError, RuntimeError):  # RuntimeError: aiohttp's, of a closing socket
             return
 
     async def _write_one(self) -> None:
@@ -95,8 +95,8 @@ class Viewer:
             message = self._pictures.popleft()
             self._waiting -= len(message)
             await self._ws.send_bytes(message)
-        elif self._talk:
-            await self._ws.send_str(self._talk.popleft())
+        elif self._messages:
+            await self._ws.send_str(self._messages.popleft())
         elif self._state is not None:
             content, self._state = self._state, None
             await self._ws.send_str(content)

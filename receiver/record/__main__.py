@@ -7,15 +7,27 @@ import argparse
 import signal
 import socket
 from pathlib import Path
-from typing import Any
 
 from thinair.link.native import now_us
 from thinair.receiver.record.recorder import Recorder, Settings
-from thinair.receiver.workers.ipc import Splitter, Unit, pack_json
+from thinair.receiver.record.status import RecordingStatus
+from thinair.receiver.stats.event_log import Event
+from thinair.receiver.workers.ipc import (
+    Camera,
+    Content,
+    Frames,
+    Message,
+    MessageReader,
+    Note,
+    Record,
+    Recording,
+    Unit,
+    pack,
+)
 
 _TICK_S = 0.25
 _READ = 1 << 20
-_LAST_WORD_S = 120.0  # for a disk that stalls at the end
+_END_S = 120.0  # for a disk that stalls at the end
 
 
 def main() -> int:
@@ -29,20 +41,20 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=given.fd) as player:
         player.settimeout(_TICK_S)
-        return _Desk(player, Settings(given.folder, given.format, given.pre_record)).run()
+        return _RecorderProcess(player, Settings(given.folder, given.format, given.pre_record)).run()
 
 
-class _Desk:
+class _RecorderProcess:
     def __init__(self, player: socket.socket, settings: Settings) -> None:
         self._player = player
-        self._recorder = Recorder(settings, self._say)
-        self._told: dict[str, Any] = {}
+        self._recorder = Recorder(settings, self._note)
+        self._told: RecordingStatus | None = None
         self._ticked_us = 0
 
     def run(self) -> int:
         """Until the player closes its end: then everything is brought to its end on the disk."""
-        splitter = Splitter()
-        while True:
+        reader = MessageReader()
+        while not reader.broken:
             try:
                 data = self._player.recv(_READ)
             except TimeoutError:
@@ -51,26 +63,25 @@ class _Desk:
                 data = b""
             if data == b"":
                 break
-            for message in splitter.split(data or b""):
-                self._hear(message)
+            for message in reader.read(data or b""):
+                self._receive(message)
             self._tick()
         left = self._recorder.close(now_us())
-        return 0 if all(recording.disk.wait(_LAST_WORD_S) for recording in left) else 1
+        return 0 if all(recording.disk.wait(_END_S) for recording in left) else 1
 
-    def _hear(self, message: dict[str, Any] | Unit) -> None:
+    def _receive(self, message: Message) -> None:
         recorder = self._recorder
-        if isinstance(message, Unit):
-            recorder.unit(message, now_us())
-            return
-        match message["type"]:
-            case "frames":
-                recorder.rows(message["rows"])
-            case "event":
-                recorder.event(message["kind"], message["text"])
-            case "camera":
-                recorder.camera = message["name"]
-            case "record":
-                if message["on"]:
+        match message:
+            case Unit():
+                recorder.unit(message, now_us())
+            case Frames(rows=rows):
+                recorder.rows(rows)
+            case Event(kind=kind, text=text):
+                recorder.event(kind, text)
+            case Camera(name=name):
+                recorder.camera = name
+            case Record(on=on):
+                if on:
                     recorder.start()
                 else:
                     recorder.stop(now_us())
@@ -85,14 +96,14 @@ class _Desk:
         status = self._recorder.status()
         if status != self._told:
             self._told = status
-            self._tell({"type": "recording", **status})
+            self._tell(Recording(status))
 
-    def _say(self, text: str) -> None:
-        self._tell({"type": "say", "kind": "recording", "text": text})
+    def _note(self, text: str) -> None:
+        self._tell(Note("recording", text))
 
-    def _tell(self, content: dict[str, Any]) -> None:
+    def _tell(self, message: Content) -> None:
         try:
-            self._player.sendall(pack_json(content))
+            self._player.sendall(pack(message))
         except OSError:
             return  # the player is gone; run() sees it
 

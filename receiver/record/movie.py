@@ -54,7 +54,7 @@ class Movie:
             with av.open(io.BytesIO(first), format="h264") as probe:
                 self._stream: Any = self._container.add_stream_from_template(probe.streams.video[0])
         except (av.FFmpegError, IndexError) as error:
-            raise ValueError(f"the stream's headers make no movie: {error}") from error
+            raise ValueError(f"the stream's parameter sets do not fit a movie file: {error}") from error
         self._stream.time_base = TIME_BASE
         self._container.metadata["creation_time"] = began.astimezone(UTC).isoformat()
 

@@ -1,4 +1,4 @@
-"""What is recorded when, sans-IO but for the files: units, rows, events and wishes in, status out."""
+"""What is recorded when, sans-IO but for the files: units, rows, events and commands in, status out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from thinair.receiver.file_names import stem
 from thinair.receiver.record.movie import parameter_sets
 from thinair.receiver.record.recording import Recording
+from thinair.receiver.record.status import RecordingStatus
+from thinair.receiver.stats.frame_table import FrameRow
 from thinair.receiver.workers.ipc import Unit
 
 RETRY_US = 2_000_000
@@ -28,10 +30,10 @@ _REASONS = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the folder is read-only",
-    errno.EACCES: "the folder may not be written",
-    errno.EPERM: "the folder may not be written",
-    errno.ENOENT: "the file or its folder has vanished",
-    errno.EIO: "the disk fails",
+    errno.EACCES: "no permission to write to the folder",
+    errno.EPERM: "no permission to write to the folder",
+    errno.ENOENT: "the file or its folder was removed",
+    errno.EIO: "disk read or write error",
 }
 
 
@@ -43,17 +45,17 @@ class Settings:
 
 
 class Recorder:
-    """`say` gets a line for the person, once per cause. Times are µs of CLOCK_MONOTONIC."""
+    """`note` gets a line for the event log, once per cause. Times are µs of CLOCK_MONOTONIC."""
 
     def __init__(
-        self, settings: Settings, say: Callable[[str], None], wall: Callable[[], datetime] = datetime.now
+        self, settings: Settings, note: Callable[[str], None], wall: Callable[[], datetime] = datetime.now
     ) -> None:
         self.settings = settings
         self.camera = "camera"
         self.wanted = False
         self.failure = ""  # why nothing is recorded though it is wanted
         self.dropped = 0  # units the disk was too slow for
-        self._say, self._wall = say, wall
+        self._note, self._wall = note, wall
         self._now: Recording | None = None
         self._ending: list[tuple[Recording, int]] = []
         self._closing: list[Recording] = []  # the disk is not done with them
@@ -62,14 +64,14 @@ class Recorder:
         self._behind = False
         self._warned = False
         self._last: Recording | None = None
-        self._told = ""  # the failure that was told, until a recording stands
+        self._noted = ""  # the failure that was noted, until a recording is on the disk
         self._announced = False
         self._room = 0  # bytes that must be free before another recording begins: the disk was full
 
-    # ---- wishes -------------------------------------------------------------------------------------------------
+    # ---- commands-----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self.wanted, self.failure, self._told, self._retry_us, self._room = True, "", "", 0, 0
+        self.wanted, self.failure, self._noted, self._retry_us, self._room = True, "", "", 0, 0
 
     def stop(self, now_us: int) -> None:
         self.wanted, self.failure = False, ""
@@ -93,13 +95,13 @@ class Recorder:
                 self._begin(now_us)
             return
         if not self._now.fits(unit):
-            self._now.event("mode", "the stream changes: another file")
+            self._now.event("mode", "the stream has changed: recording to a new file")
             self._finish(now_us)
             self.unit(unit, now_us)
             return
         self._add(unit, now_us)
 
-    def rows(self, rows: Sequence[Sequence[Any]]) -> None:
+    def rows(self, rows: Sequence[FrameRow]) -> None:
         for recording in self._open():
             recording.rows(rows)
 
@@ -121,33 +123,33 @@ class Recorder:
         if recording.disk.error is not None:
             self._fail(recording.disk.error, now_us)
         elif recording.stands and not self._announced:
-            self._announced, self.failure, self._told = True, "", ""
-            self._say(f"recording to {recording.path}")
+            self._announced, self.failure, self._noted = True, "", ""
+            self._note(f"recording to {recording.path}")
         elif now_us - self._looked_us >= 1_000_000:
             self._looked_us = now_us
             recording.each_second()
             self._look_at_space(recording, now_us)
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> RecordingStatus:
         now = self._now
         shown = now or self._last
-        state = "off"
+        state: Literal["off", "waiting", "on", "failed"] = "off"
         if self.wanted:
             state = "failed" if self.failure else "on" if now is not None and now.stands else "waiting"
-        return {
-            "state": state,
-            "why": self.failure,
-            "file": str(shown.path) if shown is not None else None,
-            "seconds": round(now.last_us / 1e6, 1) if now is not None else 0.0,
-            "frames": shown.frames if shown is not None else 0,
-            "missing": shown.missing if shown is not None else 0,
-            "bytes": shown.bytes if shown is not None else 0,
-            "free_bytes": now.disk.free_bytes if now is not None else None,
-            "left_s": self._left_s(now) if now is not None else None,
-            "pending_bytes": now.disk.pending_bytes if now is not None else 0,
-            "dropped": self.dropped,
-            "pre_record_s": self._ring_s(),
-        }
+        return RecordingStatus(
+            state=state,
+            why=self.failure,
+            file=str(shown.path) if shown is not None else None,
+            seconds=round(now.last_us / 1e6, 1) if now is not None else 0.0,
+            frames=shown.frames if shown is not None else 0,
+            missing=shown.missing if shown is not None else 0,
+            bytes=shown.bytes if shown is not None else 0,
+            free_bytes=now.disk.free_bytes if now is not None else None,
+            left_s=self._left_s(now) if now is not None else None,
+            pending_bytes=now.disk.pending_bytes if now is not None else 0,
+            dropped=self.dropped,
+            pre_record_s=self._ring_s(),
+        )
 
     # ---- within -------------------------------------------------------------------------------------------------
 
@@ -192,7 +194,7 @@ class Recorder:
         assert self._now is not None
         behind = self._now.disk.pending_bytes > _MAX_PENDING
         if behind and not self._behind:
-            self._say("the disk is too slow: pictures are left out of the recording")
+            self._note("the disk is too slow: the recording misses pictures")
         self._behind = behind or (self._behind and not unit.key)
         if self._behind:
             self.dropped += 1
@@ -207,7 +209,7 @@ class Recorder:
         recording, self._now = self._now, None
         recording.finish()
         self._ending.append((recording, now_us))
-        self._say(f"recorded {recording.frames} pictures, {recording.last_us / 1e6:.1f} s, to {recording.path}")
+        self._note(f"recorded {recording.frames} pictures ({recording.last_us / 1e6:.1f} s) to {recording.path}")
 
     def _fail(self, error: OSError, now_us: int) -> None:
         if error.errno in {errno.ENOSPC, errno.EDQUOT} and self._last is not None:
@@ -221,9 +223,9 @@ class Recorder:
             recording, self._now = self._now, None
             recording.finish()
             self._close(recording)
-        if why != self._told:
-            self._say(f"not recording: {why}; trying again")
-        self.failure, self._told, self._retry_us = why, why, now_us + RETRY_US
+        if why != self._noted:
+            self._note(f"not recording: {why}; retrying")
+        self.failure, self._noted, self._retry_us = why, why, now_us + RETRY_US
 
     def _close(self, recording: Recording) -> None:
         recording.close()
@@ -238,7 +240,7 @@ class Recorder:
             self._fail(OSError(errno.ENOSPC, ""), now_us)
         elif left_s < _WARN_S and not self._warned:
             self._warned = True
-            self._say(f"the disk has room for {left_s // 60:.0f} min {left_s % 60:.0f} s more of this recording")
+            self._note(f"the disk is nearly full: {left_s // 60:.0f} min {left_s % 60:.0f} s of recording left")
 
     def _left_s(self, recording: Recording) -> float | None:
         """Until the clean stop."""

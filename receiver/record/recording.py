@@ -12,7 +12,7 @@ from typing import Any
 from thinair.receiver.file_names import numbered
 from thinair.receiver.record.disk import Disk, DiskFile
 from thinair.receiver.record.movie import Movie, parameter_sets
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS, FrameRow
 from thinair.receiver.workers.ipc import Unit
 
 FRAME_COLUMNS = ("file_us", *COLUMNS)
@@ -70,7 +70,7 @@ class Recording:
         if unit.stream != self._stream:
             self._origin_us = unit.time_us - (self.last_us + max(1, unit.arrival_us - self._arrival_us))
             self._stream = unit.stream
-            self.event("gap", "another sender, or the same one anew")
+            self.event("gap", "a new session, of this sender or another")
         at_us = max(self.last_us + (self.frames > 0), unit.time_us - self._origin_us)
         if unit.lost_before and self.frames:
             self.missing += unit.lost_before
@@ -85,9 +85,9 @@ class Recording:
         if len(self._places) > _REMEMBERED:
             del self._places[next(iter(self._places))]
 
-    def rows(self, rows: Iterable[Sequence[Any]]) -> None:
+    def rows(self, rows: Iterable[FrameRow]) -> None:
         """Of frames as FrameCsv has them; those that are in the movie are kept, with their place in it."""
-        ours = [(self._places[row[0]], *row) for row in rows if row[0] in self._places]
+        ours = [(self._places[int(row[0])], *row) for row in rows if row[0] in self._places]
         if ours:
             _write(self._rows, ours)
             self.ended = self.ended or ours[-1][1] == self._last_id

@@ -17,7 +17,7 @@ _PROGRESS_EVERY = 1000  # pictures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="recordings, or folders of them")
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="recordings, or folders of recordings")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
             failed = True
             print(f"{path}: cannot be recovered: {error}", file=sys.stderr)
     if not found:
-        print(f"no unfinished recording in {', '.join(map(str, paths))}")
+        print(f"no interrupted recordings in {', '.join(map(str, paths))}")
     return int(Exit.FAULTS if failed else Exit.OK)
 
 
@@ -41,10 +41,10 @@ def recover(path: Path) -> str:
     import av
 
     if is_whole(path):
-        return "is whole"
+        return "is complete"
     target = path.with_name(f"{path.stem}{_MARK}{path.suffix}")
     if target.exists():
-        return f"was recovered already: {target.name}"
+        return f"was already recovered: {target.name}"
     part = target.with_name(f".{target.name}.part")
     try:
         pictures, seconds = _copy(path, part)
@@ -55,7 +55,7 @@ def recover(path: Path) -> str:
     finally:
         part.unlink(missing_ok=True)
     if not pictures:
-        raise ValueError("it holds no picture")
+        raise ValueError("it contains no picture")
     return f"{pictures} pictures, {seconds:.1f} s, saved as {target.name}"
 
 

@@ -1,4 +1,4 @@
-"""`--packets`: what came and went as a pcap file (tcpdump.org, LINKTYPE_RAW), opened where it was sealed.
+"""`--packets`: received and sent packets as a pcap file (tcpdump.org, LINKTYPE_RAW), decrypted.
 
 Only the beginnings of packets are kept, which tell what each one was; times are the player's CLOCK_MONOTONIC."""
 

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 # Above these a run is marked unfit: its times then say more about the neighbours than about us.
 STEAL_LIMIT = 0.02  # share of all processor time taken by the hypervisor
@@ -29,7 +29,41 @@ _TOOLS = {
 }
 
 
-def collect(*, tools: bool = False, root: Path = Path("/")) -> dict[str, Any]:
+class Machine(TypedDict):
+    """What the machine is; None is unknown."""
+
+    kernel: str
+    machine: str
+    cpu: str | None
+    cores: int | None
+    governor: str | None
+    load_average: list[float]
+    radio: dict[str, float] | None  # signal level in dBm, by interface
+    display: str | None
+    refresh_hz: float | None
+    versions: dict[str, str | None]
+
+
+class Shares(TypedDict):
+    """Of all processor time, 0 to 1, over `seconds`."""
+
+    seconds: float
+    steal_share: float
+    own_share: float
+    foreign_share: float
+    unfit: list[str]  # why the run should not be believed; empty for a good one
+
+
+class Conditions(Machine, Shares):
+    """What a run stood on."""
+
+
+def conditions(watch: ConditionsWatch, *, tools: bool = False) -> Conditions:
+    """At the end of a run."""
+    return {**collect(tools=tools), **watch.stop()}
+
+
+def collect(*, tools: bool = False, root: Path = Path("/")) -> Machine:
     """What the machine is, as plain JSON values; what cannot be known is None. `tools`: the peers' versions too, for
     which each of them is started once."""
     versions: dict[str, str | None] = {"python": platform.python_version()}
@@ -65,18 +99,20 @@ class ConditionsWatch:
     def start(self) -> None:
         self._before, self._began = self._read_all(), time.monotonic()
 
-    def stop(self) -> dict[str, Any]:
+    def stop(self) -> Shares:
         """Shares of all processor time (0..1) and `unfit`: the reasons why the run should not be believed, or []."""
         if self._before is None:
             raise RuntimeError("ConditionsWatch.stop() before start()")
         total, busy, steal, own = (b - a for a, b in zip(self._before, self._read_all(), strict=True))
         whole = max(total, 1)
-        shares = {
-            "steal_share": round(steal / whole, 4),
+        steal_share, foreign_share = round(steal / whole, 4), round(max(busy - own, 0) / whole, 4)
+        return {
+            "seconds": round(time.monotonic() - self._began, 1),
+            "steal_share": steal_share,
             "own_share": round(own / whole, 4),
-            "foreign_share": round(max(busy - own, 0) / whole, 4),
+            "foreign_share": foreign_share,
+            "unfit": unfit(steal_share=steal_share, foreign_share=foreign_share),
         }
-        return {"seconds": round(time.monotonic() - self._began, 1), **shares, "unfit": unfit(**shares)}
 
     def _read_all(self) -> tuple[int, int, int, int]:
         # Own time first: what runs between the two reads then counts as foreign, never as less than nothing.
@@ -84,9 +120,8 @@ class ConditionsWatch:
         return *parse_stat(_read(self.root / "proc/stat")), own
 
 
-def unfit(*, steal_share: float, foreign_share: float, own_share: float = 0.0) -> list[str]:
+def unfit(*, steal_share: float, foreign_share: float) -> list[str]:
     """The sentences that mark a run as unfit; empty for a good one."""
-    del own_share
     reasons = []
     if steal_share > STEAL_LIMIT:
         reasons.append(f"steal time {steal_share:.1%} of the processor, limit {STEAL_LIMIT:.0%}")

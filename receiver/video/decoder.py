@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from thinair.link.errors import DeviceError
+from thinair.link.missing_package import install_line
 from thinair.link.native import AccessUnit, BitstreamError, parse_sps, split_nals
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ _SPS = 7
 
 
 def refusal(unit: Buffer) -> str | None:
-    """Why what an access unit's parameter sets describe is not decoded, in words: sizes and formats are judged before
-    anybody allocates for them. None where there is nothing against it."""
+    """Why this access unit is not decoded, by its parameter sets: size and format are checked before anybody allocates
+    for them. None: it is."""
     data = memoryview(unit)
     for offset, size in split_nals(data):
         if data[offset] & 0x1F != _SPS:
@@ -27,18 +28,18 @@ def refusal(unit: Buffer) -> str | None:
         try:
             sps = parse_sps(data[offset : offset + size])
         except BitstreamError:
-            return "the stream's headers cannot be read"
+            return "its parameter sets cannot be read"
         if sps["width"] * sps["height"] > MAX_PIXELS:
-            return f"{sps['width']}x{sps['height']} is more than can be shown"
+            return f"{sps['width']}x{sps['height']} exceeds the maximum of 4096x2304"
         if max(sps["bit_depth_luma"], sps["bit_depth_chroma"]) > 8:
-            return "only 8 bits a sample can be shown"
+            return "only 8 bits per sample are supported"
     return None
 
 
 @dataclass(slots=True)
 class Decoded:
-    """What one access unit became; travels to the screen and from there to the books, which want no picture: it is let
-    go of before, so that a loop that is late holds no memory."""
+    """What one access unit became; travels to the display and from there to accounting. The picture is released before
+    that, so that a slow loop holds no picture memory."""
 
     unit: AccessUnit
     frame: av.VideoFrame | None
@@ -58,7 +59,7 @@ def open_context(threads: int) -> Any:
     try:
         context: Any = av.CodecContext.create("h264", "r")
     except (av.FFmpegError, ValueError) as error:
-        raise DeviceError("this PyAV has no H.264 decoder: reinstall it with pip") from error
+        raise DeviceError(f"this PyAV has no H.264 decoder: reinstall it with {install_line('av')}") from error
     context.thread_type = "SLICE"
     context.thread_count = threads
     context.flags |= 1 << 19  # AV_CODEC_FLAG_LOW_DELAY

@@ -5,17 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from thinair.link.errors import DeviceError
 from thinair.link.native import now_us, realtime, sleep_until_us
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.receiver.config import ReceiverConfig
+from thinair.receiver.record.status import RecordingStatus
 from thinair.receiver.video.cadence import Cadence
 from thinair.receiver.video.hud import Hud
 from thinair.receiver.video.mailbox import Mailbox
-from thinair.receiver.video.presenter import NullPresenter, Presenter, open_presenter
-from thinair.receiver.video.screensaver import Awake
+from thinair.receiver.video.presenter import NullPresenter, Presenter, Showing
+from thinair.receiver.video.presenter_factory import open_presenter
+from thinair.receiver.video.screensaver import ScreensaverInhibitor
 
 if TYPE_CHECKING:
     import av
@@ -29,18 +31,15 @@ _STALE_REDRAW_US = 100_000
 _IN_FLIGHT_US = 50_000  # a picture that comes later than this after the sender's word speaks against it
 _BORDER = 0xE03030
 _DIM = 170
-_LOOK_AGAIN_US = 250_000  # for a display that is gone
-_WISHES = {"r": "record", "s": "snapshot"}
-_LITTLE_ROOM_S = 600
+_SEARCH_AGAIN_US = 250_000  # for a display that is gone
+_COMMANDS = {"r": "record", "s": "snapshot"}  # by key
+_NEARLY_FULL_S = 600
 _MODES = ("lowest", "smooth")
 
 
-class _Look(TypedDict):
+class _Marking(TypedDict):
     dim: int
     border: int
-
-
-_BOOK = Callable[["Decoded", "Shown | None"], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,49 +48,41 @@ class Shown:
     presented_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Showing:
-    """What the window is and shows; replaced whole, so any thread may read it."""
-
-    presenter: str = "none"
-    why: str = "no picture yet"
-    stamp_quality: str = "submitted"
-    refresh_hz: float = 0.0
-    size: tuple[int, int] | None = None  # of the picture
-
-
-class Screen:
-    """`wish` is told, in the screen's thread, what a key asks of others: record, snapshot, or `say: …`."""
+class DisplayThread:
+    """Everything but what says otherwise belongs to this thread. `command` gets what a key asks of others (record,
+    snapshot), `note` a line for the event log; both are called here."""
 
     def __init__(
         self,
         config: ReceiverConfig,
         mailbox: Mailbox[Decoded],
         post: Callable[[Callable[[], None]], None],
-        book: _BOOK,
-        wish: Callable[[str], None] = lambda _wish: None,
+        ended: Callable[[Decoded, Shown | None], None],
+        *,
+        command: Callable[[str], None] = lambda _command: None,
+        note: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.showing = Showing()
-        self._state = ("", 0)  # in words, "" while all is well; since when, 0 where that does not matter
+        self._state = ("", 0)  # "" while all is well; since when, 0 where that does not matter
         self.source: tuple[SourceState, int] | None = None  # and when it was heard last; replaced whole by the loop
         self.interval_us = 40_000.0
-        self.recording: dict[str, Any] = {"state": "off"}  # as the recorder says it; replaced whole by the loop
+        self.recording = RecordingStatus()  # as the recorder says it; replaced whole by the loop
         self.latency = config.latency
         self.hud = Hud(config.hud, config.marks)
         self.last: av.VideoFrame | None = None  # the picture shown
-        self._wish = wish
+        self._command, self._note = command, note
         self._monitor = config.monitor
         self._cadence = Cadence()
-        self._awake = Awake()
+        self._screensaver = ScreensaverInhibitor()
         self._kind = ""  # of the presenter that was opened first: another is never silently taken
         self._hung = False  # the display does not answer: the decode thread stays away from it
-        self._hung_told = False
+        self._hung_noted = False
         self._lost: OSError | None = None  # the display went away; seen by the screen's thread
-        self._look_us = 0  # when a display is looked for again
+        self._search_us = 0  # when a display is looked for again
         self._config = config
         self._mailbox = mailbox
         self._post = post
-        self._book = book
+        self._ended = ended
         self._fullscreen = config.fullscreen
         self._presenter: Presenter | None = None
         self._waiting_window = False
@@ -128,9 +119,9 @@ class Screen:
             self._window.release()
         return True
 
-    def say_state(self, words: str, since_us: int = 0) -> None:
+    def set_notice(self, text: str, since_us: int = 0) -> None:
         """By the loop: why no picture comes, "" while one does."""
-        self._state = words, since_us
+        self._state = text, since_us
 
     @property
     def stated(self) -> bool:
@@ -145,7 +136,7 @@ class Screen:
         return source[0] if self._arrived_us <= source[1] + _IN_FLIGHT_US else None
 
     def trouble(self, now: int) -> str:
-        """From any thread: why no live picture is shown, in words; "" while one is."""
+        """From any thread: why no live picture is shown; "" while one is."""
         age_us = now - self._shown_us
         if self.last is not None and age_us <= 3 * self.interval_us and self.absence() is None:
             return ""
@@ -172,7 +163,7 @@ class Screen:
                 if self._presenter is not None:
                     self._presenter.close()
                 self._presenter = None
-                self._awake.end()
+                self._screensaver.end()
 
     def _guarded_turn(self, decoded: Decoded | None, running_us: int) -> None:
         try:
@@ -181,20 +172,20 @@ class Screen:
             raise
         except TimeoutError:  # the window is still there; a later call may succeed
             self._hung = True
-            self._let_go(decoded)
+            self._discard(decoded)
         except OSError as error:
             self._lost = error
         else:
             self._hung = False
-        if self._hung != self._hung_told:
-            self._hung_told = self._hung
-            self._wish(f"say: the display {'does not answer' if self._hung else 'answers again'}")
+        if self._hung != self._hung_noted:
+            self._hung_noted = self._hung
+            self._note(f"the display {'does not answer' if self._hung else 'answers again'}")
         if self._lost is not None:
             self._lose(decoded)
 
     def _turn(self, decoded: Decoded | None, running_us: int) -> None:
-        if self._look_us:
-            self._look_for_display(decoded)
+        if self._search_us:
+            self._search_display(decoded)
         elif decoded is not None and self._lost is None:
             self._show(decoded)
         elif self._presenter is None and running_us > _OPEN_AFTER_US:
@@ -220,35 +211,35 @@ class Screen:
         presenter.close()
         self._presenter, self._monitor, self._hung = None, -1, False
         self.showing = replace(self.showing, presenter="none", why=f"the display is gone: {error}")
-        self._look_us = now_us() + _LOOK_AGAIN_US
-        self._wish(f"say: the display is gone ({error}); looking for it again")
-        self._let_go(decoded)
+        self._search_us = now_us() + _SEARCH_AGAIN_US
+        self._note(f"the display is gone ({error}); reconnecting")
+        self._discard(decoded)
 
-    def _look_for_display(self, decoded: Decoded | None) -> None:
-        if now_us() < self._look_us:
-            self._let_go(decoded)
+    def _search_display(self, decoded: Decoded | None) -> None:
+        if now_us() < self._search_us:
+            self._discard(decoded)
             return
         try:
             self._open(self.showing.size or _WAITING_SIZE, waiting=self.showing.size is None)
         except DeviceError:
-            self._look_us = now_us() + _LOOK_AGAIN_US
-            self._let_go(decoded)
+            self._search_us = now_us() + _SEARCH_AGAIN_US
+            self._discard(decoded)
             return
-        self._look_us = 0
-        self._wish("say: the display is back")
+        self._search_us = 0
+        self._note("the display is back")
         if decoded is not None:
             self._show(decoded)
 
-    def _let_go(self, decoded: Decoded | None) -> None:
+    def _discard(self, decoded: Decoded | None) -> None:
         if decoded is not None and decoded.frame is not None:
             decoded.superseded, decoded.frame = True, None
-            self._post(lambda: self._book(decoded, None))
+            self._post(lambda: self._ended(decoded, None))
 
     def _show(self, decoded: Decoded) -> None:
         frame = decoded.frame
         assert frame is not None
         if decoded.decoded_us < self._newest_us:  # a newer one was shown while this one changed threads
-            self._let_go(decoded)
+            self._discard(decoded)
             return
         size = (frame.width, frame.height)
         presenter = self._presenter
@@ -261,10 +252,10 @@ class Screen:
             self.hud.notice = ""
             self.hud.update(presenter, now_us(), size)
         began_us = now_us()
-        shown = Shown(began_us, presenter.present(frame, **_look(dark=not live)))
+        shown = Shown(began_us, presenter.present(frame, **_marking(dark=not live)))
         self._presented_us, self._newest_us = now_us() - began_us, decoded.decoded_us
         self.last, self._shown_us, decoded.frame = frame, shown.presented_us, None
-        self._post(lambda: self._book(decoded, shown))
+        self._post(lambda: self._ended(decoded, shown))
         if self.showing.size != size:
             self.showing = replace(self.showing, size=size)
 
@@ -283,7 +274,7 @@ class Screen:
         )
         self._presenter, self._waiting_window, self._kind = presenter, waiting, presenter.name
         if not isinstance(presenter, NullPresenter):
-            threading.Thread(target=self._awake.begin, daemon=True).start()
+            threading.Thread(target=self._screensaver.begin, daemon=True).start()
         self.showing = Showing(presenter.name, presenter.reason, presenter.stamp_quality, presenter.refresh_hz)
         self.hud.changed = True
         return presenter
@@ -314,7 +305,7 @@ class Screen:
             if self.last is None:
                 presenter.present(_black(presenter.size))
             else:
-                presenter.present(self.last, **_look(dark=dark))
+                presenter.present(self.last, **_marking(dark=dark))
 
     def _on_key(self, presenter: Presenter, key: str) -> bool:
         if key == "f":
@@ -326,11 +317,11 @@ class Screen:
             self.hud.toggle_marks()
         elif key == "l":
             self.latency = _MODES[self.latency == "lowest"]
-            self._wish(f"say: latency mode: {self.latency}")
+            self._note(f"latency mode: {self.latency}")
         elif key == "d":
             self._next_monitor()
-        elif key in _WISHES:
-            self._wish(_WISHES[key])
+        elif key in _COMMANDS:
+            self._command(_COMMANDS[key])
         elif key in {"question", "F1"}:
             self.hud.toggle_help()
         else:
@@ -358,23 +349,27 @@ class Screen:
                 self._open(size, waiting=waiting)
             except DeviceError:
                 continue
-            self._wish(f"say: display {max(0, monitor)}")
+            self._note(f"window on display {max(0, monitor)}")
             return
-        self._look_us = now_us()  # none at all: it is looked for like one that went away
+        self._search_us = now_us()  # none at all: it is looked for like one that went away
 
 
-def _look(*, dark: bool) -> _Look:
+def _marking(*, dark: bool) -> _Marking:
     """A picture that stands is never taken for a live one."""
     return {"dim": _DIM, "border": _BORDER} if dark else {"dim": 255, "border": -1}
 
 
-def _badge(recording: dict[str, Any]) -> str:
-    state, seconds = recording["state"], int(recording.get("seconds") or 0)
+def _badge(recording: RecordingStatus) -> str:
+    seconds = int(recording.seconds)
     clock = f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-    words = {"on": f"REC {clock}", "waiting": "REC waits", "failed": f"NOT RECORDING: {recording.get('why', '')}"}
-    if state == "on" and (left_s := recording.get("left_s")) is not None and left_s < _LITTLE_ROOM_S:
-        return f"REC {clock}, room for {left_s / 60:.0f} min"
-    return words.get(state, "")
+    words = {
+        "on": f"REC {clock}",
+        "waiting": "REC waiting for a key frame",
+        "failed": f"NOT RECORDING: {recording.why}",
+    }
+    if recording.state == "on" and recording.left_s is not None and recording.left_s < _NEARLY_FULL_S:
+        return f"REC {clock}, {recording.left_s / 60:.0f} min left"
+    return words.get(recording.state, "")
 
 
 def _black(size: tuple[int, int]) -> av.VideoFrame:

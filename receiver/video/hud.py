@@ -52,7 +52,7 @@ _LINE_GROUND = 90
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class HudFigures:
     """What the HUD tells. None is unknown, and said so."""
 
     name: str = ""  # of the sender
@@ -67,19 +67,19 @@ class Figures:
     presenter: str = ""
     stamp_quality: str = ""
     latency_mode: str = "lowest"
-    sealed: bool = True
+    encrypted: bool = True
     graph: Graph = ()  # latency over the last GRAPH_S
 
 
-def figure_rows(figures: Figures) -> tuple[Row, ...]:
+def figure_rows(figures: HudFigures) -> tuple[Row, ...]:
     fps = "unknown" if figures.fps is None else f"{figures.fps:.1f} fps"
     age = "unknown" if figures.glass_age_ms is None else f"{figures.glass_age_ms:.0f} ms"
-    latency, bound = "unknown", "the clocks do not agree yet"
+    latency, bound = "unknown", "clock not locked yet"
     if figures.latency_ms[0] is not None and figures.bound_ms is not None:
         latency = " / ".join("?" if value is None else f"{value:.1f}" for value in figures.latency_ms) + " ms"
         bound = f"p50 / p95 / p99, ± {figures.bound_ms:.1f} ms"
     return (
-        ("", " · ".join(part for part in (figures.name or "thinair", figures.mode, _open(figures)) if part)),
+        ("", " · ".join(part for part in (figures.name or "thinair", figures.mode, _unencrypted(figures)) if part)),
         ("rate", f"{fps}, {figures.bitrate_bps / 1e6:.1f} Mbit/s"),
         ("latency", latency),
         (" ", bound),
@@ -90,25 +90,25 @@ def figure_rows(figures: Figures) -> tuple[Row, ...]:
     )
 
 
-def figure_line(figures: Figures) -> str:
+def figure_line(figures: HudFigures) -> str:
     late = "latency unknown"
     if figures.latency_ms[0] is not None and figures.bound_ms is not None:
         late = f"{figures.latency_ms[0]:.0f} ms ± {figures.bound_ms:.1f}"
     age = "age unknown" if figures.glass_age_ms is None else f"age {figures.glass_age_ms:.0f} ms"
     fps = "? fps" if figures.fps is None else f"{figures.fps:.1f} fps"
-    parts = late, age, fps, f"{figures.bitrate_bps / 1e6:.1f} Mbit/s", f"lost {figures.lost}", _open(figures)
+    parts = late, age, fps, f"{figures.bitrate_bps / 1e6:.1f} Mbit/s", f"lost {figures.lost}", _unencrypted(figures)
     return " · ".join(part for part in parts if part)
 
 
-def _open(figures: Figures) -> str:
-    return "" if figures.sealed else "unsealed"
+def _unencrypted(figures: HudFigures) -> str:
+    return "" if figures.encrypted else "not encrypted"
 
 
 class Hud:
     """`figures`, `notice`, `badge` are replaced whole, from any thread; all else belongs to the presenter's thread."""
 
     def __init__(self, size: str = "off", marks: bool = False) -> None:
-        self.figures = Figures()
+        self.figures = HudFigures()
         self.notice = ""  # shown whether the HUD is or not
         self.badge = ""  # the recording's state, in a corner
         self.changed = True  # draw at the next update, whatever the time

@@ -1,15 +1,10 @@
-"""Where pictures go: the Presenter interface, and the choice of one for this machine."""
+"""Where pictures go: the Presenter interface, its values, and the presenter without a window."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-from thinair.link.errors import ConfigError, DeviceError
 
 if TYPE_CHECKING:
     import av
@@ -30,6 +25,17 @@ class Overlay:
     x: int = 0
     y: int = 0
     ground: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Showing:
+    """What the window is and shows; replaced whole, so any thread may read it."""
+
+    presenter: str = "none"
+    why: str = "no picture yet"
+    stamp_quality: str = "submitted"
+    refresh_hz: float = 0.0
+    size: tuple[int, int] | None = None  # of the picture
 
 
 class Presenter(Protocol):
@@ -95,69 +101,3 @@ class NullPresenter:
 
     def close(self) -> None:
         pass
-
-
-def open_presenter(
-    choice: str = "auto",
-    *,
-    width: int,
-    height: int,
-    title: str = "thinair",
-    fullscreen: bool = False,
-    display: str | None = None,
-    monitor: int = -1,
-) -> Presenter:
-    """`choice`: auto, x11, sdl or null. `width` and `height` are the picture's; `display` names an X display other than
-    $DISPLAY. Auto never fails: it ends at null, with the reason. DeviceError where a named choice cannot be had."""
-    window = {
-        "width": width, "height": height, "title": title, "fullscreen": fullscreen, "display": display,
-        "monitor": monitor,
-    }  # fmt: skip
-    if choice == "auto":
-        return _automatic(window)
-    if choice == "null":
-        return NullPresenter()
-    if choice == "x11":
-        return _x11("chosen", window)
-    if choice == "sdl":
-        return _sdl("chosen", window)
-    raise ConfigError(f"presenter {choice!r} is not known: use auto, x11, sdl or null")
-
-
-def _automatic(window: dict[str, Any]) -> Presenter:
-    refusals: list[str] = []
-    for attempt in _attempts(window):
-        try:
-            return attempt()
-        except OSError as error:
-            refusals.append(str(error))
-    return NullPresenter("no display: " + ("; ".join(refusals) or "neither DISPLAY nor WAYLAND_DISPLAY is set"))
-
-
-def _attempts(window: dict[str, Any]) -> Iterator[Callable[[], Presenter]]:
-    """SDL where a GPU draws, XShm where there is an X server, SDL's software renderer for the rest."""
-    named = window["display"] or os.environ.get("DISPLAY")
-    if _gpus():
-        yield lambda: _sdl("a GPU drives the display", window, gpu=True)
-    if named:
-        yield lambda: _x11(f"X display {named} without a GPU", window)
-    if os.environ.get("WAYLAND_DISPLAY"):
-        yield lambda: _sdl("Wayland without a GPU", window)
-
-
-def _gpus() -> list[Path]:
-    return sorted(Path("/dev/dri").glob("renderD*"))
-
-
-def _x11(reason: str, window: dict[str, Any]) -> Presenter:
-    from thinair.receiver.video.presenter_x11 import X11WindowPresenter
-
-    return X11WindowPresenter(reason, **window)
-
-
-def _sdl(reason: str, window: dict[str, Any], *, gpu: bool = False) -> Presenter:
-    try:
-        from thinair.receiver.video.presenter_sdl import SdlPresenter
-    except ImportError as error:
-        raise DeviceError(f"SDL is not installed ({error}): pip install 'thinair[pc]'") from error
-    return SdlPresenter(reason, gpu=gpu, **window)

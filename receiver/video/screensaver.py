@@ -10,7 +10,7 @@ from typing import Any
 _NAME = "org.freedesktop.ScreenSaver"
 
 
-class Awake:
+class ScreensaverInhibitor:
     def __init__(self) -> None:
         self._bus: Any = None
 

@@ -18,15 +18,15 @@ _NICE = 15
 _NAMES = 999
 
 
-def save(frame: av.VideoFrame, folder: Path, camera: str, say: Callable[[str], None]) -> threading.Thread:
-    """`say` gets the one line that tells how it went, in that thread."""
+def save(frame: av.VideoFrame, folder: Path, camera: str, note: Callable[[str], None]) -> threading.Thread:
+    """`note` gets the one line that tells how it went, in that thread."""
 
     def work() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
-            say(f"snapshot: {write(frame, folder, stem(camera, datetime.now()))}")
+            note(f"snapshot: {write(frame, folder, stem(camera, datetime.now()))}")
         except OSError as error:
-            say(f"no snapshot: {error.strerror or error} ({folder})")
+            note(f"no snapshot: {error.strerror or error} ({folder})")
 
     thread = threading.Thread(target=work, name="thinair-snapshot")
     thread.start()

@@ -1,66 +1,105 @@
-"""What the player shares with its own processes, the recorder and the dashboard: access units, finished frames, events
-and state go out, wishes come in. The picture never waits for them: units are handed on after it was shown."""
+"""The player's side of its workers, recorder and dashboard: access units, finished frames, events and state go out,
+commands come in. The picture never waits for them: units are handed on after it was shown."""
 
 from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from thinair.link.native import AccessUnit, now_us
+from thinair.link.missing_package import install_line
+from thinair.link.native import AccessUnit
 from thinair.link.protocol.frame_trace import FrameTrace
 from thinair.receiver.config import ReceiverConfig
-from thinair.receiver.dashboard import SECRET_NAME
 from thinair.receiver.file_names import default_folder
-from thinair.receiver.stats.report import frame_row, live_state
-from thinair.receiver.workers.ipc import Unit
-from thinair.receiver.workers.unit_queue import Outlet
-from thinair.receiver.workers.worker import Child
-
-if TYPE_CHECKING:
-    from thinair.receiver.player import Player
+from thinair.receiver.player_control import PlayerControl
+from thinair.receiver.record.status import RecordingStatus
+from thinair.receiver.stats.event_log import Event, EventLog
+from thinair.receiver.stats.frame_table import FrameRow, frame_row
+from thinair.receiver.stats.live_state import live_state
+from thinair.receiver.stats.player_status import PlayerStatus
+from thinair.receiver.stats.report import Report
+from thinair.receiver.workers.ipc import (
+    SECRET_NAME,
+    Camera,
+    Content,
+    Frames,
+    Message,
+    Note,
+    Record,
+    Recording,
+    ReportText,
+    RequestKeyFrame,
+    RequestMode,
+    RequestReport,
+    SetLatency,
+    SetLimits,
+    State,
+    Watch,
+)
+from thinair.receiver.workers.unit_maker import UnitMaker
+from thinair.receiver.workers.unit_queue import UnitQueue
+from thinair.receiver.workers.worker import Worker
 
 _RECORDER_BACKLOG = 64 << 20  # bytes: a minute of 8 Mbit/s
 _DASHBOARD_BACKLOG = 1 << 20
-_PATIENCE_S = {"dashboard": 2.0, "recorder": 150.0}
+_END_S = {"dashboard": 2.0, "recorder": 150.0}
 _ROWS = 512  # of finished frames, between two messages
-_RTP_WRAP = 1 << 32
 
 
-class Desk:
+def _exit(code: int | None) -> str:
+    return "killed" if code is None else f"signal {-code}" if code < 0 else f"code {code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What the hub asks of its player."""
+
+    status: Callable[[], PlayerStatus]
+    report: Callable[[], Report]
+    recording: Callable[[RecordingStatus], None]
+    log: Callable[[str], None]  # to the terminal
+    start: Callable[[Coroutine[Any, Any, None]], None]  # a task of the player's
+
+
+class WorkerHub:
     """Belongs to the loop's thread, but for `tap`."""
 
-    def __init__(self, player: Player, config: ReceiverConfig) -> None:
-        self.recording: dict[str, Any] = {"state": "off"}
-        self._player, self._config = player, config
+    def __init__(
+        self, config: ReceiverConfig, units: UnitMaker, control: PlayerControl, events: EventLog, hooks: Hooks
+    ) -> None:
+        self.folder = config.record_to or default_folder()  # of recordings and snapshots
+        self._recording = RecordingStatus()
+        self._config, self._units, self._control, self._events, self._hooks = config, units, control, events, hooks
         self._tapped: deque[AccessUnit] = deque()
-        self._rows: deque[list[int | str]] = deque(maxlen=_ROWS)
+        self._rows: deque[FrameRow] = deque(maxlen=_ROWS)
         self._watched = False  # somebody wants the picture in a browser
         self._record_wanted = config.record
-        self._rtp: tuple[int, int] | None = None  # newest (raw, unwrapped) timestamp of plain RTP
-        self.folder = config.record_to or default_folder()  # of recordings and snapshots
-        words = ["--folder", str(self.folder), "--format", config.record_format]
-        words += ["--pre-record", str(config.pre_record_s)]
-        self._recorder = Child("thinair.receiver.record", words, self._hear, _RECORDER_BACKLOG)
-        self._to_recorder = Outlet(self._recorder)
+        arguments = ["--folder", str(self.folder), "--format", config.record_format]
+        arguments += ["--pre-record", str(config.pre_record_s)]
+        self._recorder = Worker("thinair.receiver.record", arguments, self._receive, _RECORDER_BACKLOG)
+        self._to_recorder = UnitQueue(self._recorder)
         self._recorder.on_start = self._recorder_is_there
         self._recorder.on_end = lambda code: self._ended("recorder", code)
-        self._dashboard: Child | None = None
+        self._dashboard: Worker | None = None
         if config.dashboard is not None:
             where, token = ["--listen", str(config.dashboard)], {SECRET_NAME: config.dashboard_token or ""}
-            self._dashboard = Child(
-                "thinair.receiver.dashboard", where, self._hear, _DASHBOARD_BACKLOG, niceness=5, secrets=token
+            self._dashboard = Worker(
+                "thinair.receiver.dashboard", where, self._receive, _DASHBOARD_BACKLOG, niceness=5, secrets=token
             )
-            self._to_dashboard = Outlet(self._dashboard)
+            self._to_dashboard = UnitQueue(self._dashboard)
             self._dashboard.on_start = self._dashboard_is_there
             self._dashboard.on_end = lambda code: self._ended("dashboard", code)
 
     async def start(self) -> None:
         if self._dashboard is not None and find_spec("aiohttp") is None:
             self._dashboard = None
-            self._player.say("no dashboard: aiohttp is not installed: pip install 'thinair[pc]', or --dashboard off")
+            self._hooks.log(
+                f"no dashboard: aiohttp is missing: {install_line('aiohttp')}, or play with --dashboard off"
+            )
         if self._dashboard is not None:
             await self._dashboard.start()
         if self._record_wanted or self._config.pre_record_s:
@@ -70,12 +109,12 @@ class Desk:
         """The recording is whole when this returns."""
         self.forward()
         self._send_rows()
-        if self._recorder.alive and self.recording["state"] == "on":
-            self._player.say("finishing the recording")
-        if not await self._recorder.close(_PATIENCE_S["recorder"]):
-            self._player.say("the disk did not take the end of the recording: thinair recover mends what is there")
+        if self._recorder.alive and self._recording.state == "on":
+            self._hooks.log("finishing the recording")
+        if not await self._recorder.close(_END_S["recorder"]):
+            self._hooks.log("the end of the recording was not written; salvage the rest with: thinair recover")
         if self._dashboard is not None:
-            await self._dashboard.close(_PATIENCE_S["dashboard"])
+            await self._dashboard.close(_END_S["dashboard"])
 
     # ---- out ------------------------------------------------------------------------------------------------------
 
@@ -91,7 +130,7 @@ class Desk:
 
     def forward(self) -> None:
         while self._tapped:
-            unit = self._unit(self._tapped.popleft())
+            unit = self._units.unit(self._tapped.popleft())
             if self._records:
                 self._to_recorder.send(unit)
             if self._watched:
@@ -101,114 +140,86 @@ class Desk:
         if self._recorder.alive or self._dashboard is not None:
             self._rows.extend(frame_row(trace) for trace in traces)
 
-    def event(self, event: dict[str, Any]) -> None:
-        for child in (self._recorder, self._dashboard):
-            if child is not None:
-                child.tell({"type": "event", **event})
+    def event(self, event: Event) -> None:
+        self._tell_both(event)
 
     def camera(self, name: str) -> None:
-        self._recorder.tell({"type": "camera", "name": name or "camera"})
+        self._recorder.tell(Camera(name or "camera"))
 
-    def state(self) -> None:
+    def state(self, status: PlayerStatus) -> None:
         """A few times a second."""
         self._send_rows()
         if self._dashboard is not None and self._dashboard.alive:
-            recording = {**self.recording, "left_out": self._to_recorder.left_out}
-            self._dashboard.tell({"type": "state", **live_state(self._player), "recording": recording})
+            recording = replace(self._recording, left_out=self._to_recorder.left_out)
+            self._dashboard.tell(State(live_state(status, recording)))
 
     def _send_rows(self) -> None:
-        if not self._rows:
-            return
-        rows = list(self._rows)
-        self._rows.clear()
-        for child in (self._recorder, self._dashboard):
-            if child is not None:
-                child.tell({"type": "frames", "rows": rows})
+        if self._rows:
+            rows = list(self._rows)
+            self._rows.clear()
+            self._tell_both(Frames(rows))
 
-    def _unit(self, unit: AccessUnit) -> Unit:
-        player = self._player
-        time_us = unit.capture_us or unit.last_us
-        if player.mode == "rtp":
-            time_us = self._unwrapped_us(unit.rtp_time)
-        estimate = player.clock.estimate(now_us()) if unit.capture_us else None
-        local_us = round(unit.capture_us - estimate.offset_us) if estimate is not None else 0
-        captured = bool(unit.capture_us) or player.mode == "rtp"
-        return Unit(
-            player.generation, unit.frame_id, unit.key, unit.gap, unit.lost_before, captured, time_us, local_us,
-            unit.last_us, bytes(memoryview(unit)),
-        )  # fmt: skip
-
-    def _unwrapped_us(self, rtp_time: int) -> int:
-        """90 kHz of 32 bits → µs without a wrap (RFC 3550, 5.1)."""
-        if self._rtp is None:
-            self._rtp = rtp_time, rtp_time
-        else:
-            step = (rtp_time - self._rtp[0] + _RTP_WRAP // 2) % _RTP_WRAP - _RTP_WRAP // 2
-            self._rtp = rtp_time, self._rtp[1] + step
-        return self._rtp[1] * 100 // 9
+    def _tell_both(self, message: Content) -> None:
+        for worker in (self._recorder, self._dashboard):
+            if worker is not None:
+                worker.tell(message)
 
     # ---- in -------------------------------------------------------------------------------------------------------
 
-    def record(self, on: bool | None = None) -> None:
-        """None: the other way round."""
+    def toggle_recording(self) -> None:
+        self._record(not self._record_wanted)
+
+    def _record(self, on: bool) -> None:
         before = self._records
-        self._record_wanted = not self._record_wanted if on is None else on
+        self._record_wanted = on
         if not before:
             self._to_recorder.forget()
         if self._recorder.alive:
-            self._recorder.tell({"type": "record", "on": self._record_wanted})
-        elif self._record_wanted:
-            self._player.do(self._recorder.start())
-        if self._record_wanted and not self._config.pre_record_s:
-            self._player.ask_key_frame("a recording begins")
+            self._recorder.tell(Record(on))
+        elif on:
+            self._hooks.start(self._recorder.start())
+        if on and not self._config.pre_record_s:
+            self._control.request_key_frame("a recording starts")
 
     def _recorder_is_there(self) -> None:
-        media = self._player.description
-        self.camera(media.name if media is not None else "")
+        self.camera(self._hooks.status().camera)
         if self._record_wanted:
-            self._recorder.tell({"type": "record", "on": True})
+            self._recorder.tell(Record(True))
         self._to_recorder.started()
 
     def _dashboard_is_there(self) -> None:
         assert self._dashboard is not None
         self._watched = False
         self._to_dashboard.forget()
-        for event in self._player.events:
-            self._dashboard.tell({"type": "event", **event})
-        self.state()
+        for event in self._events.newest():
+            self._dashboard.tell(event)
+        self.state(self._hooks.status())
 
     def _ended(self, what: str, code: int | None) -> None:
         if what == "recorder":
-            failed = {"state": "failed", "why": "the recorder has ended"}
-            self._see_recording(failed if self._record_wanted else {"state": "off"})
+            failed = RecordingStatus("failed", "the recorder exited")
+            self._see_recording(failed if self._record_wanted else RecordingStatus())
             self._to_recorder.forget()
             if self._record_wanted:
-                self._player.ask_key_frame("the recorder starts again")
-        self._player.note_event(what, f"the {what} ended by itself ({code}); starting it again")
+                self._control.request_key_frame("the recorder restarts")
+        self._events.note(what, f"the {what} exited unexpectedly ({_exit(code)}); restarting it")
 
-    def _see_recording(self, status: dict[str, Any]) -> None:
-        self.recording = status
-        self._player.see_recording(status)
+    def _see_recording(self, status: RecordingStatus) -> None:
+        self._recording = status
+        self._hooks.recording(status)
 
-    def _hear(self, message: dict[str, Any]) -> None:
-        player = self._player
-        match message["type"]:
-            case "recording":
-                self._see_recording(message)
-            case "say":
-                player.note_event(message["kind"], message["text"])
-            case "watch":
-                self._watched = message["on"]
+    def _receive(self, message: Message) -> None:
+        match message:
+            case Recording(status=status):
+                self._see_recording(status)
+            case Note(kind=kind, text=text):
+                self._events.note(kind, text)
+            case Watch(on=on):
+                self._watched = on
                 self._to_dashboard.forget()
-            case "key":
-                player.ask_key_frame(message["why"])
-            case "record":
-                self.record(message["on"])
-            case "limits":
-                player.set_limits(message["min_bps"], message["max_bps"])
-            case "mode":
-                player.ask_mode(message["mode"])
-            case "latency":
-                player.set_latency(message["mode"])
-            case "report" if self._dashboard is not None:
-                self._dashboard.tell({"type": "report", "text": json.dumps(player.report(), indent=1)})
+            case Record(on=on):
+                self._record(on)
+            case RequestReport() if self._dashboard is not None:
+                self._dashboard.tell(ReportText(json.dumps(self._hooks.report(), indent=1)))
+            case RequestKeyFrame() | SetLimits() | RequestMode() | SetLatency():
+                self._control.do(message)

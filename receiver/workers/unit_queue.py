@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
-from thinair.receiver.workers.ipc import Unit, pack_unit
-from thinair.receiver.workers.worker import Child
+from thinair.receiver.workers.ipc import Unit, pack
+from thinair.receiver.workers.worker import Worker
 
 _HELD = 16 << 20  # bytes for a process that starts: 16 s of 8 Mbit/s
 
 
-class Outlet:
+class UnitQueue:
     """What a process cannot take is left out up to a key frame, and the next unit says how many are missing."""
 
-    def __init__(self, child: Child) -> None:
-        self.child = child
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
         self.missing = 0  # of the present gap
         self.left_out = 0  # of all
         self._held: deque[bytes] = deque()
@@ -27,7 +27,7 @@ class Outlet:
                 self._leave_out()
                 return
             unit = replace(unit, gap=True, lost_before=unit.lost_before + self.missing)
-        if self._take(pack_unit(unit)):
+        if self._take(pack(unit)):
             self.missing = 0
         else:
             self._leave_out()
@@ -35,7 +35,7 @@ class Outlet:
     def started(self) -> None:
         """The process is there: it gets what was kept for it."""
         while self._held:
-            self.child.offer(self._held.popleft())
+            self.worker.offer(self._held.popleft())
         self._held_size = 0
 
     def forget(self) -> None:
@@ -44,8 +44,8 @@ class Outlet:
         self._held_size = self.missing = 0
 
     def _take(self, packed: bytes) -> bool:
-        if self.child.alive:
-            return self.child.offer(packed)
+        if self.worker.alive:
+            return self.worker.offer(packed)
         if self._held_size + len(packed) > _HELD:
             return False
         self._held.append(packed)

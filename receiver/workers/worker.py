@@ -1,4 +1,4 @@
-"""A process of the player's own at the other end of a socket pair. It is started again when it ends by itself."""
+"""A process of the player's own at the other end of a socket pair, started again when it ends by itself."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import os
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from thinair.link.child_process import python_module
-from thinair.receiver.workers.ipc import Splitter, Unit, pack_json
+from thinair.receiver.workers.ipc import Content, Message, MessageReader, pack
 
 _RESTART_S = (0.5, 1.0, 2.0, 5.0, 15.0)
 _STEADY_S = 30.0  # a process that lived this long starts again at once
-_LAST_WORDS_S = 1.0
+_LAST_MESSAGES_S = 1.0
 _SOCKET_BUFFER = 4 << 20  # asked for; the system grants less
 
 
-class Child(asyncio.Protocol):
-    """`python -m module words --fd N`. All methods belong to the loop's thread.
+class Worker(asyncio.Protocol):
+    """`python -m module --fd N arguments`. All methods belong to the loop's thread.
 
     Nothing here waits for the process: what its socket does not take lies in memory, `limit` bytes of access units at
     most; units beyond are refused: `offer` returns False."""
@@ -28,8 +27,8 @@ class Child(asyncio.Protocol):
     def __init__(
         self,
         module: str,
-        words: Sequence[str],
-        hear: Callable[[dict[str, Any]], None],
+        arguments: Sequence[str],
+        receive: Callable[[Message], None],
         limit: int,
         *,
         niceness: int = 0,
@@ -38,11 +37,11 @@ class Child(asyncio.Protocol):
         """`secrets` go into its environment: arguments are for everybody on the machine to read."""
         self.wanted = False
         self._secrets = dict(secrets or {})
-        self._module, self._words, self._hear, self._limit = module, list(words), hear, limit
+        self._module, self._arguments, self._receive, self._limit = module, list(arguments), receive, limit
         self._niceness = niceness
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._splitter = Splitter()
+        self._reader = MessageReader()
         self._began_s = 0.0
         self._failures = 0
         self._gone = asyncio.Event()  # its socket is closed
@@ -69,11 +68,11 @@ class Child(asyncio.Protocol):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        words = python_module(self._module, "--fd", str(theirs.fileno()), *self._words)
+        command = python_module(self._module, "--fd", str(theirs.fileno()), *self._arguments)
         self._began_s = loop.time()
-        self._splitter = Splitter()
+        self._reader = MessageReader()
         try:
-            self._process = await asyncio.to_thread(_start, words, theirs.fileno(), self._niceness, self._secrets)
+            self._process = await asyncio.to_thread(_start, command, theirs.fileno(), self._niceness, self._secrets)
         finally:
             theirs.close()
         await loop.create_unix_connection(lambda: self, sock=ours)
@@ -86,11 +85,9 @@ class Child(asyncio.Protocol):
         self.on_start()
 
     def data_received(self, data: bytes) -> None:
-        try:
-            for message in self._splitter.split(data):
-                if not isinstance(message, Unit):
-                    self._hear(message)
-        except ValueError:
+        for message in self._reader.read(data):
+            self._receive(message)
+        if self._reader.broken:
             assert self._transport is not None
             self._transport.abort()
 
@@ -110,9 +107,9 @@ class Child(asyncio.Protocol):
             delay_s = _RESTART_S[min(self._failures, len(_RESTART_S)) - 1] if self._failures else 0.0
             self._restart = loop.call_later(delay_s, lambda: loop.create_task(self._open()))
 
-    def tell(self, content: dict[str, Any]) -> None:
+    def tell(self, message: Content) -> None:
         if self._transport is not None and self.wanted:
-            self._transport.write(pack_json(content))
+            self._transport.write(pack(message))
 
     def offer(self, packed: bytes) -> bool:
         """An access unit, packed. False: it was refused, for the process is behind."""
@@ -123,38 +120,38 @@ class Child(asyncio.Protocol):
         self._transport.write(packed)
         return True
 
-    async def close(self, patience_s: float) -> bool:
-        """Ends it by saying no more, once all is written; it may still say something. False: it had to be killed."""
+    async def close(self, timeout_s: float) -> bool:
+        """Closes our direction once all is written; its last messages are still read. False: it had to be killed."""
         self.wanted = False
         if self._restart is not None:
             self._restart.cancel()
         if self._transport is not None:
             self._transport.write_eof()
-        ended = await asyncio.to_thread(self._reap, patience_s) is not None
-        with contextlib.suppress(TimeoutError):  # its last words
-            async with asyncio.timeout(_LAST_WORDS_S):
+        ended = await asyncio.to_thread(self._reap, timeout_s) is not None
+        with contextlib.suppress(TimeoutError):  # its last messages
+            async with asyncio.timeout(_LAST_MESSAGES_S):
                 await self._gone.wait()
         if self._transport is not None:
             self._transport.abort()
             await asyncio.sleep(0)
         return ended
 
-    def _reap(self, patience_s: float) -> int | None:
+    def _reap(self, timeout_s: float) -> int | None:
         if self._process is None:
             return 0
         try:
-            return self._process.wait(patience_s)
+            return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
             return None
 
 
-def _start(words: Sequence[str], fd: int, niceness: int, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(command: Sequence[str], fd: int, niceness: int, secrets: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """In a session of its own: Ctrl-C is the player's, and the process ends, in good order, with the socket. Never at
     the player's real-time priority."""
     env = {**os.environ, **secrets}
-    process = subprocess.Popen(words, pass_fds=[fd], stdin=subprocess.DEVNULL, start_new_session=True, env=env)
+    process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL, start_new_session=True, env=env)
     with contextlib.suppress(OSError):
         os.sched_setscheduler(process.pid, os.SCHED_OTHER, os.sched_param(0))
         os.setpriority(os.PRIO_PROCESS, process.pid, niceness)

@@ -151,7 +151,7 @@ def _crossing_s(near: socket.socket, far: socket.socket, entry: int) -> float:
     [
         (["--slow", "lunch=5"], "write STAGE=US"),
         (["--slow", "encode=fast"], "write STAGE=US"),
-        (["--slow", "air=1000"], "needs --wire-us"),
+        (["--slow", "network=1000"], "needs --wire-us"),
         (["--rounds", "0"], "--rounds of 1 or more"),
         (["--mode", "320x200@25"], "640x360"),
     ],

@@ -22,8 +22,8 @@ from thinair.link.errors import ConfigError, FileError
 from thinair.link.native import Packetizer
 from thinair.link.protocol.frame_trace import STAGES
 from thinair.link.protocol.rtcp import Pli, Repair, RepairRequest, build
+from thinair.receiver.stats.frame_table import COLUMNS
 from thinair.receiver.stats.pcap import HEADER
-from thinair.receiver.stats.report import COLUMNS
 
 pytestmark = pytest.mark.quick
 

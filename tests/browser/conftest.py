@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from tests.support.player_with_dashboard import HEIGHT, WIDTH, Desk
+from tests.support.player_with_dashboard import HEIGHT, WIDTH, Rig
 from thinair.bench.harness.chromium import QUIET, chromium
 from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
@@ -43,16 +43,16 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    one = Desk(tmp_path / "set")
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    one = Rig(tmp_path / "set")
     yield one
     one.close()
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """One that stays: for tests that change nothing others see."""
-    one = Desk(tmp_path_factory.mktemp("desk") / "set")
+    one = Rig(tmp_path_factory.mktemp("rig") / "set")
     one.play()
     one.send()
     yield one

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Playwright, Route
 
 from tests.browser.conftest import SHOTS, code_of, is_live, launched
-from tests.support.player_with_dashboard import HEIGHT, WIDTH, Desk, eventually, report
+from tests.support.player_with_dashboard import HEIGHT, WIDTH, Rig, eventually, report
 from thinair.sender.sources.visual_code import Code
 
 pytestmark = pytest.mark.browser
@@ -45,18 +45,18 @@ def serious(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html']}" for one in found if one["impact"] in {"serious", "critical"}]
 
 
-def test_the_picture_is_live_and_the_figures_are_those_of_the_player(live: Desk, open_page: Open) -> None:
+def test_the_picture_is_live_and_the_figures_are_those_of_the_player(live: Rig, open_page: Open) -> None:
     page = open_page(live.url)
     is_live(page)
     eventually(lambda: page.locator(".tile").count() >= 10)
     assert page.inner_text("#camera") == "A-CAM"
     assert "640x360@30" in page.inner_text("#mode")
-    assert "ms late" in page.inner_text("#late")
-    assert {name for name in page.inner_text("#stages").split() if name.isalpha()} >= {"encode", "air", "decode"}
+    assert "latency" in page.inner_text("#latency-now")
+    assert {name for name in page.inner_text("#stages").split() if name.isalpha()} >= {"encode", "network", "decode"}
     assert "sender A-CAM: 640x360@30" in events(page)
 
 
-def test_the_pixels_on_the_page_are_the_camera_s_and_move_on(live: Desk, open_page: Open) -> None:
+def test_the_pixels_on_the_page_are_the_camera_s_and_move_on(live: Rig, open_page: Open) -> None:
     page = open_page(f"{live.url}?view=picture", width=WIDTH, height=HEIGHT)
     first = eventually(lambda: code_of(page))
     second = eventually(lambda: (code := code_of(page)) is not None and code.frame_id > first.frame_id and code)
@@ -64,19 +64,19 @@ def test_the_pixels_on_the_page_are_the_camera_s_and_move_on(live: Desk, open_pa
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_nothing_on_the_page_keeps_anybody_out(live: Desk, open_page: Open, look: str) -> None:
+def test_nothing_on_the_page_keeps_anybody_out(live: Rig, open_page: Open, look: str) -> None:
     page = open_page(live.url, **LOOKS[look])
     is_live(page)
     eventually(lambda: page.locator(".tile").count() >= 10)
     assert serious(page) == []
     assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
     shoot(page, f"live-{look}")
-    box = page.locator("#stage").bounding_box()
+    box = page.locator("#picture").bounding_box()
     assert box is not None
     assert box["height"] < box["width"]  # one picture, not a hidden one below it
 
 
-def test_every_control_is_reached_by_the_keyboard_alone(live: Desk, open_page: Open) -> None:
+def test_every_control_is_reached_by_the_keyboard_alone(live: Rig, open_page: Open) -> None:
     page = open_page(live.url)
     is_live(page)
     seen = []
@@ -101,7 +101,7 @@ def test_every_control_is_reached_by_the_keyboard_alone(live: Desk, open_page: O
     assert page.evaluate("() => getComputedStyle(document.documentElement).colorScheme") != before
 
 
-def test_a_page_that_is_reloaded_is_live_again(live: Desk, open_page: Open) -> None:
+def test_a_page_that_is_reloaded_is_live_again(live: Rig, open_page: Open) -> None:
     page = open_page(live.url)
     is_live(page)
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_a_page_that_is_reloaded_is_live_again(live: Desk, open_page: Open) -> N
         is_live(page, 5)
 
 
-def test_a_tab_that_sleeps_asks_for_no_pictures_and_wakes_with_a_live_one(live: Desk, open_page: Open) -> None:
+def test_a_tab_that_sleeps_asks_for_no_pictures_and_wakes_with_a_live_one(live: Rig, open_page: Open) -> None:
     page = open_page(f"{live.url}?view=picture", width=WIDTH, height=HEIGHT)
     eventually(lambda: code_of(page))
     hide = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); " \
@@ -125,10 +125,10 @@ def test_a_tab_that_sleeps_asks_for_no_pictures_and_wakes_with_a_live_one(live: 
     assert age_us(code) < 1_500_000
 
 
-def test_record_by_button_and_by_key_and_the_file_is_told(desk: Desk, open_page: Open) -> None:
-    desk.play()
-    desk.send()
-    page = open_page(desk.url)
+def test_record_by_button_and_by_key_and_the_file_is_told(rig: Rig, open_page: Open) -> None:
+    rig.play()
+    rig.send()
+    page = open_page(rig.url)
     is_live(page)
     page.click("#record")
     page.locator("#recording").filter(has_text="recording 0:00:0").wait_for()
@@ -140,17 +140,17 @@ def test_record_by_button_and_by_key_and_the_file_is_told(desk: Desk, open_page:
     page.keyboard.press("r")
     page.locator("#recording").wait_for(state="hidden")
     eventually(lambda: "recorded" in events(page))
-    assert len(list(desk.folder.glob("A-CAM_*.mp4"))) == 1
+    assert len(list(rig.folder.glob("A-CAM_*.mp4"))) == 1
 
 
-def test_limits_and_latency_mode_and_key_frame_reach_the_player(desk: Desk, open_page: Open) -> None:
-    desk.play()
-    desk.send()
-    page, other = open_page(desk.url), open_page(desk.url)
+def test_limits_and_latency_mode_and_key_frame_reach_the_player(rig: Rig, open_page: Open) -> None:
+    rig.play()
+    rig.send()
+    page, other = open_page(rig.url), open_page(rig.url)
     for one in (page, other):
         is_live(one)
     page.select_option("#max", label="2 Mbit/s")
-    eventually(lambda: report(desk)["air"]["bitrate_bps"] == 2_000_000)
+    eventually(lambda: report(rig)["target"]["bitrate_bps"] == 2_000_000)
     eventually(lambda: other.input_value("#max") == "2000000")
     page.select_option("#latency", "smooth")
     eventually(lambda: other.input_value("#latency") == "smooth")
@@ -158,12 +158,12 @@ def test_limits_and_latency_mode_and_key_frame_reach_the_player(desk: Desk, open
     eventually(lambda: "1280x720@30" in other.inner_text("#mode"))
     is_live(page)
     page.click("#key")
-    eventually(lambda: "key frame asked for: somebody at the page wants one" in events(other))
+    eventually(lambda: "key frame requested: requested on the page" in events(other))
     page.select_option("#max", "")
-    eventually(lambda: report(desk)["air"]["bitrate_bps"] == 3_000_000)
+    eventually(lambda: report(rig)["target"]["bitrate_bps"] == 3_000_000)
 
 
-def test_report_and_history_are_downloads(live: Desk, open_page: Open) -> None:
+def test_report_and_history_are_downloads(live: Rig, open_page: Open) -> None:
     page = open_page(live.url)
     is_live(page)
     for link, keys in (("#report", {"schema", "latency_ms"}), ("#history", {"seconds", "events"})):
@@ -173,40 +173,40 @@ def test_report_and_history_are_downloads(live: Desk, open_page: Open) -> None:
         assert keys <= set(content)
 
 
-def test_a_sender_that_goes_and_comes_is_said_in_words_and_seen_again(desk: Desk, open_page: Open) -> None:
-    desk.play()
-    sender = desk.send()
-    page = open_page(desk.url)
+def test_a_sender_that_goes_and_comes_is_said_in_words_and_seen_again(rig: Rig, open_page: Open) -> None:
+    rig.play()
+    sender = rig.send()
+    page = open_page(rig.url)
     is_live(page)
     sender.kill()
     page.locator("#trouble").filter(has_text="network silent for").wait_for()
     page.locator("#trouble").filter(has_text="last picture").wait_for()
     shoot(page, "silent-desktop-dark")
     assert serious(page) == []
-    desk.send()
+    rig.send()
     page.locator("#trouble").wait_for(state="hidden")
     is_live(page)
 
 
-def test_a_player_that_goes_and_comes_finds_its_page_again(desk: Desk, open_page: Open) -> None:
-    desk.play()
-    desk.send()
-    page = open_page(desk.url)
+def test_a_player_that_goes_and_comes_finds_its_page_again(rig: Rig, open_page: Open) -> None:
+    rig.play()
+    rig.send()
+    page = open_page(rig.url)
     is_live(page)
-    desk.end("play")
-    page.locator("#trouble").filter(has_text="no word from the player for").wait_for()
+    rig.end("play")
+    page.locator("#trouble").filter(has_text="no data from the player for").wait_for()
     assert page.inner_text("#status") == "not connected"
     shoot(page, "disconnected-desktop-dark")
-    desk.play()
+    rig.play()
     is_live(page)
 
 
-def test_before_a_sender_comes_the_page_says_what_it_waits_for(desk: Desk, open_page: Open) -> None:
-    desk.play()
-    page = open_page(desk.url)
-    page.locator("#trouble").filter(has_text=f"waiting for a sender on port {desk.media}").wait_for()
+def test_before_a_sender_comes_the_page_says_what_it_waits_for(rig: Rig, open_page: Open) -> None:
+    rig.play()
+    page = open_page(rig.url)
+    page.locator("#trouble").filter(has_text=f"waiting for a sender on port {rig.media}").wait_for()
     shoot(page, "waiting-desktop-dark")
-    desk.send()
+    rig.send()
     is_live(page)
 
 
@@ -214,12 +214,12 @@ def test_an_address_that_is_no_secure_context_gets_jpegs_and_is_told_why(
     tmp_path_factory: pytest.TempPathFactory, open_page: Open
 ) -> None:
     folder, name = tmp_path_factory.mktemp("lan"), socket.gethostname()
-    desk = Desk(folder, "--dashboard-token", "open-sesame-1")
-    desk.words = (*desk.words, "--dashboard", f"0.0.0.0:{desk.port}")
+    rig = Rig(folder, "--dashboard-token", "open-sesame-1")
+    rig.words = (*rig.words, "--dashboard", f"0.0.0.0:{rig.port}")
     try:
-        desk.play()
-        desk.send()
-        page = open_page(f"http://{name}:{desk.port}/?token=open-sesame-1")
+        rig.play()
+        rig.send()
+        page = open_page(f"http://{name}:{rig.port}/?token=open-sesame-1")
         is_live(page)
         assert "token" not in page.url
         assert not page.evaluate("() => isSecureContext")
@@ -227,10 +227,10 @@ def test_an_address_that_is_no_secure_context_gets_jpegs_and_is_told_why(
         page.locator("#canvas").wait_for()
         shoot(page, "insecure-desktop-dark")
         assert serious(page) == []
-        foreign = open_page(f"http://{name}:{desk.port}/")
-        assert "lacks the token" in foreign.inner_text("body")
+        foreign = open_page(f"http://{name}:{rig.port}/")
+        assert "Access token missing" in foreign.inner_text("body")
     finally:
-        desk.close()
+        rig.close()
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_an_address_that_is_no_secure_context_gets_jpegs_and_is_told_why(
     ],
 )
 def test_a_browser_that_lacks_something_gets_jpegs_and_is_told_why(
-    live: Desk, playwright: Playwright, lacking: str, said: str
+    live: Rig, playwright: Playwright, lacking: str, said: str
 ) -> None:
     """Chromium has it all, so its worker's script takes it away first. A script that the test serves has no address of
     its own, hence the flag."""
@@ -261,7 +261,7 @@ def test_a_browser_that_lacks_something_gets_jpegs_and_is_told_why(
         page.locator("#canvas").wait_for()
 
 
-def test_a_page_of_another_site_can_neither_read_nor_steer(live: Desk, open_page: Open) -> None:
+def test_a_page_of_another_site_can_neither_read_nor_steer(live: Rig, open_page: Open) -> None:
     page = open_page("about:blank")
     page.route("http://evil.test/**", lambda route: route.fulfill(body="<p>evil", content_type="text/html"))
     page.goto("http://evil.test/")

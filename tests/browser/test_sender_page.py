@@ -15,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, Playwright
 
 from tests.browser.conftest import SHOTS, launched
-from tests.support.player_with_dashboard import Desk, eventually
+from tests.support.player_with_dashboard import Rig, eventually
 from tests.system.test_control import API, HOST, Camera
 
 pytestmark = pytest.mark.browser
@@ -133,22 +133,22 @@ def test_a_name_that_was_rebound_to_the_sender_opens_nothing(rebound: Browser, c
 
 
 def test_neither_can_do_anything_at_the_player_s_page(rebound: Browser, tmp_path: Path) -> None:
-    desk = Desk(tmp_path / "set")
+    rig = Rig(tmp_path / "set")
     try:
-        desk.play()
-        desk.send()
+        rig.play()
+        rig.send()
         paths = {"picture": "/", "get": "/history.json", "post": "/report.json", "put": "/metrics"}
-        tried(rebound, EVIL, f"http://{HOST}:{desk.port}", **paths).context.close()
+        tried(rebound, EVIL, f"http://{HOST}:{rig.port}", **paths).context.close()
         page = rebound.new_context().new_page()
-        answer = page.goto(f"http://{EVIL}:{desk.port}/history.json")
+        answer = page.goto(f"http://{EVIL}:{rig.port}/history.json")
         assert answer is not None
         assert answer.status == 421
         page.context.close()
-        metrics = desk.get("metrics")
+        metrics = rig.get("metrics")
         assert 'thinair_requests_refused_total{reason="origin"}' in metrics
         assert 'thinair_requests_refused_total{reason="host"}' in metrics
     finally:
-        desk.close()
+        rig.close()
 
 
 def ready(page: Page) -> Page:

@@ -30,12 +30,12 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "a mode of no size": (("send", "--mode", "0x0@25"), Exit.USAGE, "from 16 to 8192"),
     "a bitrate that is none": (("send", "--bitrate", "fast"), Exit.USAGE, "8M"),
     "an unknown source": ((*SEND, "--source", "camera"), Exit.USAGE, "testcard, screen::0, file:CLIP, hdmi"),
-    "no destination": (("send", "--no-sealed"), Exit.USAGE, "--to HOST:PORT"),
+    "no destination": (("send", "--no-encryption"), Exit.USAGE, "--to HOST:PORT"),
     "two destinations": ((*SEND, "--plain", "rtp://127.0.0.1:9"), Exit.USAGE, "--to HOST:PORT"),
     "a destination without a port": (("send", "--to", "host"), Exit.USAGE, "HOST:PORT"),
     "a port that is none": (("play", "--listen", "99999"), Exit.USAGE, "1 to 65535"),
     "a plain output that is none": (("send", "--plain", "http://a:5"), Exit.USAGE, "rtp://HOST:PORT"),
-    "a plain input that is none": (("play", "--plain", "rtmp:5"), Exit.USAGE, "rtp:PORT"),
+    "a plain input that is none": (("play", "--input", "rtmp:5"), Exit.USAGE, "rtp:PORT"),
     "an SDP of our own link": ((*SEND, "--sdp", "a.sdp"), Exit.USAGE, "--plain rtp://HOST:PORT"),
     "a test card too small": (("send", "--to", "127.0.0.1:9", "--mode", "320x180@30"), Exit.USAGE, "640x360"),
     "a file that is not there": ((*SEND, "--source", "file:/no/clip.mp4"), Exit.FILE, "/no/clip.mp4"),
@@ -82,7 +82,7 @@ def test_a_mistake_ends_in_one_line_and_its_exit_code(mistake: str, tmp_path: Pa
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         env.pop(name, None)
     done = call(*words, env=env)
-    progress = ("thinair: sending", "thinair: receivers come in")
+    progress = ("thinair send: sending", "thinair send: receivers come in")
     done.stderr = "".join(line for line in done.stderr.splitlines(True) if not line.startswith(progress))
     assert said in one_line(done)
     assert done.returncode == code
@@ -100,7 +100,7 @@ def test_a_configuration_with_a_mistake_names_the_file_and_the_key(tmp_path: Pat
         "[play]\nvolume = 3\n": "'volume'",
         "[play]\nlisten = true\n": "listen",
         "volume = 3\n": "[send] or [play]",
-        "[play\n": "no TOML file",
+        "[play\n": "not a TOML file",
     }.items():
         file = tmp_path / "thinair.toml"
         file.write_text(content)
@@ -147,8 +147,8 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
 @pytest.mark.parametrize(
     ("command", "broken"),
     [
-        ("play", "thinair.receiver.player.Player._see_media"),
-        ("play", "thinair.receiver.video.display_thread.Screen.run"),
+        ("play", "thinair.receiver.connection.session_loop.SessionLoop._see_media"),
+        ("play", "thinair.receiver.video.display_thread.DisplayThread.run"),
         ("send", "thinair.sender.service.Service._talk"),
     ],
 )

@@ -163,7 +163,7 @@ class Played:
 def playing(plain: str, folder: Path) -> Iterator[tuple[Running, list[Played]]]:
     """The list gets what was played once the block ends."""
     files = folder / "report.json", folder / "frames.csv"
-    words = ["--headless", "--plain", plain, "--report", str(files[0]), "--frames", str(files[1])]
+    words = ["--headless", "--input", plain, "--report", str(files[0]), "--frames", str(files[1])]
     played: list[Played] = []
     with running([*PLAY, *words]) as play:
         play.wait_for("listening")
@@ -225,7 +225,7 @@ def test_a_stream_that_cannot_be_shown_is_told_once(tmp_path: Path) -> None:
     port = free_port()
     with playing(f"rtp:{port}", tmp_path) as (play, played):
         subprocess.run(gstreamer(port, "rtph264pay config-interval=-1", pixels="I420_10LE"), check=True, timeout=30)
-    assert play.text().count("this stream cannot be shown: only 8 bits a sample") == 1
+    assert play.text().count("this stream cannot be shown: only 8 bits per sample") == 1
     assert played[0].report["frames"]["presented"] == 0
     assert played[0].report["decoder"]["refused"] > 0
 
@@ -267,7 +267,7 @@ def test_our_own_raw_stream_is_whole_with_its_delimiter(tmp_path: Path) -> None:
     files = tmp_path / "report.json", tmp_path / "frames.csv"
     words = [
         "--headless",
-        "--plain",
+        "--input",
         f"annexb:{port}",
         "--quiet-us",
         "0",

@@ -14,7 +14,7 @@ from thinair.bench.analysis.recorded_run import summary
 from thinair.bench.network import Jitter, Link, Model
 from thinair.link.protocol.clock_sync import ClockSync
 from thinair.link.protocol.frame_trace import TraceBook
-from thinair.receiver.stats.report import Figures, milliseconds
+from thinair.receiver.stats.counters import Figures, milliseconds
 
 PERCENTS = ("p50", "p95", "p99")
 _SECONDS = 24
@@ -118,7 +118,7 @@ class World:
         clock = self.clock.estimate(local(_SECONDS * 1e6))
         assert clock is not None
         return Found(
-            {name: float(stated[name] or 0) for name in PERCENTS},
+            {"p50": stated["p50"] or 0.0, "p95": stated["p95"] or 0.0, "p99": stated["p99"] or 0.0},
             {name: float(true[name]) for name in PERCENTS},
             clock.bound_us / 1000,
             min(self.rtts_us) / 1000,

@@ -23,14 +23,14 @@ def free_port(kind: int = socket.SOCK_STREAM) -> int:
         return int(probe.getsockname()[1])
 
 
-class Desk:
-    """The processes of a desk, started and ended by name."""
+class Rig:
+    """The processes of a rig, started and ended by name."""
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.folder = folder
         self.media, self.port = free_port(socket.SOCK_DGRAM), free_port()
         self.words = words
-        self.env = environment(THINAIR_STATE=introduce(folder.parent / "state"))  # strangers to every other desk
+        self.env = environment(THINAIR_STATE=introduce(folder.parent / "state"))  # strangers to every other rig
         self.url = f"http://127.0.0.1:{self.port}/"
         self._stacks: dict[str, ExitStack] = {}
         self.running: dict[str, Running] = {}
@@ -81,6 +81,6 @@ def eventually(done: Callable[[], Any], timeout_s: float = 10.0) -> Any:
     return found
 
 
-def report(desk: Desk) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(desk.get("report.json"))
+def report(rig: Rig) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(rig.get("report.json"))
     return found

@@ -330,7 +330,7 @@ def test_slow_and_many_strangers_at_the_door_keep_no_receiver_out(stage: Stage) 
     began_s = time.monotonic()
     stage.player.stop()
     stage.player = stage.play()
-    stage.player.wait_for("lets us in", after_s=began_s)
+    stage.player.wait_for("connected to", after_s=began_s)
     for one in held:
         one.close()
     player, sender = stage.end()

@@ -111,7 +111,7 @@ def camera(tmp_path: Path) -> Iterator[Camera]:
 
 def test_the_sender_is_looked_at_and_turned_from_a_paired_machine(camera: Camera) -> None:
     sender, player = camera.start(), camera.play()
-    eventually(lambda: "late " in player.text())
+    eventually(lambda: "latency " in player.text())
     time.sleep(2)  # the receiver says once a second how late it is
 
     def status() -> dict[str, Any]:
@@ -190,7 +190,7 @@ def camera_address() -> str:
 def test_a_receiver_forgotten_on_the_page_loses_its_picture_and_its_token(camera: Camera) -> None:
     camera.start()
     player = camera.play()
-    eventually(lambda: "late " in player.text())
+    eventually(lambda: "latency " in player.text())
     token = camera.token
     assert camera.there("GET", f"{API}/status", token=token)[0] == 200
     (one,) = camera.here("GET", f"{API}/pairing")[1]["paired"]

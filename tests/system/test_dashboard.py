@@ -15,15 +15,15 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.player_with_dashboard import Desk, eventually, free_port, report
+from tests.support.player_with_dashboard import Rig, eventually, free_port, report
 from tests.support.processes import call
 
 pytestmark = pytest.mark.net
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    one = Desk(tmp_path_factory.mktemp("desk") / "set")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    one = Rig(tmp_path_factory.mktemp("rig") / "set")
     one.play()
     one.send()
     yield one
@@ -32,9 +32,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     one.close()
 
 
-def refused(desk: Desk, reason: str) -> float:
+def refused(rig: Rig, reason: str) -> float:
     try:
-        return desk.metric(f'thinair_requests_refused_total{{reason="{reason}"}}')
+        return rig.metric(f'thinair_requests_refused_total{{reason="{reason}"}}')
     except AssertionError:
         return 0.0
 
@@ -58,21 +58,21 @@ async def status(url: str, **headers: str) -> int:
     ],
 )
 def test_foreign_hosts_and_origins_are_refused_and_counted(
-    desk: Desk, path: str, headers: dict[str, str], code: int, reason: str
+    rig: Rig, path: str, headers: dict[str, str], code: int, reason: str
 ) -> None:
-    before = refused(desk, reason)
-    assert run(status(desk.url + path, **headers)) == code
-    assert refused(desk, reason) == before + 1
+    before = refused(rig, reason)
+    assert run(status(rig.url + path, **headers)) == code
+    assert refused(rig, reason) == before + 1
 
 
 @pytest.mark.parametrize("path", ["nothing.js", "../player.py", "%2e%2e/server.py", "static/app.js", "ws"])
-def test_other_paths_lead_nowhere(desk: Desk, path: str) -> None:
-    assert run(status(desk.url + path)) in {404, 426}
+def test_other_paths_lead_nowhere(rig: Rig, path: str) -> None:
+    assert run(status(rig.url + path)) in {404, 426}
 
 
-async def talk(desk: Desk, *messages: str | bytes) -> int | None:
+async def talk(rig: Rig, *messages: str | bytes) -> int | None:
     """Sends these and waits until the server closes or a second has passed; its close code."""
-    async with aiohttp.ClientSession() as session, session.ws_connect(desk.url + "ws") as ws:
+    async with aiohttp.ClientSession() as session, session.ws_connect(rig.url + "ws") as ws:
         for message in messages:
             await (ws.send_str(message) if isinstance(message, str) else ws.send_bytes(message))
         try:
@@ -84,22 +84,22 @@ async def talk(desk: Desk, *messages: str | bytes) -> int | None:
         return ws.close_code
 
 
-def test_malformed_messages_are_counted_and_the_tenth_ends_the_connection(desk: Desk) -> None:
-    before = refused(desk, "malformed")
-    assert run(talk(desk, "{", '{"do": "fly"}', b"\0\1\2")) is None
-    assert run(talk(desk, *["nonsense"] * 10)) == 1008
-    assert refused(desk, "malformed") == before + 13
+def test_malformed_messages_are_counted_and_the_tenth_ends_the_connection(rig: Rig) -> None:
+    before = refused(rig, "malformed")
+    assert run(talk(rig, "{", '{"do": "fly"}', b"\0\1\2")) is None
+    assert run(talk(rig, *["nonsense"] * 10)) == 1008
+    assert refused(rig, "malformed") == before + 13
 
 
-def test_a_huge_message_ends_its_connection_only(desk: Desk) -> None:
-    before = refused(desk, "huge")
-    assert run(talk(desk, '{"do": "ping", "t": 1' + "0" * 100_000 + "}")) == 1009
-    assert refused(desk, "huge") == before + 1
+def test_a_huge_message_ends_its_connection_only(rig: Rig) -> None:
+    before = refused(rig, "huge")
+    assert run(talk(rig, '{"do": "ping", "t": 1' + "0" * 100_000 + "}")) == 1009
+    assert refused(rig, "huge") == before + 1
 
 
-def test_a_viewer_that_never_reads_is_dropped_and_counted(desk: Desk) -> None:
-    before = desk.metric("thinair_viewers_dropped_total")
-    with closing(socket.create_connection(("127.0.0.1", desk.port))) as client:
+def test_a_viewer_that_never_reads_is_dropped_and_counted(rig: Rig) -> None:
+    before = rig.metric("thinair_viewers_dropped_total")
+    with closing(socket.create_connection(("127.0.0.1", rig.port))) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.sendall(
             b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -108,26 +108,26 @@ def test_a_viewer_that_never_reads_is_dropped_and_counted(desk: Desk) -> None:
         client.recv(1)
         wish = json.dumps({"do": "watch", "as": "h264"}).encode()
         client.sendall(bytes([0x81, 0x80 | len(wish), 0, 0, 0, 0]) + wish)  # RFC 6455, 5.2; a mask of zeros
-        eventually(lambda: desk.metric("thinair_viewers_dropped_total") == before + 1, 20)
+        eventually(lambda: rig.metric("thinair_viewers_dropped_total") == before + 1, 20)
 
 
-def test_more_viewers_than_there_is_room_for_are_refused(desk: Desk) -> None:
+def test_more_viewers_than_there_is_room_for_are_refused(rig: Rig) -> None:
     async def crowd() -> int:
         async with aiohttp.ClientSession() as session:
-            held = [await session.ws_connect(desk.url + "ws") for _ in range(32)]
-            async with session.get(desk.url + "ws", headers={"Upgrade": "websocket"}) as answer:
+            held = [await session.ws_connect(rig.url + "ws") for _ in range(32)]
+            async with session.get(rig.url + "ws", headers={"Upgrade": "websocket"}) as answer:
                 code = answer.status
             for ws in held:
                 await ws.close()
             return code
 
     assert run(crowd()) == 503
-    eventually(lambda: desk.metric("thinair_viewers") == 0)
+    eventually(lambda: rig.metric("thinair_viewers") == 0)
 
 
-def test_every_whole_unit_reaches_a_viewer_from_a_key_frame_on(desk: Desk) -> None:
+def test_every_whole_unit_reaches_a_viewer_from_a_key_frame_on(rig: Rig) -> None:
     async def watch() -> list[bytes]:
-        async with aiohttp.ClientSession() as session, session.ws_connect(desk.url + "ws") as ws:
+        async with aiohttp.ClientSession() as session, session.ws_connect(rig.url + "ws") as ws:
             await ws.send_str('{"do": "watch", "as": "h264"}')
             found: list[bytes] = []
             async for message in ws:
@@ -144,7 +144,7 @@ def test_every_whole_unit_reaches_a_viewer_from_a_key_frame_on(desk: Desk) -> No
 
 
 def test_a_port_in_use_is_told_once_and_taken_when_it_is_free(tmp_path: Path) -> None:
-    one = Desk(tmp_path)
+    one = Rig(tmp_path)
     try:
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -161,12 +161,12 @@ def test_a_port_in_use_is_told_once_and_taken_when_it_is_free(tmp_path: Path) ->
 
 
 def test_a_dashboard_that_dies_comes_back_at_its_address(tmp_path: Path) -> None:
-    one = Desk(tmp_path)
+    one = Rig(tmp_path)
     try:
         player = one.play()
         began_s = time.monotonic()
         subprocess.run(["pkill", "-9", "-f", f"thinair.receiver.dashboard.*127.0.0.1:{one.port}"], check=True)
-        player.wait_for("the dashboard ended by itself")
+        player.wait_for("the dashboard exited unexpectedly")
         player.wait_for("dashboard: http", after_s=began_s)
         assert "thinair_viewers 0" in one.get("metrics")
     finally:
@@ -174,7 +174,7 @@ def test_a_dashboard_that_dies_comes_back_at_its_address(tmp_path: Path) -> None
 
 
 def test_a_made_up_token_guards_every_address_but_loopback(tmp_path: Path) -> None:
-    one = Desk(tmp_path)
+    one = Rig(tmp_path)
     one.words = ("--dashboard", f"0.0.0.0:{one.port}")
     with ExitStack() as stack:
         stack.callback(one.close)

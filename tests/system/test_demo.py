@@ -19,13 +19,13 @@ from tests.conftest import Glass
 from tests.support.paths import ROOT
 from tests.support.player_with_dashboard import free_port
 from tests.support.processes import PLAY, THINAIR, call, running
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS
 from thinair.sender.report import COLUMNS as SENDER_COLUMNS
 
 DOC = ROOT / "docs" / "report.md"
 DEMO = (*THINAIR, "demo", "--dashboard", "off")
 MODE = ("--mode", "640x360@30", "--bitrate", "2M")
-STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "hold", "present")
+STAGES = ("capture", "wait", "encode", "pace", "network", "repair", "decode", "hold", "present")
 
 
 def documented(role: str) -> set[str]:
@@ -77,7 +77,7 @@ def demo(tmp_path: Path, *words: str) -> dict[str, Any]:
     report = tmp_path / "report.json"
     done = call("demo", "--dashboard", "off", "--headless", "--seconds", "3", "--report", str(report), *words)
     assert done.returncode == 0, done.stderr
-    assert "late " in done.stdout
+    assert "latency " in done.stdout
     content: dict[str, Any] = json.loads(report.read_text())
     check_frames(content)
     return content
@@ -106,7 +106,7 @@ def test_the_demo_ends_by_itself_with_a_report_in_which_everything_adds_up(tmp_p
 def test_a_demo_that_is_stopped_leaves_its_report_and_no_process(tmp_path: Path) -> None:
     report, mark = tmp_path / "report.json", f"thinair-{tmp_path.name}"
     with running([*DEMO, "--headless", "--name", mark, "--report", str(report), *MODE]) as one:
-        one.wait_for("late ")
+        one.wait_for("latency ")
         assert one.stop() == 0, one.text()
     check_frames(json.loads(report.read_text()))
     assert not [command for command in commands() if mark.encode() in command]
@@ -132,7 +132,7 @@ def test_a_live_screen_goes_through_the_demo(tmp_path: Path, glass: Glass) -> No
 def test_the_demo_opens_a_window_where_there_is_a_display(tmp_path: Path, glass: Glass) -> None:
     report_file = tmp_path / "report.json"
     with running([*DEMO, "--seconds", "4", "--report", str(report_file), *MODE]) as one:
-        one.wait_for("late ")
+        one.wait_for("latency ")
         colours = len(set(map(bytes, glass.pixels().reshape(-1, 3)[::97])))
         assert one.end() == 0, one.text()
     report = json.loads(report_file.read_text())
@@ -150,7 +150,7 @@ def test_the_reports_of_sender_and_player_have_the_keys_of_the_document(tmp_path
         words += ["--report", str(files["send.json"]), "--frames", str(files["send.csv"])]
         done = call("send", *words)
         assert done.returncode == 0, done.stderr
-        play.wait_for("the sender has ended")
+        play.wait_for("the sender has stopped")
         assert play.stop() == 0
     sent = json.loads(files["send.json"].read_text())
     check_keys(sent, "s")
@@ -170,6 +170,6 @@ def test_the_demo_opens_window_and_page_together_and_prints_the_address(glass: G
         one.wait_for(f"dashboard: http://127.0.0.1:{page}/")
         with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=5) as answer:
             assert b"<title>thinair</title>" in answer.read()
-        one.wait_for("late ")
+        one.wait_for("latency ")
         assert len(set(map(bytes, glass.pixels().reshape(-1, 3)[::97]))) > 20
         assert one.end() == 0, one.text()

@@ -80,11 +80,11 @@ def test_a_new_user_pairs_by_the_code_and_sees_the_picture(place: Set) -> None:
     assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}(-[0-9A-HJKMNP-TV-Z]{4}){2}", code)
     assert code not in sender.text(), "a log is no place for it"
     player = place.play()
-    player.wait_for("no sender is paired yet: thinair pair")
+    player.wait_for("no sender is paired yet: run thinair pair")
     done = place.thinair("pair", f"{HOST}:{place.door}", said=code.lower().replace("-", " ") + "\n")
     assert done.returncode == 0, done.stderr
     assert "paired with A-CAM" in done.stdout
-    player.wait_for("A-CAM lets us in")
+    player.wait_for("connected to A-CAM")
     eventually(lambda: shown(player) > 30)
     listed = place.thinair("pairings", "list").stdout
     assert re.search(rf"sender +[0-9a-f]{{12}} +A-CAM +{HOST}:{place.door}", listed)
@@ -122,12 +122,12 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
 @pytest.mark.parametrize("open_end", ["sender", "player"])
 def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> None:
     port = free_port(socket.SOCK_DGRAM)
-    player = place.play(*(["--no-sealed"] if open_end == "player" else []), port=port)
+    player = place.play(*(["--no-encryption"] if open_end == "player" else []), port=port)
     player.wait_for("listening on port")
-    words = ["--to", f"{HOST}:{port}", *(["--no-sealed"] if open_end == "sender" else [])]
+    words = ["--to", f"{HOST}:{port}", *(["--no-encryption"] if open_end == "sender" else [])]
     line = [*THINAIR, "send", "--door", str(place.door), *MODE, *words]
     place.stack.enter_context(running(line, env=place.env("camera")))
-    player.wait_for("unsealed: --no-sealed at both" if open_end == "sender" else "wants a sealed link: --no-sealed at")
+    player.wait_for("uses an unencrypted link, this" if open_end == "sender" else "uses an encrypted link, this")
 
 
 def test_a_restarted_player_and_a_restarted_sender_are_back_at_once(place: Set) -> None:
@@ -146,7 +146,7 @@ def test_a_restarted_player_and_a_restarted_sender_are_back_at_once(place: Set) 
     sender.process.wait()
     began_s = time.monotonic()
     place.send()
-    player.wait_for("A-CAM lets us in", after_s=began_s)
+    player.wait_for("connected to A-CAM", after_s=began_s)
     before = shown(player)
     eventually(lambda: shown(player) > before + 30)
 
@@ -183,7 +183,7 @@ def test_a_sender_that_calls_a_receiver_it_is_not_paired_with_is_named_once(plac
     player = place.play(port=port)
     player.wait_for("listening on port")
     place.send("--to", f"{HOST}:{port}")
-    player.wait_for(f":{place.door} is not paired: thinair pair ")
+    player.wait_for(f":{place.door} is not paired: run thinair pair ")
     time.sleep(1.0)
     assert player.text().count(f":{place.door} is not paired") == 1
     place.pair()

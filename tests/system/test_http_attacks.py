@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.player_with_dashboard import Desk, eventually, free_port
+from tests.support.player_with_dashboard import Rig, eventually, free_port
 from tests.system.test_control import API, HOST, Camera
 from thinair.link.errors import Exit
 from thinair.link.security import tls
@@ -124,29 +124,29 @@ def test_a_crowd_of_connections_keeps_the_operator_out_of_nothing(camera: Camera
 
 
 def test_the_player_s_page_hangs_up_on_the_slow_too(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    rig = Rig(tmp_path)
     try:
-        desk.play()
-        crowd = [socket.create_connection((HOST, desk.port), timeout=20) for _ in range(60)]
+        rig.play()
+        crowd = [socket.create_connection((HOST, rig.port), timeout=20) for _ in range(60)]
         for one in crowd:
             with contextlib.suppress(ConnectionError):
                 one.sendall(b"GET / HTTP/1.1\r\nX: ")
-        with urllib.request.urlopen(desk.url, timeout=10) as answer:  # noqa: S310 -- our own
+        with urllib.request.urlopen(rig.url, timeout=10) as answer:  # noqa: S310 -- our own
             assert answer.status == 200
         began_s = time.monotonic()
         assert all(last_words(one)[:12] in {b"", b"HTTP/1.0 400", b"HTTP/1.1 400"} for one in crowd)
         assert time.monotonic() - began_s < 9
         for one in crowd:
             one.close()
-        metrics = desk.get("metrics")
+        metrics = rig.get("metrics")
         assert 'thinair_requests_refused_total{reason="slow"}' in metrics
     finally:
-        desk.end("play")
+        rig.end("play")
 
 
 def test_the_picture_goes_on_meanwhile(camera: Camera) -> None:
     player = camera.play()
-    eventually(lambda: "late " in player.text())
+    eventually(lambda: "latency " in player.text())
     crowd = [knock(camera, sealed=at % 2 == 0) for at in range(60)]
     for _ in range(10):
         for one in crowd:

@@ -22,7 +22,7 @@ from tests.support import seeds
 from tests.support.pictures import encoded, unit
 from tests.support.processes import PLAY, THINAIR, Running, environment, running
 from thinair.link.child_process import python_module
-from thinair.receiver.workers.ipc import pack_json, pack_unit
+from thinair.receiver.workers.ipc import Camera, Record, pack
 
 pytestmark = pytest.mark.net
 RATE = 30
@@ -50,8 +50,8 @@ class Recorder:
         argv = python_module("thinair.receiver.record", "--fd", str(theirs.fileno()), "--folder", str(folder), *words)
         self.process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], env=environment(), start_new_session=True)
         theirs.close()
-        self.player.sendall(pack_json({"type": "camera", "name": "A-CAM"}))
-        self.player.sendall(pack_json({"type": "record", "on": True}))
+        self.player.sendall(pack(Camera("A-CAM")))
+        self.player.sendall(pack(Record(True)))
         self.player.settimeout(30)
         self.player.recv(1 << 16)  # it is there
         self.sent = 0
@@ -62,7 +62,7 @@ class Recorder:
         while (now_s := time.monotonic() - began_s) < seconds:
             while self.sent - first <= now_s * RATE:
                 at_us = 1_000_000 + self.sent * 1_000_000 // RATE
-                self.player.sendall(pack_unit(unit(self.sent, at_us=at_us)))
+                self.player.sendall(pack(unit(self.sent, at_us=at_us)))
                 self.sent += 1
             time.sleep(0.005)
 
@@ -233,10 +233,10 @@ def test_a_player_that_is_killed_leaves_a_whole_recording(tmp_path: Path) -> Non
         words = python_module("thinair", "recover", str(movie(tmp_path)))
         while time.monotonic() < deadline:
             done = subprocess.run(words, capture_output=True, text=True, env=environment(), check=False)
-            if "is whole" in done.stdout:
+            if "is complete" in done.stdout:
                 break
             time.sleep(0.2)
-    assert "is whole" in done.stdout, done.stdout + done.stderr
+    assert "is complete" in done.stdout, done.stdout + done.stderr
     assert len(packets(movie(tmp_path))) >= 50
 
 
@@ -248,7 +248,7 @@ def test_a_recorder_that_dies_is_started_again_and_goes_on_in_another_file(tmp_p
             ["pgrep", "-f", f"thinair.receiver.record --fd .*{tmp_path}"], capture_output=True, text=True, check=True
         )
         os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
-        play.wait_for("the recorder ended by itself")
+        play.wait_for("the recorder exited unexpectedly")
         play.wait_for("recording to", after_s=began_s + 1)
         play.run_on(1)
         assert play.stop() == 0, play.text()

@@ -100,7 +100,7 @@ def test_a_player_that_joins_late_is_told_the_state_and_its_age(tmp_path: Path) 
         with running([*PLAY, "--headless", "--listen", "45989", "--report", str(report)]) as play:
             play.wait_for("no HDMI signal from the camera")
             play.wait_for("the camera's picture is back")
-            play.wait_for("the sender has ended")
+            play.wait_for("the sender has stopped")
             assert play.stop() == 0
     played = json.loads(report.read_text())
     assert played["frames"]["presented"] > 10, played
@@ -140,7 +140,7 @@ def test_changes_of_mode_are_followed_live_without_growth(
                 count, kb = resources(one)
                 files.append(count)
                 memory_kb.append(kb)
-        play.wait_for("the sender has ended")
+        play.wait_for("the sender has stopped")
         assert play.stop() == 0
     for files, memory_kb in seen:
         print(files, memory_kb)

@@ -319,4 +319,4 @@ def test_the_doctor_sees_a_folder_that_is_full_or_closed(tmp_path: Path, monkeyp
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=100_000_000))
     assert room(tmp_path).verdict is Verdict.BAD
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)
-    assert "may not be written" in room(tmp_path).text
+    assert "no permission to write" in room(tmp_path).text

@@ -21,7 +21,7 @@ from thinair.cli import main
 from thinair.link.native import now_us
 from thinair.receiver.player import Player
 from thinair.receiver.video.decoder import Decoded
-from thinair.receiver.video.display_thread import Screen
+from thinair.receiver.video.display_thread import DisplayThread
 
 if TYPE_CHECKING:
     from thinair.receiver.video.presenter import Presenter
@@ -40,10 +40,10 @@ class ToldPlayer(Player):
         super().__init__(*arguments)
 
     def _lose(self, *_: object) -> None:
-        self._need_key = True
+        self._gate.need_key = True
 
 
-class ToldScreen(Screen):
+class ToldDisplay(DisplayThread):
     """As drawn: the lines follow the presenter's return."""
 
     _told = ""
@@ -56,7 +56,7 @@ class ToldScreen(Screen):
         plane = frame.planes[0]
         luma = np.frombuffer(plane, np.uint8).reshape(frame.height, plane.line_size)  # type: ignore[call-overload]
         reading = osd.read(luma)
-        clock = PLAYERS[0].clock.estimate(now_us())
+        clock = PLAYERS[0].status().clock.estimate
         self._told = ""
         tell(
             picture=[frame.width, frame.height],
@@ -78,5 +78,5 @@ class ToldScreen(Screen):
 
 
 if __name__ == "__main__":
-    vars(thinair.receiver.player).update(Screen=ToldScreen, Player=ToldPlayer)
+    vars(thinair.receiver.player).update(DisplayThread=ToldDisplay, Player=ToldPlayer)
     sys.exit(main(["play", "--dashboard", "off", *sys.argv[1:]]))

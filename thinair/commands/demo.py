@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ _STOP_S = 5.0
 
 
 def run(arguments: argparse.Namespace) -> int:
-    sender, _ = load(SenderConfig, arguments), load(ReceiverConfig, arguments)
+    sender, player = load(SenderConfig, arguments), load(ReceiverConfig, arguments)
     kind, _, clip = sender.source.partition(":")
     if kind == "file":
         check_readable(clip)
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             signal.SIGTERM, signal.default_int_handler
         )  # as Ctrl-C: both processes end, the report is written
         env = dict(os.environ)
-        if sender.sealed:
+        if player.encryption:
             sender_words += ["--door", "0"]
             env["THINAIR_STATE"] = introduce(Path(folder) / "state")
         started: list[subprocess.Popen[bytes]] = []
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def merge(player: dict[str, Any], sender: dict[str, Any], shares: dict[str, Any]) -> dict[str, Any]:
+def merge(player: dict[str, Any], sender: dict[str, Any], shares: Mapping[str, object]) -> dict[str, Any]:
     """The player's report with what only the sender can count (pictures captured, encoded, sent) and the `shares` of
     processor time over the whole run."""
     merged = dict(player)
@@ -77,8 +77,9 @@ def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[Re
     words: list[str] = []
     if arguments.config is not None:
         words += ["--config", str(arguments.config)]
-    for key, (name, option) in options(kind).items():
-        if name in {"report", "to", "listen", "plain", "sdp"} or not hasattr(arguments, name):
+    for key, (field, option) in options(kind).items():
+        name = key if key == "encryption" else field  # one flag for both ends
+        if field in {"report", "to", "listen", "plain", "input", "sdp"} or not hasattr(arguments, name):
             continue
         if kind is SenderConfig and name in {"frames", "seconds"}:
             continue  # the player's; the sender runs until it ends

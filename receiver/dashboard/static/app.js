@@ -1,4 +1,4 @@
-// The page: what the worker passes on becomes words, tiles, graphs and events; buttons and keys become wishes.
+// The page: what the worker passes on becomes words, tiles, graphs and events; buttons and keys become commands.
 
 import { Chart } from "./charts.js";
 import { listen, worker } from "./worker.js";
@@ -6,14 +6,14 @@ import { number, rate, duration } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const STAGE_INKS = ["#2f7ed8", "#8bbc21", "#c8452f", "#6b4fbb", "#1aadce", "#b8860b", "#d2527f", "#7a7a7a", "#4f8f6b"];
-const MODES = ["1920x1080@24", "1920x1080@25", "1920x1080@30", "1280x720@25", "1280x720@30", "1280x720@50", "1280x720@60"]; // what the chain carries
+const MODES = ["1920x1080@24", "1920x1080@25", "1920x1080@30", "1280x720@25", "1280x720@30", "1280x720@50", "1280x720@60"]; // what bridge and encoder can handle
 const BITRATES = [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 30];
 const ADVICE = {
-  insecure: "This address is no secure context, so the browser hides its video decoder: pictures come as JPEG, a few a second. "
-    + "Open the page on the player's own machine, or through ssh -L 5080:localhost:5080, to see all of them.",
-  "no WebCodecs": "This browser has no WebCodecs: pictures come as JPEG, a few a second. A current Chromium, Edge, Safari or Firefox shows all of them.",
-  "no H.264": "This browser cannot decode this stream's H.264: pictures come as JPEG, a few a second. "
-    + "Chrome, Edge, Safari and Debian's Chromium decode what thinair send makes.",
+  insecure: "This address is not a secure context, so the browser disables its video decoder: pictures arrive as JPEG, a few per second. "
+    + "For all pictures, open the page on the player's own machine, or through ssh -L 5080:localhost:5080.",
+  "no WebCodecs": "This browser has no WebCodecs: pictures arrive as JPEG, a few per second. For all pictures, use a current Chromium, Edge, Safari or Firefox.",
+  "no H.264": "This browser cannot decode this stream's H.264: pictures arrive as JPEG, a few per second. "
+    + "For all pictures, use Chrome, Edge, Safari or Debian's Chromium.",
 };
 const MAX_EVENTS = 256;
 
@@ -36,7 +36,7 @@ if ("MediaStreamTrackGenerator" in window) {
 } else worker.postMessage({ canvas: offscreen }, [offscreen]);
 listen(({ data }) => {
   if ("link" in data) seeLink(data.link);
-  else if (data.message) hear(data.message);
+  else if (data.message) receive(data.message);
   else if (data.size) showSize(...data.size, data.video);
   else if (data.joined) document.body.dataset.joined = Math.round(data.joined - performance.timeOrigin); // ms, for the bench
   else if (data.refusal) {
@@ -48,9 +48,9 @@ listen(({ data }) => {
   }
 });
 document.addEventListener("visibilitychange", () => worker.postMessage({ visible: !document.hidden }));
-const wish = (content) => worker.postMessage({ wish: content });
+const command = (content) => worker.postMessage({ command: content });
 
-function hear(message) {
+function receive(message) {
   if (message.type === "history") {
     epoch = Date.now() - message.now_us / 1000;
     seconds = message.seconds;
@@ -82,32 +82,32 @@ function seeLink(up) {
 function showState(next) {
   state = next;
   $("camera").textContent = state.camera || "thinair";
-  $("mode").textContent = state.picture;
+  $("mode").textContent = state.mode;
   document.title = `${state.trouble ? "⚠ " : ""}${state.recording.state === "on" ? "● " : ""}${state.camera || "thinair"}`;
-  const { p50, p95 } = state.latency;
-  $("late").textContent = p50 === null || state.bound_us === null ? "how late: the clocks do not agree yet"
-    : `${number(p50, 1)} ms late, p95 ${number(p95, 1)}, ± ${number(state.bound_us / 1000, 2)}`;
+  const { p50, p95 } = state.latency_ms;
+  $("latency-now").textContent = p50 === null || state.clock_bound_us === null ? "latency unknown: clock not locked yet"
+    : `latency ${number(p50, 1)} ms, p95 ${number(p95, 1)}, ± ${number(state.clock_bound_us / 1000, 2)}`;
   $("latency").value = state.latency_mode;
-  setMode(state.picture);
-  setLimit($("min"), state.limits[0]);
-  setLimit($("max"), state.limits[1]);
+  setMode(state.mode);
+  setLimit($("min"), state.limits_bps[0]);
+  setLimit($("max"), state.limits_bps[1]);
   const viewers = state.viewers;
-  $("desk").textContent = `window: ${state.presenter}, stamp ${state.stamp_quality.replaceAll("_", " ")} · browsers: ${viewers.open}`
-    + (viewers.dropped ? `, ${viewers.dropped} dropped because they did not read` : "");
+  $("display").textContent = `window: ${state.presenter}, stamp ${state.stamp_quality.replaceAll("_", " ")} · browsers: ${viewers.open}`
+    + (viewers.dropped ? `, ${viewers.dropped} disconnected because they did not read` : "");
   showRecording(state.recording);
   showTrouble();
 }
 
 function showTrouble() {
   const silent_s = (performance.now() - linkLost) / 1000;
-  const words = !linked ? `no word from the player for ${number(silent_s, 0)} s` : state ? state.trouble : "";
+  const words = !linked ? `no data from the player for ${number(silent_s, 0)} s` : state ? state.trouble : "";
   $("trouble").hidden = !words;
   $("trouble").textContent = words;
-  $("stage").classList.toggle("stale", Boolean(words));
+  $("picture").classList.toggle("stale", Boolean(words));
   const status = $("status");
   const text = !linked ? "not connected" : words ? "no picture" : "live";
   if (status.textContent !== text) status.textContent = text;
-  $("unsealed").hidden = !state || state.sealed;
+  $("unencrypted").hidden = !state || state.encrypted;
   status.className = `pill ${words ? "bad" : "good"}`;
   if (!linked) showHere();
 }
@@ -126,7 +126,7 @@ function showRecording(recording) {
   pill.hidden = !wanted;
   const words = {
     on: `recording ${duration(recording.seconds)}, ${number((recording.bytes || 0) / 1e6, 0)} MB`
-      + (recording.left_s !== null && recording.left_s < 600 ? `, room for ${duration(recording.left_s)}` : ""),
+      + (recording.left_s !== null && recording.left_s < 600 ? `, ${duration(recording.left_s)} left on the disk` : ""),
     waiting: "recording starts with the next key frame",
     failed: `not recording: ${recording.why}`,
   }[recording.state] || "";
@@ -138,17 +138,17 @@ function showRecording(recording) {
 
 function showSecond(second) {
   const tiles = [
-    ["latency p50", number(second.late_ms[0], 1, "ms")],
-    ["p95", number(second.late_ms[1], 1, "ms")],
-    ["p99", number(second.late_ms[2], 1, "ms")],
-    ["oldest glass age", number(second.age_ms, 0, "ms")],
+    ["latency p50", number(second.latency_ms[0], 1, "ms")],
+    ["p95", number(second.latency_ms[1], 1, "ms")],
+    ["p99", number(second.latency_ms[2], 1, "ms")],
+    ["largest glass age", number(second.glass_age_ms, 0, "ms")],
     ["pictures shown", `${number(second.shown, 0)}/s`],
     ["lost", `${number(second.lost, 0)}/s`, second.lost > 0],
     ["repaired", `${number(second.repaired, 0)}/s`],
     ["bitrate", rate(second.bitrate_bps)],
-    ["allowed by the air", second.capacity_bps === null ? "more than enough" : rate(second.capacity_bps)],
+    ["network capacity", second.capacity_bps === null ? "above the bitrate" : rate(second.capacity_bps)],
     ["round trip", number(second.rtt_ms, 1, "ms")],
-    ["clock bound", second.bound_ms === null ? "unknown" : `± ${number(second.bound_ms, 2)} ms`],
+    ["clock bound", second.clock_bound_ms === null ? "unknown" : `± ${number(second.clock_bound_ms, 2)} ms`],
   ];
   $("tiles").replaceChildren(...tiles.map(([label, value, bad]) => {
     const tile = element("div", { className: bad ? "tile warn" : "tile" });
@@ -171,12 +171,12 @@ function showSecond(second) {
 }
 
 const charts = [
-  new Chart("Latency, ms", [["p50", (s) => s.late_ms[0]], ["p95", (s) => s.late_ms[1]], ["p99", (s) => s.late_ms[2]]]),
-  new Chart("Glass age at its oldest, ms", [["age", (s) => s.age_ms]]),
+  new Chart("Latency, ms", [["p50", (s) => s.latency_ms[0]], ["p95", (s) => s.latency_ms[1]], ["p99", (s) => s.latency_ms[2]]]),
+  new Chart("Largest glass age, ms", [["age", (s) => s.glass_age_ms]]),
   new Chart("Frames a second", [["lost", (s) => s.lost], ["repaired", (s) => s.repaired], ["skipped", (s) => s.skipped]]),
   new Chart("Mbit/s", [["received", (s) => s.bitrate_bps / 1e6], ["target", (s) => s.target_bps && s.target_bps / 1e6], ["available", (s) => s.capacity_bps && s.capacity_bps / 1e6]]),
-  new Chart("Round trip and clock bound, ms", [["round trip", (s) => s.rtt_ms], ["bound", (s) => s.bound_ms]]),
-  new Chart("Repair symbols per packet", [["share", (s) => s.repair_share]]),
+  new Chart("Round trip and clock bound, ms", [["round trip", (s) => s.rtt_ms], ["bound", (s) => s.clock_bound_ms]]),
+  new Chart("Repair symbols per packet", [["ratio", (s) => s.repair_ratio]]),
 ];
 $("charts").append(...charts.map((chart) => chart.figure));
 
@@ -221,19 +221,19 @@ for (const [id, none] of [["min", "no limit"], ["max", "no limit"]]) {
     const [min, max] = [$("min").value, $("max").value].map((text) => (text ? Number(text) : null));
     if (min !== null && max !== null && min > max) $(id === "min" ? "max" : "min").value = $(id).value;
     const [low, high] = [$("min").value, $("max").value].map((text) => (text ? Number(text) : null));
-    wish({ do: "limits", min_bps: low, max_bps: high });
+    command({ do: "limits", min_bps: low, max_bps: high });
     $(id).blur();
   };
 }
 $("camera-mode").append(new Option("mode", ""), ...MODES.map((mode) => new Option(mode, mode)));
 $("camera-mode").onchange = () => {
-  if ($("camera-mode").value) wish({ do: "mode", mode: $("camera-mode").value });
+  if ($("camera-mode").value) command({ do: "mode", mode: $("camera-mode").value });
   $("camera-mode").blur();
 };
-$("latency").onchange = () => wish({ do: "latency", mode: $("latency").value });
-$("record").onclick = () => wish({ do: "record", on: $("record").getAttribute("aria-pressed") !== "true" });
-$("key").onclick = () => wish({ do: "key", why: "person" });
-$("full").onclick = () => (document.fullscreenElement ? document.exitFullscreen() : $("stage").requestFullscreen());
+$("latency").onchange = () => command({ do: "latency", mode: $("latency").value });
+$("record").onclick = () => command({ do: "record", on: $("record").getAttribute("aria-pressed") !== "true" });
+$("key").onclick = () => command({ do: "key", why: "person" });
+$("full").onclick = () => (document.fullscreenElement ? document.exitFullscreen() : $("picture").requestFullscreen());
 $("theme").onclick = () => {
   const dark = getComputedStyle(document.documentElement).colorScheme === "dark"
     || (getComputedStyle(document.documentElement).colorScheme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
@@ -250,8 +250,8 @@ function setTheme(theme) {
   localStorage.setItem("theme", theme);
   drawCharts();
 }
-const kept = localStorage.getItem("theme");
-if (kept === "light" || kept === "dark") setTheme(kept);
+const stored = localStorage.getItem("theme");
+if (stored === "light" || stored === "dark") setTheme(stored);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawCharts);
 
 function element(name, properties = {}) {

@@ -1,5 +1,5 @@
-// The worker: it alone holds the socket, so that nothing the page draws delays a picture. Pictures are decoded and drawn
-// here; all else that comes is passed to the page.
+// The web worker: it alone holds the socket, so that nothing the page draws delays a picture. It decodes and draws
+// pictures and passes everything else to the page.
 
 const HEAD = 24; // receiver/dashboard/viewer.py: kind, flags, 2 bytes, frame id, capture µs, stream's µs
 const H264 = 1;
@@ -20,7 +20,7 @@ let mode = "VideoDecoder" in self ? "h264" : "jpeg";
 let visible = true;
 let waitKey = true;
 let failures = 0;
-let heard = 0;
+let received = 0;
 let captures = new Map(); // timestamp → capture µs
 let best = null; // { rtt, offset, at }: player's µs minus ours
 let quickest = Infinity; // least age of a unit at its arrival, µs
@@ -30,7 +30,7 @@ let started = false; // the decoder has given a picture; until then it may take 
 
 const now = () => performance.now() * 1000;
 const tell = (message) => postMessage(message);
-const wish = (content) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(content));
+const command = (content) => socket?.readyState === WebSocket.OPEN && socket.send(JSON.stringify(content));
 
 onmessage = ({ data }) => {
   if (data.canvas) {
@@ -40,15 +40,15 @@ onmessage = ({ data }) => {
   } else if ("visible" in data) {
     visible = data.visible;
     watch();
-  } else if (data.wish) {
-    wish(data.wish);
+  } else if (data.command) {
+    command(data.command);
   }
 };
 
 setInterval(() => {
   if (socket?.readyState === WebSocket.OPEN) {
-    wish({ do: "ping", t: performance.now() });
-    if (performance.now() - heard > SILENCE_MS) lost();
+    command({ do: "ping", t: performance.now() });
+    if (performance.now() - received > SILENCE_MS) lost();
   }
   const sorted = ages.sort((a, b) => a - b);
   ages = [];
@@ -63,17 +63,17 @@ function connect() {
   socket.binaryType = "arraybuffer";
   socket.onopen = () => {
     failures = 0;
-    heard = performance.now();
+    received = performance.now();
     best = null;
     quickest = Infinity;
     tell({ link: true });
-    wish({ do: "ping", t: performance.now() });
+    command({ do: "ping", t: performance.now() });
     watch();
   };
   socket.onmessage = ({ data }) => {
-    heard = performance.now();
+    received = performance.now();
     if (typeof data !== "string") picture(data);
-    else hear(JSON.parse(data));
+    else receive(JSON.parse(data));
   };
   socket.onclose = lost;
 }
@@ -87,7 +87,7 @@ function lost() {
   setTimeout(connect, RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]);
 }
 
-function hear(message) {
+function receive(message) {
   if (message.type !== "pong") {
     tell({ message });
     return;
@@ -98,7 +98,7 @@ function hear(message) {
 
 function watch() {
   waitKey = true;
-  wish({ do: "watch", as: visible ? mode : "" });
+  command({ do: "watch", as: visible ? mode : "" });
 }
 
 function refuse(why) {
@@ -112,7 +112,7 @@ function again(why) {
   decoder = null;
   started = false;
   captures.clear();
-  wish({ do: "key", why });
+  command({ do: "key", why });
 }
 
 function picture(buffer) {
@@ -121,7 +121,7 @@ function picture(buffer) {
   const capture = head.getFloat64(8, true), time = head.getFloat64(16, true);
   const data = new Uint8Array(buffer, HEAD);
   if (kind !== H264) {
-    createImageBitmap(new Blob([data], { type: "image/jpeg" })).then((image) => canvas && show(image, image.width, image.height, capture), () => wish({ do: "key", why: "error" }));
+    createImageBitmap(new Blob([data], { type: "image/jpeg" })).then((image) => canvas && show(image, image.width, image.height, capture), () => command({ do: "key", why: "error" }));
     return;
   }
   if (mode !== "h264" || (waitKey && !key)) return;

@@ -32,7 +32,7 @@ from thinair.link.security.pairing import (
     stretch,
 )
 from thinair.link.security.pairing_store import Pairings
-from thinair.receiver.connection.session_client import Caller, Hooks
+from thinair.receiver.connection.session_client import Hooks, SessionClient
 from thinair.sender.connection.pairing_code import Code
 
 pytestmark = pytest.mark.quick
@@ -242,8 +242,8 @@ def test_a_call_is_no_reason_to_fall_over_a_file_that_cannot_be_read(tmp_path: P
     hooks = Hooks(lambda: False, lambda _: None, lambda _: None, lambda: 0, dict, said.append, said.append)
 
     async def hear() -> None:
-        caller = Caller(identity.load(tmp_path), Pairings(tmp_path), 5004, hooks)
-        caller.hear(build(Call(1, 5010, 2, bytes(32), "A-CAM")), "192.0.2.1")
+        caller = SessionClient(identity.load(tmp_path), Pairings(tmp_path), 5004, hooks)
+        caller.receive(build(Call(1, 5010, 2, bytes(32), "A-CAM")), "192.0.2.1")
         caller.see(Sighting("B-CAM", "192.0.2.2:5010", "ab" * 32))
         task = asyncio.create_task(caller.run())
         await asyncio.sleep(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,22 +13,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinair.link.web.request_guard import Guard, same
-from thinair.receiver.dashboard.commands import WishError, read_wish
+from thinair.receiver.dashboard.commands import CommandError, PageCommand, Ping, WatchAs, read_command
 from thinair.receiver.dashboard.history import KEPT_S, History
 from thinair.receiver.dashboard.metrics import ReceiverMetrics
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.record.status import RecordingStatus
+from thinair.receiver.stats.counters import FrameCounts
+from thinair.receiver.stats.frame_table import COLUMNS, FrameRow
+from thinair.receiver.stats.live_state import LiveState
+from thinair.receiver.workers.ipc import Record, RequestKeyFrame, RequestMode, SetLatency, SetLimits
 
 pytestmark = pytest.mark.quick
 
-GOOD: list[dict[str, Any]] = [
-    {"do": "ping", "t": 12.5},
-    {"do": "watch", "as": "h264"},
-    {"do": "watch", "as": ""},
-    {"do": "record", "on": True},
-    {"do": "limits", "min_bps": None, "max_bps": 2_000_000},
-    {"do": "limits", "min_bps": 1_000_000, "max_bps": 1_000_000},
-    {"do": "latency", "mode": "smooth"},
-    {"do": "mode", "mode": "1280x720@59.94"},
+GOOD: list[tuple[dict[str, Any], PageCommand]] = [
+    ({"do": "ping", "t": 12.5}, Ping(12.5)),
+    ({"do": "watch", "as": "h264"}, WatchAs("h264")),
+    ({"do": "watch", "as": ""}, WatchAs("")),
+    ({"do": "key", "why": "person"}, RequestKeyFrame("requested on the page")),
+    ({"do": "record", "on": True}, Record(True)),
+    ({"do": "limits", "min_bps": None, "max_bps": 2_000_000}, SetLimits(None, 2_000_000)),
+    ({"do": "limits", "min_bps": 1_000_000, "max_bps": 1_000_000}, SetLimits(1_000_000, 1_000_000)),
+    ({"do": "latency", "mode": "smooth"}, SetLatency("smooth")),
+    ({"do": "mode", "mode": "1280x720@59.94"}, RequestMode("1280x720@59.94")),
 ]
 BAD = [
     "", "{", "[]", "1", '"record"', "{}", '{"do": 1}', '{"do": "fly"}', '{"do": ["record"]}', '{"do": "record"}',
@@ -40,21 +46,21 @@ BAD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("wish", GOOD, ids=str)
-def test_a_wish_that_is_known_is_read(wish: dict[str, Any]) -> None:
-    assert read_wish(json.dumps(wish)) == wish
+@pytest.mark.parametrize(("content", "command"), GOOD, ids=str)
+def test_a_command_of_the_page_is_read(content: dict[str, Any], command: PageCommand) -> None:
+    assert read_command(json.dumps(content)) == command
 
 
 @pytest.mark.parametrize("text", BAD)
 def test_anything_else_is_a_mistake_with_words(text: str) -> None:
-    with pytest.raises(WishError, match=r"."):
-        read_wish(text)
+    with pytest.raises(CommandError, match=r"."):
+        read_command(text)
 
 
 @given(st.text() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps))
 def test_no_text_raises_anything_but_a_mistake(text: str) -> None:
-    with pytest.raises(WishError):
-        read_wish(text)
+    with pytest.raises(CommandError):
+        read_command(text)
 
 
 def refusal(guard: Guard, path: str = "/ws", **headers: str) -> str | None:
@@ -98,18 +104,26 @@ def test_the_token_in_the_address_opens_and_a_wrong_one_does_not() -> None:
     assert refusal(OPEN, "/?token=wrong", Host="10.0.0.2:5080") == "token"
 
 
-STATE: dict[str, Any] = {
-    "now_us": 0, "age_us": 25_000, "bitrate_bps": 5e6, "target_bps": 8_000_000, "capacity_bps": None,
-    "repair_share": 0.1, "rtt_us": 3000, "bound_us": 400, "packets": 0, "bytes": 0, "fps": 25.0, "trouble": "",
-    "frames": dict.fromkeys(("lost", "repaired", "skipped", "superseded"), 0) | {"captured": None},
-    "recovery": {"restored": 0}, "drops": {"late": 3}, "decoder": {"error": 0},
-    "latency": {"p50": 40.0, "p95": 50.0, "p99": None},
-    "recording": {"state": "on", "free_bytes": 10, "pending_bytes": 1},
+FRAMES: FrameCounts = {
+    "captured": None, "encoded": None, "sent": None, "completed": 0, "repaired": 0, "decoded": 0, "presented": 0,
+    "superseded": 0, "skipped": 0, "lost": 0,
 }  # fmt: skip
+STATE = LiveState(
+    now_us=0, camera="A-CAM", mode="1280x720@25", interval_us=40_000.0, transport="thinair", encrypted=True, trouble="",
+    glass_age_us=25_000, fps=25.0, bitrate_bps=5e6, sender_bps=8_000_000, target_bps=8_000_000, repair_ratio=0.1,
+    reason="steady", capacity_bps=None, limits_bps=(None, None), rtt_us=3000, clock_bound_us=400, frames=FRAMES,
+    freezes=0, latency_ms={"p50": 40.0, "p95": 50.0, "p99": None, "max": 50.0, "n": 2}, packets=0, bytes=0,
+    recovery={"restored": 0}, drops={"late": 3}, decoder={"error": 0}, presenter="null", stamp_quality="submitted",
+    latency_mode="lowest", recording=RecordingStatus("on", free_bytes=10, pending_bytes=1),
+)  # fmt: skip
 
 
-def row(frame_id: int, late_us: int) -> list[Any]:
-    stamps = dict.fromkeys(COLUMNS, "") | {"frame_id": frame_id, "outcome": "presented"}
+def grown(now_us: int, **changes: Any) -> LiveState:
+    return replace(STATE, now_us=now_us, **changes)
+
+
+def row(frame_id: int, late_us: int) -> FrameRow:
+    stamps: dict[str, Any] = dict.fromkeys(COLUMNS, "") | {"frame_id": frame_id, "outcome": "presented"}
     captured = frame_id * 40_000
     names = [name for name in COLUMNS if name.endswith("_us") and name not in {"capture_to_present_us", "bound_us"}]
     for index, name in enumerate(names):
@@ -121,37 +135,38 @@ def test_a_second_tells_percentiles_stages_and_what_has_grown() -> None:
     history = History()
     assert history.state(STATE) is None
     history.rows([row(number, 10_000 + 100 * number) for number in range(50)])
-    grown = STATE | {"now_us": 2_000_000, "frames": STATE["frames"] | {"lost": 4}, "packets": 600}
-    second = history.state(grown)
+    second = history.state(grown(2_000_000, frames={**FRAMES, "lost": 4}, packets=600))
     assert second is not None
-    assert second["late_ms"] == [12.4, 14.7, 14.9]
+    assert second["latency_ms"] == [12.4, 14.7, 14.9]
     assert (second["shown"], second["lost"], second["packets"]) == (25.0, 2.0, 300.0)
     assert all(value is not None for value in second["stages_ms"].values())
-    assert second["age_ms"] == pytest.approx(40 + 14.9, abs=0.2)
+    assert second["glass_age_ms"] == pytest.approx(40 + 14.9, abs=0.2)
 
 
 def test_within_a_second_nothing_is_told_and_a_player_that_began_anew_is_no_second() -> None:
     history = History()
-    history.state(STATE | {"now_us": 5_000_000})
-    assert history.state(STATE | {"now_us": 5_900_000}) is None
-    assert history.state(STATE | {"now_us": 100}) is None
-    assert history.state(STATE | {"now_us": 1_100_000}) is not None
+    history.state(grown(5_000_000))
+    assert history.state(grown(5_900_000)) is None
+    assert history.state(grown(100)) is None
+    assert history.state(grown(1_100_000)) is not None
 
 
 def test_an_unknown_stays_unknown() -> None:
     history = History()
-    unknown = dict.fromkeys(("age_us", "target_bps", "rtt_us", "bound_us", "repair_share", "capacity_bps"))
-    history.state(STATE | unknown)
-    second = history.state(STATE | unknown | {"now_us": 1_000_000})
+    unknown: dict[str, Any] = dict.fromkeys(
+        ("glass_age_us", "target_bps", "rtt_us", "clock_bound_us", "repair_ratio", "capacity_bps")
+    )
+    history.state(replace(STATE, **unknown))
+    second = history.state(grown(1_000_000, **unknown))
     assert second is not None
-    assert second["late_ms"] == [None, None, None]
-    assert {second[name] for name in ("age_ms", "rtt_ms", "bound_ms", "target_bps")} == {None}
+    assert second["latency_ms"] == [None, None, None]
+    assert {second[name] for name in ("glass_age_ms", "rtt_ms", "clock_bound_ms", "target_bps")} == {None}
 
 
 def test_no_more_is_kept_than_the_page_shows() -> None:
     history = History()
     for number in range(KEPT_S + 50):
-        history.state(STATE | {"now_us": number * 1_000_000})
+        history.state(grown(number * 1_000_000))
     assert len(history.seconds) == KEPT_S
 
 

@@ -29,7 +29,7 @@ from thinair.receiver.record import disk as disk_module
 from thinair.receiver.record import recorder as recorder_module
 from thinair.receiver.record.recorder import RETRY_US, Recorder, Settings
 from thinair.receiver.record.recover import is_whole, recover
-from thinair.receiver.stats.report import COLUMNS
+from thinair.receiver.stats.frame_table import COLUMNS
 from thinair.receiver.video.decoder import refusal
 from thinair.receiver.workers.ipc import Unit
 
@@ -37,12 +37,12 @@ STEP_US = 33_333
 WHEN = datetime(2026, 5, 1, 14, 3, 22)
 
 
-class Desk:
-    """A recorder and what it said."""
+class Rig:
+    """A recorder and what it noted."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.said: list[str] = []
-        self.recorder = Recorder(Settings(folder, **settings), self.said.append, lambda: WHEN)
+        self.noted: list[str] = []
+        self.recorder = Recorder(Settings(folder, **settings), self.noted.append, lambda: WHEN)
         self.recorder.camera = "A-CAM"
         self.now_us = 0
 
@@ -59,7 +59,7 @@ class Desk:
         while recording is not None and not recording.disk.idle and time.monotonic() < deadline:
             time.sleep(0.001)
         self.recorder.tick(self.now_us)
-        return str(self.recorder.status()["state"])
+        return self.recorder.status().state
 
     def close(self) -> None:
         for recording in self.recorder.close(self.now_us):
@@ -95,11 +95,11 @@ def rows(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_every_unit_stands_in_the_file_at_its_capture(tmp_path: Path, kind: str) -> None:
     chance = random.Random(seeds.seed())
-    desk = Desk(tmp_path, kind=kind)
-    desk.recorder.start()
+    rig = Rig(tmp_path, kind=kind)
+    rig.recorder.start()
     captured = [5_000_000 + index * STEP_US + chance.randrange(-3000, 3000) for index in range(200)]
-    desk.feed([unit(index, at_us=at_us) for index, at_us in enumerate(captured)])
-    desk.close()
+    rig.feed([unit(index, at_us=at_us) for index, at_us in enumerate(captured)])
+    rig.close()
     (path,) = movies(tmp_path)
     assert path.name == f"A-CAM_2026-05-01_14-03-22.{kind}"
     found = times_ms(path)
@@ -110,11 +110,11 @@ def test_every_unit_stands_in_the_file_at_its_capture(tmp_path: Path, kind: str)
 
 
 def test_the_pictures_of_the_file_are_those_that_were_sent(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
+    rig = Rig(tmp_path)
+    rig.recorder.start()
     sent = units(90)
-    desk.feed(sent)
-    desk.close()
+    rig.feed(sent)
+    rig.close()
     raw = tmp_path / "sent.h264"
     raw.write_bytes(b"".join(one.data for one in sent))
 
@@ -128,12 +128,12 @@ def test_the_pictures_of_the_file_are_those_that_were_sent(tmp_path: Path) -> No
 
 
 def test_a_gap_is_as_long_in_the_file_as_it_was(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed([*units(30), *units(30, 60, lost_before=0)])
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed([*units(30), *units(30, 60, lost_before=0)])
     late = unit(90, at_us=1_000_000 + 150 * STEP_US, lost_before=60)
-    desk.feed([late])
-    desk.close()
+    rig.feed([late])
+    rig.close()
     found = times_ms(movies(tmp_path)[0])
     steps = [b - a for a, b in pairwise(found)]
     assert steps[29] == pytest.approx(31 * STEP_US / 1000, abs=0.1)
@@ -143,31 +143,31 @@ def test_a_gap_is_as_long_in_the_file_as_it_was(tmp_path: Path) -> None:
 
 
 def test_nothing_is_recorded_before_a_key_frame(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(45, 10))
-    desk.close()
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(45, 10))
+    rig.close()
     assert len(packets(movies(tmp_path)[0])) == 25
     assert packets(movies(tmp_path)[0])[0]["flags"].startswith("K")
 
 
 def test_a_ring_gives_the_seconds_before_the_wish(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, pre_record_s=2.0)
-    desk.feed(units(200))
-    assert 2.0 <= desk.recorder.status()["pre_record_s"] <= 3.1
+    rig = Rig(tmp_path, pre_record_s=2.0)
+    rig.feed(units(200))
+    assert 2.0 <= rig.recorder.status().pre_record_s <= 3.1
     assert movies(tmp_path) == []
-    desk.recorder.start()
-    desk.feed(units(10, 200))
-    desk.close()
+    rig.recorder.start()
+    rig.feed(units(10, 200))
+    rig.close()
     found = packets(movies(tmp_path)[0])
     assert 2.0 <= (len(found) - 10) * STEP_US / 1e6 <= 3.1
     assert found[0]["flags"].startswith("K")
 
 
 def test_another_sender_goes_on_in_the_same_file_after_the_time_that_passed(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(30))
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(30))
     anew = [
         unit(
             index,
@@ -177,8 +177,8 @@ def test_another_sender_goes_on_in_the_same_file_after_the_time_that_passed(tmp_
         )
         for index in range(30)
     ]
-    desk.feed(anew)
-    desk.close()
+    rig.feed(anew)
+    rig.close()
     (path,) = movies(tmp_path)
     found = times_ms(path)
     assert len(found) == 60
@@ -186,49 +186,49 @@ def test_another_sender_goes_on_in_the_same_file_after_the_time_that_passed(tmp_
 
 
 def test_another_picture_size_begins_another_file(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(30))
-    desk.feed(units(30, 30, width=480, height=272))
-    desk.close()
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(30))
+    rig.feed(units(30, 30, width=480, height=272))
+    rig.close()
     first, second = sorted(movies(tmp_path), key=lambda path: path.stat().st_mtime_ns)
     assert {first.stem, second.stem} == {"A-CAM_2026-05-01_14-03-22", "A-CAM_2026-05-01_14-03-22-2"}
     assert len(packets(first)) == len(packets(second)) == 30
 
 
 def test_two_recorders_of_one_name_write_two_files(tmp_path: Path) -> None:
-    desks = [Desk(tmp_path), Desk(tmp_path)]
-    for desk in desks:
-        desk.recorder.start()
+    rigs = [Rig(tmp_path), Rig(tmp_path)]
+    for rig in rigs:
+        rig.recorder.start()
     for one in units(40):
-        for desk in desks:
-            desk.feed([one])
-    for desk in desks:
-        desk.close()
+        for rig in rigs:
+            rig.feed([one])
+    for rig in rigs:
+        rig.close()
     assert [len(packets(path)) for path in movies(tmp_path)] == [40, 40]
     assert len(list(tmp_path.glob("*.frames.csv"))) == 2
 
 
 def test_rows_of_the_frames_in_the_file_stand_beside_it_with_their_place(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(5))  # 0 to 4
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(5))  # 0 to 4
     blank = dict.fromkeys(COLUMNS, "")
-    desk.recorder.rows([list((blank | {"frame_id": number, "outcome": "presented"}).values()) for number in (3, 4, 99)])
-    desk.close()
+    rig.recorder.rows([list((blank | {"frame_id": number, "outcome": "presented"}).values()) for number in (3, 4, 99)])
+    rig.close()
     found = rows(next(tmp_path.glob("*.frames.csv")))
     assert [(row["file_us"], row["frame_id"]) for row in found] == [(str(3 * STEP_US), "3"), (str(4 * STEP_US), "4")]
 
 
 def test_rows_that_come_after_the_end_are_waited_for(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(5))
-    desk.recorder.stop(desk.now_us)
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(5))
+    rig.recorder.stop(rig.now_us)
     blank = dict.fromkeys(COLUMNS, "")
-    desk.recorder.rows([list((blank | {"frame_id": 4}).values())])
-    desk.recorder.tick(desk.now_us)
-    desk.close()
+    rig.recorder.rows([list((blank | {"frame_id": 4}).values())])
+    rig.recorder.tick(rig.now_us)
+    rig.close()
     assert [row["frame_id"] for row in rows(next(tmp_path.glob("*.frames.csv")))] == ["4"]
 
 
@@ -249,40 +249,40 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def test_a_disk_that_stalls_keeps_nobody_waiting_and_loses_nothing(tmp_path: Path, slow_disk: threading.Event) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(60))
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(60))
     slow_disk.clear()
     began = time.monotonic()
-    desk.feed(units(150, 60))  # five seconds of pictures
+    rig.feed(units(150, 60))  # five seconds of pictures
     assert time.monotonic() - began < 1.0
-    assert desk.recorder.status()["pending_bytes"] > 0
+    assert rig.recorder.status().pending_bytes > 0
     slow_disk.set()
-    desk.close()
+    rig.close()
     assert len(packets(movies(tmp_path)[0])) == 210
-    assert desk.recorder.dropped == 0
+    assert rig.recorder.dropped == 0
 
 
 def test_what_the_disk_never_takes_is_left_out_up_to_a_key_frame_and_counted(
     tmp_path: Path, slow_disk: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recorder_module, "_MAX_PENDING", 400_000)
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(30))
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(30))
     slow_disk.clear()
-    desk.feed(units(100, 30))
+    rig.feed(units(100, 30))
     slow_disk.set()
     deadline = time.monotonic() + 10
-    while desk.recorder.status()["pending_bytes"] and time.monotonic() < deadline:
+    while rig.recorder.status().pending_bytes and time.monotonic() < deadline:
         time.sleep(0.01)
-    desk.feed(units(60, 130))
-    desk.close()
-    assert desk.recorder.dropped > 0
-    assert "the disk is too slow: pictures are left out of the recording" in desk.said
+    rig.feed(units(60, 130))
+    rig.close()
+    assert rig.recorder.dropped > 0
+    assert "the disk is too slow: the recording misses pictures" in rig.noted
     (path,) = movies(tmp_path)
     found = packets(path)
-    assert len(found) == 190 - desk.recorder.dropped
+    assert len(found) == 190 - rig.recorder.dropped
     steps = [float(b["pts_time"]) - float(a["pts_time"]) for a, b in pairwise(found)]
     after = steps.index(max(steps)) + 1
     assert max(steps) > 0.5
@@ -321,34 +321,34 @@ class PowerCut:
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_a_power_cut_costs_at_most_the_last_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     power = PowerCut(monkeypatch)
-    desk = Desk(tmp_path, kind=kind)
-    desk.recorder.start()
+    rig = Rig(tmp_path, kind=kind)
+    rig.recorder.start()
     chance = random.Random(seeds.seed())
     cuts = sorted(chance.sample(range(35, 220), 6))
     for number, one in enumerate(units(220)):
-        desk.feed([one])
+        rig.feed([one])
         if number in cuts:
-            desk.settle()
-            recording = desk.recorder._now
+            rig.settle()
+            recording = rig.recorder._now
             assert recording is not None
             left = tmp_path / "cut" / f"{number}.{kind}"
             left.parent.mkdir(exist_ok=True)
             left.write_bytes(power.left(recording._movie.file._fd))
             assert len(packets(left)) >= number + 1 - 30, number
-    desk.close()
+    rig.close()
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mkv"])
 def test_recover_makes_an_ordinary_file_of_what_is_left(tmp_path: Path, kind: str) -> None:
-    desk = Desk(tmp_path, kind=kind)
-    desk.recorder.start()
-    desk.feed(units(100))
-    desk.settle()
-    recording = desk.recorder._now
+    rig = Rig(tmp_path, kind=kind)
+    rig.recorder.start()
+    rig.feed(units(100))
+    rig.settle()
+    recording = rig.recorder._now
     assert recording is not None
     crashed = tmp_path / f"crashed.{kind}"
     shutil.copy(recording.path, crashed)
-    desk.close()
+    rig.close()
     with crashed.open("r+b") as file:  # in the middle of a fragment
         file.truncate(crashed.stat().st_size - 5000)
     assert not is_whole(crashed)
@@ -360,8 +360,8 @@ def test_recover_makes_an_ordinary_file_of_what_is_left(tmp_path: Path, kind: st
     times = times_ms(saved)
     assert all(b - a == pytest.approx(STEP_US / 1000, abs=1.0) for a, b in pairwise(times))
     assert crashed.read_bytes() == before
-    assert recover(crashed).startswith("was recovered already")
-    assert recover(saved) == "is whole"
+    assert recover(crashed).startswith("was already recovered")
+    assert recover(saved) == "is complete"
 
 
 def test_a_file_with_nothing_in_it_is_said_to_hold_nothing(tmp_path: Path) -> None:
@@ -380,57 +380,58 @@ def failing(code: int) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize(
-    ("code", "said"), [(errno.ENOSPC, "the disk is full"), (errno.EIO, "the disk fails"), (errno.EROFS, "read-only")]
+    ("code", "noted"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EIO, "disk read or write error"), (errno.EROFS, "read-only")],
 )
 def test_a_disk_that_fails_is_told_once_and_tried_again_until_it_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, noted: str
 ) -> None:
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(40))
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(40))
     with monkeypatch.context() as broken:
         broken.setattr(os, "pwrite", failing(code))
         for one in units(300, 40):
-            desk.feed([one])
-            desk.settle()
-    assert desk.recorder.status()["state"] == "failed"
-    assert said in desk.recorder.failure
-    assert len([line for line in desk.said if said in line]) == 1
-    desk.now_us += RETRY_US
-    desk.feed(units(40, 360))
-    assert desk.settle() == "on"
-    desk.close()
+            rig.feed([one])
+            rig.settle()
+    assert rig.recorder.status().state == "failed"
+    assert noted in rig.recorder.failure
+    assert len([line for line in rig.noted if noted in line]) == 1
+    rig.now_us += RETRY_US
+    rig.feed(units(40, 360))
+    assert rig.settle() == "on"
+    rig.close()
     assert len(packets(max(movies(tmp_path), key=lambda path: path.stat().st_mtime_ns))) >= 10
 
 
 def test_a_folder_that_cannot_be_made_is_told_and_heals(tmp_path: Path) -> None:
     folder = tmp_path / "set" / "day 1"
     (tmp_path / "set").write_text("a file where the folder should be")
-    desk = Desk(folder)
-    desk.recorder.start()
-    desk.feed(units(40))
-    assert desk.recorder.status()["state"] == "failed"
+    rig = Rig(folder)
+    rig.recorder.start()
+    rig.feed(units(40))
+    assert rig.recorder.status().state == "failed"
     (tmp_path / "set").unlink()
-    desk.now_us += RETRY_US
-    desk.feed(units(40, 60))
-    assert desk.settle() == "on"
-    desk.close()
+    rig.now_us += RETRY_US
+    rig.feed(units(40, 60))
+    assert rig.settle() == "on"
+    rig.close()
     assert len(movies(folder)) == 1
 
 
 def test_a_file_that_vanishes_is_noticed_and_another_begun(tmp_path: Path) -> None:
     folder = tmp_path / "stick"
-    desk = Desk(folder)
-    desk.recorder.start()
-    desk.feed(units(40))
+    rig = Rig(folder)
+    rig.recorder.start()
+    rig.feed(units(40))
     shutil.rmtree(folder)
     deadline = time.monotonic() + 10
-    while desk.settle() == "on" and time.monotonic() < deadline:
+    while rig.settle() == "on" and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert "vanished" in desk.recorder.failure
-    desk.now_us += RETRY_US
-    desk.feed(units(40, 60))
-    desk.close()
+    assert "removed" in rig.recorder.failure
+    rig.now_us += RETRY_US
+    rig.feed(units(40, 60))
+    rig.close()
     assert len(packets(movies(folder)[0])) >= 10
 
 
@@ -459,27 +460,27 @@ def test_room_is_warned_of_ahead_and_the_end_is_clean(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "statvfs", statvfs)
     monkeypatch.setattr(disk_module, "_SPACE_INTERVAL_S", 0.0)
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(60))
-    assert not any("room for" in line for line in desk.said)
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(60))
+    assert not any("nearly full" in line for line in rig.noted)
     room[0] = 60_000_000
-    feed_until(desk, 60, lambda: any("room for" in line for line in desk.said))
+    feed_until(rig, 60, lambda: any("nearly full" in line for line in rig.noted))
     room[0] = 1_000_000
-    feed_until(desk, 600, lambda: desk.recorder.status()["state"] != "on")
-    assert "the disk is full" in desk.recorder.failure
-    desk.close()
+    feed_until(rig, 600, lambda: rig.recorder.status().state != "on")
+    assert "the disk is full" in rig.recorder.failure
+    rig.close()
     assert is_whole(movies(tmp_path)[0])
 
 
-def feed_until(desk: Desk, first: int, done: Callable[[], bool]) -> None:
+def feed_until(rig: Rig, first: int, done: Callable[[], bool]) -> None:
     for index in range(first, first + 500):
-        desk.feed(units(1, index))
-        desk.settle()
+        rig.feed(units(1, index))
+        rig.settle()
         time.sleep(0.001)
         if done():
             return
-    raise AssertionError(desk.said)
+    raise AssertionError(rig.noted)
 
 
 def test_a_recording_whose_second_file_cannot_be_made_leaves_nothing(
@@ -494,11 +495,11 @@ def test_a_recording_whose_second_file_cannot_be_made_leaves_nothing(
         return real(disk, name)
 
     monkeypatch.setattr(disk_module.Disk, "open", open_one)
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed(units(40))
-    desk.close()
-    assert "the disk is full" in desk.recorder._told
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed(units(40))
+    rig.close()
+    assert "the disk is full" in rig.recorder._noted
     deadline = time.monotonic() + 10
     while list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -513,24 +514,24 @@ def test_a_picture_too_large_for_anybody_is_not_given_to_a_decoder(tmp_path: Pat
     vast = b"\xf8\x00\x02\x00\x02\x00\x02\x00"
     broken = replace(first, data=first.data[:at] + vast + first.data[at + len(vast) :])
     assert refusal(broken.data) is not None
-    desk = Desk(tmp_path)
-    desk.recorder.start()
-    desk.feed([broken])
-    assert desk.recorder.failure
-    desk.feed(units(90))
-    desk.now_us += RETRY_US
-    desk.feed(units(60, 90))
-    assert desk.settle() == "on"
-    desk.close()
+    rig = Rig(tmp_path)
+    rig.recorder.start()
+    rig.feed([broken])
+    assert rig.recorder.failure
+    rig.feed(units(90))
+    rig.now_us += RETRY_US
+    rig.feed(units(60, 90))
+    assert rig.settle() == "on"
+    rig.close()
 
 
 def test_a_ring_holds_one_picture_size_only(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, pre_record_s=10.0)
-    desk.feed(units(60))
-    desk.feed(units(60, 60, width=480, height=272))
-    desk.recorder.start()
-    desk.feed(units(10, 120, width=480, height=272))
-    desk.close()
+    rig = Rig(tmp_path, pre_record_s=10.0)
+    rig.feed(units(60))
+    rig.feed(units(60, 60, width=480, height=272))
+    rig.recorder.start()
+    rig.feed(units(10, 120, width=480, height=272))
+    rig.close()
     (path,) = movies(tmp_path)
     assert len(packets(path)) == 70
 

@@ -1,4 +1,4 @@
-"""The screen thread and the decode thread share a window."""
+"""The display thread and the decode thread share a window."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from thinair.link.native import AccessUnit
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.receiver.config import ReceiverConfig
 from thinair.receiver.video.decoder import Decoded
-from thinair.receiver.video.display_thread import Screen, Shown
+from thinair.receiver.video.display_thread import DisplayThread, Shown
 from thinair.receiver.video.mailbox import Mailbox
 
 pytestmark = pytest.mark.quick
 
 
-class Stage:
-    """A headless screen in its thread, and what it booked."""
+class Rig:
+    """A headless display in its thread, and what became of its pictures."""
 
     def __init__(self) -> None:
-        self.booked: list[tuple[Decoded, Shown | None]] = []
+        self.ended: list[tuple[Decoded, Shown | None]] = []
         self.first = threading.Event()
         self.mailbox: Mailbox[Decoded] = Mailbox()
-        self.screen = Screen(ReceiverConfig(headless=True), self.mailbox, self._post, self._book)
-        self._thread = threading.Thread(target=self.screen.run)
+        self.display = DisplayThread(ReceiverConfig(headless=True), self.mailbox, self._post, self._ended)
+        self._thread = threading.Thread(target=self.display.run)
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> Rig:
         self._thread.start()
         return self
 
@@ -41,8 +41,8 @@ class Stage:
     def _post(self, work: Callable[[], None]) -> None:
         work()
 
-    def _book(self, decoded: Decoded, shown: Shown | None) -> None:
-        self.booked.append((decoded, shown))
+    def _ended(self, decoded: Decoded, shown: Shown | None) -> None:
+        self.ended.append((decoded, shown))
         self.first.set()
 
 
@@ -51,27 +51,27 @@ def decoded(at_us: int, width: int = 64) -> Decoded:
     return Decoded(unit, av.VideoFrame(width, 48, "yuv420p"), at_us)
 
 
-def test_before_there_is_a_window_and_after_a_change_of_size_pictures_go_to_the_screen_thread() -> None:
-    with Stage() as stage:
-        assert not stage.screen.offer(decoded(1))
-        stage.mailbox.put(decoded(1))
-        assert stage.first.wait(10)
+def test_before_there_is_a_window_and_after_a_change_of_size_pictures_go_to_the_display_thread() -> None:
+    with Rig() as rig:
+        assert not rig.display.offer(decoded(1))
+        rig.mailbox.put(decoded(1))
+        assert rig.first.wait(10)
         attempt = 2
-        while not stage.screen.offer(decoded(attempt)):  # the window may be in use for a moment
+        while not rig.display.offer(decoded(attempt)):  # the window may be in use for a moment
             attempt += 1
-        assert stage.booked[-1][0].decoded_us == attempt
-        assert stage.booked[-1][1] is not None
-        assert not stage.screen.offer(decoded(5000, width=128))
+        assert rig.ended[-1][0].decoded_us == attempt
+        assert rig.ended[-1][1] is not None
+        assert not rig.display.offer(decoded(5000, width=128))
 
 
 def test_a_picture_overtaken_while_it_changed_threads_is_counted_and_not_shown() -> None:
-    with Stage() as stage:
-        stage.mailbox.put(decoded(10))
-        assert stage.first.wait(10)
-        stage.first.clear()
-        stage.mailbox.put(decoded(9))
-        assert stage.first.wait(10)
-    assert [(one.decoded_us, one.superseded, shown is None) for one, shown in stage.booked] == [
+    with Rig() as rig:
+        rig.mailbox.put(decoded(10))
+        assert rig.first.wait(10)
+        rig.first.clear()
+        rig.mailbox.put(decoded(9))
+        assert rig.first.wait(10)
+    assert [(one.decoded_us, one.superseded, shown is None) for one, shown in rig.ended] == [
         (10, False, False),
         (9, True, True),
     ]
@@ -79,16 +79,16 @@ def test_a_picture_overtaken_while_it_changed_threads_is_counted_and_not_shown()
 
 def test_the_newer_of_a_picture_and_the_senders_word_is_believed() -> None:
     no_cable, live = (SourceState(code, 0) for code in (SourceCode.NO_CABLE, SourceCode.LIVE))
-    with Stage() as stage:
+    with Rig() as rig:
         lacks = []
         for arrived_us in (900_000, 1_030_000, 1_060_000):  # before the word, still on its way, after it
-            stage.screen.source = (no_cable, 1_000_000)
-            stage.first.clear()
-            stage.mailbox.put(decoded(arrived_us))
-            assert stage.first.wait(10)
-            lacks.append(stage.screen.absence())
-        stage.screen.source = (no_cable, 1_500_000)
-        lacks.append(stage.screen.absence())
-        stage.screen.source = (live, 1_600_000)
-        lacks.append(stage.screen.absence())
+            rig.display.source = (no_cable, 1_000_000)
+            rig.first.clear()
+            rig.mailbox.put(decoded(arrived_us))
+            assert rig.first.wait(10)
+            lacks.append(rig.display.absence())
+        rig.display.source = (no_cable, 1_500_000)
+        lacks.append(rig.display.absence())
+        rig.display.source = (live, 1_600_000)
+        lacks.append(rig.display.absence())
     assert lacks == [no_cable, no_cable, None, no_cable, None]

@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from thinair.link.protocol.source_state import SourceCode, SourceState
-from thinair.receiver.video.hud import HELP, Figures, Hud, figure_line, figure_rows, render, text_size
+from thinair.receiver.video.hud import HELP, Hud, HudFigures, figure_line, figure_rows, render, text_size
 from thinair.receiver.video.presenter import NullPresenter, Overlay
 
 pytestmark = pytest.mark.quick
-FIGURES = Figures(
+FIGURES = HudFigures(
     name="camera 1", mode="1920x1080@25", fps=25.0, latency_ms=(11.24, 15.31, 21.7), bound_ms=0.42, glass_age_ms=43.2,
     lost=3, repaired=17, bitrate_bps=7.98e6, presenter="x11", stamp_quality="swap_done",
 )  # fmt: skip
@@ -51,17 +51,17 @@ def test_the_figures_name_every_number_with_its_unit() -> None:
     )
 
 
-def test_a_link_that_is_not_sealed_says_so_in_either_size() -> None:
-    assert "unsealed" not in figure_rows(FIGURES)[0][1] + figure_line(FIGURES)
-    unsealed = replace(FIGURES, sealed=False)
-    assert figure_rows(unsealed)[0][1].endswith(" · unsealed")
-    assert figure_line(unsealed).endswith(" · unsealed")
+def test_a_link_that_is_not_encrypted_says_so_in_either_size() -> None:
+    assert "not encrypted" not in figure_rows(FIGURES)[0][1] + figure_line(FIGURES)
+    unencrypted = replace(FIGURES, encrypted=False)
+    assert figure_rows(unencrypted)[0][1].endswith(" · not encrypted")
+    assert figure_line(unencrypted).endswith(" · not encrypted")
 
 
 def test_a_latency_without_a_clock_is_unknown_and_never_a_number() -> None:
     rows = dict(figure_rows(replace(FIGURES, bound_ms=None, glass_age_ms=None, fps=None)))
     assert rows["latency"] == rows["glass age"] == "unknown"
-    assert rows[" "] == "the clocks do not agree yet"
+    assert rows[" "] == "clock not locked yet"
 
 
 def test_help_names_the_keys_and_says_that_there_is_no_audio() -> None:

@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.screens import eventually, grey
 from thinair import _native
 from thinair.link.native import X11Presenter, now_us
-from thinair.receiver.video.presenter import open_presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 
 pytestmark = pytest.mark.display
 WIDTH, HEIGHT = 320, 240

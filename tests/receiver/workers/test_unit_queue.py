@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from thinair.receiver.workers.ipc import Splitter, Unit
-from thinair.receiver.workers.unit_queue import Outlet
-from thinair.receiver.workers.worker import Child
+from thinair.receiver.workers.ipc import MessageReader, Unit
+from thinair.receiver.workers.unit_queue import UnitQueue
+from thinair.receiver.workers.worker import Worker
 
 pytestmark = pytest.mark.quick
 
@@ -20,7 +20,7 @@ class Process:
 
     def offer(self, packed: bytes) -> bool:
         if self.takes:
-            self.got += [one for one in Splitter().split(packed) if isinstance(one, Unit)]
+            self.got += [one for one in MessageReader().read(packed) if isinstance(one, Unit)]
         return self.takes
 
 
@@ -28,13 +28,13 @@ def unit(number: int, size: int = 100) -> Unit:
     return Unit(1, number, number % 10 == 0, False, 0, True, number, number, number, bytes(size))
 
 
-def outlet() -> tuple[Process, Outlet]:
+def unit_queue() -> tuple[Process, UnitQueue]:
     process = Process()
-    return process, Outlet(cast(Child, cast(Any, process)))
+    return process, UnitQueue(cast(Worker, cast(Any, process)))
 
 
 def test_after_a_refusal_nothing_goes_before_a_key_frame_which_says_how_many_are_missing() -> None:
-    process, out = outlet()
+    process, out = unit_queue()
     for number in range(3):
         out.send(unit(number))
     process.takes = False
@@ -48,7 +48,7 @@ def test_after_a_refusal_nothing_goes_before_a_key_frame_which_says_how_many_are
 
 
 def test_what_comes_before_a_process_is_there_is_kept_for_it_in_order() -> None:
-    process, out = outlet()
+    process, out = unit_queue()
     process.alive = False
     for number in range(5):
         out.send(unit(number))
@@ -59,7 +59,7 @@ def test_what_comes_before_a_process_is_there_is_kept_for_it_in_order() -> None:
 
 
 def test_no_more_is_kept_than_there_is_room_for() -> None:
-    process, out = outlet()
+    process, out = unit_queue()
     process.alive = False
     for number in range(40):
         out.send(unit(number, 1 << 20))
@@ -70,7 +70,7 @@ def test_no_more_is_kept_than_there_is_room_for() -> None:
 
 
 def test_what_was_kept_is_forgotten_with_what_it_was_for() -> None:
-    process, out = outlet()
+    process, out = unit_queue()
     process.alive = False
     out.send(unit(0))
     out.forget()
