@@ -40,7 +40,8 @@ from thinair.sender.board.status_led import Facts, Lamp, Light, choose, find
 from thinair.sender.config import SenderConfig, split_plain_output
 from thinair.sender.heartbeat import Panel, network_up
 from thinair.sender.pipeline import pacing
-from thinair.sender.pipeline.base import Counts, Hooks, Pipeline, open_pipeline
+from thinair.sender.pipeline.base import Counts, Hooks, Pipeline
+from thinair.sender.pipeline.factory import open_pipeline
 from thinair.sender.report import write_report
 from thinair.sender.systemd.sd_notify import Notifier
 

@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from thinair.link.native import Tx
 from thinair.link.protocol.source_state import SourceState
 from thinair.link.video_mode import Mode
-from thinair.sender.config import SenderConfig
 
 if TYPE_CHECKING:
     from thinair.sender.pipeline.preview import Thumbnail
@@ -64,22 +62,3 @@ class Pipeline(Protocol):
     def describe(self) -> str: ...
 
     def close(self) -> None: ...
-
-
-def open_pipeline(config: SenderConfig, tx: Tx, hooks: Hooks) -> Pipeline:
-    """An opened pipeline. Raises DeviceError, ConfigError, FileError."""
-    pipeline: Pipeline | None = None
-    if config.source.partition(":")[0] == "hdmi":
-        from thinair.sender.pipeline.hardware import open_hardware
-
-        pipeline = open_hardware(config, tx, hooks)
-    if pipeline is None:
-        from thinair.sender.pipeline.software import SoftwarePipeline
-
-        pipeline = SoftwarePipeline(config, tx, hooks)
-    try:
-        pipeline.open()
-    except BaseException:
-        pipeline.close()
-        raise
-    return pipeline

@@ -20,8 +20,8 @@ from thinair.sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware
 from thinair.sender.hdmi.port import Port, Start, Stop, port_of
 from thinair.sender.hdmi.rate_meter import RateMeter
 from thinair.sender.pipeline.base import Counts, Hooks
+from thinair.sender.pipeline.frame_log import ChainRecord, FrameLog
 from thinair.sender.pipeline.sdp import describe_stream
-from thinair.sender.report import ChainRecord, FrameLog
 
 if TYPE_CHECKING:
     from thinair.sender.pipeline.preview import Thumbnail

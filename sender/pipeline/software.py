@@ -14,8 +14,8 @@ from thinair.sender.config import SenderConfig, split_plain_output
 from thinair.sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
 from thinair.sender.picture import NewMode
 from thinair.sender.pipeline.base import Counts, Hooks
+from thinair.sender.pipeline.frame_log import FrameLog
 from thinair.sender.pipeline.sdp import describe_stream
-from thinair.sender.report import FrameLog
 from thinair.sender.sources import Colour, Mode, Picture, Source, open_source
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceS
 from thinair.link.video_mode import Mode
 from thinair.sender.config import SenderConfig
 from thinair.sender.picture import Colour, NewMode, NoPicture, Picture
-from thinair.sender.pipeline.base import Hooks, open_pipeline
+from thinair.sender.pipeline.base import Hooks
+from thinair.sender.pipeline.factory import open_pipeline
 from thinair.sender.pipeline.software import SoftwarePipeline
 from thinair.sender.sources import testcard
 
