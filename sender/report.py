@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from thinair.link.errors import FileError
-
-if TYPE_CHECKING:
-    from thinair.sender.pipeline.base import Pipeline
-    from thinair.sender.service import Service
+from thinair.sender.status import SenderStatus
 
 
-def write_report(path: Path, service: Service, pipeline: Pipeline) -> None:
-    counts, mode, source = pipeline.counts, service.mode, service.source
+def write_report(path: Path, status: SenderStatus) -> None:
+    """Raises FileError."""
+    counts, mode, source = status.counts, status.mode, status.source
     content = {
         "schema": "thinair.report/1",
         "role": "send",
-        "sealed": service.sealed,
-        "source": service.config.source,
+        "sealed": status.encrypted,
+        "source": status.config.source,
         "source_state": {
             "state": None if source is None else source.code.name.lower(),
             "detail": "" if source is None else source.detail,
-            "changes": service.changes,
-            "events": list(service.events),
+            "changes": status.changes,
+            "events": status.events,
         },
-        "encoder": pipeline.describe(),
+        "encoder": status.encoder,
         "mode": None if mode is None else {"width": mode.width, "height": mode.height, "rate": str(mode.rate)},
-        "pace_us": service.pace_us,
+        "pace_us": status.pace_us,
         "frames": {"captured": counts.captured, "encoded": counts.encoded, "sent": counts.sent},
         "skipped": counts.skipped,
         "refused": counts.refused,
-        "send": service.tx.stats(),
-        "control": service.control | service.refused,
-        "notes": service.notes,
+        "send": status.packets,
+        "control": status.control,
+        "notes": status.notes,
     }
-    import json
+    import json  # a Pi starts without reports
 
     try:
         path.write_text(json.dumps(content, indent=1) + "\n")

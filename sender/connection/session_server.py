@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from thinair.link.errors import AuthenticationError, FileError, NetworkError
 from thinair.link.security import tls
@@ -34,7 +34,7 @@ _LOOK_S = 1.0  # for pairings that were forgotten by another program
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class Client:
     """A paired receiver that wants the picture."""
 
     fingerprint: str
@@ -48,30 +48,44 @@ class RefusedError(Exception):
     """A session that is not given; the text is for the person at the receiver."""
 
 
+class Latency(TypedDict):
+    """As the receiver measures it, in µs; 0 for unknown."""
+
+    latency_us: int
+    bound_us: int
+
+
+class Grant(TypedDict):
+    """A session, as its client is told of it."""
+
+    ssrc: int
+    boot_id: int
+
+
 @dataclass(frozen=True, slots=True)
-class House:
-    """What the door asks of those behind it. `open` gives what the guest has to know, or raises RefusedError."""
+class SessionHandler:
+    """What the server calls. `open` may raise RefusedError."""
 
-    open: Callable[[Guest, bool], dict[str, Any]]  # bool: take over from another
+    open: Callable[[Client, bool], Grant]  # True: take over from another client
     renew: Callable[[MediaKeys], None]
-    figures: Callable[[dict[str, int]], None]  # of the guest: latency_us, bound_us
-    control: Callable[[], int]  # the port of the control API; 0: there is none
-    left: Callable[[str], None]  # the session is over, and why
-    say: Callable[[str], None]
+    latency: Callable[[Latency], None]
+    control_port: Callable[[], int]  # of the control API; 0: there is none
+    ended: Callable[[str], None]  # the session, and why
+    log: Callable[[str], None]
 
 
-class Door:
-    def __init__(self, home: Path, identity: Identity, name: str, house: House) -> None:
+class SessionServer:
+    def __init__(self, home: Path, identity: Identity, name: str, handler: SessionHandler) -> None:
         self.pairings = Pairings(home)
         self.code = Code(home)
         self.refused: Counter[str] = Counter()
         self.port = 0
-        self._identity, self._name, self._house = identity, name, house
+        self._identity, self._name, self._handler = identity, name, handler
         self._context = tls.sender_context(identity, (one.certificate for one in self.pairings.all()))
         self._key: tuple[str, bytes] | None = None  # of this code, stretched
         self._stretching = asyncio.Lock()  # takes a second and 16 MB on a Pi
         self._strangers: dict[asyncio.Task[None], str] = {}  # their addresses, the oldest first
-        self._guest: Guest | None = None
+        self._client: Client | None = None
         self._boot_id = 0  # of its session
         self._line: asyncio.StreamWriter | None = None  # its connection, which it may lose
         self._server: asyncio.Server | None = None
@@ -92,7 +106,7 @@ class Door:
         while True:
             await asyncio.sleep(_LOOK_S)
             with contextlib.suppress(FileError):
-                if self._guest is not None and self.pairings.get(self._guest.fingerprint) is None:
+                if self._client is not None and self.pairings.get(self._client.fingerprint) is None:
                     self._turn_out("forgotten", "this sender has forgotten the pairing")
 
     async def close(self) -> None:
@@ -121,7 +135,7 @@ class Door:
             self.refused["slow"] += 1
         except FileError as error:
             self.refused["state"] += 1
-            self._house.say(str(error))
+            self._handler.log(str(error))
         except OSError:
             self.refused["gone"] += 1
         except asyncio.CancelledError:  # by us: room was needed, or the door closes; asyncio would print it
@@ -168,7 +182,7 @@ class Door:
         key = await self._stretched(code)
         token = os.urandom(_TOKEN).hex()
         own, nonce = self._identity.der, os.urandom(NONCE)
-        given = {"token": token, "control": self._house.control()}
+        given = {"token": token, "control": self._handler.control_port()}
         one = PairingSender(key, own, self._name, nonce, der_of=ssl.PEM_cert_to_DER_cert, given=given)
         answer = one.hear(message)
         tls.say(writer, answer)
@@ -185,7 +199,7 @@ class Door:
         answer = one.hear(proof)
         if one.wrong:
             left = self.code.wrong()
-            self._house.say(f"a wrong pairing code was tried; {left} tries are left")
+            self._handler.log(f"a wrong pairing code was tried; {left} tries are left")
             await self._refuse(writer, "wrong_code", f"wrong code; {left} tries are left")
             return
         if one.peer is None:
@@ -193,7 +207,7 @@ class Door:
         self.code.right()
         self._context.load_verify_locations(cadata=one.peer.pem)
         pairing = self.pairings.add(one.peer, token=digest(token))
-        self._house.say(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
+        self._handler.log(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
         tls.say(writer, answer)
         await asyncio.wait_for(writer.drain(), _PATIENCE_S)
 
@@ -227,7 +241,7 @@ class Door:
             )
         elif message["do"] == "session":
             await self._begin(reader, writer, message, host, pairing)
-        elif self._guest is None or (print_, message.get("boot_id")) != (self._guest.fingerprint, self._boot_id):
+        elif self._client is None or (print_, message.get("boot_id")) != (self._client.fingerprint, self._boot_id):
             await self._refuse(writer, "no_session", "there is no such session any more")
         else:
             self._hang_up("")
@@ -247,18 +261,24 @@ class Door:
         if type(port) is not int or not 0 < port < 65536:
             raise AuthenticationError("no port")
         own, keys = self._keys(message, print_)
-        guest = Guest(print_, clean_name(pairing.name), host, port, keys)
+        client = Client(print_, clean_name(pairing.name), host, port, keys)
         try:
-            answer = self._house.open(guest, message.get("take_over") is True)
+            answer = self._handler.open(client, message.get("take_over") is True)
         except RefusedError as error:
             await self._refuse(writer, "taken", str(error))
             return
-        other = self._guest is not None and self._guest.fingerprint != print_
-        self._hang_up(f"{guest.name} has taken over" if other else "")
-        self._guest, self._boot_id, self._line = guest, answer["boot_id"], writer
+        other = self._client is not None and self._client.fingerprint != print_
+        self._hang_up(f"{client.name} has taken over" if other else "")
+        self._client, self._boot_id, self._line = client, answer["boot_id"], writer
         tls.say(
             writer,
-            {"version": VERSION, "can": [CODEC], "secret": own.hex(), "control": self._house.control(), **answer},
+            {
+                "version": VERSION,
+                "can": [CODEC],
+                "secret": own.hex(),
+                "control": self._handler.control_port(),
+                **answer,
+            },
         )
         await self._listen(reader, writer, print_)
 
@@ -273,12 +293,14 @@ class Door:
     async def _hear_wishes(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
         while (message := await tls.hear(reader, None)) is not None and self._line is writer:
             if message.get("do") == "figures":
-                self._house.figures({key: read_us(message.get(key)) for key in ("latency_us", "bound_us")})
+                self._handler.latency(
+                    {"latency_us": read_us(message.get("latency_us")), "bound_us": read_us(message.get("bound_us"))}
+                )
                 continue
             if message.get("do") != "renew":
                 raise AuthenticationError("nothing that is known")
             own, keys = self._keys(message, print_)
-            self._house.renew(keys)
+            self._handler.renew(keys)
             tls.say(writer, {"secret": own.hex()})
             await asyncio.wait_for(writer.drain(), _PATIENCE_S)
 
@@ -296,7 +318,7 @@ class Door:
         return own, media_keys(own, read_random(message.get("secret")), self._identity.fingerprint, print_)
 
     def _turn_out(self, reason: str, words: str) -> None:
-        self._guest = None
+        self._client = None
         self.refused[reason] += 1
         self._hang_up(words)
-        self._house.left(words)
+        self._handler.ended(words)

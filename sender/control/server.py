@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
@@ -25,8 +25,9 @@ from thinair.link.video_mode import Mode
 from thinair.link.web import qr
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
-from thinair.sender.connection.session_server import Door
-from thinair.sender.control.tokens import Passes
+from thinair.sender.connection.session_server import SessionServer
+from thinair.sender.control.operations import Operations
+from thinair.sender.control.tokens import AccessTokens
 
 _BODY = 1024  # bytes
 _BODY_S = 3.0
@@ -42,42 +43,25 @@ _REFUSALS = {
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Controlled(Protocol):
-    """The service behind the routes. All but `preview` return at once."""
-
-    def status(self) -> dict[str, Any]: ...
-    def ask_mode(self, mode: Mode) -> None: ...
-    def limit(self, min_bps: int, max_bps: int) -> None: ...
-    def ask_key_frame(self) -> None: ...
-    def restart(self) -> bool:
-        """False: nobody would start it again."""
-        ...
-
-    def logs(self) -> list[dict[str, Any]]: ...
-    async def preview(self) -> bytes | None:
-        """A JPEG of the newest picture, once a second a new one; None: there is no picture."""
-        ...
-
-
 class BodyError(ValueError):
     """Words for the one who sent it."""
 
 
 @dataclass(slots=True)
-class Control:
-    service: Controlled
-    door: Door
+class ControlServer:
+    operations: Operations
+    sessions: SessionServer
     identity: Identity
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     port: int = 0  # HTTPS
     local_port: int = 0
     patience: Patience = field(default_factory=Patience)
-    _passes: Passes = field(init=False)
+    _tokens: AccessTokens = field(init=False)
     _cables: dict[str, asyncio.Server] = field(default_factory=dict)
     _factory: Any = None
 
     def __post_init__(self) -> None:
-        self._passes = Passes(self.door.pairings)
+        self._tokens = AccessTokens(self.sessions.pairings)
 
     @property
     def refused(self) -> Counter[str]:
@@ -87,7 +71,7 @@ class Control:
         """HTTPS on `listening`, HTTP at the port after it, or any where that is taken; of a port that the user has
         `chosen` that raises NetworkError. Until cancelled."""
         async with contextlib.AsyncExitStack() as stack:
-            far = await self._runner(stack, Guard("", self._passes.good), local=False)
+            far = await self._runner(stack, Guard("", self._tokens.good), local=False)
             near = await self._runner(stack, Guard("127.0.0.1", None), local=True)
             cable = await self._runner(stack, Guard("", None), local=True)
             self._factory = self._patient(cable)
@@ -103,7 +87,7 @@ class Control:
             server = await loop.create_server(local_factory, sock=local, backlog=16)
             stack.callback(server.close)
             stack.callback(self._drop_cables)
-            self.say(f"page: http://127.0.0.1:{self.local_port}/ here and over USB; thinair remote page for a phone")
+            self.log(f"page: http://127.0.0.1:{self.local_port}/ here and over USB; thinair remote page for a phone")
             while True:
                 await self._see_cables()
                 await asyncio.sleep(_LOOK_S)
@@ -206,7 +190,7 @@ class Control:
     async def _ticket(self, request: web.Request) -> web.StreamResponse:
         """The address of a QR code: its token goes into a cookie, out of the browser's history."""
         token = request.match_info["token"]
-        if not self._passes.good(token):
+        if not self._tokens.good(token):
             self.refused["token"] += 1
             return _problem(*_REFUSALS["token"])
         answer = web.Response(status=302, headers=HEADERS | {"Location": "/"})
@@ -214,13 +198,13 @@ class Control:
         return answer
 
     async def _status(self, _request: web.Request) -> web.StreamResponse:
-        return _json(self.service.status())
+        return _json(self.operations.status())
 
     async def _logs(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"lines": self.service.logs()})
+        return _json({"lines": self.operations.log_lines()})
 
     async def _preview(self, _request: web.Request) -> web.StreamResponse:
-        picture = await self.service.preview()
+        picture = await self.operations.preview()
         if picture is None:
             return _problem(404, "there is no picture")
         return web.Response(body=picture, content_type="image/jpeg", headers=HEADERS | {"Cache-Control": "no-store"})
@@ -231,7 +215,7 @@ class Control:
             mode = Mode.parse(_text(body, "mode"))
         except ConfigError as error:
             raise BodyError(str(error)) from error
-        self.service.ask_mode(mode)
+        self.operations.request_mode(mode)
         return _json({"asked": str(mode)}, 202)
 
     async def _bitrate(self, request: web.Request) -> web.StreamResponse:
@@ -239,43 +223,43 @@ class Control:
         low, high = (_bps(body, key) for key in ("min_bps", "max_bps"))
         if low > high:
             raise BodyError("min_bps is above max_bps")
-        self.service.limit(low, high)
+        self.operations.limit_bitrate(low, high)
         return _json({"min_bps": low, "max_bps": high})
 
     async def _key_frame(self, _request: web.Request) -> web.StreamResponse:
-        self.service.ask_key_frame()
+        self.operations.request_key_frame()
         return _json({"asked": "key frame"}, 202)
 
     async def _restart(self, _request: web.Request) -> web.StreamResponse:
-        if not self.service.restart():
+        if not self.operations.restart():
             return _problem(409, "no service manager would start it again: this sender runs by hand")
         return _json({"asked": "restart"}, 202)
 
     async def _page_link(self, request: web.Request) -> web.StreamResponse:
-        token, life_s = self._passes.page()
+        token, life_s = self._tokens.page()
         url = f"HTTPS://{own_address()}:{self.port}/T/{token}".upper()
         return _json({"url": url, "qr": qr.svg(qr.encode(url)), "expires_s": int(life_s)}, 201)
 
     async def _pairing(self, _request: web.Request) -> web.StreamResponse:
-        code = self.door.code.current()
-        paired = [{"fingerprint": one.fingerprint, "name": one.name} for one in self.door.pairings.all()]
+        code = self.sessions.code.current()
+        paired = [{"fingerprint": one.fingerprint, "name": one.name} for one in self.sessions.pairings.all()]
         content: dict[str, Any] = {"code": code, "qr": None, "place": None, "paired": paired}
         if code is not None:
-            place = f"{own_address()}:{self.door.port}"
+            place = f"{own_address()}:{self.sessions.port}"
             content |= {"place": place, "qr": qr.svg(qr.encode(scan_text(place, code)))}
         return _json(content)
 
     async def _renew(self, request: web.Request) -> web.StreamResponse:
-        self.door.code.renew()
-        self.say("the pairing code was renewed on the page")
+        self.sessions.code.renew()
+        self.log("the pairing code was renewed on the page")
         return await self._pairing(request)
 
     async def _forget(self, request: web.Request) -> web.StreamResponse:
         which = request.match_info["fingerprint"]
-        gone = self.door.pairings.forget(which) if len(which) == 64 else []
+        gone = self.sessions.pairings.forget(which) if len(which) == 64 else []
         if not gone:
             return _problem(404, "nobody of this fingerprint is paired")
-        self.say(f"{gone[0].name} was forgotten on the page")
+        self.log(f"{gone[0].name} was forgotten on the page")
         return _json({"forgotten": [one.name for one in gone]})
 
 

@@ -16,7 +16,7 @@ _LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # such as a QR code holds in few 
 _LENGTH = 26  # of 5 bits
 
 
-class Passes:
+class AccessTokens:
     def __init__(self, pairings: Pairings) -> None:
         self._pairings = pairings
         self._pages: dict[str, float] = {}  # token → when it ends

@@ -31,7 +31,7 @@ class Hooks:
     mode: Callable[[Mode], None]  # pictures of this mode follow, with a key frame first
     state: Callable[[SourceState], None]  # at each change, and twice a second while there is no picture
     key_frame: Callable[[int], None]  # µs at which the encoder gave one
-    say: Callable[[str], None]  # a line for the operator
+    log: Callable[[str], None]  # a line for the operator
 
 
 class Pipeline(Protocol):
@@ -53,11 +53,11 @@ class Pipeline(Protocol):
 
     def request_key_frame(self) -> None: ...
 
-    def look(self) -> Thumbnail | None:
-        """A small picture, once, of those since the call before; another is asked for."""
+    def preview(self) -> Thumbnail | None:
+        """A small picture, once, of those since the call before; requests another."""
 
-    def ask_mode(self, mode: Mode) -> None:
-        """The receiver would like this mode. What the source cannot give is said, and stays."""
+    def request_mode(self, mode: Mode) -> None:
+        """A mode that the source does not have is logged, and nothing changes."""
 
     def describe(self) -> str: ...
 

@@ -157,13 +157,13 @@ class ChainPipeline:
             if self._chain is not None:  # a new one begins with a key frame
                 self._chain.request_key_frame()
 
-    def ask_mode(self, mode: Mode) -> None:
+    def request_mode(self, mode: Mode) -> None:
         try:
             self._port.ask(mode)
         except ConfigError as error:
-            self._hooks.say(f"{mode} was asked for, and is not to be had: {error}")
+            self._hooks.log(f"{mode} was asked for, and is not to be had: {error}")
 
-    def look(self) -> Thumbnail | None:
+    def preview(self) -> Thumbnail | None:
         with self._lock:
             found = self._chain.look() if self._chain is not None else None
         if found is None:
@@ -226,7 +226,7 @@ class ChainPipeline:
         if chain is None:
             return
         if not chain.stop():
-            self._hooks.say("a device does not come back from a call: its thread is left behind")
+            self._hooks.log("a device does not come back from a call: its thread is left behind")
         self._drain(chain)
         stats = chain.stats()
         self._frame_id = stats["next_frame_id"]
@@ -235,7 +235,7 @@ class ChainPipeline:
         self.notes += [note for note in notes if note not in self.notes]
 
     def _fail(self, part: str, why: str) -> None:
-        self._hooks.say(f"{part}: {why}; it is tried again")
+        self._hooks.log(f"{part}: {why}; it is tried again")
         self._port.failed(OSError(errno.EIO, why if part == "capture" else f"{part}: {why}"))
 
     # ---- slates
@@ -288,7 +288,7 @@ class ChainPipeline:
     def _say_of_slates(self, text: str) -> None:
         if text != self._slate_trouble:
             self._slate_trouble = text
-            self._hooks.say(text)
+            self._hooks.log(text)
 
     def _end_slates(self) -> None:
         if self._slates is not None:
@@ -352,7 +352,7 @@ def open_hardware(config: SenderConfig, tx: Tx, hooks: Hooks) -> ChainPipeline |
     DeviceError, ConfigError, FileError."""
     if config.source.partition(":")[0] != "hdmi" or config.encoder == "x264":
         return None
-    name = choose_hardware(config.encoder, hooks.say)
+    name = choose_hardware(config.encoder, hooks.log)
     if not name:
         return None
     return ChainPipeline(config, tx, hooks, name)

@@ -93,10 +93,10 @@ class SoftwarePipeline:
         if (encoder := self._encoder) is not None:  # a new one begins with a key frame
             encoder.request_key_frame()
 
-    def ask_mode(self, mode: Mode) -> None:
+    def request_mode(self, mode: Mode) -> None:
         self._asked = mode
 
-    def look(self) -> Thumbnail | None:
+    def preview(self) -> Thumbnail | None:
         found, self._thumbnail = self._thumbnail, None
         self._looked_for = True
         return found
@@ -117,7 +117,7 @@ class SoftwarePipeline:
         try:
             new = source.ask(mode)
         except ConfigError as error:
-            self._hooks.say(f"{mode} was asked for, and is not to be had: {error}")
+            self._hooks.log(f"{mode} was asked for, and is not to be had: {error}")
         else:
             if new is not None:
                 self._follow(new)

@@ -62,10 +62,10 @@ def prepare(user: str, board: Board, leds: Path = status_led.LEDS) -> list[str]:
     """As root, before the service starts: the board made quiet, the light handed to the service's user. What was done,
     in words; nothing here keeps the service from starting."""
     done = [f"{finding.name}: {why or 'mended'}" for finding, why in fix(board)]
-    if (led := status_led.find(leds)) is not None:
+    if (led := status_led.find_led(leds)) is not None:
         try:
             uid = pwd.getpwnam(user).pw_uid
-            _blink(led, status_led.Light.BOOTING)
+            _blink(led, status_led.LedState.BOOTING)
             for name in ("brightness", "trigger"):
                 os.chown(led / name, uid, -1)
             done.append(f"light {led.name}: handed to {user}")
@@ -126,17 +126,17 @@ def release(leds: Path = status_led.LEDS, environment: Mapping[str, str] = os.en
     SERVICE_RESULT), since nobody else is there to do it."""
     with contextlib.suppress(OSError):  # not unlinked: it is a mount of the unit's own
         os.truncate(root / AVAHI_FILE.relative_to("/"), 0)
-    led = status_led.find(leds)
+    led = status_led.find_led(leds)
     if led is None:
         return
     with contextlib.suppress(OSError):
         if environment.get("SERVICE_RESULT", "success") == "success":
             (led / "trigger").write_text("heartbeat")
         else:
-            _blink(led, status_led.Light.FAULT)
+            _blink(led, status_led.LedState.FAULT)
 
 
-def _blink(led: Path, state: status_led.Light) -> None:
+def _blink(led: Path, state: status_led.LedState) -> None:
     """By the kernel's own timer, while no service is there to do it. Raises OSError."""
     (led / "trigger").write_text("timer")
     for name, length_ms in zip(("delay_on", "delay_off"), status_led.PATTERNS[state], strict=True):

@@ -149,7 +149,7 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
     [
         ("play", "thinair.receiver.player.Player._see_media"),
         ("play", "thinair.receiver.video.display_thread.Screen.run"),
-        ("send", "thinair.sender.service.Service._talk"),
+        ("send", "thinair.sender.session_loop.SessionLoop._exchange"),
     ],
 )
 def test_a_defect_in_a_task_or_a_thread_ends_the_run(command: str, broken: str) -> None:

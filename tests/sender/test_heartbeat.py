@@ -14,37 +14,37 @@ import pytest
 
 from thinair.link.protocol.source_state import SourceCode
 from thinair.sender.board.doctor import Board
-from thinair.sender.board.status_led import PATTERNS, Facts, Lamp, Light, choose, find, rhythm
-from thinair.sender.heartbeat import Panel, network_up
+from thinair.sender.board.status_led import PATTERNS, LedInputs, LedState, StatusLed, choose_state, find_led, steps
+from thinair.sender.heartbeat import Heartbeat, network_up
 from thinair.sender.systemd.install import UNITS, install, prepare, release
-from thinair.sender.systemd.sd_notify import Notifier
+from thinair.sender.systemd.sd_notify import SdNotify
 
 pytestmark = pytest.mark.quick
-LIVE = Facts(network=True, source=SourceCode.LIVE, linked=True, streaming=True)
+LIVE = LedInputs(network=True, source=SourceCode.LIVE, linked=True, streaming=True)
 
 
 @pytest.mark.parametrize(
-    ("facts", "light"),
+    ("inputs", "light"),
     [
-        (Facts(fault=True), Light.FAULT),
-        (Facts(), Light.NO_NETWORK),
-        (Facts(source=SourceCode.LIVE, linked=True, streaming=True), Light.NO_NETWORK),
-        (Facts(network=True), Light.NO_PICTURE),
-        (Facts(network=True, source=SourceCode.NO_CABLE, linked=True), Light.NO_PICTURE),
-        (Facts(network=True, source=SourceCode.LIVE), Light.WAITING),
-        (Facts(network=True, source=SourceCode.LIVE, linked=True), Light.LINKED),
-        (LIVE, Light.STREAMING),
+        (LedInputs(fault=True), LedState.FAULT),
+        (LedInputs(), LedState.NO_NETWORK),
+        (LedInputs(source=SourceCode.LIVE, linked=True, streaming=True), LedState.NO_NETWORK),
+        (LedInputs(network=True), LedState.NO_PICTURE),
+        (LedInputs(network=True, source=SourceCode.NO_CABLE, linked=True), LedState.NO_PICTURE),
+        (LedInputs(network=True, source=SourceCode.LIVE), LedState.WAITING),
+        (LedInputs(network=True, source=SourceCode.LIVE, linked=True), LedState.LINKED),
+        (LIVE, LedState.STREAMING),
     ],
 )
-def test_the_light_shows_the_first_link_of_the_chain_that_is_missing(facts: Facts, light: Light) -> None:
-    assert choose(facts) is light
+def test_the_light_shows_the_first_link_of_the_chain_that_is_missing(inputs: LedInputs, light: LedState) -> None:
+    assert choose_state(inputs) is light
 
 
 def test_every_light_has_a_pattern_that_no_other_has() -> None:
-    assert set(PATTERNS) == set(Light)
-    assert len(set(PATTERNS.values())) == len(Light)
-    for light in Light:
-        assert [on for on, _ in rhythm(light)] == [True, False, True, False, True, False][: len(PATTERNS[light])]
+    assert set(PATTERNS) == set(LedState)
+    assert len(set(PATTERNS.values())) == len(LedState)
+    for light in LedState:
+        assert [on for on, _ in steps(light)] == [True, False, True, False, True, False][: len(PATTERNS[light])]
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def led(tmp_path: Path) -> Path:
 
 
 def test_the_lamp_takes_the_light_from_the_kernel_and_switches_it(led: Path) -> None:
-    assert find(led.parent) == led
-    lamp = Lamp(led)
+    assert find_led(led.parent) == led
+    lamp = StatusLed(led)
     assert (led / "trigger").read_text() == "none"
     lamp.set(True)
     assert (led / "brightness").read_text() == "255"
@@ -70,11 +70,11 @@ def test_the_lamp_takes_the_light_from_the_kernel_and_switches_it(led: Path) -> 
 
 
 def test_a_board_without_a_light_or_with_one_that_may_not_be_written_does_no_harm(tmp_path: Path, led: Path) -> None:
-    assert find(tmp_path) is None
-    assert not Lamp(None).works
+    assert find_led(tmp_path) is None
+    assert not StatusLed(None).works
     (led / "brightness").unlink()
     (led / "brightness").mkdir()
-    lamp = Lamp(led)
+    lamp = StatusLed(led)
     lamp.set(True)
     assert not lamp.works
 
@@ -115,12 +115,12 @@ def manager(tmp_path: Path) -> socket.socket:
 def test_the_watchdog_is_fed_while_pictures_or_words_come_and_not_by_a_loop_that_merely_lives(
     tmp_path: Path, manager: socket.socket, led: Path
 ) -> None:
-    count, facts = 0, LIVE
-    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
-    panel = Panel(Lamp(led), notifier, lambda: facts, lambda: count)
+    count, inputs = 0, LIVE
+    notifier = SdNotify({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    panel = Heartbeat(StatusLed(led), notifier, lambda: inputs, lambda: count)
 
     async def story() -> None:
-        nonlocal count, facts
+        nonlocal count, inputs
         task = asyncio.create_task(panel.run())
         for _ in range(20):
             count += 1
@@ -129,7 +129,7 @@ def test_the_watchdog_is_fed_while_pictures_or_words_come_and_not_by_a_loop_that
         await asyncio.sleep(60)  # nothing moves any more
         assert told(manager) == []
         assert (led / "brightness").read_text() == "255"  # streaming: steady
-        facts = Facts(network=True, source=SourceCode.NO_CABLE)
+        inputs = LedInputs(network=True, source=SourceCode.NO_CABLE)
         seen = []
         for _ in range(200):
             await asyncio.sleep(0.05)
@@ -146,7 +146,7 @@ def test_the_watchdog_is_fed_while_pictures_or_words_come_and_not_by_a_loop_that
 
 
 def test_without_systemd_nothing_is_said() -> None:
-    notifier = Notifier({})
+    notifier = SdNotify({})
     notifier.ready("here")
     notifier.alive()
     notifier.close()

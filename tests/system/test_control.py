@@ -264,9 +264,9 @@ def test_a_mistake_is_said_in_words(camera: Camera, method: str, path: str, body
 
 def test_the_document_has_every_route_and_no_other() -> None:
     from thinair.link.web.request_guard import Guard
-    from thinair.sender.control.server import Control
+    from thinair.sender.control.server import ControlServer
 
-    control = Control.__new__(Control)
+    control = ControlServer.__new__(ControlServer)
     documented = {
         (method.upper(), path)
         for path, methods in json.loads(DOCUMENT.read_text())["paths"].items()

@@ -65,7 +65,7 @@ class Heard:
             mode=self.log.append,
             state=self._state,
             key_frame=lambda _: self.log.append("key"),
-            say=self.log.append,
+            log=self.log.append,
         )
 
     def _state(self, state: SourceState) -> None:

@@ -29,7 +29,7 @@ hooks = Hooks(
     mode=lambda mode: tell(mode=str(mode)),
     state=lambda state: tell(state=state.code.name, detail=state.detail),
     key_frame=lambda at_us: tell(key=at_us),
-    say=lambda text: tell(say=text),
+    log=lambda text: tell(log=text),
 )
 
 
