@@ -3,18 +3,15 @@ a fresh exchange of keys (forward secrecy), and nothing recorded of one opens an
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 from asyncio import StreamReader, StreamWriter, sleep, timeout
 from collections.abc import Iterable
-from typing import Any
 
-from thinair.link.errors import AuthenticationError
+from thinair.link.protocol.session_messages import MAX_LINE, Message, encode
 from thinair.link.security.identity import Identity
-from thinair.link.security.pairing import MAX_MESSAGE
 
-PORT = 5010  # of the sender's door
+PORT = 5010  # of the sender's session server
 CONTROL_PORT = 5011  # of its control API
 # openssl/x509_vfy.h. Boards without a clock do not know what day it is; a pinned certificate is its own authority.
 _NO_CHECK_TIME, _PARTIAL_CHAIN = 0x200000, 0x80000
@@ -67,29 +64,21 @@ def peer_der(writer: StreamWriter) -> bytes | None:
     return found
 
 
-def say(writer: StreamWriter, message: dict[str, Any]) -> None:
+def send(writer: StreamWriter, message: Message) -> None:
     """Nothing where the connection is over: asyncio's TLS transport raises AttributeError then (Python 3.11)."""
     if not writer.is_closing():
-        writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        writer.write(encode(message))
 
 
-async def hear(reader: StreamReader, patience_s: float | None) -> dict[str, Any] | None:
-    """One line; None: the other end is gone. Raises AuthenticationError for what is no message, TimeoutError,
-    OSError."""
+async def receive_line(reader: StreamReader, timeout_s: float | None) -> bytes | None:
+    """None: the other end is gone. A line over the reader's limit is given as an empty one, which is no message. Raises
+    TimeoutError, OSError."""
     try:
-        async with timeout(patience_s):
+        async with timeout(timeout_s):
             line = await reader.readline()
-    except ValueError as error:  # over the reader's limit
-        raise AuthenticationError("too long a message") from error
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise AuthenticationError("no message") from error
-    if not isinstance(message, dict):
-        raise AuthenticationError("no message")
-    return message
+    except ValueError:
+        return b"\n"
+    return line if line.endswith(b"\n") else None
 
 
 async def hang_up(writer: StreamWriter) -> None:
@@ -98,4 +87,4 @@ async def hang_up(writer: StreamWriter) -> None:
     await sleep(0)
 
 
-READER_LIMIT = MAX_MESSAGE
+READER_LIMIT = MAX_LINE

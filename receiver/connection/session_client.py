@@ -9,15 +9,22 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from thinair.link.errors import AuthenticationError, FileError
+from thinair.link.errors import FileError
 from thinair.link.mdns import Sighting
 from thinair.link.protocol.rtcp import Call, Hello, parse
+from thinair.link.protocol.session_messages import (
+    CODEC,
+    RANDOM_BYTES,
+    SESSION_VERSION,
+    decode_grant,
+    decode_news,
+    decode_resume_grant,
+)
 from thinair.link.security import tls
 from thinair.link.security.identity import Identity, fingerprint
-from thinair.link.security.media_keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
-from thinair.link.security.pairing import clean_name, read_port, read_random, read_words
+from thinair.link.security.media_keys import MediaKeys, media_keys
+from thinair.link.security.pairing import clean_name
 from thinair.link.security.pairing_store import Pairing, Pairings, matches
 
 _CONNECT_S = 1.5
@@ -195,7 +202,7 @@ class Caller:
             if session is not None:
                 await self._hold(session, reader, writer)
             return session is not None
-        except (AuthenticationError, TimeoutError, OSError) as error:
+        except (TimeoutError, OSError) as error:
             # The sender's word that it does not know us comes as an alert of TLS.
             self.refused["tls" if isinstance(error, ssl.SSLError) else "malformed"] += 1
             if isinstance(error, ssl.SSLError):
@@ -205,36 +212,46 @@ class Caller:
             await tls.hang_up(writer)
 
     async def _attach(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        tls.say(writer, {"do": "resume", "version": VERSION, "can": [CODEC], "boot_id": session.boot_id})
-        answer = await tls.hear(reader, _ANSWER_S)
+        tls.send(writer, {"do": "resume", "version": SESSION_VERSION, "can": [CODEC], "boot_id": session.boot_id})
+        line = await tls.receive_line(reader, _ANSWER_S)
+        answer = decode_resume_grant(line) if line is not None else None
         return answer is not None and "refusal" not in answer
 
     async def _ask(
         self, pairing: Pairing, place: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Session | None:
-        own = os.urandom(SECRET)
-        words = {"can": [CODEC], "port": self._port, "secret": own.hex(), "take_over": self._take_over}
-        tls.say(writer, {"do": "session", "version": VERSION, **words})
-        answer = await tls.hear(reader, _ANSWER_S)
+        own = os.urandom(RANDOM_BYTES)
+        tls.send(
+            writer,
+            {
+                "do": "session",
+                "version": SESSION_VERSION,
+                "can": [CODEC],
+                "port": self._port,
+                "secret": own.hex(),
+                "take_over": self._take_over,
+            },
+        )
+        line = await tls.receive_line(reader, _ANSWER_S)
+        answer = decode_grant(line) if line is not None else None
         if answer is None:
-            raise AuthenticationError("no answer")
+            self.refused["malformed"] += 1
+            return None
         if "refusal" in answer:
             self.refused["refused"] += 1
-            self._wait(pairing, f"{pairing.name}: {clean_name(str(answer['refusal']), 120)}")
+            self._wait(pairing, f"{pairing.name}: {clean_name(answer['refusal'], 120)}")
             return None
-        if CODEC not in read_words(answer.get("can")):
+        if CODEC not in answer["can"]:
             self.refused["version"] += 1
             self._wait(pairing, f"{pairing.name} sends what this player cannot show: update it")
             return None
-        ssrc, boot_id = answer.get("ssrc"), answer.get("boot_id")
-        if type(ssrc) is not int or not 0 <= ssrc < 1 << 32 or type(boot_id) is not int:
-            raise AuthenticationError("no session")
-        self._session = Session(pairing, ssrc, boot_id, self._keys(pairing, own, answer))
+        keys = self._keys(pairing, own, answer["secret"])
+        self._session = Session(pairing, answer["ssrc"], answer["boot_id"], keys)
         self._place = place
         self._hooks.begin(self._session)
         self._take_over = False  # once: two that both insist would take turns for ever
         with contextlib.suppress(FileError):
-            self._pairings.moved(pairing.fingerprint, place, read_port(answer.get("control")))
+            self._pairings.moved(pairing.fingerprint, place, answer["control"])
         return self._session
 
     async def _hold(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -245,7 +262,7 @@ class Caller:
         grace_until = _now() + _GRACE_S
         while not self._heard.is_set():
             try:
-                message = await tls.hear(reader, _LOOK_S)
+                line = await tls.receive_line(reader, _LOOK_S)
             except TimeoutError:
                 if self._hooks.alive() or _now() <= grace_until:
                     gone_at = None
@@ -254,28 +271,32 @@ class Caller:
                 elif _now() - gone_at >= _LAST_WORDS_S:
                     return
                 if asked is None and self._hooks.spent() >= _RENEW_PACKETS:
-                    asked = os.urandom(SECRET)
-                    tls.say(writer, {"do": "renew", "secret": asked.hex()})
+                    asked = os.urandom(RANDOM_BYTES)
+                    tls.send(writer, {"do": "renew", "secret": asked.hex()})
                 if _now() >= tell_at and (figures := self._hooks.figures()):
                     tell_at = _now() + _TELL_S
-                    tls.say(writer, {"do": "figures", **figures})
+                    tls.send(
+                        writer, {"do": "figures", "latency_us": figures["latency_us"], "bound_us": figures["bound_us"]}
+                    )
                 continue
             except OSError:
                 return
-            if message is None:
+            if line is None:
                 return
-            if "over" in message:
+            message = decode_news(line)
+            if message is not None and "over" in message:
                 self._not_before[session.pairing.fingerprint] = _now() + _REFUSED_S
-                self._hooks.say(f"{session.pairing.name}: {clean_name(str(message['over']), 120)}")
+                self._hooks.say(f"{session.pairing.name}: {clean_name(message['over'], 120)}")
                 return
-            if asked is None:
-                raise AuthenticationError("nothing that was asked for")
-            keys = self._keys(session.pairing, asked, message)
+            if message is None or asked is None:
+                self.refused["malformed"] += 1
+                return
+            keys = self._keys(session.pairing, asked, message["secret"])
             asked = None
             self._hooks.renew(Session(session.pairing, session.ssrc, session.boot_id, keys))
 
-    def _keys(self, pairing: Pairing, own: bytes, answer: dict[str, Any]) -> MediaKeys:
-        return media_keys(read_random(answer.get("secret")), own, pairing.fingerprint, self._identity.fingerprint)
+    def _keys(self, pairing: Pairing, own: bytes, secret: str) -> MediaKeys:
+        return media_keys(bytes.fromhex(secret), own, pairing.fingerprint, self._identity.fingerprint)
 
     def _wait(self, pairing: Pairing, words: str) -> None:
         self._not_before[pairing.fingerprint] = _now() + _REFUSED_S

@@ -16,12 +16,13 @@ from thinair.link.mdns import Sighting, properties
 from thinair.link.native import Tx, keep_secret, now_us
 from thinair.link.protocol.rtcp import Call, build
 from thinair.link.protocol.sender_session import MediaDescription, SenderSession
+from thinair.link.protocol.session_messages import LatencyReport
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.media_keys import MediaKeys
 from thinair.link.security.pairing import scan_text
 from thinair.sender.board.telemetry import board_model, signal_dbm
 from thinair.sender.connection.mdns_publisher import announce
-from thinair.sender.connection.session_server import Client, Grant, Latency, RefusedError, SessionHandler, SessionServer
+from thinair.sender.connection.session_server import Client, Grant, RefusedError, SessionHandler, SessionServer
 from thinair.sender.status import SenderStatus
 
 INVITE_INTERVAL_US = 200_000
@@ -76,7 +77,7 @@ class EncryptedLink:
         )
         self.server = SessionServer(home, self.identity, self._config.name, handler)
         self._client: Client | None = None
-        self._latency: tuple[int, Latency | None] = (0, None)  # when it was reported
+        self._latency: tuple[int, LatencyReport | None] = (0, None)  # when it was reported
         self._boot_id = random_bits(63)  # of this start
         self._invite_due_us = 0
         self._signal_dbm: int | None = None  # as announced
@@ -133,7 +134,7 @@ class EncryptedLink:
             return 0, 0
         return latency["latency_us"], latency["bound_us"]
 
-    def _receive_latency(self, latency: Latency) -> None:
+    def _receive_latency(self, latency: LatencyReport) -> None:
         self._latency = now_us(), latency
 
     def _announcement(self) -> dict[str, str]:

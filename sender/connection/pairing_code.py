@@ -9,7 +9,7 @@ from thinair.link.security import private_files
 from thinair.link.security.pairing import WRONG_TRIES, make_code
 
 
-class Code:
+class PairingCode:
     def __init__(self, home: Path) -> None:
         self.path = home / "code.json"
 

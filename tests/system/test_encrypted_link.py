@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.support.player_with_dashboard import eventually, free_port
 from tests.support.processes import PLAY, THINAIR, Running, environment, running
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
+from thinair.link.protocol.session_messages import SessionGrant, decode_grant
 from thinair.link.security import identity, tls
 from thinair.link.security.pairing_store import Pairings, introduce
 from thinair.receiver.commands.pair import pair
@@ -173,7 +173,7 @@ def test_a_receiver_that_is_forgotten_loses_the_picture_and_is_told_to_pair_agai
     eventually(lambda: shown(player) > 10)
     name = socket.gethostname()
     assert place.thinair("pairings", "forget", name, name="camera").returncode == 0
-    player.wait_for("this sender has forgotten the pairing")
+    player.wait_for("this sender has removed the pairing")
     player.wait_for("pair again")
     assert place.thinair("pairings", "forget", name, name="camera").returncode == 2
 
@@ -213,15 +213,21 @@ def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -
         assert b"TAIR" not in data[8:]
 
 
-async def let_in(state: Path, door: int, port: int) -> dict[str, Any]:
+async def let_in(state: Path, door: int, port: int) -> SessionGrant:
     home = state / "receiver"
     (pairing,) = Pairings(home).all()
     context = tls.receiver_context(identity.load(home), pairing.certificate)
     reader, writer = await asyncio.open_connection(HOST, door, ssl=context)
-    words = {"do": "session", "version": 1, "can": ["h264"], "port": port, "secret": "ab" * 32, "take_over": False}
-    tls.say(writer, words)
-    answer = await tls.hear(reader, 5)
+    secret = "ab" * 32
+    tls.send(
+        writer,
+        {"do": "session", "version": 1, "can": ["h264"], "port": port, "secret": secret, "take_over": False},
+    )
+    line = await tls.receive_line(reader, 5)
+    assert line is not None
+    answer = decode_grant(line)
     assert answer is not None
+    assert "refusal" not in answer
     await tls.hang_up(writer)
     return answer
 

@@ -18,7 +18,7 @@ from tests.support.player_with_dashboard import eventually, free_port
 from tests.support.processes import PLAY, THINAIR, call, environment, running
 from tests.support.seeds import seed
 from thinair.link.security.pairing_store import Pairings, introduce
-from thinair.sender.connection.pairing_code import Code
+from thinair.sender.connection.pairing_code import PairingCode
 
 pytestmark = [
     pytest.mark.net,
@@ -47,7 +47,7 @@ def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
                 eventually(lambda: int((re.findall(r"presented (\d+)", player.text()) or ["0"])[-1]) > 60)
                 if sealed:
                     sender.wait_for("page: http")
-                    code = str(Code(state / "sender").current())
+                    code = str(PairingCode(state / "sender").current())
                     env_guest = environment(THINAIR_STATE=str(folder / "guest"))
                     assert call("pair", f"{HOST}:{door}", code, env=env_guest).returncode == 0
                     assert call("remote", "status", env=env).returncode == 0
@@ -81,7 +81,7 @@ def test_a_sealed_session_shows_no_byte_of_the_picture_and_no_secret(tmp_path: P
     assert len(capture) > 500_000
     assert seen(capture, movie) == 0
     paired = Pairings(state / "receiver").all()[0]
-    code = str(Code(state / "sender").current())
+    code = str(PairingCode(state / "sender").current())
     for end in ("sender", "receiver"):
         key = (state / end / "identity" / "key.pem").read_text()
         der = ssl.PEM_cert_to_DER_cert(key.replace("PRIVATE KEY", "CERTIFICATE"))

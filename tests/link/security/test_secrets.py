@@ -22,7 +22,7 @@ from thinair.link.web import qr
 from thinair.sender.board.doctor import Board
 from thinair.sender.board.telemetry import battery_percent, signal_dbm
 from thinair.sender.connection.mdns_publisher import AVAHI_FILE, avahi_file
-from thinair.sender.connection.pairing_code import Code
+from thinair.sender.connection.pairing_code import PairingCode
 from thinair.sender.systemd.install import prepare, release, write_pairing
 
 PROGRAM = python_module("thinair")
@@ -92,7 +92,7 @@ def test_keys_tokens_and_codes_are_in_files_of_their_owner_and_in_no_log(tmp_pat
     assert all(path.stat().st_mode & 0o077 == 0 for path in state.rglob("*") if path.is_dir())
     token = Pairings(state / "receiver").all()[0].token
     assert Pairings(state / "sender").all()[0].token == digest(token), "a sender's file opens nothing"
-    code = Code(state / "sender").current()
+    code = PairingCode(state / "sender").current()
     assert code is not None
     key = (state / "sender" / "identity" / "key.pem").read_text().splitlines()[1]
     for secret in (token, code, key):
@@ -110,7 +110,7 @@ def test_the_card_s_boot_partition_has_the_code_as_text_and_as_an_image(
     (boot / "config.txt").write_text("")
     assert "thinair-pairing.txt" in write_pairing(getpass.getuser(), PROGRAM, tmp_path)
     text, image = ((boot / f"thinair-pairing.{end}") for end in ("txt", "svg"))
-    code = Code(tmp_path / "state" / "sender").current()
+    code = PairingCode(tmp_path / "state" / "sender").current()
     assert f"The code: {code}" in text.read_text()
     assert f"thinair pair {socket.gethostname()}.local:5010" in text.read_text()
     assert scanned(image) == f"THINAIR://{socket.gethostname().upper()}.LOCAL:5010/{code}"
@@ -119,7 +119,7 @@ def test_the_card_s_boot_partition_has_the_code_as_text_and_as_an_image(
     write_pairing(getpass.getuser(), PROGRAM, tmp_path)
     assert text.stat().st_mtime_ns == before, "a card wears out"
     for _ in range(10):
-        Code(tmp_path / "state" / "sender").wrong()
+        PairingCode(tmp_path / "state" / "sender").wrong()
     write_pairing(getpass.getuser(), PROGRAM, tmp_path)
     assert "thinair pairings renew" in text.read_text()
     assert str(code) not in text.read_text()
