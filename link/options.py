@@ -1,7 +1,8 @@
 """Configuration from arguments, a TOML file and defaults, in this order of precedence.
 
 The fields of SenderConfig and ReceiverConfig with their Options are the one table behind argparse and TOML. In the
-file, the sender's keys stand under [send], the receiver's under [play]; a key is the option's name with `_` for `-`.
+file, the sender's keys are in [send], the receiver's in [play]; a key is the option's name with `_` for `-`. Old names
+of options work for one release: hidden in the help, and each use logs one line that gives the new name.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import ConfigError, FileError
+from thinair.link.log import Log
 
 
 def parse_bitrate(text: str) -> int:
@@ -36,6 +38,7 @@ class Option:
     metavar: str = ""
     kinds: tuple[type, ...] = (str,)  # of TOML values; `read` gets them as text
     name: str = ""  # where it differs from the field's
+    old_names: tuple[str, ...] = ()  # keys of the last release, written like `name`
 
 
 def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[str], float]:
@@ -51,28 +54,35 @@ def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[
     return read
 
 
-def whole(text: str, low: int, high: int, unit: str = "N") -> Option:
-    return Option(text, number(int, low, high), unit, (int,))
+def whole(
+    text: str, low: int, high: int, unit: str = "N", *, name: str = "", old_names: tuple[str, ...] = ()
+) -> Option:
+    return Option(text, number(int, low, high), unit, (int,), name, old_names)
 
 
-def choice(text: str, *choices: str) -> Option:
+def choice(text: str, *choices: str, name: str = "", old_names: tuple[str, ...] = ()) -> Option:
     def read(value: str) -> str:
         if value not in choices:
             raise ConfigError(f"{value!r} is not known: use {' or '.join(choices)}")
         return value
 
-    return Option(text, read, "|".join(choices))
+    return Option(text, read, "|".join(choices), name=name, old_names=old_names)
 
 
-def switch(text: str) -> Option:
-    return Option(text, bool, kinds=(bool,))
+def switch(text: str, *, name: str = "", old_names: tuple[str, ...] = ()) -> Option:
+    return Option(text, bool, kinds=(bool,), name=name, old_names=old_names)
 
 
 REPORT = Option("write the run's report to this JSON file", Path, "FILE.json")
 FRAMES = Option("write one row per frame to this CSV file", Path, "FILE.csv")
 SECONDS = Option("end after this time; 0 runs for ever", number(float, 0, 1e7), "SECONDS", (int, float))
 PRIORITY = whole("real-time priority of the packet thread, where the system grants it; 0: none", 0, 50)
-SEALED = switch("encrypted, authenticated, and between paired ends only; both ends alike (default: on)")
+ENCRYPTION = switch(
+    "encrypted and authenticated link, between paired ends only; the same at both ends (default on)",
+    name="encryption",
+    old_names=("sealed",),
+)
+SEALED = ENCRYPTION  # until both configurations are renamed
 LOG_FORMAT = choice("of what is said on standard error: lines for people, or JSON", "text", "json")
 
 
@@ -116,29 +126,75 @@ def add_arguments(
         flag = "--" + key.replace("_", "-")
         shown = shown_default(defaults[name].default)
         text = f"{option.help}{f' (default {shown})' if shown else ''}".replace("%", "%%")
+        how: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
         if option.kinds == (bool,):
-            action = argparse.BooleanOptionalAction
-            parser.add_argument(flag, dest=name, action=action, default=argparse.SUPPRESS, help=text)
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=text, **how)
         else:
-            read = _for_argparse(option.read)
-            parser.add_argument(
-                flag, dest=name, type=read, metavar=option.metavar, default=argparse.SUPPRESS, help=text
-            )
+            how |= {"type": _for_argparse(option.read), "metavar": option.metavar}
+            parser.add_argument(flag, help=text, **how)
+        for old in option.old_names:
+            action = _OldSwitch if option.kinds == (bool,) else _OldOption
+            parser.add_argument("--" + old.replace("_", "-"), action=action, new=flag, help=argparse.SUPPRESS, **how)
+
+
+_RENAMED = "_renamed"  # attribute of the namespace: lines to log, until `load` has logged them
+
+
+def _renamed_flag(namespace: argparse.Namespace, old: str, new: str) -> None:
+    lines: list[str] = [
+        *getattr(namespace, _RENAMED, ()),
+        f"{old} was renamed to {new}; {old} still works in this release",
+    ]
+    setattr(namespace, _RENAMED, lines)
+
+
+class _OldOption(argparse.Action):
+    """An option by its old name."""
+
+    def __init__(self, *arguments: Any, new: str, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._new = new
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        _renamed_flag(namespace, str(option), self._new)
+
+
+class _OldSwitch(argparse.BooleanOptionalAction):
+    """A switch by its old name, with or without `no-`."""
+
+    def __init__(self, *arguments: Any, new: str, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._new = new
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        super().__call__(parser, namespace, values, option)
+        negated = str(option).startswith("--no-")
+        _renamed_flag(namespace, str(option), f"--no-{self._new[2:]}" if negated else self._new)
 
 
 def load(kind: type[Config], given: Mapping[str, Any] | argparse.Namespace, file: Path | None = None) -> Config:
     """Arguments over file over defaults. `given` may hold other names too; its `config` names the file where `file` is
-    None. Raises ConfigError, FileError."""
-    arguments = vars(given) if isinstance(given, argparse.Namespace) else given
+    None. Logs one line for each old name. Raises ConfigError, FileError."""
+    arguments = vars(given) if isinstance(given, argparse.Namespace) else dict(given)
     path = file or arguments.get("config")
-    values = read_file(kind, path) if path is not None else {}
+    renamed: list[str] = arguments.pop(_RENAMED, [])  # only once, where one command line fills two configurations
+    values = read_file(kind, path, renamed) if path is not None else {}
     names = {item.name for item in fields(kind)}
     values.update({name: value for name, value in arguments.items() if name in names})
+    log = Log(values.get("log_format", "text"), kind.SECTION)
+    for line in renamed:
+        log.say(line, "renamed")
     return kind(**values)
 
 
-def read_file(kind: type[Settings], path: Path) -> dict[str, Any]:
-    """Field values of this kind's table in the file. Raises ConfigError, FileError."""
+def read_file(kind: type[Settings], path: Path, renamed: list[str] | None = None) -> dict[str, Any]:
+    """Field values of this kind's table in the file; `renamed` gets a line to log for each old key. Raises ConfigError,
+    FileError."""
     import tomllib  # a start without a file goes without
 
     try:
@@ -151,11 +207,19 @@ def read_file(kind: type[Settings], path: Path) -> dict[str, Any]:
         if section not in SECTIONS or not isinstance(content, dict):
             raise ConfigError(f"{path}: {section!r} stands outside the tables: put keys under [send] or [play]")
     known, values = options(kind), {}
-    for key, value in tables.get(kind.SECTION, {}).items():
+    new_names = {old: key for key, (_, option) in known.items() for old in option.old_names}
+    table = tables.get(kind.SECTION, {})
+    for given, value in table.items():
+        key = new_names.get(given, given)
         if key not in known:
-            raise ConfigError(f"{path}: [{kind.SECTION}] has no key {key!r}: use one of {', '.join(known)}")
+            raise ConfigError(f"{path}: [{kind.SECTION}] has no key {given!r}: use one of {', '.join(known)}")
+        if key != given:
+            if key in table:
+                raise ConfigError(f"{path}: [{kind.SECTION}] has {key!r} and its old name {given!r}: delete {given!r}")
+            if renamed is not None:
+                renamed.append(f"{path}: {given} was renamed to {key}; {given} still works in this release")
         name, option = known[key]
-        values[name] = _from_toml(f"{path}: {key}", option, value)
+        values[name] = _from_toml(f"{path}: {given}", option, value)
     return values
 
 

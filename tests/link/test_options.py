@@ -1,15 +1,16 @@
 """thinair.link.options: arguments over file over defaults; every mistake is one sentence."""
 
 import argparse
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 import pytest
 
 from thinair.link.endpoint import Endpoint, parse_listen
 from thinair.link.errors import ConfigError, FileError
-from thinair.link.options import add_arguments, load, options, parse_bitrate
+from thinair.link.options import Option, Settings, add_arguments, load, options, parse_bitrate, switch
 from thinair.link.video_mode import Mode
 from thinair.receiver.config import ReceiverConfig, split_plain_input
 from thinair.sender.config import SenderConfig, check_source, parse_pace, split_plain_output
@@ -182,3 +183,75 @@ def test_every_field_has_an_option_a_help_and_a_default_that_its_reader_takes(
             spelled = str(default.port) if isinstance(default, Endpoint) else str(default)
             assert option.read(spelled) == default
     assert set(defaults) == {name for name, _ in options(kind).values()}
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed(Settings):
+    SECTION: ClassVar[str] = "send"
+
+    output: Annotated[str, Option("stream address", str, "URL", old_names=("plain", "raw_url"))] = ""
+    encryption: Annotated[bool, switch("encrypted link", old_names=("sealed",))] = True
+
+
+def renamed(*arguments: str) -> Renamed:
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    add_arguments(parser, Renamed)
+    return load(Renamed, parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "config", "lines"),
+    [
+        (["--plain", "a"], Renamed("a"), ["--plain was renamed to --output"]),
+        (["--raw-url=a"], Renamed("a"), ["--raw-url was renamed to --output"]),
+        (["--no-sealed"], Renamed("", False), ["--no-sealed was renamed to --no-encryption"]),
+        (["--sealed"], Renamed(), ["--sealed was renamed to --encryption"]),
+        (["--no-encryption", "--output", "a"], Renamed("a", False), []),
+        (
+            ["--no-sealed", "--plain", "a"],
+            Renamed("a", False),
+            ["--no-sealed was renamed to --no-encryption", "--plain was renamed to --output"],
+        ),
+    ],
+)
+def test_an_old_flag_works_and_logs_one_line_with_the_new_name(
+    arguments: list[str], config: Renamed, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert renamed(*arguments) == config
+    logged = capsys.readouterr().err.splitlines()
+    assert [line.partition(";")[0] for line in logged] == [f"thinair: {line}" for line in lines]
+
+
+def test_an_old_key_works_and_logs_one_line_with_file_and_new_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path, '[send]\nplain = "a"\nsealed = false\n')
+    assert renamed("--config", str(file)) == Renamed("a", False)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"thinair: {file}: plain was renamed to output;")
+    assert second.startswith(f"thinair: {file}: sealed was renamed to encryption;")
+
+
+def test_a_file_with_both_the_old_and_the_new_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"has 'output' and its old name 'plain': delete 'plain'"):
+        renamed("--config", str(write(tmp_path, '[send]\nplain = "a"\noutput = "b"\n')))
+
+
+def test_old_flags_are_not_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        renamed("--help")
+    text = capsys.readouterr().out
+    assert "--output" in text
+    assert "--no-encryption" in text
+    assert "plain" not in text
+    assert "sealed" not in text
+
+
+def test_a_command_line_that_fills_two_configurations_logs_an_old_flag_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parser = parser_of(SenderConfig)
+    arguments = parser.parse_args(["--no-sealed"])
+    load(SenderConfig, arguments)
+    load(ReceiverConfig, arguments)
+    assert len(capsys.readouterr().err.splitlines()) == 1

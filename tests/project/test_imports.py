@@ -41,18 +41,9 @@ PC_MODULES = {
 }
 EXTENSION = "thinair._native"
 EXTENSION_MODULE = "thinair.link.native"
-# What both ends share but is not sans-IO; the other modules of link/ may not use it.
-LINK_EDGES = {EXTENSION_MODULE, "thinair.link.files", "thinair.link.log", "thinair.link.host"}
-LINK_EDGES |= {
-    "thinair.link.child_process",
-    "thinair.link.entropy",
-    "thinair.link.web.request_guard",
-    "thinair.link.security.identity",
-    "thinair.link.security.pairing_store",
-    "thinair.link.web.connection_limits",
-    "thinair.link.security.private_files",
-    "thinair.link.security.tls",
-}
+# Where clocks, chance, files, processes and sockets come from.
+EDGES = {"asyncio", "os", "pathlib", "random", "secrets", "select", "selectors", "socket", "ssl"}
+EDGES |= {"subprocess", "threading", "time"}
 
 
 def modules(package: str) -> Iterator[Path]:
@@ -145,22 +136,14 @@ def test_the_modules_named_here_exist() -> None:
     assert {module_name(path) for path in modules("sender")} >= PC_MODULES
 
 
-def test_the_sans_io_modules_of_link_neither_read_clocks_nor_open_anything() -> None:
-    forbidden = {
-        "time",
-        "socket",
-        "asyncio",
-        "threading",
-        "select",
-        "subprocess",
-        "os",
-        EXTENSION,
-        "random",
-        "secrets",
-    }
-    for path in modules("link"):
-        if module_name(path) not in LINK_EDGES:
-            assert imported_by(path) & (forbidden | LINK_EDGES) == set(), path
+def test_link_protocol_neither_reads_clocks_nor_chance_nor_opens_anything() -> None:
+    """Sans-IO: the sessions take `now_us` and random numbers from their caller, and return what to send."""
+    for path in modules("link/protocol"):
+        names = imported_by(path)
+        assert names & EDGES == set(), path
+        assert {name for name in names if name.startswith("thinair.")} <= {
+            name for name in names if name.startswith("thinair.link.protocol.")
+        }, path
 
 
 def test_the_walk_sees_nested_imports_and_passes_over_those_for_types_only() -> None:
