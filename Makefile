@@ -3,7 +3,7 @@ PY := .venv/bin/python
 ARGS ?=
 HOURS ?= 0.5
 
-.PHONY: demo test test-vm vm check lint bench bench-tables bench-soak gate bench-setup native-test fuzz test-long test-armv6 wheel-armv6 clean
+.PHONY: demo test test-vm vm check lint bench bench-tables bench-soak gate bench-setup native-test fuzz test-long test-armv6 wheel wheel-armv6 clean
 
 demo: setup-run
 	.venv/bin/thinair demo $(ARGS)
@@ -23,6 +23,10 @@ test-armv6: setup-test
 	tools/armv6/setup.sh test
 	tools/armv6/test.sh
 	$(PY) -m thinair.bench.armv6
+
+# The wheel for machines like this one, in dist/: `pip install dist/*.whl` brings all that `thinair demo` needs.
+wheel: setup-run
+	.venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 # The wheel for the Pi Zero W, in dist/.
 wheel-armv6: setup-test

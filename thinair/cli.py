@@ -17,6 +17,7 @@ from thinair import __version__
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import EXIT_HELP, ConfigError, Exit, LinkError
 from thinair.link.log import Log
+from thinair.link.missing_package import REQUIREMENTS, install_line
 from thinair.link.options import add_arguments, load
 
 _FILES, _FOLDERS = ("FILE", "FILE.json", "FILE.csv", "PATH"), ("FOLDER",)
@@ -36,12 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.OK)
     except KeyboardInterrupt:
         return 130  # as a shell says it
-    except ModuleNotFoundError as error:
-        print(f"thinair: {error.name} is not installed: pip install 'thinair[pc]'", file=sys.stderr)
-        return int(Exit.DEVICE)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and (name := str(error.name).partition(".")[0]) in REQUIREMENTS:
+            print(f"thinair: Python package {name} is missing: {install_line(name)}", file=sys.stderr)
+            return int(Exit.DEVICE)
         traceback.print_exc()
-        print("thinair: this is a defect; please report it with the lines above", file=sys.stderr)
+        print("thinair: this is a defect of thinair; please report it with the lines above", file=sys.stderr)
         return int(Exit.INTERNAL)
 
 

@@ -22,13 +22,13 @@ python=${PYTHON:-python3}
   exit 2
 }
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-extras=pc
-[ "$want" = test ] && extras=pc,dev
+extras=
+[ "$want" = test ] && extras='[dev]'
 stamp=.make/$want.installed
 # Rebuilt when any installed source is newer than the stamp.
 if [ ! -e "$stamp" ] || [ -n "$(find pyproject.toml meson.build meson.options native thinair link edid wifi sender receiver bench \
     -newer "$stamp" -type f -not -name '*.pyc' -print -quit)" ]; then
-  .venv/bin/pip install --quiet --disable-pip-version-check ".[$extras]"
+  .venv/bin/pip install --quiet --disable-pip-version-check ".$extras"
   # The source tree runs with the extension that was just installed.
   ln -sf "$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/thinair/_native.abi3.so" thinair/
   mkdir -p .make
