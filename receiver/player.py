@@ -291,7 +291,7 @@ class Player:
                 kept = report.mode_words(self.description) if self.description else "its own"
                 self.note_event("mode", f"the sender keeps {kept}: its source has no {width}x{height}@{rate}")
             case SealedSender(name=name):
-                words = f"{name or 'a sender'} wants a sealed link: --no-sealed at both ends, or neither"
+                words = f"{name or 'a sender'} wants a sealed link: --no-encryption at both ends, or neither"
                 self._screen.say_state(words)
                 self.note_event("sender", words)
             case SenderBack():

@@ -274,7 +274,7 @@ def _start(cast: ExitStack, peer: Peer, link: list[str], run: Run, scene: Scene)
 
 def _open(peer: Peer) -> list[str]:
     """A sealed link would go around the relay: the receiver says at the door where it is."""
-    return ["--no-sealed"] if peer.feed == "thinair" else []
+    return ["--no-encryption"] if peer.feed == "thinair" else []
 
 
 def _sender(peer: Peer, run: Run, place: Place, port: int) -> list[str]:

@@ -238,7 +238,7 @@ def above(priority: int) -> Iterator[None]:
 def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[str]:
     """The same sender for every row; only where it sends to differs."""
     address = f"127.0.0.1:{port}"
-    ours = {"thinair": ["--to", address], "thinair-open": ["--to", address, "--no-sealed"]}
+    ours = {"thinair": ["--to", address], "thinair-open": ["--to", address, "--no-encryption"]}
     target = ours.get(feed, ["--plain", f"{feed}://{address}"])
     return [
         *(*python_module("thinair"), "send", *target, "--source", "testcard", "--mode", settings.mode),

@@ -209,7 +209,7 @@ def _start(cast: ExitStack, setting: Setting, display: str, home: Path, words: S
         if listens is not None:
             wait_for_port(listens, running[name])
 
-    unsealed = [] if slowed.wire_us is None else ["--no-sealed"]  # a sealed link goes around the wire
+    unsealed = [] if slowed.wire_us is None else ["--no-encryption"]  # a sealed link goes around the wire
     player = [
         *(*slowed.program(PLAYER_STAGES), "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11"),
         *("--display", display, "--fullscreen", "--monitor", "1", "--dashboard", "off", "--priority", "0"),

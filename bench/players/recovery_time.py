@@ -55,9 +55,9 @@ def _player(home: Path, settings: Settings, count: int) -> list[float]:
 def _path(home: Path, settings: Settings, count: int) -> list[float]:
     inner, outer, returns = free_port(), free_port(), []
     # A sealed link would go around what stands between: the player says at the sender's door where it is.
-    sender = [*sender_command("thinair", outer, settings, home / "sender.csv"), "--no-sealed"]
+    sender = [*sender_command("thinair", outer, settings, home / "sender.csv"), "--no-encryption"]
     with (
-        playing(home, inner, more=["--no-sealed"]) as frames,
+        playing(home, inner, more=["--no-encryption"]) as frames,
         _Path(outer, inner) as path,
         started(sender, "sending "),
     ):

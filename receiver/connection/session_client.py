@@ -93,7 +93,7 @@ class Caller:
             if isinstance(message, Hello):
                 self.refused["unsealed"] += 1
                 who = message.name or "a sender"
-                self._meet(host, f"{who} at {host} sends unsealed: --no-sealed at both ends, or neither")
+                self._meet(host, f"{who} at {host} sends unsealed: --no-encryption at both ends, or neither")
                 continue
             if not isinstance(message, Call):
                 self.refused["call"] += 1

@@ -30,7 +30,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "a mode of no size": (("send", "--mode", "0x0@25"), Exit.USAGE, "from 16 to 8192"),
     "a bitrate that is none": (("send", "--bitrate", "fast"), Exit.USAGE, "8M"),
     "an unknown source": ((*SEND, "--source", "camera"), Exit.USAGE, "testcard, screen::0, file:CLIP, hdmi"),
-    "no destination": (("send", "--no-sealed"), Exit.USAGE, "--to HOST:PORT"),
+    "no destination": (("send", "--no-encryption"), Exit.USAGE, "--to HOST:PORT"),
     "two destinations": ((*SEND, "--plain", "rtp://127.0.0.1:9"), Exit.USAGE, "--to HOST:PORT"),
     "a destination without a port": (("send", "--to", "host"), Exit.USAGE, "HOST:PORT"),
     "a port that is none": (("play", "--listen", "99999"), Exit.USAGE, "1 to 65535"),

@@ -122,12 +122,12 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
 @pytest.mark.parametrize("open_end", ["sender", "player"])
 def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> None:
     port = free_port(socket.SOCK_DGRAM)
-    player = place.play(*(["--no-sealed"] if open_end == "player" else []), port=port)
+    player = place.play(*(["--no-encryption"] if open_end == "player" else []), port=port)
     player.wait_for("listening on port")
-    words = ["--to", f"{HOST}:{port}", *(["--no-sealed"] if open_end == "sender" else [])]
+    words = ["--to", f"{HOST}:{port}", *(["--no-encryption"] if open_end == "sender" else [])]
     line = [*THINAIR, "send", "--door", str(place.door), *MODE, *words]
     place.stack.enter_context(running(line, env=place.env("camera")))
-    player.wait_for("unsealed: --no-sealed at both" if open_end == "sender" else "wants a sealed link: --no-sealed at")
+    player.wait_for("unsealed: --no-encryption at both" if open_end == "sender" else "wants a sealed link: --no-encryption at")
 
 
 def test_a_restarted_player_and_a_restarted_sender_are_back_at_once(place: Set) -> None:

@@ -128,8 +128,8 @@ def test_the_clock_bound_holds_over_a_path_that_delays_each_way(net: Cable, tmp_
     way = (net.receiver.address, "6000", "127.0.0.1", PORT, "5", "3", str(seed))
     with (
         running((*relay, *way)) as between,
-        running([*player(net, report=report_file), "--no-sealed"]) as play,
-        running([*sender(net, "6000"), "--no-sealed"]) as send,  # sealed, they would go around what stands between
+        running([*player(net, report=report_file), "--no-encryption"]) as play,
+        running([*sender(net, "6000"), "--no-encryption"]) as send,  # sealed, they would go around what stands between
     ):
         between.wait_for("relay ready")
         send.wait_for("linked")

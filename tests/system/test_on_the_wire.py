@@ -36,7 +36,7 @@ def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
     file = folder / "air.pcapng"
     ports = " or ".join(f"port {port}" for port in (media, door, control))
     tshark = ["tshark", "-i", "lo", "-f", ports, "-w", str(file), "-q"]
-    more = [] if sealed else ["--no-sealed"]
+    more = [] if sealed else ["--no-encryption"]
     send = ["send", "--to", f"{HOST}:{media}", "--door", str(door), "--control", str(control), "--mode", "640x360@30"]
     play = ["--headless", "--listen", str(media), "--record", "--record-to", str(folder / "set")]
     with running(tshark) as tap:
