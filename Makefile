@@ -3,7 +3,7 @@ PY := .venv/bin/python
 ARGS ?=
 HOURS ?= 0.5
 
-.PHONY: demo test test-vm vm check lint bench bench-tables bench-soak gate bench-setup native-test fuzz test-long test-armv6 wheel wheel-armv6 clean
+.PHONY: demo test test-vm vm check snapshots lint bench bench-tables bench-soak gate bench-setup native-test fuzz test-long test-armv6 wheel wheel-armv6 clean
 
 demo: setup-run
 	.venv/bin/thinair demo $(ARGS)
@@ -36,6 +36,10 @@ wheel-armv6: setup-test
 # The quick subset: no display, no peers, no namespaces, no sanitizer build.
 check: setup-test lint
 	$(PY) -m pytest -m "quick and not long" -x
+
+# Writes what reviews read: tests/commands/help.txt, tests/project/messages.txt, docs/configuration.md.
+snapshots: setup-test
+	$(PY) -m tests.support.catalogue
 
 lint: setup-test
 	.venv/bin/ruff check .

@@ -86,17 +86,19 @@ class Result:
         }
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m thinair.bench.encode", description=__doc__)
-    parser.add_argument("--mode", type=Mode.parse, default=Mode.parse("1920x1080@25"))
-    parser.add_argument("--bitrate", type=parse_bitrate, default=8_000_000)
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--pictures", type=int, default=40, help="per variant and round")
-    parser.add_argument("--only", default="", help="variants whose name contains this")
-    parser.add_argument("--rate-change", action="store_true", help="does a new bitrate reach x264 and its VBV?")
-    parser.add_argument("--key-dip", action="store_true", help="what a key frame costs in quality")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args(argv)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    mode = Mode.parse("1920x1080@25")
+    parser.add_argument("--mode", type=Mode.parse, default=mode, metavar="WIDTHxHEIGHT@RATE", help=f"default {mode}")
+    parser.add_argument("--bitrate", type=parse_bitrate, default=8_000_000, metavar="BITRATE", help="default 8M")
+    parser.add_argument("--rounds", type=int, default=4, help="rounds, with the variants in turn (default 4)")
+    parser.add_argument("--pictures", type=int, default=40, help="pictures per variant and round (default 40)")
+    parser.add_argument("--only", default="", metavar="TEXT", help="variants with this in their names (default all)")
+    parser.add_argument("--rate-change", action="store_true", help="effect of a new bitrate on x264 and its VBV")
+    parser.add_argument("--key-dip", action="store_true", help="quality around a key frame")
+    parser.add_argument("--json", type=Path, metavar="FILE.json", help="file for the rows")
+
+
+def run(args: argparse.Namespace) -> int:
     if args.rate_change:
         rows = rate_change(args.mode)
     elif args.key_dip:
@@ -257,7 +259,3 @@ def rate_change(mode: Mode, before_bps: int = 8_000_000, after_bps: int = 3_000_
 
 def _flat(value: object) -> str:
     return " ".join(f"{key} {part}" for key, part in value.items()) if isinstance(value, dict) else str(value)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

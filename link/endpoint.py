@@ -1,4 +1,4 @@
-"""Addresses and ports, as people write them."""
+"""Addresses and ports, as a person writes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Endpoint:
         """`HOST:PORT` or `[::1]:5000`. Raises ConfigError."""
         match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:\[\]/]+)):(\d{1,5})", text, re.ASCII)
         if match is None:
-            raise ConfigError(f"address {text!r} is not understood: write HOST:PORT, or [IPV6]:PORT")
+            raise ConfigError(f"{text!r} is not an address: write HOST:PORT or [IPV6]:PORT")
         return cls(match[1] or match[2], parse_port(match[3]))
 
     def __str__(self) -> str:
@@ -39,5 +39,5 @@ def parse_local(text: str) -> Endpoint:
 
 def parse_port(text: str) -> int:
     if not 1 <= int(text) <= 65535:
-        raise ConfigError(f"port {text} does not exist: give 1 to 65535")
+        raise ConfigError(f"port {text} is out of range: give 1 to 65535")
     return int(text)

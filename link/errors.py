@@ -1,10 +1,10 @@
-"""Errors that people cause, and the exit codes they end in. Bytes from the network never raise: they are counted."""
+"""Errors that a user can cause, and their exit codes. Bytes from the network never raise: they are counted."""
 
 from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """What the commands end with; docs/exit-codes.md says it for people."""
+    """Exit codes of all commands, as in docs/exit-codes.md."""
 
     OK = 0
     FAULTS = 1
@@ -18,57 +18,53 @@ class Exit(IntEnum):
 
 EXIT_HELP: dict[Exit, str] = {
     Exit.OK: "done",
-    Exit.FAULTS: "what was checked has faults",
-    Exit.USAGE: "an argument or the configuration is wrong",
-    Exit.DEVICE: "a device or the display is missing or busy",
-    Exit.FILE: "a file cannot be read or written",
-    Exit.NETWORK: "a network address or port cannot be used",
-    Exit.NO_PEER: "the other end never came within --seconds",
-    Exit.INTERNAL: "a defect of thinair itself",
+    Exit.FAULTS: "faults found",
+    Exit.USAGE: "wrong argument or configuration",
+    Exit.DEVICE: "device or display missing or busy",
+    Exit.FILE: "file not readable or not writable",
+    Exit.NETWORK: "network address or port not usable",
+    Exit.NO_PEER: "no peer within --seconds",
+    Exit.INTERNAL: "defect of thinair",
 }
 
 
 class LinkError(Exception):
-    """Whatever a command answers with one line: the message is that line, `exit_code` how it ends."""
+    """Ends a command with one line, the message, which says what to do, and `exit_code`."""
 
     exit_code: Exit = Exit.INTERNAL
 
 
-class LocalProtocolError(LinkError):
-    """Our own side used a session in a way its state forbids."""
-
-
 class ConfigError(LinkError):
-    """An argument or a key of the configuration file; the message says what to do."""
+    """A wrong argument or key of the configuration file."""
 
     exit_code = Exit.USAGE
 
 
 class AuthenticationError(LinkError):
-    """Keys do not fit, so that no session can come about."""
+    """Keys or messages of the peer do not authenticate it: no session."""
 
     exit_code = Exit.USAGE
 
 
 class DeviceError(LinkError, OSError):
-    """A device or the display is missing, busy or gone."""
+    """A device or the display is missing, busy or unplugged."""
 
     exit_code = Exit.DEVICE
 
 
 class FileError(LinkError, OSError):
-    """A file the person named cannot be read or written."""
+    """A file that the user named cannot be read or written."""
 
     exit_code = Exit.FILE
 
 
 class NetworkError(LinkError, OSError):
-    """An address or port the person named cannot be used."""
+    """An address or port that the user named cannot be used."""
 
     exit_code = Exit.NETWORK
 
 
 class NoPeerError(LinkError):
-    """The run ended by itself and the other end never came."""
+    """The run has ended without a peer."""
 
     exit_code = Exit.NO_PEER

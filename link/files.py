@@ -1,4 +1,4 @@
-"""Files that a person named, checked before a run starts."""
+"""Files that the user named, checked before a run starts."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from thinair.link.errors import FileError
 
 
 def check_writable(*paths: Path | None) -> None:
-    """Raises FileError at the start of a run for what could not be written at its end. Leaves every file as it is."""
+    """Raises FileError at the start of a run for a file that could not be written at its end. Changes no file."""
     for path in paths:
         if path is None:
             continue

@@ -22,18 +22,18 @@ def parse_bitrate(text: str) -> int:
     """`8M`, `800k`, `8000000` → bits per second."""
     match = re.fullmatch(r"(\d{1,12}(?:\.\d{1,6})?)([kM]?)", text, re.ASCII)
     if match is None:
-        raise ConfigError(f"bitrate {text!r} is not understood: write bits per second, such as 8M, 800k or 8000000")
+        raise ConfigError(f"{text!r} is not a bitrate: write bits per second, such as 8M, 800k or 8000000")
     bps = Fraction(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
     if not 50_000 <= bps <= 200_000_000 or bps.denominator != 1:
-        raise ConfigError(f"bitrate {text!r} is outside what can be sent: give 50k to 200M")
+        raise ConfigError(f"bitrate {text!r} is out of range: give 50k to 200M")
     return int(bps)
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """How a field is spelled, read and explained."""
+    """Name, reader and help of a field."""
 
-    help: str
+    help: str  # a noun phrase; the default is added
     read: Callable[[str], Any]
     metavar: str = ""
     kinds: tuple[type, ...] = (str,)  # of TOML values; `read` gets them as text
@@ -48,7 +48,7 @@ def number(kind: type[int] | type[float], low: float, high: float) -> Callable[[
         except ValueError:
             value = kind(low) - 1
         if not low <= value <= high:
-            raise ConfigError(f"{text!r} is not possible: give {low:g} to {high:g}")
+            raise ConfigError(f"{text!r} is out of range: give {low:g} to {high:g}")
         return value
 
     return read
@@ -63,7 +63,7 @@ def whole(
 def choice(text: str, *choices: str, name: str = "", old_names: tuple[str, ...] = ()) -> Option:
     def read(value: str) -> str:
         if value not in choices:
-            raise ConfigError(f"{value!r} is not known: use {' or '.join(choices)}")
+            raise ConfigError(f"{value!r} is unknown: use {' or '.join(choices)}")
         return value
 
     return Option(text, read, "|".join(choices), name=name, old_names=old_names)
@@ -73,17 +73,17 @@ def switch(text: str, *, name: str = "", old_names: tuple[str, ...] = ()) -> Opt
     return Option(text, bool, kinds=(bool,), name=name, old_names=old_names)
 
 
-REPORT = Option("write the run's report to this JSON file", Path, "FILE.json")
-FRAMES = Option("write one row per frame to this CSV file", Path, "FILE.csv")
-SECONDS = Option("end after this time; 0 runs for ever", number(float, 0, 1e7), "SECONDS", (int, float))
-PRIORITY = whole("real-time priority of the packet thread, where the system grants it; 0: none", 0, 50)
+REPORT = Option("file for the report of the run", Path, "FILE.json")
+FRAMES = Option("file for the frame table, one row per frame", Path, "FILE.csv")
+SECONDS = Option("duration of the run; 0 is unlimited", number(float, 0, 1e7), "SECONDS", (int, float))
+PRIORITY = whole("real-time priority of the packet thread, where the system grants it; 0 is none", 0, 50)
 ENCRYPTION = switch(
     "encrypted and authenticated link, between paired ends only; the same at both ends (default on)",
     name="encryption",
     old_names=("sealed",),
 )
 SEALED = ENCRYPTION  # until both configurations are renamed
-LOG_FORMAT = choice("of what is said on standard error: lines for people, or JSON", "text", "json")
+LOG_FORMAT = choice("format of log lines on standard error", "text", "json")
 
 
 SECTIONS = ("send", "play")
@@ -117,7 +117,7 @@ def add_arguments(
     """Adds `--config` and one option per field not in `skip`. What is not given leaves no attribute; see `load`."""
     if not any(action.dest == "config" for action in parser._actions):
         parser.add_argument(
-            "--config", metavar="FILE", type=Path, default=None, help="TOML file; arguments go before it"
+            "--config", metavar="FILE", type=Path, default=None, help="TOML configuration file; arguments override it"
         )
     defaults: dict[str, Field[Any]] = {item.name: item for item in fields(kind)}
     for key, (name, option) in options(kind).items():
@@ -188,7 +188,7 @@ def load(kind: type[Config], given: Mapping[str, Any] | argparse.Namespace, file
     values.update({name: value for name, value in arguments.items() if name in names})
     log = Log(values.get("log_format", "text"), kind.SECTION)
     for line in renamed:
-        log.say(line, "renamed")
+        log.write(line, "renamed")
     return kind(**values)
 
 
@@ -202,10 +202,10 @@ def read_file(kind: type[Settings], path: Path, renamed: list[str] | None = None
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML file: {error}") from error
+        raise ConfigError(f"{path} is not a TOML file: {error}") from error
     for section, content in tables.items():
         if section not in SECTIONS or not isinstance(content, dict):
-            raise ConfigError(f"{path}: {section!r} stands outside the tables: put keys under [send] or [play]")
+            raise ConfigError(f"{path}: {section!r} is unknown: put keys under [send] or [play]")
     known, values = options(kind), {}
     new_names = {old: key for key, (_, option) in known.items() for old in option.old_names}
     table = tables.get(kind.SECTION, {})
@@ -248,8 +248,10 @@ def _for_argparse(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def shown_default(default: Any) -> str:
-    """As a person would write it; "" for none and switches."""
+    """In the units that a person types: `8M`; "" for none and switches."""
     if default is None or isinstance(default, bool):
         return ""
+    if isinstance(default, int) and default >= 100_000 and default % 100_000 == 0:
+        return f"{default / 1e6:g}M"
     local = isinstance(default, Endpoint) and default.host in {"", "127.0.0.1"}
     return str(default.port) if local else str(default)

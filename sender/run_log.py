@@ -30,4 +30,4 @@ class RunLog:
 
     def add(self, text: str) -> None:
         self.lines.append({"at_s": self.uptime_s, "text": text})
-        self._log.say(text)
+        self._log.write(text)

@@ -31,7 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(run(arguments))
     except LinkError as error:
         command = getattr(arguments, "command", "")
-        Log(getattr(arguments, "log_format", "text"), command).say(str(error), "error", exit_code=int(error.exit_code))
+        Log(getattr(arguments, "log_format", "text"), command).write(
+            str(error), "error", exit_code=int(error.exit_code)
+        )
         return int(error.exit_code)
     except BrokenPipeError:
         return int(Exit.OK)
@@ -49,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _examples(parser: argparse.ArgumentParser, *examples: tuple[str, str]) -> None:
     """At the end of --help: what to type, and what it is for."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = "examples:\n" + "\n".join(f"  thinair {words}\n      {what}" for words, what in examples)
+    parser.epilog = "examples:\n" + "\n".join(f"  thinair {line}\n      {what}" for line, what in examples)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,220 +82,245 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _add_actions(
-    commands: Any, name: str, what: str, actions: dict[str, str], run: Callable[[argparse.Namespace], int]
+    commands: Any,
+    name: str,
+    what: str,
+    actions: dict[str, str],
+    run: Callable[[argparse.Namespace], int],
+    *,
+    note: str = "",
 ) -> None:
     """A command that has actions with arguments of their own."""
     command = commands.add_parser(
         name,
         help=what,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Actions:\n" + "\n".join(f"  {action:9}{text}" for action, text in actions.items()),
+        description=f"{what[0].upper()}{what[1:]}. Actions:\n{_table(actions)}",
+        epilog=f"Options of one: thinair {name} ACTION --help. {note}".rstrip(),
     )
-    command.add_argument("action", choices=actions, metavar="ACTION")
-    command.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    command.add_argument("action", choices=actions, metavar="ACTION", help="one of the above")
+    command.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="its options")
     command.set_defaults(run=run)
+
+
+def _action_parser(command: str, action: str, actions: dict[str, str]) -> _Parser:
+    text = actions[action]
+    return _Parser(prog=f"thinair {command} {action}", description=f"{text[0].upper()}{text[1:]}.")
 
 
 def _parser() -> _Parser:
     parser = _Parser(
-        prog="thinair", description="A camera's picture on a producer's screen, and how late it is.", epilog=_EPILOG
+        prog="thinair",
+        description="A camera's picture on a producer's screen, with measured latency for every frame.",
+        epilog=_EPILOG,
     )
-    parser.add_argument("--version", action="version", version=f"thinair {__version__}")
+    parser.add_argument("--version", action="version", version=f"thinair {__version__}", help="version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     demo = commands.add_parser(
         "demo",
-        help="send and play on this machine",
-        description="Sender and player on this machine, with a live table.",
+        help="sender and player on this machine",
+        description="Sender and player on this machine, with a live table of latencies.",
     )
     demo.fill = _add_demo_arguments
     _examples(
         demo,
-        ("demo", "a window, a page and a table of latencies"),
-        ("demo --headless --seconds 60 --report run.json", "without a window"),
+        ("demo", "window, page and table of latencies"),
+        ("demo --headless --seconds 60 --report run.json", "no window, a report of one minute"),
     )
     demo.set_defaults(run=_demo)
 
     send = commands.add_parser(
-        "send", help="send a picture", description="Sends a picture to a player, or as a plain stream to anything."
+        "send",
+        help="sender: test card, screen, file or HDMI camera to a player",
+        description="Sends a source to a player, or as a plain stream to any other program. A player pairs once, with "
+        "thinair pair.",
     )
     send.fill = _add_send_arguments
     _examples(
         send,
-        ("send --to 192.168.1.20:5004", "the test card to a player"),
-        ("send --to 192.168.1.20:5004 --source hdmi", "a camera on the HDMI board"),
+        ("send", "the test card, to the paired player that asks for it"),
+        ("send --to 192.168.1.20:5004 --source hdmi", "a camera on the HDMI input"),
         ("send --to 192.168.1.20:5004 --source screen::0", "this screen"),
-        ("send --plain rtp://192.168.1.20:5004 --sdp s.sdp", "for GStreamer, ffmpeg, VLC, OBS"),
+        ("send --output rtp://192.168.1.20:5004 --sdp s.sdp", "a plain stream for GStreamer, ffmpeg, VLC or OBS"),
     )
     send.set_defaults(run=_send)
 
     play = commands.add_parser(
         "play",
-        help="show a picture",
-        description="Shows what a sender sends: pictures, no audio. Keys: q quit, f full screen, h figures, ? help.",
+        help="player: window, page and recordings of one sender",
+        description="Shows a sender's pictures (no audio). Keys in the window: q quit, f full screen, h HUD, ? all "
+        "keys.",
     )
     play.fill = _add_play_arguments
     _examples(
         play,
-        ("play", "wait on port 5004, show the picture, serve the page on http://127.0.0.1:5080/"),
-        ("play --fullscreen --hud line --record", "as on set"),
-        ("play --latency smooth --monitor 1", "even cadence, on the second display"),
-        ("play --dashboard 0.0.0.0:5080", "the page for other machines too, opened by a token"),
+        ("play", "window on port 5004, page at http://127.0.0.1:5080/"),
+        ("play --fullscreen --hud line --record", "on set"),
+        ("play --latency smooth --monitor 1", "even cadence, on the second monitor"),
+        ("play --dashboard 0.0.0.0:5080", "page for other machines too, behind an access token"),
     )
     play.set_defaults(run=_play)
 
     pair = commands.add_parser(
         "pair",
-        help="let this player in at a sender, by the sender's code",
-        description="Pairs this player with a sender. The code stands in the sender's terminal, or comes of `thinair "
-        "pairings code` there; without CODE it is asked for.",
+        help="pairing with a sender, by its pairing code",
+        description="Pairs this player with a sender. The sender shows its pairing code at its start; thinair pairings "
+        "code prints it again. Then start thinair play.",
     )
     pair.add_argument(
         "place",
         type=_place,
         nargs="?",
         metavar="ADDRESS",
-        help="of the sender: HOST or HOST:PORT; else it is looked for",
+        help="the sender's HOST or HOST:PORT (default: the sender found on this network)",
     )
-    pair.add_argument("code", nargs="?", metavar="CODE", help="12 letters and digits")
+    pair.add_argument("code", nargs="?", metavar="CODE", help="pairing code XXXX-XXXX-XXXX (default: prompt)")
     pair.set_defaults(run=_pair)
 
     ls = commands.add_parser(
-        "ls", help="list the senders on this network", description="Lists senders that say that they are there."
+        "ls",
+        help="senders on this network",
+        description="Lists the senders that announce themselves on this network by mDNS.",
     )
-    ls.add_argument("--seconds", type=float, default=2.0, help="how long to look; default %(default)g")
+    ls.add_argument(
+        "--seconds", type=float, default=2.0, metavar="SECONDS", help="time to listen (default %(default)g)"
+    )
     ls.set_defaults(run=_ls)
 
-    _add_actions(commands, "remote", "look at a paired sender and turn its knobs", _REMOTE_ACTIONS, _remote)
-    _add_actions(commands, "pairings", "whom this machine is paired with", _PAIRING_ACTIONS, _pairings)
+    _add_actions(commands, "remote", "control of a paired sender", _REMOTE_ACTIONS, _remote)
+    _add_actions(commands, "pairings", "pairings of this machine, and its pairing code", _PAIRING_ACTIONS, _pairings)
 
     bench = commands.add_parser(
         "bench",
-        help="measure",
+        help="measurements",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Benches:\n" + "\n".join(f"  {name:9}{text}" for name, text in _BENCHES.items()),
-        epilog="thinair bench NAME --help tells its options.",
+        description="Measurements:\n" + _table(_BENCHES),
+        epilog="Options of one: thinair bench NAME --help",
     )
-    bench.add_argument("bench", type=lambda name: _RENAMED_BENCHES.get(name, name), choices=_BENCHES, metavar="NAME")
-    bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
+    bench.add_argument("bench", type=_bench_name, choices=_BENCHES, metavar="NAME", help="one of the above")
+    bench.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="its options")
     bench.set_defaults(run=_bench)
 
     recover = commands.add_parser(
         "recover",
-        help="make an ordinary file of a recording that a crash left",
-        description="Copies what is whole of unfinished recordings into files beside them; the originals stay. Without "
-        "PATH looks through the usual folder. 1 where one cannot be recovered.",
+        help="salvage of interrupted recordings",
+        description="Salvages the complete part of interrupted recordings into new files beside them; the originals "
+        "stay. Exit code 1 where a recording holds nothing to salvage.",
     )
     recover.fill = _add_recover_arguments
     recover.set_defaults(run=_recover)
 
     config = commands.add_parser(
         "config",
-        help="print a configuration file with every option",
-        description="Prints a TOML file with every option of send and play, its default and what it does.",
+        help="configuration file with every option",
+        description="Prints a TOML file with every option of send and play and its default: edit it, and give it as "
+        "--config FILE.",
     )
     config.set_defaults(run=_config)
 
     completion = commands.add_parser(
         "completion",
-        help="print the completion script of a shell",
-        description="Prints a script for a shell.",
+        help="completion script for a shell",
+        description="Prints a completion script.",
     )
-    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"), help="shell that reads the script")
     completion.set_defaults(run=_completion)
     _examples(
         completion,
         ("completion bash > ~/.local/share/bash-completion/completions/thinair", "bash"),
-        ("completion zsh > ~/.zfunc/_thinair", "zsh, where fpath has ~/.zfunc"),
+        ("completion zsh > ~/.zfunc/_thinair", "zsh, with ~/.zfunc in fpath"),
     )
 
     doctor = commands.add_parser(
         "doctor",
-        help="look for what spoils the picture on this machine",
-        description="Looks over a Raspberry Pi that sends or a PC that plays (display, decoder, network, disk); prints "
-        "the line that mends each fault. 1 where one is left.",
+        help="checks of this machine, with a fix for each fault",
+        description="Checks a Raspberry Pi that sends or a PC that plays (display, decoder, network, disk) and prints "
+        "the fix below each fault. Exit code 1 where a fault is left.",
     )
-    doctor.add_argument("--fix", action="store_true", help="first mend what is safe to mend from here; needs sudo")
+    doctor.add_argument("--fix", action="store_true", help="safe fixes applied first; needs sudo")
     doctor.set_defaults(run=_doctor)
 
     _add_actions(commands, "service", "the sender as a systemd service", _SERVICE_ACTIONS, _service)
-    what = "the sender as access point, joining it, and what hurts"
+    what = "access point of the sender, joining it, state of the radio"
     _add_actions(commands, "wifi", what, _WIFI_ACTIONS, _wifi)
-
-    edid = commands.add_parser(
-        "edid",
-        help="show, check, fix, build or explain an EDID",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="An EDID tells the camera what to send. Actions:\n"
-        + "\n".join(f"  {name:9}{text}" for name, text in _EDID_ACTIONS.items()),
-        epilog="thinair edid ACTION --help tells its options. FILE - is standard input.",
-    )
-    edid.add_argument("action", choices=_EDID_ACTIONS, metavar="ACTION")
-    edid.add_argument("rest", nargs=argparse.REMAINDER, metavar="...")
-    edid.set_defaults(run=_edid)
+    what = "EDIDs, which tell a camera which modes it may send"
+    _add_actions(commands, "edid", what, _EDID_ACTIONS, _edid, note="FILE may be - for standard input.")
     return parser
 
 
 _BENCHES = {
-    "loop": "a code round the whole chain, timed by one clock, beside what the player says",
-    "compare": "whether run B is slower than run A, by intervals",
-    "gate": "whether the promises of docs/latency-budget.toml are kept",
-    "soak": "hours of it, with a fault every few seconds",
-    "report": "a run as a page, JSON and CSV: stages, glass age, the worst frames' stories",
-    "glass": "screen latency, read from the screen, beside peers",
-    "receive": "from the last packet to the decoder, and reassembly throughput beside GStreamer",
-    "encryption": "how soon a paired receiver has a picture, and what the seal costs",
-    "players": "what recorder, dashboard and browsers cost the picture",
-    "payload": "what the packet size costs",
-    "encode": "x264 paced and back to back",
-    "present": "from a picture to the screen",
+    "glass": "screen latency read from the screen's pixels, beside baselines",
+    "loop": "a visual code through the end-to-end path, timed by one clock",
+    "air": "channel models over real sockets, measured from the screen, beside baselines",
+    "sim": "channel models in virtual time, beside the strategies of baselines",
+    "soak": "hours of operation with a fault every few seconds",
+    "report": "page, JSON and CSV of one recorded run: stages, glass age, timelines of the worst frames",
+    "compare": "verdict on two runs: is B slower than A, with confidence intervals",
+    "gate": "the limits of docs/latency-budget.toml, and which are exceeded",
+    "receive": "last packet to decoder, and throughput of the reassembler beside GStreamer",
+    "encode": "x264, paced and back to back",
+    "present": "decoded picture to screen",
+    "encryption": "time to the first picture of a paired receiver, and the cost of encryption",
+    "players": "cost of recorder, dashboard and browsers to the picture",
+    "payload": "cost of the packet size",
+    "repair": "repair symbols beside XOR parity, and zfec where installed",
     "armv6": "instructions on the Pi Zero W's processor, counted under emulation",
-    "memory": "whether sender and player grow",
-    "sim": "the link simulated in virtual time, beside peers' strategies",
-    "air": "the same links over real sockets, judged by pixels, beside real peers",
-    "repair": "repair symbols beside XOR parity, and zfec where it is installed",
+    "memory": "memory growth of sender and player",
 }
-
 _RENAMED_BENCHES = {"desk": "players", "sealed": "encryption"}
 
 _SERVICE_ACTIONS = {
-    "install": "write the systemd units and a first configuration, and enable them; needs sudo",
-    "edid": "tell the camera which modes to send; what thinair-edid.service does",
-    "prepare": "quieten the board and hand over its light, as root; before the service starts",
-    "release": "give the light back, as root; after the service ended",
+    "install": "systemd units and a first configuration, enabled; needs sudo",
+    "edid": "EDID to the HDMI input, as thinair-edid.service sets it",
+    "prepare": "board set up and status LED handed over, as root, before the service starts",
+    "release": "status LED handed back, as root, after the service has ended",
 }
 
 _PAIRING_ACTIONS = {
-    "list": "who may come in here, and where this machine may",
-    "forget": "end a pairing, and its session",
-    "code": "print this sender's pairing code",
-    "renew": "make another code; opens a sender that was closed by wrong ones",
+    "list": "peers that this machine is paired with",
+    "forget": "end of one pairing and of its session",
+    "code": "pairing code of this sender",
+    "renew": "new pairing code; also ends the lock after too many wrong codes",
 }
 
 _REMOTE_ACTIONS = {
-    "status": "state, mode, signal, how late the picture is",
-    "mode": "ask the camera for WIDTHxHEIGHT@RATE",
-    "bitrate": "the highest bitrate, such as 6M",
-    "key": "ask for a key frame",
-    "logs": "what the sender said lately",
-    "preview": "write what the camera shows into FILE.jpg",
-    "page": "an address and a QR code that open the sender's page on a phone, for twelve hours",
-    "restart": "end the sender's service, which starts again",
+    "status": "state, video mode, radio signal, latency",
+    "mode": "request for another video mode",
+    "bitrate": "limit of the bitrate",
+    "key": "request for a key frame",
+    "logs": "the sender's latest log lines",
+    "preview": "JPEG of what the camera shows",
+    "page": "page link of the sender for a phone, with QR code, valid for 12 hours",
+    "restart": "restart of the sender's service",
 }
 
 _WIFI_ACTIONS = {
-    "ap": "this machine becomes the access point, on the channel with the least of others; needs root",
-    "join": "this machine joins a sender's network; needs root",
-    "status": "what the radio does, and what hurts",
+    "ap": "this machine as access point, on the least busy channel; needs root",
+    "join": "this machine in a sender's network; needs root",
+    "status": "state of the radio, and what limits it",
 }
 
 _EDID_ACTIONS = {
-    "show": "what is in FILE",
-    "check": "what is wrong with FILE; ends in 1 where something is",
-    "fix": "mend FILE, with as few changes as will do",
-    "explain": "what each mode of FILE costs, and whether it is carried",
-    "build": "make one that offers what can be carried",
+    "show": "contents of FILE",
+    "check": "faults of FILE; exit code 1 where there are any",
+    "fix": "FILE with its faults corrected, by as few changes as possible",
+    "explain": "cost of each mode of FILE, and whether it is supported",
+    "build": "EDID that offers supported modes only",
 }
+
+
+def _bench_name(name: str) -> str:
+    """An old name gives the new one, with one line that tells it."""
+    new = _RENAMED_BENCHES.get(name)
+    if new is not None:
+        Log("text", "bench").write(f"bench {name} was renamed to bench {new}; {name} still works in this release")
+    return new or name
+
+
+def _table(lines: dict[str, str]) -> str:
+    width = max(map(len, lines)) + 2
+    return "\n".join(f"  {name:{width}}{text}" for name, text in lines.items())
 
 
 def _add_send_arguments(parser: argparse.ArgumentParser) -> None:
@@ -319,7 +346,7 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_play_arguments(parser: argparse.ArgumentParser) -> None:
     from thinair.receiver.config import ReceiverConfig
 
-    name = "which paired sender; needed where there are several"
+    name = "name of a paired sender; needed where there are several"
     parser.add_argument("sender", nargs="?", metavar="NAME", default=argparse.SUPPRESS, help=name)
     add_arguments(parser, ReceiverConfig)
 
@@ -372,8 +399,7 @@ def _ls(arguments: argparse.Namespace) -> int:
 def _pairings(arguments: argparse.Namespace) -> int:
     from thinair.commands import pairings
 
-    text = _PAIRING_ACTIONS[arguments.action]
-    parser = _Parser(prog=f"thinair pairings {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    parser = _action_parser("pairings", arguments.action, _PAIRING_ACTIONS)
     pairings.add_arguments(parser, arguments.action)
     return pairings.run(arguments.action, parser.parse_args(arguments.rest))
 
@@ -381,8 +407,7 @@ def _pairings(arguments: argparse.Namespace) -> int:
 def _remote(arguments: argparse.Namespace) -> int:
     from thinair.receiver.commands import remote
 
-    text = _REMOTE_ACTIONS[arguments.action]
-    parser = _Parser(prog=f"thinair remote {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    parser = _action_parser("remote", arguments.action, _REMOTE_ACTIONS)
     remote.add_arguments(parser, arguments.action)
     return remote.run(arguments.action, parser.parse_args(arguments.rest))
 
@@ -406,7 +431,7 @@ def _completion(arguments: argparse.Namespace) -> int:
         elif isinstance(action.metavar, str) and "|" in action.metavar and action.choices is None:
             action.choices = action.metavar.split("|")
         elif isinstance(action.choices, dict) and not isinstance(action, argparse._SubParsersAction):
-            action.choices = list(action.choices)  # a table of names and words would be taken for commands
+            action.choices = list(action.choices)  # a table of names and texts would be taken for commands
     print(shtab.complete(parser, arguments.shell))
     return int(Exit.OK)
 
@@ -423,16 +448,16 @@ def _bench(arguments: argparse.Namespace) -> int:
     from thinair.link.security.pairing_store import introduce
 
     bench = import_module(f"thinair.bench.{arguments.bench}")
-    parser = _Parser(prog=f"thinair bench {arguments.bench}", description=_BENCHES[arguments.bench])
+    parser = _action_parser("bench", arguments.bench, _BENCHES)
     bench.add_arguments(parser)
-    words = parser.parse_args(arguments.rest)
-    if getattr(words, "board", None) is not None:  # a sender that this user has paired with
-        return int(bench.run(words))
-    with TemporaryDirectory(prefix="thinair-") as home:  # its senders and players know each other, and nobody else
+    options = parser.parse_args(arguments.rest)
+    if getattr(options, "board", None) is not None:  # a sender that this user has paired with
+        return int(bench.run(options))
+    with TemporaryDirectory(prefix="thinair-") as home:  # its senders and players are paired with each other only
         before = os.environ.get("THINAIR_STATE")
         os.environ["THINAIR_STATE"] = introduce(Path(home))
         try:
-            return int(bench.run(words))
+            return int(bench.run(options))
         finally:
             os.environ.pop("THINAIR_STATE") if before is None else os.environ.update(THINAIR_STATE=before)
 
@@ -459,8 +484,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _service(arguments: argparse.Namespace) -> int:
     from thinair.commands import service
 
-    text = _SERVICE_ACTIONS[arguments.action]
-    parser = _Parser(prog=f"thinair service {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    parser = _action_parser("service", arguments.action, _SERVICE_ACTIONS)
     service.add_arguments(parser, arguments.action)
     return service.run(arguments.action, parser.parse_args(arguments.rest))
 
@@ -468,8 +492,7 @@ def _service(arguments: argparse.Namespace) -> int:
 def _wifi(arguments: argparse.Namespace) -> int:
     from thinair.commands import wifi
 
-    text = _WIFI_ACTIONS[arguments.action]
-    parser = _Parser(prog=f"thinair wifi {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    parser = _action_parser("wifi", arguments.action, _WIFI_ACTIONS)
     wifi.add_arguments(parser, arguments.action)
     return wifi.run(arguments.action, parser.parse_args(arguments.rest))
 
@@ -477,8 +500,7 @@ def _wifi(arguments: argparse.Namespace) -> int:
 def _edid(arguments: argparse.Namespace) -> int:
     from thinair.commands import edid
 
-    text = _EDID_ACTIONS[arguments.action]
-    parser = _Parser(prog=f"thinair edid {arguments.action}", description=f"{text[0].upper()}{text[1:]}.")
+    parser = _action_parser("edid", arguments.action, _EDID_ACTIONS)
     edid.add_arguments(parser, arguments.action)
     return edid.run(arguments.action, parser.parse_args(arguments.rest))
 

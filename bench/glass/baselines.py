@@ -127,7 +127,9 @@ _SDL = {"SDL_VIDEODRIVER": "x11", "SDL_RENDER_DRIVER": "software", "SDL_FRAMEBUF
 PEERS = (
     Peer("thinair", "send --to, play", "thinair", _thinair),
     Peer("floor", "no codec, no network: drawn, converted, shown", "", _floor),
-    Peer("thinair-open", "the same without the seal", "thinair-open", lambda place: [*_thinair(place), "--no-encryption"]),
+    Peer(
+        "thinair-open", "the same without the seal", "thinair-open", lambda place: [*_thinair(place), "--no-encryption"]
+    ),
     Peer(BROWSER, "send --to, play --headless, its dashboard in Chromium", "thinair", _browser),
     Peer("origin-ffplay", "raw H.264 over UDP, there before the sender", "annexb", _origin, delimiters=False),
     Peer("origin-ffplay-joining", "the same, joining a sender", "annexb", _origin, delimiters=False, joins=True),

@@ -87,7 +87,7 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
     except (OSError, TimeoutError) as error:
         raise NetworkError(f"the sender at {place} does not answer any more") from error
     finally:
-        await tls.hang_up(writer)
+        await tls.abort(writer)
     peer = Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der))
     return pairings.add(peer, str(place), one.token, one.control)
 

@@ -209,7 +209,7 @@ class Caller:
                 self._wait(pairing, f"{pairing.name} does not know this receiver: thinair pair {place}")
             return False
         finally:
-            await tls.hang_up(writer)
+            await tls.abort(writer)
 
     async def _attach(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         tls.send(writer, {"do": "resume", "version": SESSION_VERSION, "can": [CODEC], "boot_id": session.boot_id})

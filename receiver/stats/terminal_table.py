@@ -31,7 +31,7 @@ class LiveTable:
         player = self._player
         where = f"listening on port {player.rx.local_port}"
         if self._log.machine:
-            self._log.say(where, "start", port=player.rx.local_port)
+            self._log.write(where, "start", port=player.rx.local_port)
             return
         print(where, flush=True)
         if player.mode == "thinair" and self._terminal:
@@ -39,7 +39,7 @@ class LiveTable:
 
     def say(self, text: str, kind: str = "note", **more: Any) -> None:
         self._erase()
-        self._log.say(text, kind, **more)
+        self._log.write(text, kind, **more)
 
     async def run(self) -> None:
         while True:
@@ -51,7 +51,7 @@ class LiveTable:
         if not self._player.figures.completed:
             return
         if self._log.machine:
-            self._log.say(self._summary(None), "figures", **self._figures(None))
+            self._log.write(self._summary(None), "figures", **self._figures(None))
             return
         self._erase()
         print("\n".join(self._lines(None)), flush=True)
@@ -60,7 +60,7 @@ class LiveTable:
         if not self._player.figures.completed:
             return
         if self._log.machine:
-            self._log.say(self._summary(RECENT_FRAMES), "figures", **self._figures(RECENT_FRAMES))
+            self._log.write(self._summary(RECENT_FRAMES), "figures", **self._figures(RECENT_FRAMES))
             return
         if not self._terminal:
             print(self._summary(RECENT_FRAMES), flush=True)

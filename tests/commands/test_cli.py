@@ -82,7 +82,7 @@ def test_a_mistake_ends_in_one_line_and_its_exit_code(mistake: str, tmp_path: Pa
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         env.pop(name, None)
     done = call(*words, env=env)
-    progress = ("thinair: sending", "thinair: receivers come in")
+    progress = ("thinair send: sending", "thinair send: receivers come in")
     done.stderr = "".join(line for line in done.stderr.splitlines(True) if not line.startswith(progress))
     assert said in one_line(done)
     assert done.returncode == code
@@ -100,7 +100,7 @@ def test_a_configuration_with_a_mistake_names_the_file_and_the_key(tmp_path: Pat
         "[play]\nvolume = 3\n": "'volume'",
         "[play]\nlisten = true\n": "listen",
         "volume = 3\n": "[send] or [play]",
-        "[play\n": "no TOML file",
+        "[play\n": "not a TOML file",
     }.items():
         file = tmp_path / "thinair.toml"
         file.write_text(content)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.paths import ROOT
+from tests.support import catalogue
 from tests.support.processes import call
 from thinair.cli import main
 from thinair.commands import config_reference
@@ -21,8 +21,29 @@ from thinair.sender.config import SenderConfig
 
 
 @pytest.mark.quick
-def test_the_configuration_page_is_what_the_parser_says() -> None:
-    assert (ROOT / "docs" / "configuration.md").read_text() == config_reference.markdown()
+@pytest.mark.parametrize("file", catalogue.SNAPSHOTS, ids=lambda file: file.name)
+def test_help_messages_and_configuration_page_are_as_reviewed(file: Path) -> None:
+    """After a change of a text, `make snapshots` writes the files, and the change is seen in review."""
+    assert file.read_text(encoding="utf-8").splitlines() == catalogue.snapshot(catalogue.SNAPSHOTS[file]).splitlines()
+
+
+@pytest.mark.quick
+def test_the_message_catalogue_has_errors_log_lines_and_tables_but_neither_help_nor_docstrings() -> None:
+    source = '''"""A module of some words."""
+_WORDS = {1: "no cable at camera"}
+def f(log, name):
+    """Says what it does."""
+    log.write(f"receiver {name} connected from {host()}", "kind")
+    assert log, "never seen by users"
+    re.compile("a pattern of words")
+    raise ConfigError("no such file: " "give another" if name else "no file was given")
+'''
+    assert catalogue.templates(source) == [
+        "no cable at camera",
+        "no file was given",
+        "no such file: give another",
+        "receiver {name} connected from {host()}",
+    ]
 
 
 def test_the_configuration_file_is_toml_and_with_every_key_set_still_the_defaults(tmp_path: Path) -> None:
@@ -30,7 +51,8 @@ def test_the_configuration_file_is_toml_and_with_every_key_set_still_the_default
     assert load(SenderConfig, {}, written(tmp_path, text)) == SenderConfig()
     lines = [line.removeprefix("# ") if " = " in line and '= "' not in line else line for line in text.splitlines()]
     chosen = written(tmp_path, "\n".join(lines))
-    assert tomllib.loads(chosen.read_text())["send"]["bitrate"] == 8_000_000
+    assert tomllib.loads(chosen.read_text())["send"]["max_packet"] == 1400
+    assert '# bitrate = "8M"' in text
     assert load(SenderConfig, {}, chosen) == SenderConfig()
     assert load(ReceiverConfig, {}, chosen) == ReceiverConfig()
     for kind in (SenderConfig, ReceiverConfig):
@@ -100,3 +122,14 @@ def test_a_log_for_machines_is_one_object_a_line_errors_too() -> None:
     assert lines[1]["exit_code"] == done.returncode == Exit.NO_PEER
     assert abs((datetime.now(UTC) - datetime.fromisoformat(lines[0]["time"])).total_seconds()) < 60
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(("old", "new"), [("desk", "players"), ("sealed", "encryption")])
+def test_a_bench_by_its_old_name_runs_and_logs_the_new_one(
+    old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["bench", old, "--help"])
+    printed = capsys.readouterr()
+    assert printed.out.startswith(f"usage: thinair bench {new}")
+    assert printed.err == f"thinair bench: bench {old} was renamed to bench {new}; {old} still works in this release\n"

@@ -129,7 +129,7 @@ def test_plain_targets_are_split() -> None:
 )
 def test_a_wrong_value_is_refused_with_a_sentence_that_says_what_to_do(read: object, text: str) -> None:
     assert callable(read)
-    with pytest.raises(ConfigError, match=r": (write|give|use) |exist: give") as caught:
+    with pytest.raises(ConfigError, match=r": (write|give|use) ") as caught:
         read(text)
     assert "\n" not in str(caught.value)
 
@@ -138,17 +138,17 @@ def test_a_wrong_value_is_refused_with_a_sentence_that_says_what_to_do(read: obj
     ("content", "words"),
     [
         ("[send]\nbitrat = 1\n", "no key 'bitrat'"),
-        ('[sender]\nname = "x"\n', "'sender' stands outside"),
-        ('name = "x"\n', "'name' stands outside"),
+        ('[sender]\nname = "x"\n', "'sender' is unknown: put keys"),
+        ('name = "x"\n', "'name' is unknown: put keys"),
         ("[send]\nname = 5\n", "name has the wrong type: give text in quotes"),
         ("[send]\nbitrate = 8.5\n", "bitrate has the wrong type: give text in quotes or a whole number"),
         ("[send]\npriority = true\n", "priority has the wrong type: give a whole number"),
         ('[send]\nvisual_code = "yes"\n', "visual_code has the wrong type: give true or false"),
-        ("[send]\nencoder_threads = 99\n", "encoder_threads: '99' is not possible: give 1 to 16"),
-        ("[send]\nkey_interval = nan\n", "key_interval: 'nan' is not possible"),
-        ('[send]\npreset = "placebo"\n', "preset: 'placebo' is not known: use ultrafast or"),
-        ('[send]\nto = "host"\n', "to: address 'host' is not understood"),
-        ("[send\n", "is no TOML file"),
+        ("[send]\nencoder_threads = 99\n", "encoder_threads: '99' is out of range: give 1 to 16"),
+        ("[send]\nkey_interval = nan\n", "key_interval: 'nan' is out of range"),
+        ('[send]\npreset = "placebo"\n', "preset: 'placebo' is unknown: use ultrafast or"),
+        ('[send]\nto = "host"\n', "to: 'host' is not an address"),
+        ("[send\n", "is not a TOML file"),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_place_and_what_to_do(tmp_path: Path, content: str, words: str) -> None:
@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_read_ends_in_the_file_code(tmp_path: Path) -> Non
 
 
 def test_a_wrong_argument_is_refused_with_the_same_sentence() -> None:
-    with pytest.raises(argparse.ArgumentError, match="mode 'x' is not understood: write WIDTHxHEIGHT@RATE"):
+    with pytest.raises(argparse.ArgumentError, match="'x' is not a video mode: write WIDTHxHEIGHT@RATE"):
         sender("--mode", "x")
 
 
@@ -219,7 +219,7 @@ def test_an_old_flag_works_and_logs_one_line_with_the_new_name(
 ) -> None:
     assert renamed(*arguments) == config
     logged = capsys.readouterr().err.splitlines()
-    assert [line.partition(";")[0] for line in logged] == [f"thinair: {line}" for line in lines]
+    assert [line.partition(";")[0] for line in logged] == [f"thinair send: {line}" for line in lines]
 
 
 def test_an_old_key_works_and_logs_one_line_with_file_and_new_name(
@@ -228,8 +228,8 @@ def test_an_old_key_works_and_logs_one_line_with_file_and_new_name(
     file = write(tmp_path, '[send]\nplain = "a"\nsealed = false\n')
     assert renamed("--config", str(file)) == Renamed("a", False)
     first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith(f"thinair: {file}: plain was renamed to output;")
-    assert second.startswith(f"thinair: {file}: sealed was renamed to encryption;")
+    assert first.startswith(f"thinair send: {file}: plain was renamed to output;")
+    assert second.startswith(f"thinair send: {file}: sealed was renamed to encryption;")
 
 
 def test_a_file_with_both_the_old_and_the_new_key_is_refused(tmp_path: Path) -> None:

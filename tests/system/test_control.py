@@ -197,7 +197,7 @@ def test_a_receiver_forgotten_on_the_page_loses_its_picture_and_its_token(camera
     status, content, _ = camera.here("DELETE", f"{API}/pairings/{one['fingerprint']}")
     assert (status, content) == (200, {"forgotten": ["this machine's receiver"]})
     assert camera.there("GET", f"{API}/status", token=token)[0] == 401
-    player.wait_for("this sender has forgotten the pairing")
+    player.wait_for("this sender has removed the pairing")
 
 
 def test_the_link_for_a_phone_opens_the_page_and_stays_out_of_its_history(camera: Camera) -> None:

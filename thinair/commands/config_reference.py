@@ -1,5 +1,5 @@
-"""The reference of all options, made from the one table behind arguments and files: docs/configuration.md, and
-`thinair config`. `python -m thinair.commands.config_reference` prints the former."""
+"""Reference of all options, generated from the table behind arguments and files: docs/configuration.md and the file
+that `thinair config` prints. `make snapshots` writes the page."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ def markdown() -> str:
     out = [
         "# Configuration",
         "",
-        "Every option stands on the command line (`--bitrate 6M`) or in a TOML file that `--config` names",
-        '(`bitrate = "6M"`);',
-        "arguments go before the file, the file before the defaults. `thinair config` prints a file with all of them.",
-        "This page is made from the parser: `python -m thinair.commands.config_reference > docs/configuration.md`.",
+        "Options are given on the command line (`--bitrate 6M`) or in a TOML file named by `--config`",
+        '(`bitrate = "6M"`).',
+        "Arguments override the file, the file overrides the defaults.",
+        "`thinair config` prints a file with every option.",
+        "This page is generated: `make snapshots`.",
     ]
     for kind, command in _KINDS.items():
         out += ["", f"## `{command}`, `[{kind.SECTION}]`", "", "| option | value | default | |", "|---|---|---|---|"]
@@ -34,8 +35,8 @@ def markdown() -> str:
 
 
 def toml() -> str:
-    """A file with every key, commented out, at its default where it has one."""
-    out = ["# thinair send|play --config FILE. A key without # is set; arguments go before it."]
+    """A file with every key, commented out, with its default where it has one."""
+    out = ["# For thinair send|play --config FILE. Remove the # of a key to set it; arguments override it."]
     for kind, command in _KINDS.items():
         out += ["", f"[{kind.SECTION}]  # {command}"]
         for key, (name, option) in options(kind).items():
@@ -43,7 +44,7 @@ def toml() -> str:
             text = shown_default(default)
             if isinstance(default, bool):
                 value = str(default).lower()
-            elif isinstance(default, int | float) and int in option.kinds:
+            elif isinstance(default, int | float) and text == str(default):
                 value = text
             else:
                 value = f'"{text or option.metavar}"'

@@ -1,4 +1,4 @@
-"""`thinair doctor`: the sender's checks on a Raspberry Pi, the player's on everything else, the network's on both."""
+"""`thinair doctor`: checks of the sender on a Raspberry Pi, of the player elsewhere, of the network on both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`thinair edid`: shows, checks, mends, builds and explains EDIDs."""
+"""`thinair edid`: shows, checks, fixes, builds and explains EDIDs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thinair.edid.text import MAX_FILE_BYTES, read, to_hex
 from thinair.link.errors import ConfigError, Exit, FileError
 from thinair.link.video_mode import Mode
 
-_FILE_HELP = "binary, hex text of v4l2-ctl, or xxd's output; - reads standard input"
+_FILE_HELP = "EDID: binary, hex text of v4l2-ctl, or output of xxd; - is standard input"
 
 
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
@@ -24,13 +24,20 @@ def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
         parser.add_argument("file", metavar="FILE", help=_FILE_HELP)
     else:
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--modes", metavar="MODE,...", help="the first is preferred: 1280x720@60,1920x1080@30")
-        ready = "a ready choice of modes (default low-latency)"
+        what.add_argument(
+            "--modes", metavar="MODE,...", help="modes, the preferred one first, such as 1280x720@60,1920x1080@30"
+        )
+        ready = "prepared list of modes (default low-latency)"
         what.add_argument("--preset", choices=PRESETS, default="low-latency", help=ready)
-        parser.add_argument("--name", default=DEFAULT_NAME, help=f"what the camera may show (default {DEFAULT_NAME})")
+        parser.add_argument(
+            "--name",
+            default=DEFAULT_NAME,
+            metavar="NAME",
+            help=f"display name, which the camera may show (default {DEFAULT_NAME})",
+        )
     if action in {"build", "fix"}:
-        parser.add_argument("--output", metavar="FILE", type=Path, help="write it here (default: standard output)")
-        parser.add_argument("--binary", action="store_true", help="128 bytes a block instead of hex text")
+        parser.add_argument("--output", metavar="FILE", type=Path, help="file for the result (default standard output)")
+        parser.add_argument("--binary", action="store_true", help="binary blocks of 128 bytes instead of hex text")
 
 
 def run(action: str, arguments: argparse.Namespace) -> int:
@@ -47,10 +54,10 @@ def run(action: str, arguments: argparse.Namespace) -> int:
         elif action == "explain":
             print(explain(parsed))
         elif action == "fix":
-            mended, done = fix(data)
-            for line in done or ["nothing to mend"]:
+            fixed, changes = fix(data)
+            for line in changes or ["no fault found: nothing changed"]:
                 print(line, file=sys.stderr)
-            _write(mended, arguments)
+            _write(fixed, arguments)
         else:
             faults = check(data)
             print("\n".join(faults) if faults else "no fault found")

@@ -1,4 +1,4 @@
-"""`thinair pairings`: whom this machine is paired with, as a sender and as a receiver."""
+"""`thinair pairings`: pairings of this machine as a sender and as a receiver."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from thinair.link.errors import ConfigError, Exit
 from thinair.link.security import private_files
 from thinair.link.security.pairing_store import Pairings
 
-_ENDS = {"sender": "receiver", "receiver": "sender"}  # whom each is paired with
+_ENDS = {"sender": "receiver", "receiver": "sender"}  # end → its peers
 
 
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
     if action == "forget":
-        parser.add_argument("which", metavar="NAME", help="name, or the first six digits of the fingerprint and more")
+        parser.add_argument("which", metavar="NAME", help="name of the peer, or at least 6 digits of its fingerprint")
 
 
 def _as_the_service() -> None:
-    """The sender that runs as a service keeps its keys for itself. Raises ConfigError."""
+    """Uses the keys of the sender that runs as a service, which root may read. Raises ConfigError."""
     from thinair.sender.systemd.install import STATE, UNIT
 
     if not UNIT.exists() or {"THINAIR_STATE", "STATE_DIRECTORY"} & os.environ.keys():
         return
     if os.geteuid() != 0:
-        raise ConfigError("the sender of this machine is a service: say it with sudo")
+        raise ConfigError("the sender of this machine runs as a service: run this command with sudo")
     os.environ["STATE_DIRECTORY"] = str(STATE)
 
 
@@ -37,7 +37,9 @@ def run(action: str, arguments: argparse.Namespace) -> int:
         code = PairingCode(private_files.folder("sender"))
         shown = code.renew() if action == "renew" else code.current()
         if shown is None:
-            raise ConfigError("too many wrong codes were tried: thinair pairings renew makes a new one")
+            raise ConfigError(
+                "pairing is locked after too many wrong codes: make a new code with thinair pairings renew"
+            )
         print(shown)
         return int(Exit.OK)
     known = {end: Pairings(private_files.folder(end)) for end in _ENDS}
@@ -48,6 +50,6 @@ def run(action: str, arguments: argparse.Namespace) -> int:
         return int(Exit.OK)
     gone = [one for pairings in known.values() for one in pairings.forget(arguments.which)]
     if not gone:
-        raise ConfigError(f"nothing is paired that is called {arguments.which}: see thinair pairings list")
+        raise ConfigError(f"no pairing is named {arguments.which}: see thinair pairings list")
     print("\n".join(f"forgotten: {one.name} ({one.fingerprint[:12]})" for one in gone))
     return int(Exit.OK)

@@ -1,4 +1,4 @@
-"""`thinair service`: the words of its actions; what they do is the sender's."""
+"""`thinair service`: arguments of its actions; thinair/sender/systemd does the work."""
 
 from __future__ import annotations
 
@@ -15,19 +15,36 @@ from thinair.sender.board.doctor import Board
 from thinair.sender.config import SenderConfig
 from thinair.sender.systemd import install
 
+_CONFIG = Path("/etc/thinair/sender.toml")
+
 
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
     if action == "install":
         parser.add_argument(
-            "--program", default=_program(), metavar="COMMAND", help="what the units start; default this thinair"
+            "--program",
+            default=_program(),
+            metavar="COMMAND",
+            help="command that the units start (default this thinair)",
         )
         parser.add_argument(
-            "--root", type=Path, default=Path("/"), help="write below this directory, and tell no systemd"
+            "--root",
+            type=Path,
+            default=Path("/"),
+            metavar="FOLDER",
+            help="folder for the files, without systemctl (default /)",
         )
     elif action == "edid":
-        parser.add_argument("--config", type=Path, default=Path("/etc/thinair/sender.toml"), metavar="FILE")
+        parser.add_argument(
+            "--config",
+            type=Path,
+            default=_CONFIG,
+            metavar="FILE",
+            help=f"configuration of the sender (default {_CONFIG})",
+        )
     elif action == "prepare":
-        parser.add_argument("--user", default=install.USER, help=f"whose light it will be; default {install.USER}")
+        parser.add_argument(
+            "--user", default=install.USER, metavar="USER", help=f"owner of the status LED (default {install.USER})"
+        )
 
 
 def run(action: str, arguments: argparse.Namespace) -> int:
@@ -38,7 +55,8 @@ def run(action: str, arguments: argparse.Namespace) -> int:
             print(path)
         if live:
             print(
-                "now: sudo systemctl start thinair; its code: sudo thinair pairings code; on the receiver: thinair pair"
+                "next: sudo systemctl start thinair; then sudo thinair pairings code here, and thinair pair where the "
+                "player runs"
             )
     elif action == "edid":
         config = load(SenderConfig, arguments)

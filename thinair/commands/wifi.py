@@ -17,25 +17,41 @@ from thinair.wifi.survey import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser, action: str) -> None:
-    parser.add_argument("--interface", metavar="IF", help="default: the first WiFi interface")
+    parser.add_argument("--interface", metavar="IF", help="network interface (default the first WiFi interface)")
     if action == "status":
-        parser.add_argument("--json", action="store_true", help="the same for programs")
+        parser.add_argument("--json", action="store_true", help="JSON output")
         return
-    parser.add_argument("--ssid", default=_own_name() if action == "ap" else None, help="of the network")
+    ssid = "name of the network" + (" (default thinair- and the host's name)" if action == "ap" else "; required")
+    parser.add_argument("--ssid", metavar="NAME", default=_own_name() if action == "ap" else None, help=ssid)
     parser.add_argument(
         "--backend",
         choices=("auto", "hostapd" if action == "ap" else "wpa_supplicant", "networkmanager"),
         default="auto",
+        help="program that controls the radio (default auto)",
     )
-    parser.add_argument("--write", type=Path, metavar="DIR", help="only write the files there")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="folder for the configuration files; nothing is started"
+    )
     if action == "ap":
-        parser.add_argument("--country", metavar="XX", help="where the sender stands: which channels are allowed")
-        parser.add_argument("--wpa3", choices=("auto", "no", "both", "only"), default="auto")
-        parser.add_argument("--key-file", type=Path, default=control.KEY_FILE, help="made at first use")
-        parser.add_argument("--show-key", action="store_true", help="print the network's key and end")
+        parser.add_argument("--country", metavar="XX", help="country code, which decides the allowed channels")
+        parser.add_argument(
+            "--wpa3", choices=("auto", "no", "both", "only"), default="auto", help="WPA3 mode (default auto)"
+        )
+        parser.add_argument(
+            "--key-file",
+            type=Path,
+            default=control.KEY_FILE,
+            metavar="FILE",
+            help=f"key of the network, created at first use (default {control.KEY_FILE})",
+        )
+        parser.add_argument("--show-key", action="store_true", help="key of the network, printed; nothing is started")
     else:
-        parser.add_argument("--key-file", type=Path, metavar="FILE", help="else it is asked for, or read from a pipe")
-        parser.add_argument("--address", help=f"instead of DHCP, such as {profiles.NETWORK}.200")
+        parser.add_argument(
+            "--key-file", type=Path, metavar="FILE", help="key of the network (default prompt, or standard input)"
+        )
+        parser.add_argument(
+            "--address", metavar="IPV4", help=f"fixed address such as {profiles.NETWORK}.200 (default DHCP)"
+        )
 
 
 def run(action: str, args: argparse.Namespace) -> int:
@@ -58,10 +74,12 @@ def _ap(args: argparse.Namespace) -> int:
         control.say(line)
     if args.write is not None:
         return _write(args.write, interface, network, access_point=True)
-    control.say(f"network {network.ssid!r}, sender at {profiles.AP_ADDRESS}; its key: thinair wifi ap --show-key")
+    control.say(
+        f"network {network.ssid!r}, sender at {profiles.AP_ADDRESS}; print its key with thinair wifi ap --show-key"
+    )
     if args.backend == "networkmanager" or (args.backend == "auto" and control.has_network_manager()):
         control.by_network_manager(interface, network, access_point=True)
-        control.say("access point is up; NetworkManager keeps it")
+        control.say("access point is up, managed by NetworkManager")
     else:
         control.Foreground(control.say).access_point(interface, network)
     return int(Exit.OK)
@@ -69,21 +87,21 @@ def _ap(args: argparse.Namespace) -> int:
 
 def _join(args: argparse.Namespace) -> int:
     if args.ssid is None:
-        raise ConfigError("say which network: --ssid NAME, as the sender's thinair wifi ap tells it")
+        raise ConfigError("no network named: give --ssid NAME, as thinair wifi ap prints it on the sender")
     interface = control.pick(args.interface)
     network = Network(args.ssid, _asked_key(args.key_file))
     if args.write is not None:
         return _write(args.write, interface, network, access_point=False)
     if args.backend == "networkmanager" or (args.backend == "auto" and control.has_network_manager()):
         control.by_network_manager(interface, network, access_point=False)
-        control.say(f"joined {network.ssid}; NetworkManager keeps it")
+        control.say(f"joined {network.ssid}, managed by NetworkManager")
     else:
         control.Foreground(control.say).station(interface, network, args.address)
     return int(Exit.OK)
 
 
 def _asked_key(file: Path | None) -> str:
-    """Never from an argument, which every user of the machine could read."""
+    """Never from an argument: every user of the machine can read the arguments of a process."""
     if file is not None:
         try:
             return file.read_text().strip()
@@ -133,5 +151,5 @@ def _words(report: Report) -> str:
         lines.append(f"  channel busy {100 * report.load:.0f} % of the time")
     if report.power_save is not None:
         lines.append(f"  power save {'on' if report.power_save else 'off'}")
-    lines += [f"  hurts: {sentence}" for sentence in report.hurts]
+    lines += [f"  problem: {sentence}" for sentence in report.hurts]
     return "\n".join(lines)

@@ -42,11 +42,11 @@ pytestmark = pytest.mark.quick
 SENDER, RECEIVER, OTHER = b"sender's certificate", b"receiver's certificate", b"another's certificate"
 CODE = "7K2M-9QXD-41TV"
 KEY = stretch(CODE, SENDER)
-TOKEN = "word"
+CONTROL_WORD = "word"  # of the control API
 
 
 def sender(key: bytes = KEY, der: bytes = SENDER) -> PairingSender:
-    return PairingSender(key, der, "A-CAM", os.urandom(32), der_of=str.encode, token=TOKEN, control=5011)
+    return PairingSender(key, der, "A-CAM", os.urandom(32), der_of=str.encode, token=CONTROL_WORD, control=5011)
 
 
 def receiver(key: bytes = KEY, saw: bytes = SENDER) -> PairingReceiver:
@@ -66,7 +66,7 @@ def test_both_ends_that_know_the_code_know_each_other_then() -> None:
     one, other = sender(), receiver()
     assert meet(one, other) is not None
     assert one.peer == Peer("desk", RECEIVER.decode())
-    assert (other.sender_name, other.token, other.control) == ("A-CAM", TOKEN, 5011)
+    assert (other.sender_name, other.token, other.control) == ("A-CAM", CONTROL_WORD, 5011)
 
 
 def test_a_wrong_code_is_told_by_the_first_proof_and_nothing_is_shown_for_it() -> None:

@@ -275,7 +275,7 @@ def test_a_display_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.quick
 def test_an_unknown_presenter_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'vga' is not known"):
+    with pytest.raises(ConfigError, match="'vga' is unknown"):
         open_presenter("vga", width=64, height=48)
 
 
