@@ -1,4 +1,4 @@
-"""`/metrics` of the sender, by prometheus_client's own server in a thread; the figures are read at each scrape."""
+"""Prometheus metrics of the sender, served by prometheus_client in a thread; values are read at each scrape."""
 
 from __future__ import annotations
 
@@ -17,16 +17,20 @@ if TYPE_CHECKING:
 
 def serve(where: Endpoint, status: SenderStatus, log: Callable[[str], None]) -> Callable[[], None]:
     """Until what it returns is called. Raises ConfigError, NetworkError."""
+    from thinair.link.missing_package import install_line
+
     try:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError as error:
-        raise ConfigError("--metrics needs prometheus_client: pip install prometheus_client") from error
+        raise ConfigError(f"--metrics needs prometheus_client: {install_line('prometheus_client')}") from error
     registry = CollectorRegistry()
     registry.register(_Collector(status))
     try:
         server, thread = start_http_server(where.port, where.host, registry)
     except OSError as error:
-        raise NetworkError(f"cannot serve metrics on {where}: {error.strerror}; use --metrics with another") from error
+        raise NetworkError(
+            f"cannot serve metrics on {where}: {error.strerror}; use --metrics with another port"
+        ) from error
 
     log(f"metrics: http://{where}/metrics")
 
@@ -61,12 +65,16 @@ class _Collector:
             "sent": counts.sent,
             "skipped": counts.skipped,
         }
-        yield labelled(CounterMetricFamily, "frames", "Pictures by how far they came", "stage", frames)
+        yield labelled(CounterMetricFamily, "frames", "Pictures by the last stage they reached", "stage", frames)
         stats = {key: float(value) for key, value in status.packets.items()}
-        yield labelled(CounterMetricFamily, "packets", "What the packet thread counts", "event", stats)
-        yield GaugeMetricFamily("thinair_sender_linked", "1 while a receiver is there", value=float(status.linked))
+        yield labelled(CounterMetricFamily, "packets", "Counters of the packet thread", "event", stats)
+        yield GaugeMetricFamily(
+            "thinair_sender_linked", "1 while a receiver takes the video", value=float(status.linked)
+        )
         target = float(status.bitrate_bps)
-        yield GaugeMetricFamily("thinair_sender_bitrate_bits_per_second", "What the encoder is asked for", value=target)
+        yield GaugeMetricFamily(
+            "thinair_sender_bitrate_bits_per_second", "Bitrate requested from the encoder", value=target
+        )
         code = status.source.code if status.source is not None else SourceCode.LIVE
         states = {one.name.lower(): float(one is code) for one in SourceCode}
         yield labelled(GaugeMetricFamily, "source", "State of the source", "state", states)

@@ -41,10 +41,10 @@ def run(config: SenderConfig) -> int:
     """Sends until the source ends, the time is over or a signal comes. Raises LinkError."""
     transport, endpoint = _destination(config)
     if config.sdp is not None and transport != "rtp":
-        raise ConfigError("--sdp describes a plain RTP stream: add --plain rtp://HOST:PORT")
+        raise ConfigError("--sdp needs an RTP output: add --output rtp://HOST:PORT")
     if transport == "thinair" and config.max_packet > MAX_LINK_PACKET:
         raise ConfigError(
-            f"--max-packet {config.max_packet}: give {MAX_LINK_PACKET} at most to our own player; repair needs the rest"
+            f"--max-packet {config.max_packet} is too large: give {MAX_LINK_PACKET} or less; repair needs the rest"
         )
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     check_writable(config.report, config.frames, config.sdp)
@@ -58,10 +58,7 @@ def run(config: SenderConfig) -> int:
         pipeline = open_pipeline(config, tx, events.hooks())
         try:
             service = Service(config, tx, pipeline, events, ssrc=ssrc, pace_us=pace_us, transport=transport, log=log)
-            what = " ".join(str(part) for part in (config.source, events.mode) if part)
-            where = str(endpoint) if endpoint.port else "whom it lets in"
-            how = transport if service.status.encrypted else f"{transport}, unsealed"
-            log.add(f"sending {what} to {where} as {how}, {pipeline.describe()}")
+            log.add(_start_line(service.status, endpoint, transport))
             with service.metrics():
                 asyncio.run(_in_this_process(service))
             return service.result()
@@ -69,6 +66,17 @@ def run(config: SenderConfig) -> int:
             pipeline.close()
     finally:
         tx.close()
+
+
+def _start_line(status: SenderStatus, endpoint: Endpoint, transport: str) -> str:
+    """Such as `sending testcard 1920x1080@25, x264 …, encrypted; waiting for a paired receiver`."""
+    source = " ".join(str(part) for part in (status.config.source, status.mode) if part)
+    if transport != "thinair":
+        return f"sending {source}, {status.encoder}, to {transport}://{endpoint}"
+    security = "encrypted" if status.encrypted else "unencrypted"
+    if not endpoint.port:
+        return f"sending {source}, {status.encoder}, {security}; waiting for a paired receiver"
+    return f"sending {source}, {status.encoder}, {security}; waiting for the receiver at {endpoint}"
 
 
 async def _in_this_process(service: Service) -> None:
@@ -82,13 +90,13 @@ async def _in_this_process(service: Service) -> None:
 
 
 def _destination(config: SenderConfig) -> tuple[str, Endpoint]:
-    if config.sealed and config.plain is None:
+    if config.encryption and config.output is None:
         return "thinair", config.to or Endpoint("", 0)
-    if (config.to is None) == (config.plain is None):
-        raise ConfigError("say where to send: --to HOST:PORT, or --plain rtp://HOST:PORT for other players")
+    if (config.to is None) == (config.output is None):
+        raise ConfigError("no destination: give --to HOST:PORT, or --output rtp://HOST:PORT for other players")
     if config.to is not None:
         return "thinair", config.to
-    return split_plain_output(config.plain or "")
+    return split_plain_output(config.output or "")
 
 
 def _open_tx(config: SenderConfig, transport: str, endpoint: Endpoint, ssrc: int, pace_us: int) -> Tx:
@@ -103,10 +111,10 @@ def _open_tx(config: SenderConfig, transport: str, endpoint: Endpoint, ssrc: int
             pace_us=pace_us,
             own_pace=config.pace != "auto",
             priority=config.priority,
-            sealed=config.sealed and transport == "thinair",
+            sealed=config.encryption and transport == "thinair",
         )
     except ValueError as error:
-        raise NetworkError(f"cannot send to {endpoint}: no such host") from error
+        raise NetworkError(f"cannot send to {endpoint}: unknown host") from error
     except OSError as error:
         raise NetworkError(f"cannot send to {endpoint}: {error.strerror}") from error
 
@@ -131,7 +139,7 @@ class Service:
         self._pipeline, self._events, self._log = pipeline, events, log
         bitrate = BitrateControl(config.bitrate_bps, pipeline, events)
         self._session = SessionLoop(tx, pipeline, events, bitrate, ssrc=ssrc, name=config.name, log=log)
-        encrypted = config.sealed and transport == "thinair"
+        encrypted = config.encryption and transport == "thinair"
         self.status = SenderStatus(
             config,
             tx,
@@ -162,7 +170,7 @@ class Service:
         self._events.running = True
         pictures.start()
         systemd = SdNotify()
-        led = StatusLed(find_led() if self._config.light == "auto" else None)
+        led = StatusLed(find_led() if self._config.status_led == "auto" else None)
         self._start(Heartbeat(led, systemd, self._led_inputs, self._progress).run())
         systemd.ready(f"sending {self._config.source}")
         if self._transport == "thinair":
@@ -202,8 +210,8 @@ class Service:
         if self._failure is not None:
             raise self._failure
         if self._nobody_came:
-            where = f"answered at {self._config.to}" if self._config.to is not None else "came in"
-            raise NoPeerError(f"no receiver {where} in {self._config.seconds:g} s")
+            where = f" at {self._config.to}" if self._config.to is not None else ""
+            raise NoPeerError(f"no receiver{where} within {self._config.seconds:g} s: is the player running?")
         return int(Exit.OK)
 
     async def _run_session(self) -> None:

@@ -29,6 +29,8 @@ from thinair.sender.pipeline.base import Pipeline
 from thinair.sender.pipeline.events import PipelineEvents
 from thinair.sender.run_log import RunLog
 
+_LOST = {"silent": "no packets from it", "bye": "it ended the session"}
+
 
 class Link(Protocol):
     """Where encrypted sessions come from: it calls adopt() for each, and end() when one is over."""
@@ -189,16 +191,16 @@ class SessionLoop:
                 self._pipeline.request_key_frame()
                 self._tx.allow_media(True)
                 self._pipeline.allow(True)
-                self._log.add("linked: a receiver is there")
+                self._log.add("linked: a receiver takes the video")
             case Unlinked(reason=reason):
                 self.linked = False
                 self._tx.allow_media(False)
                 self._pipeline.allow(False)
                 if reason != "closed":  # by ourselves
-                    self._log.add(f"no receiver ({reason}); still calling")
+                    self._log.add(f"receiver lost ({_LOST.get(reason, reason)}); waiting")
             case PathConfirmed(host=host, port=port):
                 self._tx.set_peer(host, port)
-                self._log.add(f"the receiver is at {host}:{port} now")
+                self._log.add(f"receiver moved to {host}:{port}")
             case KeyFrameRequested():
                 self._pipeline.request_key_frame()
             case ModeWanted(width=width, height=height, rate=rate):

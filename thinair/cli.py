@@ -333,13 +333,13 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     from thinair.receiver.config import ReceiverConfig
     from thinair.sender.config import SenderConfig
 
-    own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format", "door", "sealed"}
-    own |= {"sender", "take_over"}
+    own = {"to", "plain", "output", "input", "sdp", "listen", "report", "frames", "seconds", "priority"}
+    own |= {"log_format", "session_port", "sealed", "encryption", "sender", "take_over"}
     add_arguments(parser, SenderConfig, skip=frozenset(own))
     add_arguments(
         parser,
         ReceiverConfig,
-        skip=frozenset(own - {"report", "frames", "seconds", "priority", "log_format", "sealed"}),
+        skip=frozenset(own - {"report", "frames", "seconds", "priority", "log_format", "sealed", "encryption"}),
     )
 
 

@@ -87,9 +87,9 @@ class EncryptedLink:
     async def open(self) -> AsyncIterator[None]:
         """Raises NetworkError."""
         try:
-            await self.server.start(self._config.door)
+            await self.server.start(self._config.session_port)
         except NetworkError:
-            if self._config.door != tls.PORT:
+            if self._config.session_port != tls.PORT:
                 raise
             await self.server.start(0)  # two senders on one machine: invites and multicast name the port
         self._control.listen()
@@ -149,22 +149,25 @@ class EncryptedLink:
     def _log_pairing(self) -> None:
         place = f"{own_address()}:{self.server.port}"
         paired = self.server.pairings.all()
-        self._log(f"receivers come in at {place}; paired with {', '.join(one.name for one in paired) or 'none yet'}")
+        self._log(f"session server at {place}; paired with {', '.join(one.name for one in paired) or 'nobody yet'}")
         code = self.server.code.current()
         if sys.stderr.isatty() and code is None:  # in no log
-            self._log("closed to new receivers after too many wrong codes: thinair pairings renew")
+            self._log("pairing is closed after too many wrong codes: run thinair pairings renew for a new code")
         elif sys.stderr.isatty() and code is not None:
             from thinair.link.web import qr  # a service has no terminal
 
             scan = "\n".join(qr.lines(qr.encode(scan_text(place, code))))
-            print(f"thinair: to let one in: thinair pair {place}, and the code {code}\n{scan}", file=sys.stderr)
+            print(
+                f"thinair: to pair a receiver, run there: thinair pair {place}; pairing code {code}\n{scan}",
+                file=sys.stderr,
+            )
         elif not paired:
-            self._log("the pairing code: thinair pairings code")
+            self._log("for the pairing code run thinair pairings code")
 
     def _open(self, client: Client, take_over: bool) -> Grant:
         present = self._client
         if present is not None and self._status.linked and present.fingerprint != client.fingerprint and not take_over:
-            raise RefusedError(f"{present.name} has the picture: --take-over takes it")
+            raise RefusedError(f"{present.name} has the session: --take-over takes it over")
         self._sessions.end()
         self._client = client
         ssrc = self._sessions.ssrc
@@ -174,7 +177,7 @@ class EncryptedLink:
         session = SenderSession(random_bits(63) + 1, random_bits(63) + 1, ssrc, self._sessions.media(), invited=True)
         self._boot_id = session.boot_id
         self._tx.set_cookie(session.cookie, session.boot_id)
-        self._log(f"{client.name} has come from {client.host}")
+        self._log(f"receiver {client.name} connected from {client.host}")
         self._sessions.adopt(session)
         return Grant(ssrc=ssrc, boot_id=session.boot_id)
 
@@ -182,7 +185,7 @@ class EncryptedLink:
         self._tx.install_keys(keys.down, keys.up, self._sessions.ssrc, after_peer=True)
 
     def _end(self, why: str) -> None:
-        self._log(f"the session is over: {why}")
+        self._log(f"session ended: {why}")
         self._client = None
         self._sessions.end()
         self._tx.forget_keys()

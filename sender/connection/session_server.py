@@ -131,7 +131,9 @@ class SessionServer:
             self._server = await asyncio.start_server(self._accept, sock=listening, limit=tls.READER_LIMIT)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
-            raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --door with another") from error
+            raise NetworkError(
+                f"cannot listen on TCP port {port}: {why}; use --session-port with another port"
+            ) from error
         self.port = listening.getsockname()[1]
 
     async def watch(self) -> None:

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from thinair.link.errors import ConfigError, FileError, NetworkError
 from thinair.link.host import own_address
-from thinair.link.options import parse_bitrate
+from thinair.link.options import MIN_BITRATE_BPS, parse_bitrate
 from thinair.link.security import tls
 from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import scan_text
@@ -36,9 +36,9 @@ _LOOPBACK = "lo"
 _STATIC = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 _REFUSALS = {
-    "host": (421, "this page answers to the sender's own names and addresses only"),
-    "origin": (403, "another site's page may not do this"),
-    "token": (401, "a token of a pairing is needed: thinair remote page, or the sender's page over USB"),
+    "host": (421, "Host is none of the sender's names and addresses"),
+    "origin": (403, "requests from pages of other sites are refused"),
+    "token": (401, "access token missing or expired: run thinair remote page, or open the page over USB"),
 }
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -87,7 +87,8 @@ class ControlServer:
             server = await loop.create_server(local_factory, sock=local, backlog=16)
             stack.callback(server.close)
             stack.callback(self._drop_cables)
-            self.log(f"page: http://127.0.0.1:{self.local_port}/ here and over USB; thinair remote page for a phone")
+            here = f"http://127.0.0.1:{self.local_port}/"
+            self.log(f"operator page: {here} here and over USB; for a phone run thinair remote page")
             while True:
                 await self._see_cables()
                 await asyncio.sleep(_LOOK_S)
@@ -108,7 +109,9 @@ class ControlServer:
         except OSError as error:
             if chosen:
                 why = error.strerror or error
-                raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --control with another") from error
+                raise NetworkError(
+                    f"cannot listen on TCP port {port}: {why}; use --control with another port"
+                ) from error
             return _bound(_LOOPBACK, 0)
 
     def _drop_cables(self) -> None:
@@ -206,7 +209,7 @@ class ControlServer:
     async def _preview(self, _request: web.Request) -> web.StreamResponse:
         picture = await self.operations.preview()
         if picture is None:
-            return _problem(404, "there is no picture")
+            return _problem(404, "no picture")
         return web.Response(body=picture, content_type="image/jpeg", headers=HEADERS | {"Cache-Control": "no-store"})
 
     async def _mode(self, request: web.Request) -> web.StreamResponse:
@@ -222,7 +225,7 @@ class ControlServer:
         body = await _body(request, {"max_bps"}, {"min_bps", "max_bps"})
         low, high = (_bps(body, key) for key in ("min_bps", "max_bps"))
         if low > high:
-            raise BodyError("min_bps is above max_bps")
+            raise BodyError("min_bps must not be above max_bps")
         self.operations.limit_bitrate(low, high)
         return _json({"min_bps": low, "max_bps": high})
 
@@ -232,7 +235,7 @@ class ControlServer:
 
     async def _restart(self, _request: web.Request) -> web.StreamResponse:
         if not self.operations.restart():
-            return _problem(409, "no service manager would start it again: this sender runs by hand")
+            return _problem(409, "this sender was started by hand: no service manager would start it again")
         return _json({"asked": "restart"}, 202)
 
     async def _page_link(self, request: web.Request) -> web.StreamResponse:
@@ -251,20 +254,20 @@ class ControlServer:
 
     async def _renew(self, request: web.Request) -> web.StreamResponse:
         self.sessions.code.renew()
-        self.log("the pairing code was renewed on the page")
+        self.log("pairing code renewed on the page")
         return await self._pairing(request)
 
     async def _forget(self, request: web.Request) -> web.StreamResponse:
         which = request.match_info["fingerprint"]
         gone = self.sessions.pairings.forget(which) if len(which) == 64 else []
         if not gone:
-            return _problem(404, "nobody of this fingerprint is paired")
-        self.log(f"{gone[0].name} was forgotten on the page")
+            return _problem(404, "no pairing has this fingerprint")
+        self.log(f"pairing with {gone[0].name} removed on the page")
         return _json({"forgotten": [one.name for one in gone]})
 
 
 async def _near_only(_request: web.Request) -> web.StreamResponse:
-    return _problem(403, "only over USB, or on the sender itself")
+    return _problem(403, "only over USB or on the sender itself")
 
 
 def _bound(interface: str, port: int) -> socket.socket:
@@ -283,29 +286,29 @@ def _bound(interface: str, port: int) -> socket.socket:
 async def _body(request: web.Request, needed: set[str], known: set[str]) -> Mapping[str, Any]:
     """A small JSON object. Raises BodyError, HTTPRequestEntityTooLarge."""
     if request.content_type != "application/json":
-        raise BodyError("send application/json")
+        raise BodyError("Content-Type must be application/json")
     try:
         async with asyncio.timeout(_BODY_S):
             found = json.loads(await request.read())
     except TimeoutError as error:
-        raise BodyError("the body does not come") from error
+        raise BodyError("the body is incomplete") from error
     except (ValueError, RecursionError) as error:
-        raise BodyError("that is no JSON") from error
+        raise BodyError("the body is not JSON") from error
     if not isinstance(found, dict) or not needed <= found.keys() <= known:
-        raise BodyError(f"send an object with {', '.join(sorted(known))}")
+        raise BodyError(f"the body must be an object with {', '.join(sorted(known))}")
     return found
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
     if not isinstance(value := body[key], str):
-        raise BodyError(f"{key} is text")
+        raise BodyError(f"{key} must be a string")
     return value
 
 
 def _bps(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key, 50_000)
+    value = body.get(key, MIN_BITRATE_BPS)
     if type(value) is not int:
-        raise BodyError(f"{key} is a whole number of bits per second")
+        raise BodyError(f"{key} must be a whole number of bits per second")
     try:
         return parse_bitrate(str(value))
     except ConfigError as error:
@@ -323,5 +326,5 @@ def _problem(status: int, why: str, more: Mapping[str, str] = {}) -> web.Respons
 def _static(name: str) -> web.StreamResponse:
     path = _STATIC / name
     if not path.is_file():
-        return _problem(404, "there is no such page")
+        return _problem(404, "no such page")
     return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=HEADERS)

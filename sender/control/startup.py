@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 _AFTER_S = 1.0  # what it needs takes a Pi's processor for a second
 
 
+def _missing(module: str | None) -> str:
+    from thinair.link.missing_package import REQUIREMENTS, install_line
+
+    if module is None or module.partition(".")[0] not in REQUIREMENTS:
+        return f"{module} is not installed"
+    return f"{module} is not installed: {install_line(module)}"
+
+
 class ControlApi:
     def __init__(self, port: int | None, log: Callable[[str], None]) -> None:
         """`port`: None for no control API, 0 for any port."""
@@ -49,7 +57,7 @@ class ControlApi:
             if self._wanted != tls.CONTROL_PORT:
                 why = error.strerror or error
                 raise NetworkError(
-                    f"cannot listen on TCP port {self._wanted}: {why}; use --control with another"
+                    f"cannot listen on TCP port {self._wanted}: {why}; use --control with another port"
                 ) from error
             self._socket = tls.listen(0)
 
@@ -71,7 +79,7 @@ class ControlApi:
             server = await asyncio.to_thread(importlib.import_module, "thinair.sender.control.server")
             operations = await asyncio.to_thread(importlib.import_module, "thinair.sender.control.operations")
         except ImportError as error:
-            self._log(f"no control API and no page: {error.name} is not installed")
+            self._log(f"no control API and no operator page: {_missing(error.name)}")
             return
         available = operations.Operations(status, session, preview, stop=stop, log=self._log)
         self._server = server.ControlServer(available, sessions, identity, self._log)

@@ -81,7 +81,7 @@ class PipelineEvents:
             if state.code is not SourceCode.LIVE:
                 self._log.add(state.title())
             elif self.source is not None:
-                self._log.add("the source is live")
+                self._log.add("source is live again")
             self.record({"state": state.code.name.lower(), "detail": state.detail})
             self.source = state
             self._changed(state)

@@ -100,7 +100,7 @@ class ChainPipeline:
         self._coded = coded
         self._open_chain = open_chain
         self._port = port if port is not None else port_of(config, fourccs=FOURCCS, limit=limit)
-        self._plain = split_plain_output(config.plain) if config.plain is not None else None
+        self._plain = split_plain_output(config.output) if config.output is not None else None
         self._chain: Chained | None = None
         self._mode: Mode | None = None
         self._meter: RateMeter | None = None
@@ -161,7 +161,7 @@ class ChainPipeline:
         try:
             self._port.ask(mode)
         except ConfigError as error:
-            self._hooks.log(f"{mode} was asked for, and is not to be had: {error}")
+            self._hooks.log(f"requested mode {mode} is not available: {error}")
 
     def preview(self) -> Thumbnail | None:
         with self._lock:
@@ -226,7 +226,7 @@ class ChainPipeline:
         if chain is None:
             return
         if not chain.stop():
-            self._hooks.log("a device does not come back from a call: its thread is left behind")
+            self._hooks.log("a device driver does not return: its thread is abandoned")
         self._drain(chain)
         stats = chain.stats()
         self._frame_id = stats["next_frame_id"]
@@ -235,7 +235,7 @@ class ChainPipeline:
         self.notes += [note for note in notes if note not in self.notes]
 
     def _fail(self, part: str, why: str) -> None:
-        self._hooks.log(f"{part}: {why}; it is tried again")
+        self._hooks.log(f"{part}: {why}; retrying")
         self._port.failed(OSError(errno.EIO, why if part == "capture" else f"{part}: {why}"))
 
     # ---- slates

@@ -35,7 +35,7 @@ class SoftwarePipeline:
         self._config = config
         self._tx = tx
         self._hooks = hooks
-        self._plain = split_plain_output(config.plain) if config.plain is not None else None
+        self._plain = split_plain_output(config.output) if config.output is not None else None
         self._source: Source | None = None
         self._encoder: Encoder | None = None
         self._bitrate_bps = config.bitrate_bps
@@ -57,7 +57,7 @@ class SoftwarePipeline:
 
     def run(self, stop: threading.Event) -> None:
         if self._config.priority and (why := realtime(max(1, self._config.priority // 2))) is not None:
-            self.notes.append(f"no real-time priority for the encoder ({why})")
+            self.notes.append(f"no real-time priority for the encoder: {why}")
         # Wall time only labels the capture stamps for others; a later step of the wall clock does not reach them.
         self._ntp_offset_s = time.time() - now_us() / 1e6 + _NTP_EPOCH_S
         source = self._source
@@ -117,7 +117,7 @@ class SoftwarePipeline:
         try:
             new = source.ask(mode)
         except ConfigError as error:
-            self._hooks.log(f"{mode} was asked for, and is not to be had: {error}")
+            self._hooks.log(f"requested mode {mode} is not available: {error}")
         else:
             if new is not None:
                 self._follow(new)

@@ -86,9 +86,9 @@ class Stage:
         self.state = introduce(folder / "state")
         self.door, self.media = free_port(), free_port(socket.SOCK_DGRAM)
         self.stack = ExitStack()
-        self.sender = self._run("send", "--door", str(self.door), "--name", "A-CAM", "--mode", "640x360@30",
+        self.sender = self._run("send", "--session-port", str(self.door), "--name", "A-CAM", "--mode", "640x360@30",
                                 "--bitrate", "4M", "--report", str(folder / "sender.json"))  # fmt: skip
-        self.sender.wait_for("receivers come in")
+        self.sender.wait_for("session server at")
         self.player = self.play()
         self.tap = self.stack.enter_context(contextlib.closing(Tap(self.media)))
 

@@ -41,7 +41,7 @@ class Camera:
         return environment(THINAIR_STATE=str(self.state), **more)
 
     def start(self, *words: str, **env: str) -> Running:
-        line = [*THINAIR, "send", "--to", f"{HOST}:{self.media}", "--door", "0", "--control", str(self.https),
+        line = [*THINAIR, "send", "--to", f"{HOST}:{self.media}", "--session-port", "0", "--control", str(self.https),
                 "--mode", "640x360@30", "--bitrate", "2M", "--name", "A-CAM", *words]  # fmt: skip
         sender = self.stack.enter_context(running(line, env=self.env(**env)))
         sender.wait_for("page: http")
@@ -132,7 +132,7 @@ def test_the_sender_is_looked_at_and_turned_from_a_paired_machine(camera: Camera
     assert camera.remote("preview", str(picture)).returncode == 0
     assert picture.read_bytes()[:2] == b"\xff\xd8"
     assert camera.remote("key").returncode == 0
-    assert "the control API asks for 1280x720@25" in camera.remote("logs").stdout
+    assert "the control API requested 1280x720@25" in camera.remote("logs").stdout
     refused = camera.remote("restart")
     assert refused.returncode == 2
     assert "no service manager" in refused.stderr

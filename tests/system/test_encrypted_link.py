@@ -44,9 +44,9 @@ class Set:
         )
 
     def send(self, *words: str) -> Running:
-        line = [*THINAIR, "send", "--door", str(self.door), *MODE, *words]
+        line = [*THINAIR, "send", "--session-port", str(self.door), *MODE, *words]
         one = self.stack.enter_context(running(line, env=self.env("camera")))
-        one.wait_for("receivers come in")
+        one.wait_for("session server at")
         return one
 
     def play(self, *words: str, name: str = "desk", port: int | None = None) -> Running:
@@ -125,7 +125,7 @@ def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> Non
     player = place.play(*(["--no-encryption"] if open_end == "player" else []), port=port)
     player.wait_for("listening on port")
     words = ["--to", f"{HOST}:{port}", *(["--no-encryption"] if open_end == "sender" else [])]
-    line = [*THINAIR, "send", "--door", str(place.door), *MODE, *words]
+    line = [*THINAIR, "send", "--session-port", str(place.door), *MODE, *words]
     place.stack.enter_context(running(line, env=place.env("camera")))
     player.wait_for(
         "unsealed: --no-encryption at both" if open_end == "sender" else "wants a sealed link: --no-encryption at"
@@ -160,7 +160,7 @@ def test_a_second_receiver_is_refused_by_name_or_takes_over_and_both_are_told(pl
     first = place.play(name="one")
     eventually(lambda: shown(first) > 10)
     second = place.play(name="two")
-    second.wait_for("has the picture: --take-over takes it")
+    second.wait_for("has the session: --take-over takes it over")
     assert shown(second) == 0
     second.stop()
     taker = place.play("--take-over", name="two")
@@ -202,8 +202,8 @@ def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -
         tap = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         tap.bind((HOST, port))
         tap.settimeout(5)
-        line = [*THINAIR, "send", "--door", str(door), *MODE]
-        stack.enter_context(running(line, env=env)).wait_for("receivers come in")
+        line = [*THINAIR, "send", "--session-port", str(door), *MODE]
+        stack.enter_context(running(line, env=env)).wait_for("session server at")
         answer = asyncio.run(let_in(state, door, port))
         for _ in range(10):  # HELLO, sealed; without the echo of its cookie nothing else comes
             caught.append(tap.recv(65536))

@@ -37,7 +37,17 @@ def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
     ports = " or ".join(f"port {port}" for port in (media, door, control))
     tshark = ["tshark", "-i", "lo", "-f", ports, "-w", str(file), "-q"]
     more = [] if sealed else ["--no-encryption"]
-    send = ["send", "--to", f"{HOST}:{media}", "--door", str(door), "--control", str(control), "--mode", "640x360@30"]
+    send = [
+        "send",
+        "--to",
+        f"{HOST}:{media}",
+        "--session-port",
+        str(door),
+        "--control",
+        str(control),
+        "--mode",
+        "640x360@30",
+    ]
     play = ["--headless", "--listen", str(media), "--record", "--record-to", str(folder / "set")]
     with running(tshark) as tap:
         tap.wait_for("Capturing on")

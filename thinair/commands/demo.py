@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
             signal.SIGTERM, signal.default_int_handler
         )  # as Ctrl-C: both processes end, the report is written
         env = dict(os.environ)
-        if sender.sealed:
-            sender_words += ["--door", "0"]
+        if sender.encryption:
+            sender_words += ["--session-port", "0"]
             env["THINAIR_STATE"] = introduce(Path(folder) / "state")
         started: list[subprocess.Popen[bytes]] = []
         try:

@@ -26,7 +26,7 @@ from thinair.sender.connection.pairing_code import PairingCode
 from thinair.sender.systemd.install import prepare, release, write_pairing
 
 PROGRAM = python_module("thinair")
-MODE = ("--mode", "640x360@30", "--control", "off", "--door", "0")
+MODE = ("--mode", "640x360@30", "--control", "off", "--session-port", "0")
 
 
 def words_of(pid: int, name: str) -> str:
@@ -39,7 +39,7 @@ def test_neither_end_leaves_its_memory_behind(end: str) -> None:
     port = free_port(socket.SOCK_DGRAM)
     line = [*THINAIR, "send", *MODE] if end == "sender" else [*PLAY, "--headless", "--listen", str(port)]
     with running(line) as one:
-        one.wait_for("receivers come in" if end == "sender" else "listening on port")
+        one.wait_for("session server at" if end == "sender" else "listening on port")
         limits = words_of(one.process.pid, "limits")
         assert re.search(r"Max core file size +0 +0 ", limits)
 

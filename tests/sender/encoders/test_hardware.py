@@ -255,7 +255,7 @@ def test_an_encoder_that_cannot_be_opened_is_told_to_the_port_which_tries_again(
     stage = Stage(failing=1)
     stage.play(start(P720), start(P720))
     assert [error.strerror for error in stage.port.failures] == ["encoder: there is none"]
-    assert ("say", "encoder: there is none; it is tried again") in stage.heard
+    assert ("say", "encoder: there is none; retrying") in stage.heard
     assert len(stage.chains) == 1
 
 

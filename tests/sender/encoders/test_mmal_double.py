@@ -229,7 +229,7 @@ class Plain:
     def play(self, script: list[list[Start | Stop | NoPicture]]) -> tuple[list[AccessUnit], list[dict[str, int]]]:
         """The access units that arrived, and the rows of the frames' log."""
         url = f"rtp://127.0.0.1:{self.rx.local_port}"
-        config = SenderConfig(plain=url, source="hdmi", encoder="mmal", sdp=self.sdp, frames=self.frames, priority=0)
+        config = SenderConfig(output=url, source="hdmi", encoder="mmal", sdp=self.sdp, frames=self.frames, priority=0)
         hooks = Hooks(mode=lambda _: None, state=lambda _: None, key_frame=lambda _: None, log=self.said.append)
         port = PlayedPort(self.clock, script)
         with closing(Tx(host="127.0.0.1", port=self.rx.local_port, mode="rtp")) as tx, closing(self.rx):

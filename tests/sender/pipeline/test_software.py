@@ -144,7 +144,7 @@ def test_an_hdmi_source_opens_its_encoder_with_its_first_mode_at_the_bitrate_ask
 
 def test_a_plain_output_gets_a_slate_for_each_word_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Given([NO_CABLE, NO_CABLE, NewMode(OTHER, Colour()), OTHER, NO_CABLE], name="hdmi")
-    config = SenderConfig(plain="rtp://127.0.0.1:9", encoder="x264", priority=0)
+    config = SenderConfig(output="rtp://127.0.0.1:9", encoder="x264", priority=0)
     with opened(monkeypatch, source, config) as (pipeline, heard):
         pipeline.allow(True)
         pipeline.run(threading.Event())

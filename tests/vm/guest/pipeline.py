@@ -23,7 +23,7 @@ def tell(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
-config = SenderConfig(plain=f"annexb://{host}:{port}", source=f"hdmi:{node}", edid="keep", priority=0)
+config = SenderConfig(output=f"annexb://{host}:{port}", source=f"hdmi:{node}", edid="keep", priority=0)
 tx = Tx(host=host, port=int(port), mode="annexb")
 hooks = Hooks(
     mode=lambda mode: tell(mode=str(mode)),
