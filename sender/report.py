@@ -14,7 +14,7 @@ def write_report(path: Path, status: SenderStatus) -> None:
     content = {
         "schema": "thinair.report/1",
         "role": "send",
-        "sealed": status.encrypted,
+        "encrypted": status.encrypted,
         "source": status.config.source,
         "source_state": {
             "state": None if source is None else source.code.name.lower(),

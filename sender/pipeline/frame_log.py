@@ -20,7 +20,7 @@ COLUMNS = (
 
 # As Chain.records() gives them: frame id, driver's sequence; capture, dequeue, encode in, encode out in µs; bytes,
 # packets, pictures skipped before, key, Tx.sent().
-ChainRecord = tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]
+FrameRecord = tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]
 
 
 class FrameLog:
@@ -65,7 +65,7 @@ class FrameLog:
         stamps = (picture.capture_us, picture.dequeue_us, unit.encode_in_us, unit.encode_out_us, first_us, last_us)
         self._rows.writerow((frame_id, picture.seq, *stamps, size, packets, int(unit.key), picture.skipped))
 
-    def add_record(self, record: ChainRecord) -> None:
+    def add_record(self, record: FrameRecord) -> None:
         if self._rows is None:
             return
         frame_id, sequence, *stamps, size, packets, skipped, key, sent = record

@@ -285,7 +285,7 @@ def test_the_document_has_every_route_and_no_other() -> None:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("examples", "least"), [(60, 600), pytest.param(1000, 10_000, marks=pytest.mark.long)])
 def test_requests_made_from_the_document_bring_no_fault(camera: Camera, examples: int, least: int) -> None:
-    """schemathesis as a user has it, at the door where all is open."""
+    """schemathesis as users have it, at the local port, where no token is needed."""
     sender = camera.start()
     checks = (
         "not_a_server_error",

@@ -111,7 +111,7 @@ def test_the_card_s_boot_partition_has_the_code_as_text_and_as_an_image(
     assert "thinair-pairing.txt" in write_pairing(getpass.getuser(), PROGRAM, tmp_path)
     text, image = ((boot / f"thinair-pairing.{end}") for end in ("txt", "svg"))
     code = PairingCode(tmp_path / "state" / "sender").current()
-    assert f"The code: {code}" in text.read_text()
+    assert f"Pairing code: {code}" in text.read_text()
     assert f"thinair pair {socket.gethostname()}.local:5010" in text.read_text()
     assert scanned(image) == f"THINAIR://{socket.gethostname().upper()}.LOCAL:5010/{code}"
     assert image.stat().st_mode & 0o077 == 0
@@ -149,7 +149,7 @@ def test_avahi_s_file_is_handed_to_the_service_and_taken_away_after_it(tmp_path:
     board = Board(tmp_path, lambda _: None)
     assert prepare(getpass.getuser(), board, tmp_path / "leds") == [], "there is no avahi"
     file.parent.mkdir(parents=True)
-    assert prepare(getpass.getuser(), board, tmp_path / "leds") == [f"avahi: {file} handed to {getpass.getuser()}"]
+    assert prepare(getpass.getuser(), board, tmp_path / "leds") == [f"avahi: {file} owned by {getpass.getuser()} now"]
     assert file.stat().st_uid == os.getuid()
     file.write_text("said")
     release(tmp_path / "leds", {}, tmp_path)

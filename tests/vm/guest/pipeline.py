@@ -14,9 +14,9 @@ from thinair.link.video_mode import Mode
 from thinair.sender.config import SenderConfig
 from thinair.sender.hdmi.port import HdmiPort
 from thinair.sender.pipeline.base import Hooks
-from thinair.sender.pipeline.hardware import FOURCCS, ChainPipeline
+from thinair.sender.pipeline.hardware import FOURCCS, HdmiPipeline
 
-node, host, port, coded, *wish = sys.argv[1:]
+node, host, port, coded, *wanted = sys.argv[1:]
 
 
 def tell(**what: Any) -> None:
@@ -47,8 +47,8 @@ class Watched(HdmiPort):
         super().capture_silent(last_us)
 
 
-watched = Watched(node, fourccs=FOURCCS, wish=Mode.parse(wish[0]) if wish else None)
-pipeline = ChainPipeline(config, tx, hooks, "v4l2m2m", port=watched, coded=coded)
+watched = Watched(node, fourccs=FOURCCS, wanted=Mode.parse(wanted[0]) if wanted else None)
+pipeline = HdmiPipeline(config, tx, hooks, "v4l2m2m", port=watched, coded=coded)
 pipeline.open()
 pipeline.allow(True)
 stop = threading.Event()
