@@ -67,12 +67,12 @@ def _all(settings: Settings, count: int) -> dict[str, list[float]]:
         sender = [*sender_command("thinair", port, settings, home / "sender.csv"), "--control", "off"]
         with playing(home, port) as frames:
             for _ in range(count):
-                with started(sender, "receivers come in") as (_one, said_us):
+                with started(sender, "session server at") as (_one, said_us):
                     returns.append(said_us)
                     time.sleep(_SHOWS_S)
                 time.sleep(_GONE_S)
         found["sender comes"] = first_live(frames, returns)
-        with started(sender, "receivers come in"):
+        with started(sender, "session server at"):
             for at in range(count):
                 with playing(home, port, f"{at}.csv") as frames:
                     said_us = time.monotonic_ns() // 1000

@@ -17,6 +17,9 @@ from thinair.link.endpoint import Endpoint
 from thinair.link.errors import ConfigError, FileError
 from thinair.link.log import Log
 
+# What every encoder takes: x264 refuses less, hardware encoders code no less.
+MIN_BITRATE_BPS, MAX_BITRATE_BPS = 100_000, 200_000_000
+
 
 def parse_bitrate(text: str) -> int:
     """`8M`, `800k`, `8000000` → bits per second."""
@@ -24,8 +27,8 @@ def parse_bitrate(text: str) -> int:
     if match is None:
         raise ConfigError(f"{text!r} is not a bitrate: write bits per second, such as 8M, 800k or 8000000")
     bps = Fraction(match[1]) * {"": 1, "k": 1_000, "M": 1_000_000}[match[2]]
-    if not 50_000 <= bps <= 200_000_000 or bps.denominator != 1:
-        raise ConfigError(f"bitrate {text!r} is out of range: give 50k to 200M")
+    if not MIN_BITRATE_BPS <= bps <= MAX_BITRATE_BPS or bps.denominator != 1:
+        raise ConfigError(f"bitrate {text!r} is out of range: give 100k to 200M")
     return int(bps)
 
 

@@ -192,8 +192,8 @@ class Player:
                 session.clock.estimate(now), session.clock.negative_deltas, self._accounting.negative_network
             ),
             network=player_status.Network(
-                receive=player_status.renamed(self._rx.stats()),
-                recovery=player_status.renamed(self._rx.recovery()),
+                receive=dict(self._rx.stats()),
+                recovery=dict(self._rx.recovery()),
                 drops={name: count for name, count in self._rx.drops().items() if count},
                 control_drops=session.dropped + refused,
                 decision=self._congestion.decision,

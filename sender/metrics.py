@@ -1,4 +1,4 @@
-"""`/metrics` of the sender, by prometheus_client's own server in a thread; the figures are read at each scrape."""
+"""Prometheus metrics of the sender, served by prometheus_client in a thread; values are read at each scrape."""
 
 from __future__ import annotations
 
@@ -12,24 +12,27 @@ from thinair.link.protocol.source_state import SourceCode
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-    from thinair.sender.pipeline.base import Pipeline
-    from thinair.sender.service import Service
+    from thinair.sender.status import SenderStatus
 
 
-def serve(where: Endpoint, service: Service, pipeline: Pipeline) -> Callable[[], None]:
+def serve(where: Endpoint, status: SenderStatus, log: Callable[[str], None]) -> Callable[[], None]:
     """Until what it returns is called. Raises ConfigError, NetworkError."""
+    from thinair.link.missing_package import install_line
+
     try:
         from prometheus_client import CollectorRegistry, start_http_server
     except ImportError as error:
-        raise ConfigError("--metrics needs prometheus_client: pip install prometheus_client") from error
+        raise ConfigError(f"--metrics needs prometheus_client: {install_line('prometheus_client')}") from error
     registry = CollectorRegistry()
-    registry.register(_Collector(service, pipeline))
+    registry.register(_Collector(status))
     try:
         server, thread = start_http_server(where.port, where.host, registry)
     except OSError as error:
-        raise NetworkError(f"cannot serve metrics on {where}: {error.strerror}; use --metrics with another") from error
+        raise NetworkError(
+            f"cannot serve metrics on {where}: {error.strerror}; use --metrics with another port"
+        ) from error
 
-    service.say(f"metrics: http://{where}/metrics")
+    log(f"metrics: http://{where}/metrics")
 
     def stop() -> None:
         server.shutdown()
@@ -40,8 +43,8 @@ def serve(where: Endpoint, service: Service, pipeline: Pipeline) -> Callable[[],
 
 
 class _Collector:
-    def __init__(self, service: Service, pipeline: Pipeline) -> None:
-        self._service, self._pipeline = service, pipeline
+    def __init__(self, status: SenderStatus) -> None:
+        self._status = status
 
     def describe(self) -> list[Metric]:
         return []
@@ -55,19 +58,23 @@ class _Collector:
                 metric.add_metric([key], value)  # type: ignore[attr-defined]  # of both families, not of their base
             return metric
 
-        service, counts = self._service, self._pipeline.counts
+        status, counts = self._status, self._status.counts
         frames = {
             "captured": counts.captured,
             "encoded": counts.encoded,
             "sent": counts.sent,
             "skipped": counts.skipped,
         }
-        yield labelled(CounterMetricFamily, "frames", "Pictures by how far they came", "stage", frames)
-        stats = {key: float(value) for key, value in service.tx.stats().items()}
-        yield labelled(CounterMetricFamily, "packets", "What the packet thread counts", "event", stats)
-        yield GaugeMetricFamily("thinair_sender_linked", "1 while a receiver is there", value=float(service.linked))
-        target = float(service.bitrate_bps)
-        yield GaugeMetricFamily("thinair_sender_bitrate_bits_per_second", "What the encoder is asked for", value=target)
-        code = service.source.code if service.source is not None else SourceCode.LIVE
+        yield labelled(CounterMetricFamily, "frames", "Pictures by the last stage they reached", "stage", frames)
+        stats = {key: float(value) for key, value in status.packets.items()}
+        yield labelled(CounterMetricFamily, "packets", "Counters of the packet thread", "event", stats)
+        yield GaugeMetricFamily(
+            "thinair_sender_linked", "1 while a receiver takes the video", value=float(status.linked)
+        )
+        target = float(status.bitrate_bps)
+        yield GaugeMetricFamily(
+            "thinair_sender_bitrate_bits_per_second", "Bitrate requested from the encoder", value=target
+        )
+        code = status.source.code if status.source is not None else SourceCode.LIVE
         states = {one.name.lower(): float(one is code) for one in SourceCode}
         yield labelled(GaugeMetricFamily, "source", "State of the source", "state", states)

@@ -1,104 +1,38 @@
-"""What the sender leaves behind: one CSV row per frame, and its part of the report (docs/report.md)."""
+"""The sender's part of the report (docs/report.md)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
 
 from thinair.link.errors import FileError
-from thinair.sender.encoders.base import AccessUnitOut
-from thinair.sender.sources import Picture
-
-if TYPE_CHECKING:
-    from thinair.sender.pipeline.base import Pipeline
-    from thinair.sender.service import Service
-
-COLUMNS = (
-    "frame_id", "seq", "capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us",
-    "bytes", "packets", "key", "skipped",
-)  # fmt: skip
+from thinair.sender.status import SenderStatus
 
 
-# As Chain.records() gives them: frame id, driver's sequence; capture, dequeue, encode in, encode out in µs; bytes,
-# packets, pictures skipped before, key, Tx.sent().
-ChainRecord = tuple[int, int, int, int, int, int, int, int, int, bool, tuple[int, int, int] | None]
-
-
-class FrameLog:
-    """CSV of frames; send stamps are empty where pacing held packets back when the row was written."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._file: Any = None
-        self._rows: Any = None
-
-    def __enter__(self) -> Self:
-        if self._path is not None:
-            import csv  # here and below: a Pi starts without reports
-
-            try:
-                self._file = self._path.open("w", newline="")
-            except OSError as error:
-                raise FileError(f"cannot write {self._path}: {error.strerror}") from error
-            self._rows = csv.writer(self._file)
-            self._rows.writerow(COLUMNS)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def add(
-        self,
-        picture: Picture,
-        unit: AccessUnitOut,
-        *,
-        frame_id: int,
-        size: int,
-        packets: int,
-        sent: tuple[int, int, int] | None,
-    ) -> None:
-        if self._rows is None:
-            return
-        first_us, last_us = (sent[1], sent[2]) if sent is not None and sent[0] == frame_id else ("", "")
-        stamps = (picture.capture_us, picture.dequeue_us, unit.encode_in_us, unit.encode_out_us, first_us, last_us)
-        self._rows.writerow((frame_id, picture.seq, *stamps, size, packets, int(unit.key), picture.skipped))
-
-    def add_record(self, record: ChainRecord) -> None:
-        if self._rows is None:
-            return
-        frame_id, sequence, *stamps, size, packets, skipped, key, sent = record
-        first_us, last_us = (sent[1], sent[2]) if sent is not None and sent[0] == frame_id else ("", "")
-        self._rows.writerow((frame_id, sequence, *stamps, first_us, last_us, size, packets, int(key), skipped))
-
-
-def write_report(path: Path, service: Service, pipeline: Pipeline) -> None:
-    counts, mode, source = pipeline.counts, service.mode, service.source
+def write_report(path: Path, status: SenderStatus) -> None:
+    """Raises FileError."""
+    counts, mode, source = status.counts, status.mode, status.source
     content = {
         "schema": "thinair.report/1",
         "role": "send",
-        "sealed": service.sealed,
-        "source": service.config.source,
+        "encrypted": status.encrypted,
+        "source": status.config.source,
         "source_state": {
             "state": None if source is None else source.code.name.lower(),
             "detail": "" if source is None else source.detail,
-            "changes": service.changes,
-            "events": list(service.events),
+            "changes": status.changes,
+            "events": status.events,
         },
-        "encoder": pipeline.describe(),
+        "encoder": status.encoder,
         "mode": None if mode is None else {"width": mode.width, "height": mode.height, "rate": str(mode.rate)},
-        "pace_us": service.pace_us,
+        "pace_us": status.pace_us,
         "frames": {"captured": counts.captured, "encoded": counts.encoded, "sent": counts.sent},
         "skipped": counts.skipped,
         "refused": counts.refused,
-        "send": service.tx.stats(),
-        "control": service.control | service.refused,
-        "notes": service.notes,
+        "send": status.packets,
+        "control": status.control,
+        "notes": status.notes,
     }
-    import json
+    import json  # a Pi starts without reports
 
     try:
         path.write_text(json.dumps(content, indent=1) + "\n")

@@ -333,9 +333,8 @@ def _add_demo_arguments(parser: argparse.ArgumentParser) -> None:
     from thinair.receiver.config import ReceiverConfig
     from thinair.sender.config import SenderConfig
 
-    own = {"to", "plain", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format", "door", "sealed"}
-    own |= {"input", "encryption"}
-    own |= {"sender", "take_over"}
+    own = {"to", "output", "input", "sdp", "listen", "report", "frames", "seconds", "priority", "log_format"}
+    own |= {"session_port", "encryption", "sender", "take_over"}
     add_arguments(parser, SenderConfig, skip=frozenset(own))
     add_arguments(
         parser,

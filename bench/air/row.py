@@ -279,7 +279,7 @@ def _open(peer: Peer) -> list[str]:
 
 def _sender(peer: Peer, run: Run, place: Place, port: int) -> list[str]:
     address = f"127.0.0.1:{port}"
-    target = ["--to", address, *_open(peer)] if peer.feed == "thinair" else ["--plain", f"{peer.feed}://{address}"]
+    target = ["--to", address, *_open(peer)] if peer.feed == "thinair" else ["--output", f"{peer.feed}://{address}"]
     key = [] if peer.feed == "thinair" else ["--key-interval", "1"]
     return [
         *(*python_module("thinair"), "send", *target, "--source", "testcard:witness", "--mode", run.mode, *key),

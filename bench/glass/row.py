@@ -239,7 +239,7 @@ def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[
     """The same sender for every row; only where it sends to differs."""
     address = f"127.0.0.1:{port}"
     ours = {"thinair": ["--to", address], "thinair-open": ["--to", address, "--no-encryption"]}
-    target = ours.get(feed, ["--plain", f"{feed}://{address}"])
+    target = ours.get(feed, ["--output", f"{feed}://{address}"])
     return [
         *(*python_module("thinair"), "send", *target, "--source", "testcard", "--mode", settings.mode),
         *("--bitrate", str(settings.bitrate_bps), "--preset", settings.preset, "--key-interval", "1", "--pace", "off"),

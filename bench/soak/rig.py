@@ -91,7 +91,7 @@ class Stage:
             return python_module("thinair.bench.soak.reference_load", str(self.mode), str(self._bitrate_bps))
         return [
             *(*thinair, "send", "--to", f"127.0.0.1:{self.port}"),
-            *("--door", str(self.door), "--control", str(self.control), "--priority", "0"),
+            *("--session-port", str(self.door), "--control", str(self.control), "--priority", "0"),
             *("--source", "testcard", "--mode", str(self.mode), "--bitrate", str(self._bitrate_bps)),
         ]
 

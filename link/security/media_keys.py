@@ -5,9 +5,9 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field
 
-VERSION = 1  # of the session's exchange
-CODEC = "h264"  # RFC 6184; each end says what it can, and turns down what does not fit
-SECRET = 32  # bytes that each end gives, inside the TLS connection
+from thinair.link.protocol.session_messages import RANDOM_BYTES
+
+SECRET = RANDOM_BYTES  # bytes that each end gives, inside the TLS connection
 _KEYS = 88  # of a direction: RTP key and salt, RTCP key and salt (thinair/seal.h)
 
 

@@ -1,4 +1,4 @@
-"""Pairing by a code, sans-IO: messages (JSON objects) in and out, over a TLS connection that nobody vouches for yet.
+"""Pairing by a code, sans-IO: messages in and out, over a TLS connection that nobody vouches for yet.
 
 Both ends show that they know the code by HMACs over both certificates and fresh nonces of both. Whoever sits between
 has certificates of his own, so that what he gets from one end is wrong for the other; with it he may try codes offline,
@@ -12,14 +12,17 @@ import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from thinair.link.errors import AuthenticationError, ConfigError
+from thinair.link.errors import ConfigError
+from thinair.link.protocol.session_messages import (
+    PAIRING_VERSION,
+    PairChallenge,
+    PairProof,
+    PairRequest,
+    PairResult,
+)
 
-VERSION = 1
-MAX_MESSAGE = 8192  # bytes of a line
 WRONG_TRIES = 10
-NONCE = 32
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U
 _LOOKALIKE = str.maketrans("ILO", "110")
 _SCRYPT = {"n": 1 << 14, "r": 8, "p": 1, "dklen": 32, "maxmem": 64 << 20}  # 16 MB; a second or two of an ARM1176
@@ -72,8 +75,8 @@ class _Proofs:
         bound = b"thinair pairing 1 " + end.encode() + b"\0" + parts + self.sender_nonce + self.receiver_nonce
         return hmac.digest(self.key, bound, "sha256").hex()
 
-    def holds(self, end: str, given: object) -> bool:
-        return isinstance(given, str) and hmac.compare_digest(given.encode(), self.of(end).encode())
+    def holds(self, end: str, given: str) -> bool:
+        return hmac.compare_digest(given.encode(errors="surrogatepass"), self.of(end).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,8 @@ class Peer:
 
 
 class PairingSender:
-    """One try at the sender. `nonce` is fresh; `der_of` reads a PEM certificate, ValueError for none."""
+    """One try at the sender. `nonce` is fresh; `der_of` reads a PEM certificate, ValueError for none. `token` and
+    `control` are what the paired receiver gets for the control API."""
 
     def __init__(
         self,
@@ -104,40 +108,33 @@ class PairingSender:
         nonce: bytes,
         *,
         der_of: Callable[[str], bytes],
-        given: dict[str, Any],
+        token: str,
+        control: int,
     ) -> None:
-        """`given`: what else the paired receiver is told."""
-        self.peer: Peer | None = None
-        self.wrong = False  # the proof was wrong: to be counted before the answer leaves
+        self.peer: Peer | None = None  # once it has shown that it knows the code
         self._key, self._der, self._name, self._nonce, self._der_of = key, der, name, nonce, der_of
-        self._given = given
+        self._token, self._control = token, control
         self._proofs: _Proofs | None = None
-        self._asks: Peer | None = None
+        self._candidate: Peer | None = None
 
-    def hear(self, message: dict[str, Any]) -> dict[str, Any]:
-        """The answer. Raises AuthenticationError for what is no pairing; nothing is owed then."""
-        if self._proofs is None:
-            return self._begin(message)
-        proofs, self._proofs = self._proofs, None
-        if not proofs.holds("receiver", message.get("proof")):
-            self.wrong = True
-            return {"refusal": "wrong code"}
-        self.peer = self._asks
-        return {"proof": proofs.of("sender"), "name": self._name, **self._given}
-
-    def _begin(self, message: dict[str, Any]) -> dict[str, Any]:
-        if message.get("version") != VERSION:
-            return {"refusal": f"this sender pairs by version {VERSION}"}
-        name, pem, nonce = (message.get(key) for key in ("name", "certificate", "nonce"))
-        if not (isinstance(name, str) and isinstance(pem, str)):
-            raise AuthenticationError("no pairing")
+    def challenge(self, request: PairRequest) -> PairChallenge | None:
+        """None: the certificate is none."""
         try:
-            receiver_der = self._der_of(pem)
-        except ValueError as error:
-            raise AuthenticationError("no certificate") from error
-        self._proofs = _Proofs(self._key, self._der, receiver_der, self._nonce, read_random(nonce))
-        self._asks = Peer(clean_name(name), pem)
-        return {"version": VERSION, "nonce": self._nonce.hex()}
+            receiver_der = self._der_of(request["certificate"])
+        except ValueError:
+            return None
+        nonce = bytes.fromhex(request["nonce"])
+        self._proofs = _Proofs(self._key, self._der, receiver_der, self._nonce, nonce)
+        self._candidate = Peer(clean_name(request["name"]), request["certificate"])
+        return {"version": PAIRING_VERSION, "nonce": self._nonce.hex()}
+
+    def check(self, proof: PairProof) -> PairResult | None:
+        """Once, after challenge(). None: a wrong code, to be counted before the answer leaves."""
+        proofs, self._proofs = self._proofs, None
+        if proofs is None or not proofs.holds("receiver", proof["proof"]):
+            return None
+        self.peer = self._candidate
+        return {"proof": proofs.of("sender"), "name": self._name, "token": self._token, "control": self._control}
 
 
 class PairingReceiver:
@@ -151,51 +148,30 @@ class PairingReceiver:
         self._key, self._sender_der, self._own, self._nonce = key, sender_der, own, nonce
         self._proofs: _Proofs | None = None
 
-    def begin(self) -> dict[str, Any]:
-        words = {"name": self._own.name, "certificate": self._own.pem, "nonce": self._nonce.hex()}
-        return {"do": "pair", "version": VERSION, **words}
+    def request(self) -> PairRequest:
+        own = self._own
+        return {
+            "do": "pair",
+            "version": PAIRING_VERSION,
+            "name": own.name,
+            "certificate": own.pem,
+            "nonce": self._nonce.hex(),
+        }
 
-    def hear(self, message: dict[str, Any]) -> dict[str, Any] | None:
-        """What to say next; None: paired. Raises AuthenticationError, in words for a person."""
-        if isinstance(why := message.get("refusal"), str):
-            raise AuthenticationError(clean_name(why, 200))
-        if self._proofs is None:
-            nonce = read_random(message.get("nonce"))
-            self._proofs = _Proofs(self._key, self._sender_der, self._own.der, nonce, self._nonce)
-            return {"proof": self._proofs.of("receiver")}
-        if not self._proofs.holds("sender", message.get("proof")):
-            raise AuthenticationError("what answered does not know the code: it is not your sender")
-        self.sender_name = clean_name(str(message.get("name", "")))
-        token, control = message.get("token"), message.get("control")
-        self.token = token if isinstance(token, str) and re.fullmatch(r"[\w-]{1,64}", token, re.ASCII) else ""
-        self.control = read_port(control)
-        return None
+    def prove(self, challenge: PairChallenge) -> PairProof:
+        nonce = bytes.fromhex(challenge["nonce"])
+        self._proofs = _Proofs(self._key, self._sender_der, self._own.der, nonce, self._nonce)
+        return {"proof": self._proofs.of("receiver")}
 
-
-def read_random(value: object) -> bytes:
-    """32 bytes that the other end chose. Raises AuthenticationError."""
-    try:
-        nonce = bytes.fromhex(value) if isinstance(value, str) else b""
-    except ValueError:
-        nonce = b""
-    if len(nonce) != NONCE:
-        raise AuthenticationError("no random bytes")
-    return nonce
-
-
-def read_port(value: object) -> int:
-    """0 for none."""
-    return value if type(value) is int and 0 < value < 65536 else 0
-
-
-def read_words(value: object) -> set[str]:
-    """What the other end says that it can; a few short words of it."""
-    return {one for one in value[:16] if isinstance(one, str)} if isinstance(value, list) else set()
-
-
-def read_us(value: object) -> int:
-    """A duration that the other end told; 0 for none."""
-    return value if type(value) is int and 0 < value < 60_000_000 else 0
+    def accept(self, result: PairResult) -> bool:
+        """After prove(). False: what answered does not know the code."""
+        if self._proofs is None or not self._proofs.holds("sender", result["proof"]):
+            return False
+        self.sender_name = clean_name(result["name"])
+        token = result["token"]
+        self.token = token if re.fullmatch(r"[\w-]{1,64}", token, re.ASCII) else ""
+        self.control = result["control"]
+        return True
 
 
 def clean_name(text: str, limit: int = 40) -> str:

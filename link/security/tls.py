@@ -1,22 +1,19 @@
-"""The control connection: TLS 1.3 between certificates that pairing has pinned. Nothing is resumed: each connection has
-a fresh exchange of keys (forward secrecy), and nothing recorded of one opens another."""
+"""The control connection: TLS 1.3 between certificates that pairing has pinned. No session resumption: each connection
+exchanges fresh keys (forward secrecy), so that no recorded connection can be decrypted later."""
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 from asyncio import StreamReader, StreamWriter, sleep, timeout
 from collections.abc import Iterable
-from typing import Any
 
-from thinair.link.errors import AuthenticationError
+from thinair.link.protocol.session_messages import MAX_LINE, Message, encode
 from thinair.link.security.identity import Identity
-from thinair.link.security.pairing import MAX_MESSAGE
 
-PORT = 5010  # of the sender's door
-CONTROL_PORT = 5011  # of its control API
-# openssl/x509_vfy.h. Boards without a clock do not know what day it is; a pinned certificate is its own authority.
+PORT = 5010  # of the session server
+CONTROL_PORT = 5011  # of the sender's control API
+# openssl/x509_vfy.h. Boards without a real-time clock do not know the date; a pinned certificate is its own authority.
 _NO_CHECK_TIME, _PARTIAL_CHAIN = 0x200000, 0x80000
 
 
@@ -28,7 +25,7 @@ def listen(port: int) -> socket.socket:
 
 
 def sender_context(identity: Identity, pinned: Iterable[str]) -> ssl.SSLContext:
-    """A client without a certificate is let in to pair; one with a certificate must be pinned."""
+    """A client without a certificate may pair; one with a certificate must be pinned."""
     context = _context(ssl.PROTOCOL_TLS_SERVER, identity)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.num_tickets = 0
@@ -38,12 +35,12 @@ def sender_context(identity: Identity, pinned: Iterable[str]) -> ssl.SSLContext:
 
 
 def page_context(identity: Identity) -> ssl.SSLContext:
-    """For HTTPS: whoever comes shows a token, not a certificate."""
+    """For HTTPS: the client authenticates by an access token, not by a certificate."""
     return _context(ssl.PROTOCOL_TLS_SERVER, identity)
 
 
 def receiver_context(identity: Identity | None, pinned: str | None) -> ssl.SSLContext:
-    """`identity` and the sender's certificate for a session; neither for pairing, where the code vouches."""
+    """`identity` and the sender's certificate for a session; neither for pairing, where the code authenticates."""
     context = _context(ssl.PROTOCOL_TLS_CLIENT, identity)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE if pinned is None else ssl.CERT_REQUIRED
@@ -62,40 +59,32 @@ def _context(side: ssl._SSLMethod, identity: Identity | None) -> ssl.SSLContext:
 
 
 def peer_der(writer: StreamWriter) -> bytes | None:
-    """What the other end of an open connection showed; None: nothing."""
+    """The peer's certificate; None where it has sent none."""
     found: bytes | None = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     return found
 
 
-def say(writer: StreamWriter, message: dict[str, Any]) -> None:
-    """Nothing where the connection is over: asyncio's TLS transport raises AttributeError then (Python 3.11)."""
+def send(writer: StreamWriter, message: Message) -> None:
+    """Does nothing on a closed connection: asyncio's TLS transport would raise AttributeError (Python 3.11)."""
     if not writer.is_closing():
-        writer.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
+        writer.write(encode(message))
 
 
-async def hear(reader: StreamReader, patience_s: float | None) -> dict[str, Any] | None:
-    """One line; None: the other end is gone. Raises AuthenticationError for what is no message, TimeoutError,
-    OSError."""
+async def receive_line(reader: StreamReader, timeout_s: float | None) -> bytes | None:
+    """None where the peer has closed the connection. A line over the reader's limit is given as an empty one, which no
+    decoder takes for a message. Raises TimeoutError, OSError."""
     try:
-        async with timeout(patience_s):
+        async with timeout(timeout_s):
             line = await reader.readline()
-    except ValueError as error:  # over the reader's limit
-        raise AuthenticationError("too long a message") from error
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise AuthenticationError("no message") from error
-    if not isinstance(message, dict):
-        raise AuthenticationError("no message")
-    return message
+    except ValueError:
+        return b"\n"
+    return line if line.endswith(b"\n") else None
 
 
-async def hang_up(writer: StreamWriter) -> None:
-    """At once: nothing that was not drained leaves, and no word of the other end is waited for."""
+async def abort(writer: StreamWriter) -> None:
+    """Closes at once: data not yet drained is discarded, and no answer of the peer is awaited."""
     writer.transport.abort()
     await sleep(0)
 
 
-READER_LIMIT = MAX_MESSAGE
+READER_LIMIT = MAX_LINE

@@ -7,16 +7,28 @@ import os
 import socket
 import ssl
 import sys
+from collections.abc import Callable
+from typing import TypeVar
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
 from thinair.link.mdns import Sighting
+from thinair.link.protocol.session_messages import (
+    RANDOM_BYTES,
+    Message,
+    PairChallenge,
+    PairResult,
+    Refusal,
+    decode_challenge,
+    decode_pair_result,
+)
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.identity import Identity
-from thinair.link.security.pairing import NONCE, Own, PairingReceiver, Peer, read_scan, stretch
+from thinair.link.security.pairing import Own, PairingReceiver, Peer, clean_name, read_scan, stretch
 from thinair.link.security.pairing_store import Pairing, Pairings
 from thinair.receiver.connection.mdns_browser import look
 
+Answer = TypeVar("Answer", PairChallenge, PairResult)
 _LOOK_S = 3.0
 _CONNECT_S, _ANSWER_S = 5.0, 15.0  # a Pi takes two seconds for its first scrypt
 
@@ -67,17 +79,33 @@ async def pair(place: Endpoint, code: str, own: Identity, pairings: Pairings) ->
         sender_der = tls.peer_der(writer)
         assert sender_der is not None  # a server always shows one
         key = await asyncio.to_thread(stretch, code, sender_der)
-        one = PairingReceiver(key, sender_der, Own(socket.gethostname(), own.pem, own.der), os.urandom(NONCE))
-        message: dict[str, object] | None = one.begin()
-        while message is not None:
-            tls.say(writer, message)
-            answer = await tls.hear(reader, _ANSWER_S)
-            if answer is None:
-                raise AuthenticationError("the sender closed the connection")
-            message = one.hear(answer)
+        one = PairingReceiver(key, sender_der, Own(socket.gethostname(), own.pem, own.der), os.urandom(RANDOM_BYTES))
+        challenge = await _ask_sender(reader, writer, one.request(), decode_challenge)
+        result = await _ask_sender(reader, writer, one.prove(challenge), decode_pair_result)
+        if not one.accept(result):
+            raise AuthenticationError("what answered does not know the code: it is not your sender")
     except (OSError, TimeoutError) as error:
         raise NetworkError(f"the sender at {place} stopped answering") from error
     finally:
-        await tls.hang_up(writer)
+        await tls.abort(writer)
     peer = Peer(one.sender_name or "sender", ssl.DER_cert_to_PEM_cert(sender_der))
     return pairings.add(peer, str(place), one.token, one.control)
+
+
+async def _ask_sender(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    message: Message,
+    decode: Callable[[bytes], Answer | Refusal | None],
+) -> Answer:
+    """The answer to `message`. Raises AuthenticationError for any other, TimeoutError, OSError."""
+    tls.send(writer, message)
+    line = await tls.receive_line(reader, _ANSWER_S)
+    if line is None:
+        raise AuthenticationError("the sender hung up")
+    answer = decode(line)
+    if answer is None:
+        raise AuthenticationError("what answered is no sender of thinair, or another version: update both")
+    if "refusal" in answer:
+        raise AuthenticationError(clean_name(answer["refusal"], 200))
+    return answer

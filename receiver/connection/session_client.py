@@ -9,15 +9,22 @@ import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
-from thinair.link.errors import AuthenticationError, FileError
+from thinair.link.errors import FileError
 from thinair.link.mdns import Sighting
 from thinair.link.protocol.rtcp import Call, Hello, parse
+from thinair.link.protocol.session_messages import (
+    CODEC,
+    RANDOM_BYTES,
+    SESSION_VERSION,
+    decode_grant,
+    decode_news,
+    decode_resume_grant,
+)
 from thinair.link.security import tls
 from thinair.link.security.identity import Identity, fingerprint
-from thinair.link.security.media_keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
-from thinair.link.security.pairing import clean_name, read_port, read_random, read_words
+from thinair.link.security.media_keys import MediaKeys, media_keys
+from thinair.link.security.pairing import clean_name
 from thinair.link.security.pairing_store import Pairing, Pairings, matches
 
 _CONNECT_S = 1.5
@@ -197,46 +204,56 @@ class SessionClient:
             if session is not None:
                 await self._hold(session, reader, writer)
             return session is not None
-        except (AuthenticationError, TimeoutError, OSError) as error:
-            # A sender that does not know us answers with a TLS alert.
+        except (TimeoutError, OSError) as error:
+            # A sender that does not know this receiver answers with a TLS alert.
             self.refused["tls" if isinstance(error, ssl.SSLError) else "malformed"] += 1
             if isinstance(error, ssl.SSLError):
                 self._wait(pairing, f"{pairing.name} does not know this player: run thinair pair {place}")
             return False
         finally:
-            await tls.hang_up(writer)
+            await tls.abort(writer)
 
     async def _attach(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        tls.say(writer, {"do": "resume", "version": VERSION, "can": [CODEC], "boot_id": session.boot_id})
-        answer = await tls.hear(reader, _ANSWER_S)
+        tls.send(writer, {"do": "resume", "version": SESSION_VERSION, "can": [CODEC], "boot_id": session.boot_id})
+        line = await tls.receive_line(reader, _ANSWER_S)
+        answer = decode_resume_grant(line) if line is not None else None
         return answer is not None and "refusal" not in answer
 
     async def _ask(
         self, pairing: Pairing, place: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Session | None:
-        own = os.urandom(SECRET)
-        content = {"can": [CODEC], "port": self._port, "secret": own.hex(), "take_over": self._take_over}
-        tls.say(writer, {"do": "session", "version": VERSION, **content})
-        answer = await tls.hear(reader, _ANSWER_S)
+        own = os.urandom(RANDOM_BYTES)
+        tls.send(
+            writer,
+            {
+                "do": "session",
+                "version": SESSION_VERSION,
+                "can": [CODEC],
+                "port": self._port,
+                "secret": own.hex(),
+                "take_over": self._take_over,
+            },
+        )
+        line = await tls.receive_line(reader, _ANSWER_S)
+        answer = decode_grant(line) if line is not None else None
         if answer is None:
-            raise AuthenticationError("the sender closed the connection")
+            self.refused["malformed"] += 1
+            return None
         if "refusal" in answer:
             self.refused["refused"] += 1
-            self._wait(pairing, f"{pairing.name}: {clean_name(str(answer['refusal']), 120)}")
+            self._wait(pairing, f"{pairing.name}: {clean_name(answer['refusal'], 120)}")
             return None
-        if CODEC not in read_words(answer.get("can")):
+        if CODEC not in answer["can"]:
             self.refused["version"] += 1
             self._wait(pairing, f"{pairing.name} sends a codec that this player lacks: update thinair at both ends")
             return None
-        ssrc, boot_id = answer.get("ssrc"), answer.get("boot_id")
-        if type(ssrc) is not int or not 0 <= ssrc < 1 << 32 or type(boot_id) is not int:
-            raise AuthenticationError("malformed answer")
-        self._session = Session(pairing, ssrc, boot_id, self._keys(pairing, own, answer))
+        keys = self._keys(pairing, own, answer["secret"])
+        self._session = Session(pairing, answer["ssrc"], answer["boot_id"], keys)
         self._place = place
         self._hooks.begin(self._session)
         self._take_over = False  # once: two that both insist would take turns for ever
         with contextlib.suppress(FileError):
-            self._pairings.moved(pairing.fingerprint, place, read_port(answer.get("control")))
+            self._pairings.moved(pairing.fingerprint, place, answer["control"])
         return self._session
 
     async def _hold(self, session: Session, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -247,7 +264,7 @@ class SessionClient:
         grace_until = _now() + _GRACE_S
         while not self._news.is_set():
             try:
-                message = await tls.hear(reader, _POLL_S)
+                line = await tls.receive_line(reader, _POLL_S)
             except TimeoutError:
                 if self._hooks.alive() or _now() <= grace_until:
                     gone_at = None
@@ -256,28 +273,32 @@ class SessionClient:
                 elif _now() - gone_at >= _LAST_WORDS_S:
                     return
                 if own is None and self._hooks.packets_sealed() >= _RENEW_PACKETS:
-                    own = os.urandom(SECRET)
-                    tls.say(writer, {"do": "renew", "secret": own.hex()})
+                    own = os.urandom(RANDOM_BYTES)
+                    tls.send(writer, {"do": "renew", "secret": own.hex()})
                 if _now() >= figures_at and (figures := self._hooks.figures()):
                     figures_at = _now() + _FIGURES_S
-                    tls.say(writer, {"do": "figures", **figures})
+                    tls.send(
+                        writer, {"do": "figures", "latency_us": figures["latency_us"], "bound_us": figures["bound_us"]}
+                    )
                 continue
             except OSError:
                 return
-            if message is None:
+            if line is None:
                 return
-            if "over" in message:
+            message = decode_news(line)
+            if message is not None and "over" in message:
                 self._not_before[session.pairing.fingerprint] = _now() + _REFUSED_S
-                self._hooks.note(f"{session.pairing.name}: {clean_name(str(message['over']), 120)}")
+                self._hooks.note(f"{session.pairing.name}: {clean_name(message['over'], 120)}")
                 return
-            if own is None:
-                raise AuthenticationError("unrequested message")
-            keys = self._keys(session.pairing, own, message)
+            if message is None or own is None:
+                self.refused["malformed"] += 1
+                return
+            keys = self._keys(session.pairing, own, message["secret"])
             own = None
             self._hooks.renew(Session(session.pairing, session.ssrc, session.boot_id, keys))
 
-    def _keys(self, pairing: Pairing, own: bytes, answer: dict[str, Any]) -> MediaKeys:
-        return media_keys(read_random(answer.get("secret")), own, pairing.fingerprint, self._identity.fingerprint)
+    def _keys(self, pairing: Pairing, own: bytes, secret: str) -> MediaKeys:
+        return media_keys(bytes.fromhex(secret), own, pairing.fingerprint, self._identity.fingerprint)
 
     def _wait(self, pairing: Pairing, content: str) -> None:
         self._not_before[pairing.fingerprint] = _now() + _REFUSED_S

@@ -84,18 +84,3 @@ class PlayerStatus:
 
 def mode_words(media: MediaDescription) -> str:
     return f"{media.width}x{media.height}@{media.rate}" if media.rate else "no picture yet"
-
-
-_RENAMED = {
-    "moved": "address_changes",
-    "spent": "packets_sealed",
-    "packets_unnoted": "packets_unrecorded",
-    "asked": "requested",
-    "asked_came": "requested_received",
-    "guard_us": "reorder_window_us",
-}
-
-
-def renamed(counts: Mapping[str, int]) -> dict[str, int]:
-    """The extension's counters by the names of docs/report.md."""
-    return {_RENAMED.get(name, name): count for name, count in counts.items()}

@@ -1,4 +1,4 @@
-"""What the operator sees: one light, a pattern per state, by /sys/class/leds (Documentation/leds/leds-class.rst)."""
+"""The board's status LED: a pattern for each state, through /sys/class/leds (Documentation/leds/leds-class.rst)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from thinair.link.protocol.source_state import SourceCode
 
 LEDS = Path("/sys/class/leds")
-_NAMES = ("ACT", "led0", "default-on")  # Raspberry Pi OS with kernel 6, before, and boards with one light
+_NAMES = ("ACT", "led0", "default-on")  # Raspberry Pi OS with kernel 6, before, and boards with one LED
 
 
-class Light(StrEnum):
-    BOOTING = "booting"  # blinked by the kernel until the service has the light; so is FAULT once it has ended
+class LedState(StrEnum):
+    BOOTING = "booting"  # the kernel blinks it until the service has the LED; FAULT too, once the service has ended
     NO_NETWORK = "no WiFi"
     NO_PICTURE = "no HDMI picture"
     WAITING = "no receiver"
@@ -24,21 +24,21 @@ class Light(StrEnum):
     FAULT = "fault"
 
 
-# Milliseconds on, off, on, off ... from the start of each round. One to three flashes: what to look at first.
-PATTERNS: dict[Light, tuple[int, ...]] = {
-    Light.BOOTING: (900, 100),
-    Light.NO_NETWORK: (150, 1850),
-    Light.NO_PICTURE: (150, 250, 150, 1450),
-    Light.WAITING: (150, 250, 150, 250, 150, 1050),
-    Light.LINKED: (500, 500),
-    Light.STREAMING: (2000,),
-    Light.FAULT: (100, 100),
+# Milliseconds on, off, on, off ... from the start of each round. One to three flashes: what to check first.
+PATTERNS: dict[LedState, tuple[int, ...]] = {
+    LedState.BOOTING: (900, 100),
+    LedState.NO_NETWORK: (150, 1850),
+    LedState.NO_PICTURE: (150, 250, 150, 1450),
+    LedState.WAITING: (150, 250, 150, 250, 150, 1050),
+    LedState.LINKED: (500, 500),
+    LedState.STREAMING: (2000,),
+    LedState.FAULT: (100, 100),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the service knows. `source` is None until its first word."""
+class LedInputs:
+    """What the LED's state depends on. `source` is None until its first report."""
 
     fault: bool = False
     network: bool = False
@@ -47,32 +47,32 @@ class Facts:
     streaming: bool = False  # access units leave
 
 
-def choose(facts: Facts) -> Light:
-    """The first thing in the chain that is missing, in the order in which a person would look."""
-    if facts.fault:
-        return Light.FAULT
-    if not facts.network:
-        return Light.NO_NETWORK
-    if facts.source is not SourceCode.LIVE:
-        return Light.NO_PICTURE
-    if not facts.linked:
-        return Light.WAITING
-    return Light.STREAMING if facts.streaming else Light.LINKED
+def choose_state(inputs: LedInputs) -> LedState:
+    """The first part of the path that is missing, in the order in which a person would check."""
+    if inputs.fault:
+        return LedState.FAULT
+    if not inputs.network:
+        return LedState.NO_NETWORK
+    if inputs.source is not SourceCode.LIVE:
+        return LedState.NO_PICTURE
+    if not inputs.linked:
+        return LedState.WAITING
+    return LedState.STREAMING if inputs.streaming else LedState.LINKED
 
 
-def rhythm(light: Light) -> Iterator[tuple[bool, float]]:
+def steps(state: LedState) -> Iterator[tuple[bool, float]]:
     """(on, seconds) for one round."""
-    for index, length_ms in enumerate(PATTERNS[light]):
+    for index, length_ms in enumerate(PATTERNS[state]):
         yield index % 2 == 0, length_ms / 1000
 
 
-def find(leds: Path = LEDS) -> Path | None:
-    """The board's own light, where there is one."""
+def find_led(leds: Path = LEDS) -> Path | None:
+    """The board's own LED; None where there is none."""
     return next((leds / name for name in _NAMES if (leds / name / "brightness").exists()), None)
 
 
-class Lamp:
-    """Switches the light. One that cannot be written is no reason to stop: `works` says so."""
+class StatusLed:
+    """An LED that cannot be written is no reason to stop: `works` turns false."""
 
     def __init__(self, led: Path | None) -> None:
         self._led = led

@@ -1,11 +1,23 @@
-"""What the operator wants to know of the board: how strong the radio is, and how full the battery."""
+"""Telemetry of the board for the operator: model, radio signal, battery."""
 
 from __future__ import annotations
 
+import os
+from functools import cache
 from pathlib import Path
 
 WIRELESS = Path("/proc/net/wireless")
+MODEL = Path("/proc/device-tree/model")
 SUPPLIES = Path("/sys/class/power_supply")
+
+
+@cache
+def board_model() -> str:
+    """As the device tree names it; without one, the kernel's machine name."""
+    try:
+        return MODEL.read_text().strip("\0 \n")
+    except OSError:
+        return os.uname().machine
 
 
 def signal_dbm(file: Path = WIRELESS) -> int | None:

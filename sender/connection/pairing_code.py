@@ -1,4 +1,4 @@
-"""The pairing code of a sender, and how many wrong ones were tried: both outlive a reboot."""
+"""The sender's pairing code and the number of wrong tries; both survive a reboot."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from thinair.link.security import private_files
 from thinair.link.security.pairing import WRONG_TRIES, make_code
 
 
-class Code:
+class PairingCode:
     def __init__(self, home: Path) -> None:
         self.path = home / "code.json"
 
     def current(self) -> str | None:
-        """Made at the first start. None: closed after too many wrong tries. Raises FileError."""
+        """Made at the first start. None: pairing is closed after too many wrong tries. Raises FileError."""
         content = private_files.read(self.path)
         if "code" not in content:
             return self.renew()
         return None if int(content.get("wrong", 0)) >= WRONG_TRIES else str(content["code"])
 
     def wrong(self) -> int:
-        """One more wrong try is on the disk when this returns; how many are left."""
+        """Counts one more wrong try, on disk before it returns; how many are left."""
         content = private_files.read(self.path)
         wrong = int(content.get("wrong", 0)) + 1
         private_files.write(self.path, content | {"wrong": wrong})
@@ -33,7 +33,7 @@ class Code:
             private_files.write(self.path, content | {"wrong": 0})
 
     def renew(self) -> str:
-        """Another code, and all tries again."""
+        """A new code, with all tries."""
         code = make_code(random_bits(60))
         private_files.write(self.path, {"code": code, "wrong": 0})
         return code

@@ -1,7 +1,8 @@
-"""Where receivers come in: a TLS server for pairing, and for the session whose media keys it hands out.
+"""The session server: TLS for pairing, and for sessions, whose media keys it hands out.
 
-A connection says one thing first: `pair`, without a certificate, or `session`, with a pinned one. Whoever comes before
-that is known gets little: few connections at once, little time, short lines, and each refusal counts its reason.
+A connection begins with one message: `pair`, without a certificate, or `session` or `resume`, with a pinned one. Until
+then it gets little: few connections at once, little time, short lines. Each refusal is counted by its reason, and
+nothing from the network raises.
 """
 
 from __future__ import annotations
@@ -14,28 +15,44 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from thinair.link.errors import AuthenticationError, FileError, NetworkError
+from thinair.link.errors import FileError, NetworkError
+from thinair.link.protocol.session_messages import (
+    CODEC,
+    PAIRING_VERSION,
+    RANDOM_BYTES,
+    SESSION_VERSION,
+    LatencyReport,
+    Message,
+    OtherVersion,
+    PairProof,
+    PairRequest,
+    ResumeRequest,
+    SessionRequest,
+    decode_during,
+    decode_first,
+    decode_proof,
+)
 from thinair.link.security import tls
 from thinair.link.security.identity import Identity, fingerprint
-from thinair.link.security.media_keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
-from thinair.link.security.pairing import NONCE, PairingSender, clean_name, read_random, read_us, read_words, stretch
+from thinair.link.security.media_keys import MediaKeys, media_keys
+from thinair.link.security.pairing import PairingSender, clean_name, stretch
 from thinair.link.security.pairing_store import Pairing, Pairings, digest
-from thinair.sender.connection.pairing_code import Code
+from thinair.sender.connection.pairing_code import PairingCode
 
-_MOST = 16  # connections at once of whom is not known yet, of which from one address; the oldest give way
-_MOST_OF_ONE = 4
+_MAX_UNKNOWN = 16  # connections at once without a known peer, of which from one address; the oldest give way
+_MAX_UNKNOWN_OF_ONE = 4
 _HANDSHAKE_S = 5.0
-_PATIENCE_S = 10.0  # for a message of somebody who has begun
-_TOKEN = 24  # bytes
-_CLOSED = "too many wrong codes, or it was renewed: make a new one at the sender with thinair pairings renew"
-_LOOK_S = 1.0  # for pairings that were forgotten by another program
+_MESSAGE_S = 10.0  # for the next message of a conversation, and to send ours
+_TOKEN_BYTES = 24
+_CLOSED = "pairing is closed after too many wrong codes: run thinair pairings renew at the sender for a new code"
+_CHECK_S = 1.0  # for pairings that another program has removed
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
-    """A paired receiver that wants the picture."""
+class Client:
+    """A paired receiver that requests the session."""
 
     fingerprint: str
     name: str
@@ -48,32 +65,62 @@ class RefusedError(Exception):
     """A session that is not given; the text is for the person at the receiver."""
 
 
+class Grant(TypedDict):
+    """A session, as its client is told of it."""
+
+    ssrc: int
+    boot_id: int
+
+
 @dataclass(frozen=True, slots=True)
-class House:
-    """What the door asks of those behind it. `open` gives what the guest has to know, or raises RefusedError."""
+class SessionHandler:
+    """What the server calls. `open` may raise RefusedError."""
 
-    open: Callable[[Guest, bool], dict[str, Any]]  # bool: take over from another
+    open: Callable[[Client, bool], Grant]  # True: take over from another client
     renew: Callable[[MediaKeys], None]
-    figures: Callable[[dict[str, int]], None]  # of the guest: latency_us, bound_us
-    control: Callable[[], int]  # the port of the control API; 0: there is none
-    left: Callable[[str], None]  # the session is over, and why
-    say: Callable[[str], None]
+    latency: Callable[[LatencyReport], None]
+    control_port: Callable[[], int]  # of the control API; 0: there is none
+    ended: Callable[[str], None]  # the session, and why
+    log: Callable[[str], None]
 
 
-class Door:
-    def __init__(self, home: Path, identity: Identity, name: str, house: House) -> None:
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    host: str
+
+    async def receive(self, timeout_s: float | None) -> bytes | None:
+        """See tls.receive_line."""
+        return await tls.receive_line(self.reader, timeout_s)
+
+    async def send(self, message: Message) -> None:
+        """Raises TimeoutError, OSError."""
+        tls.send(self.writer, message)
+        await asyncio.wait_for(self.writer.drain(), _MESSAGE_S)
+
+    async def refuse(self, reason: str, text: str) -> str:
+        """Sends `text`, for the person at the receiver; gives `reason` back."""
+        await self.send({"refusal": text})
+        return reason
+
+
+class SessionServer:
+    """Belongs to the loop."""
+
+    def __init__(self, home: Path, identity: Identity, name: str, handler: SessionHandler) -> None:
         self.pairings = Pairings(home)
-        self.code = Code(home)
+        self.code = PairingCode(home)
         self.refused: Counter[str] = Counter()
         self.port = 0
-        self._identity, self._name, self._house = identity, name, house
+        self._identity, self._name, self._handler = identity, name, handler
         self._context = tls.sender_context(identity, (one.certificate for one in self.pairings.all()))
         self._key: tuple[str, bytes] | None = None  # of this code, stretched
         self._stretching = asyncio.Lock()  # takes a second and 16 MB on a Pi
-        self._strangers: dict[asyncio.Task[None], str] = {}  # their addresses, the oldest first
-        self._guest: Guest | None = None
+        self._unknown: dict[asyncio.Task[None], str] = {}  # connections without a known peer → address, oldest first
+        self._client: Client | None = None
         self._boot_id = 0  # of its session
-        self._line: asyncio.StreamWriter | None = None  # its connection, which it may lose
+        self._control: _Connection | None = None  # the client's; the session outlives it
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,19 +128,21 @@ class Door:
         """Raises NetworkError."""
         try:
             listening = tls.listen(port)
-            self._server = await asyncio.start_server(self._come_in, sock=listening, limit=tls.READER_LIMIT)
+            self._server = await asyncio.start_server(self._accept, sock=listening, limit=tls.READER_LIMIT)
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
-            raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --door with another") from error
+            raise NetworkError(
+                f"cannot listen on TCP port {port}: {why}; use --session-port with another port"
+            ) from error
         self.port = listening.getsockname()[1]
 
     async def watch(self) -> None:
-        """Ends the session of a receiver that is no longer paired."""
+        """Ends the session of a receiver that is no longer paired. Until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_CHECK_S)
             with contextlib.suppress(FileError):
-                if self._guest is not None and self.pairings.get(self._guest.fingerprint) is None:
-                    self._turn_out("forgotten", "this sender has forgotten the pairing")
+                if self._client is not None and self.pairings.get(self._client.fingerprint) is None:
+                    self._end_session("forgotten", "this sender has removed the pairing")
 
     async def close(self) -> None:
         if self._server is not None:
@@ -104,98 +153,103 @@ class Door:
 
     # ---- one connection --------------------------------------------------------------------------------------------
 
-    async def _come_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         host = str(writer.get_extra_info("peername")[0]).removeprefix("::ffff:")
         self._make_room(host)
-        self._strangers[task] = host
+        self._unknown[task] = host
         try:
-            await self._serve(reader, writer, host)
+            if reason := await self._serve(_Connection(reader, writer, host)):
+                self.refused[reason] += 1
         except ssl.SSLError:
             self.refused["tls"] += 1
-        except AuthenticationError:
-            self.refused["malformed"] += 1
         except TimeoutError:
             self.refused["slow"] += 1
         except FileError as error:
             self.refused["state"] += 1
-            self._house.say(str(error))
+            self._handler.log(str(error))
         except OSError:
             self.refused["gone"] += 1
-        except asyncio.CancelledError:  # by us: room was needed, or the door closes; asyncio would print it
+        except asyncio.CancelledError:  # by _make_room() or close(); asyncio would print it
             pass
         finally:
             self._tasks.discard(task)
-            self._strangers.pop(task, None)
+            self._unknown.pop(task, None)
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
 
     def _make_room(self, host: str) -> None:
-        same = [task for task, other in self._strangers.items() if other == host]
-        oldest = same if len(same) >= _MOST_OF_ONE else list(self._strangers) if len(self._strangers) >= _MOST else []
+        same = [task for task, other in self._unknown.items() if other == host]
+        full = len(self._unknown) >= _MAX_UNKNOWN
+        oldest = same if len(same) >= _MAX_UNKNOWN_OF_ONE else list(self._unknown) if full else []
         for task in oldest[:1]:
             self.refused["too_many"] += 1
-            del self._strangers[task]
+            del self._unknown[task]
             task.cancel()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
-        # Nothing is awaited before this: bytes that came already would be taken from the handshake.
-        await writer.start_tls(self._context, ssl_handshake_timeout=_HANDSHAKE_S)
-        der = tls.peer_der(writer)
-        message = await tls.hear(reader, _PATIENCE_S)
-        if message is None:
-            self.refused["gone"] += 1
-        elif message.get("do") == "pair" and der is None:
-            await self._pair(reader, writer, message)
-        elif message.get("do") in {"session", "resume"} and der is not None:
-            await self._receive(reader, writer, message, host, fingerprint(der))
-        else:
-            raise AuthenticationError("neither pairing nor session")
-
-    async def _refuse(self, writer: asyncio.StreamWriter, reason: str, words: str) -> None:
-        self.refused[reason] += 1
-        tls.say(writer, {"refusal": words})
-        await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+    async def _serve(self, connection: _Connection) -> str:
+        """Why the connection was refused; empty where it was not."""
+        # Nothing is awaited before this: the handshake would lack bytes that have already arrived.
+        await connection.writer.start_tls(self._context, ssl_handshake_timeout=_HANDSHAKE_S)
+        der = tls.peer_der(connection.writer)
+        line = await connection.receive(_MESSAGE_S)
+        if line is None:
+            return "gone"
+        message = decode_first(line)
+        if message is None or (message["do"] == "pair") is not (der is None):
+            return "malformed"
+        if message["do"] == "pair":
+            if "other_version" not in message:
+                return await self._pair(connection, message)
+            text = f"this sender pairs by version {PAIRING_VERSION}: update one of the two"
+            return await connection.refuse("version", text)
+        assert der is not None
+        return await self._open(connection, message, fingerprint(der))
 
     # ---- pairing ---------------------------------------------------------------------------------------------------
 
-    async def _pair(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: dict[str, Any]) -> None:
+    async def _pair(self, connection: _Connection, request: PairRequest) -> str:
         code = self.code.current()
         if code is None:
-            await self._refuse(writer, "closed", _CLOSED)
-            return
+            return await connection.refuse("closed", _CLOSED)
         key = await self._stretched(code)
-        token = os.urandom(_TOKEN).hex()
-        own, nonce = self._identity.der, os.urandom(NONCE)
-        given = {"token": token, "control": self._house.control()}
-        one = PairingSender(key, own, self._name, nonce, der_of=ssl.PEM_cert_to_DER_cert, given=given)
-        answer = one.hear(message)
-        tls.say(writer, answer)
-        if "nonce" not in answer:
-            self.refused["version"] += 1
-            return
-        proof = await tls.hear(reader, _PATIENCE_S)
-        if proof is None:
-            return
-        # Others may be trying at the same time: from here on nothing is awaited until this try is counted.
+        pairing = PairingSender(
+            key,
+            self._identity.der,
+            self._name,
+            os.urandom(RANDOM_BYTES),
+            der_of=ssl.PEM_cert_to_DER_cert,
+            token=os.urandom(_TOKEN_BYTES).hex(),
+            control=self._handler.control_port(),
+        )
+        challenge = pairing.challenge(request)
+        if challenge is None:
+            return "malformed"
+        await connection.send(challenge)
+        line = await connection.receive(_MESSAGE_S)
+        if line is None:
+            return ""
+        proof = decode_proof(line)
+        return "malformed" if proof is None else await self._finish_pairing(connection, pairing, proof, code)
+
+    async def _finish_pairing(
+        self, connection: _Connection, pairing: PairingSender, proof: PairProof, code: str
+    ) -> str:
+        # Others may be trying at the same time: nothing is awaited until this try is counted.
         if self.code.current() != code:
-            await self._refuse(writer, "closed", _CLOSED)
-            return
-        answer = one.hear(proof)
-        if one.wrong:
+            return await connection.refuse("closed", _CLOSED)
+        result = pairing.check(proof)
+        if result is None or pairing.peer is None:
             left = self.code.wrong()
-            self._house.say(f"a wrong pairing code was tried; {left} tries are left")
-            await self._refuse(writer, "wrong_code", f"wrong code; {left} tries are left")
-            return
-        if one.peer is None:
-            return
+            self._handler.log(f"wrong pairing code; {left} tries left")
+            return await connection.refuse("wrong_code", f"wrong code; {left} tries left")
         self.code.right()
-        self._context.load_verify_locations(cadata=one.peer.pem)
-        pairing = self.pairings.add(one.peer, token=digest(token))
-        self._house.say(f"paired with {pairing.name} ({pairing.fingerprint[:12]})")
-        tls.say(writer, answer)
-        await asyncio.wait_for(writer.drain(), _PATIENCE_S)
+        self._context.load_verify_locations(cadata=pairing.peer.pem)
+        stored = self.pairings.add(pairing.peer, token=digest(result["token"]))
+        self._handler.log(f"paired with {stored.name} ({stored.fingerprint[:12]})")
+        await connection.send(result)
+        return ""
 
     async def _stretched(self, code: str) -> bytes:
         async with self._stretching:
@@ -205,98 +259,90 @@ class Door:
 
     # ---- session ---------------------------------------------------------------------------------------------------
 
-    async def _receive(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        message: dict[str, Any],
-        host: str,
-        print_: str,
-    ) -> None:
-        pairing = self.pairings.get(print_)
-        if pairing is not None and (task := asyncio.current_task()) is not None:
-            self._strangers.pop(task, None)
+    async def _open(
+        self, connection: _Connection, request: SessionRequest | ResumeRequest | OtherVersion, client: str
+    ) -> str:
+        """`client`: the fingerprint. Why it was refused; empty once a session's connection is over."""
+        pairing = self.pairings.get(client)
         if pairing is None:
-            await self._refuse(writer, "unpaired", "this sender does not know you any more: pair again")
-        elif message.get("version") != VERSION:
-            words = f"this sender speaks version {VERSION}, the receiver {message.get('version')!r:.20}: update one"
-            await self._refuse(writer, "version", words)
-        elif CODEC not in read_words(message.get("can")):
-            await self._refuse(
-                writer, "version", f"this sender sends {CODEC}, which the receiver cannot show: update it"
+            return await connection.refuse("unpaired", "this sender has no pairing with this receiver: pair again")
+        if (task := asyncio.current_task()) is not None:
+            self._unknown.pop(task, None)
+        if "other_version" in request:
+            theirs = f"{request['other_version']}"[:20]
+            text = f"this sender has version {SESSION_VERSION}, the receiver {theirs}: update one of the two"
+            return await connection.refuse("version", text)
+        if CODEC not in request["can"]:
+            await connection.send(
+                {"refusal": f"this sender sends {CODEC}, which the receiver cannot decode: update it"}
             )
-        elif message["do"] == "session":
-            await self._begin(reader, writer, message, host, pairing)
-        elif self._guest is None or (print_, message.get("boot_id")) != (self._guest.fingerprint, self._boot_id):
-            await self._refuse(writer, "no_session", "there is no such session any more")
-        else:
-            self._hang_up("")
-            self._line = writer
-            tls.say(writer, {"version": VERSION})
-            await self._listen(reader, writer, print_)
+            return "version"
+        if request["do"] == "session":
+            return await self._begin(connection, request, pairing)
+        if self._client is None or (client, request["boot_id"]) != (self._client.fingerprint, self._boot_id):
+            return await connection.refuse("no_session", "there is no such session any more")
+        self._close_control("")
+        self._control = connection
+        await connection.send({"version": SESSION_VERSION})
+        return await self._serve_client(connection, client)
 
-    async def _begin(
-        self,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        message: dict[str, Any],
-        host: str,
-        pairing: Pairing,
-    ) -> None:
-        port, print_ = message.get("port"), pairing.fingerprint
-        if type(port) is not int or not 0 < port < 65536:
-            raise AuthenticationError("no port")
-        own, keys = self._keys(message, print_)
-        guest = Guest(print_, clean_name(pairing.name), host, port, keys)
+    async def _begin(self, connection: _Connection, request: SessionRequest, pairing: Pairing) -> str:
+        own, keys = self._keys(request["secret"], pairing.fingerprint)
+        client = Client(pairing.fingerprint, clean_name(pairing.name), connection.host, request["port"], keys)
         try:
-            answer = self._house.open(guest, message.get("take_over") is True)
+            grant = self._handler.open(client, request["take_over"])
         except RefusedError as error:
-            await self._refuse(writer, "taken", str(error))
-            return
-        other = self._guest is not None and self._guest.fingerprint != print_
-        self._hang_up(f"{guest.name} has taken over" if other else "")
-        self._guest, self._boot_id, self._line = guest, answer["boot_id"], writer
-        tls.say(
-            writer,
-            {"version": VERSION, "can": [CODEC], "secret": own.hex(), "control": self._house.control(), **answer},
+            return await connection.refuse("taken", str(error))
+        other = self._client is not None and self._client.fingerprint != client.fingerprint
+        self._close_control(f"{client.name} has taken over" if other else "")
+        self._client, self._boot_id, self._control = client, grant["boot_id"], connection
+        tls.send(
+            connection.writer,
+            {
+                "version": SESSION_VERSION,
+                "can": [CODEC],
+                "secret": own.hex(),
+                "control": self._handler.control_port(),
+                "ssrc": grant["ssrc"],
+                "boot_id": grant["boot_id"],
+            },
         )
-        await self._listen(reader, writer, print_)
+        return await self._serve_client(connection, client.fingerprint)
 
-    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
-        """The session's own connection: new keys, until it is closed. The media does not hang on it."""
+    async def _serve_client(self, connection: _Connection, client: str) -> str:
+        """New keys and latency reports, until the connection is over. The session may go on without it."""
         try:
-            await self._hear_wishes(reader, writer, print_)
+            while (line := await connection.receive(None)) is not None and self._control is connection:
+                message = decode_during(line)
+                if message is None:
+                    return "malformed"
+                if message["do"] == "figures":
+                    self._handler.latency(message)
+                    continue
+                own, keys = self._keys(message["secret"], client)
+                self._handler.renew(keys)
+                await connection.send({"secret": own.hex()})
         finally:
-            if self._line is writer:
-                self._line = None
+            if self._control is connection:
+                self._control = None
+        return ""
 
-    async def _hear_wishes(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, print_: str) -> None:
-        while (message := await tls.hear(reader, None)) is not None and self._line is writer:
-            if message.get("do") == "figures":
-                self._house.figures({key: read_us(message.get(key)) for key in ("latency_us", "bound_us")})
-                continue
-            if message.get("do") != "renew":
-                raise AuthenticationError("nothing that is known")
-            own, keys = self._keys(message, print_)
-            self._house.renew(keys)
-            tls.say(writer, {"secret": own.hex()})
-            await asyncio.wait_for(writer.drain(), _PATIENCE_S)
-
-    def _hang_up(self, why: str) -> None:
-        """The present connection; `why` for the person at its other end."""
-        line, self._line = self._line, None
-        if line is not None:
+    def _close_control(self, why: str) -> None:
+        """`why`: for the person at the other end."""
+        connection, self._control = self._control, None
+        if connection is not None:
             with contextlib.suppress(OSError, RuntimeError):
                 if why:
-                    tls.say(line, {"over": why})
-                line.close()
+                    tls.send(connection.writer, {"over": why})
+                connection.writer.close()
 
-    def _keys(self, message: dict[str, Any], print_: str) -> tuple[bytes, MediaKeys]:
-        own = os.urandom(SECRET)
-        return own, media_keys(own, read_random(message.get("secret")), self._identity.fingerprint, print_)
+    def _keys(self, secret: str, client: str) -> tuple[bytes, MediaKeys]:
+        """Our secret, and the keys made of both. `client`: the fingerprint."""
+        own = os.urandom(RANDOM_BYTES)
+        return own, media_keys(own, bytes.fromhex(secret), self._identity.fingerprint, client)
 
-    def _turn_out(self, reason: str, words: str) -> None:
-        self._guest = None
+    def _end_session(self, reason: str, why: str) -> None:
+        self._client = None
         self.refused[reason] += 1
-        self._hang_up(words)
-        self._house.left(words)
+        self._close_control(why)
+        self._handler.ended(why)

@@ -1,73 +1,132 @@
-"""What the control API turns and reads of the running service. Belongs to the service's loop."""
+"""What the control API may read and change of a running sender. Belongs to the loop."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
-from thinair.link.native import now_us
 from thinair.link.protocol.source_state import SourceCode
 from thinair.link.video_mode import Mode
 from thinair.sender.board.status_led import PATTERNS
-from thinair.sender.board.telemetry import battery_percent, signal_dbm
+from thinair.sender.board.telemetry import battery_percent, board_model, signal_dbm
 from thinair.sender.pipeline.preview import Preview
+from thinair.sender.run_log import LogLine
+from thinair.sender.status import SenderStatus
 
 if TYPE_CHECKING:
-    from thinair.sender.connection.encrypted_link import SealedLink
-    from thinair.sender.service import Service
+    from thinair.sender.pipeline.preview import Thumbnail
+
+_RESTART_AFTER_S = 0.3  # once the answer has left
 
 
-class Knobs:
-    """See Controlled."""
+class LedStatus(TypedDict):
+    state: str
+    pattern_ms: tuple[int, ...]  # on, off, on, off ...
 
-    def __init__(self, service: Service, link: SealedLink) -> None:
-        self._service, self._link = service, link
-        self._preview = Preview(service.look)
 
-    def status(self) -> dict[str, Any]:
-        service, link = self._service, self._link
-        light, counts, figures = service.light(), service.counts, link.figures(now_us())
-        source = service.source
+class Limits(TypedDict):
+    min_bps: int
+    max_bps: int
+
+
+class Frames(TypedDict):
+    captured: int
+    encoded: int
+    sent: int
+
+
+class Status(TypedDict):
+    """The answer to GET status, as openapi.json describes it; None for unknown."""
+
+    name: str
+    model: str
+    light: LedStatus
+    source: str  # why there is no picture; empty while there is one
+    mode: str | None
+    receiver: str | None
+    sealed: bool
+    bitrate_bps: int
+    limits: Limits
+    latency_ms: float | None
+    latency_bound_ms: float | None
+    signal_dbm: int | None
+    battery_percent: int | None
+    uptime_s: float
+    frames: Frames
+    refused: dict[str, int]
+
+
+class Session(Protocol):
+    """What may be changed. All return at once."""
+
+    def request_mode(self, mode: Mode, who: str) -> None: ...
+    def limit_bitrate(self, min_bps: int, max_bps: int) -> None: ...
+    def request_key_frame(self) -> None: ...
+
+
+class Operations:
+    """All but `preview` return at once."""
+
+    def __init__(
+        self,
+        status: SenderStatus,
+        session: Session,
+        preview: Callable[[], Thumbnail | None],
+        *,
+        stop: Callable[[], None],
+        log: Callable[[str], None],
+    ) -> None:
+        self._status, self._session, self._stop, self._log = status, session, stop, log
+        self._preview = Preview(preview)
+
+    def status(self) -> Status:
+        status = self._status
+        led, counts, source = status.led(), status.counts, status.source
         live = source is None or source.code is SourceCode.LIVE
+        min_bps, max_bps = status.limits_bps
+        latency_us, bound_us = status.receiver.latency_us() if status.receiver is not None else (0, 0)
+        client = status.receiver.client_name if status.receiver is not None else None
         return {
-            "name": service.config.name,
-            "model": link.model,
-            "light": {"state": light.value, "pattern_ms": PATTERNS[light]},
+            "name": status.config.name,
+            "model": board_model(),
+            "light": {"state": led.value, "pattern_ms": PATTERNS[led]},
             "source": "" if live or source is None else source.title(),
-            "mode": str(service.mode) if service.mode is not None else None,
-            "receiver": link.guest if service.linked else None,
+            "mode": str(status.mode) if status.mode is not None else None,
+            "receiver": client if status.linked else None,
             "sealed": True,
-            "bitrate_bps": service.bitrate_bps,
-            "limits": service.limits,
-            "latency_ms": figures.get("latency_us", 0) / 1000 or None,
-            "latency_bound_ms": figures.get("bound_us", 0) / 1000 or None,
+            "bitrate_bps": status.bitrate_bps,
+            "limits": {"min_bps": min_bps, "max_bps": max_bps},
+            "latency_ms": latency_us / 1000 or None,
+            "latency_bound_ms": bound_us / 1000 or None,
             "signal_dbm": signal_dbm(),
             "battery_percent": battery_percent(),
-            "uptime_s": service.uptime_s,
+            "uptime_s": status.uptime_s,
             "frames": {"captured": counts.captured, "encoded": counts.encoded, "sent": counts.sent},
-            "refused": dict(link.refused),
+            "refused": status.refused,
         }
 
-    def ask_mode(self, mode: Mode) -> None:
-        self._service.ask_mode(mode, "the control API")
+    def request_mode(self, mode: Mode) -> None:
+        self._session.request_mode(mode, "the control API")
 
-    def limit(self, min_bps: int, max_bps: int) -> None:
-        self._service.limit(min_bps, max_bps)
+    def limit_bitrate(self, min_bps: int, max_bps: int) -> None:
+        self._session.limit_bitrate(min_bps, max_bps)
 
-    def ask_key_frame(self) -> None:
-        self._service.ask_key_frame()
+    def request_key_frame(self) -> None:
+        self._session.request_key_frame()
 
     def restart(self) -> bool:
+        """False: no service manager would start it again."""
         if not os.environ.get("INVOCATION_ID"):  # systemd.exec(5)
             return False
-        self._service.say("restart: asked by the control API")
-        # After the answer has left.
-        asyncio.get_running_loop().call_later(0.3, self._service.end)
+        self._log("restart requested by the control API")
+        asyncio.get_running_loop().call_later(_RESTART_AFTER_S, self._stop)
         return True
 
-    def logs(self) -> list[dict[str, Any]]:
-        return [{"at_s": at_s, "text": text} for at_s, text in self._service.said]
+    def log_lines(self) -> list[LogLine]:
+        return self._status.log
 
     async def preview(self) -> bytes | None:
+        """A JPEG of the newest picture, a new one once a second; None: there is no picture."""
         return await self._preview.newest()

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from aiohttp import web
 
 from thinair.link.errors import ConfigError, FileError, NetworkError
 from thinair.link.host import own_address
-from thinair.link.options import parse_bitrate
+from thinair.link.options import MIN_BITRATE_BPS, parse_bitrate
 from thinair.link.security import tls
 from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import scan_text
@@ -25,8 +25,9 @@ from thinair.link.video_mode import Mode
 from thinair.link.web import qr
 from thinair.link.web.connection_limits import Patience
 from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
-from thinair.sender.connection.session_server import Door
-from thinair.sender.control.tokens import Passes
+from thinair.sender.connection.session_server import SessionServer
+from thinair.sender.control.operations import Operations
+from thinair.sender.control.tokens import AccessTokens
 
 _BODY = 1024  # bytes
 _BODY_S = 3.0
@@ -35,28 +36,11 @@ _LOOPBACK = "lo"
 _STATIC = Path(__file__).with_name("static")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".json": "application/json"}
 _REFUSALS = {
-    "host": (421, "this page answers to the sender's own names and addresses only"),
-    "origin": (403, "another site's page may not do this"),
-    "token": (401, "a token of a pairing is needed: thinair remote page, or the sender's page over USB"),
+    "host": (421, "Host is none of the sender's names and addresses"),
+    "origin": (403, "requests from pages of other sites are refused"),
+    "token": (401, "access token missing or expired: run thinair remote page, or open the page over USB"),
 }
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Controlled(Protocol):
-    """The service behind the routes. All but `preview` return at once."""
-
-    def status(self) -> dict[str, Any]: ...
-    def ask_mode(self, mode: Mode) -> None: ...
-    def limit(self, min_bps: int, max_bps: int) -> None: ...
-    def ask_key_frame(self) -> None: ...
-    def restart(self) -> bool:
-        """False: nobody would start it again."""
-        ...
-
-    def logs(self) -> list[dict[str, Any]]: ...
-    async def preview(self) -> bytes | None:
-        """A JPEG of the newest picture, once a second a new one; None: there is no picture."""
-        ...
 
 
 class BodyError(ValueError):
@@ -64,20 +48,20 @@ class BodyError(ValueError):
 
 
 @dataclass(slots=True)
-class Control:
-    service: Controlled
-    door: Door
+class ControlServer:
+    operations: Operations
+    sessions: SessionServer
     identity: Identity
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     port: int = 0  # HTTPS
     local_port: int = 0
     patience: Patience = field(default_factory=Patience)
-    _passes: Passes = field(init=False)
+    _tokens: AccessTokens = field(init=False)
     _cables: dict[str, asyncio.Server] = field(default_factory=dict)
     _factory: Any = None
 
     def __post_init__(self) -> None:
-        self._passes = Passes(self.door.pairings)
+        self._tokens = AccessTokens(self.sessions.pairings)
 
     @property
     def refused(self) -> Counter[str]:
@@ -87,7 +71,7 @@ class Control:
         """HTTPS on `listening`, HTTP at the port after it, or any where that is taken; of a port that the user has
         `chosen` that raises NetworkError. Until cancelled."""
         async with contextlib.AsyncExitStack() as stack:
-            far = await self._runner(stack, Guard("", self._passes.good), local=False)
+            far = await self._runner(stack, Guard("", self._tokens.good), local=False)
             near = await self._runner(stack, Guard("127.0.0.1", None), local=True)
             cable = await self._runner(stack, Guard("", None), local=True)
             self._factory = self._patient(cable)
@@ -103,7 +87,8 @@ class Control:
             server = await loop.create_server(local_factory, sock=local, backlog=16)
             stack.callback(server.close)
             stack.callback(self._drop_cables)
-            self.say(f"page: http://127.0.0.1:{self.local_port}/ here and over USB; thinair remote page for a phone")
+            here = f"http://127.0.0.1:{self.local_port}/"
+            self.log(f"operator page: {here} here and over USB; for a phone run thinair remote page")
             while True:
                 await self._see_cables()
                 await asyncio.sleep(_LOOK_S)
@@ -124,7 +109,9 @@ class Control:
         except OSError as error:
             if chosen:
                 why = error.strerror or error
-                raise NetworkError(f"cannot listen on TCP port {port}: {why}; use --control with another") from error
+                raise NetworkError(
+                    f"cannot listen on TCP port {port}: {why}; use --control with another port"
+                ) from error
             return _bound(_LOOPBACK, 0)
 
     def _drop_cables(self) -> None:
@@ -206,7 +193,7 @@ class Control:
     async def _ticket(self, request: web.Request) -> web.StreamResponse:
         """The address of a QR code: its token goes into a cookie, out of the browser's history."""
         token = request.match_info["token"]
-        if not self._passes.good(token):
+        if not self._tokens.good(token):
             self.refused["token"] += 1
             return _problem(*_REFUSALS["token"])
         answer = web.Response(status=302, headers=HEADERS | {"Location": "/"})
@@ -214,15 +201,15 @@ class Control:
         return answer
 
     async def _status(self, _request: web.Request) -> web.StreamResponse:
-        return _json(self.service.status())
+        return _json(self.operations.status())
 
     async def _logs(self, _request: web.Request) -> web.StreamResponse:
-        return _json({"lines": self.service.logs()})
+        return _json({"lines": self.operations.log_lines()})
 
     async def _preview(self, _request: web.Request) -> web.StreamResponse:
-        picture = await self.service.preview()
+        picture = await self.operations.preview()
         if picture is None:
-            return _problem(404, "there is no picture")
+            return _problem(404, "no picture")
         return web.Response(body=picture, content_type="image/jpeg", headers=HEADERS | {"Cache-Control": "no-store"})
 
     async def _mode(self, request: web.Request) -> web.StreamResponse:
@@ -231,56 +218,56 @@ class Control:
             mode = Mode.parse(_text(body, "mode"))
         except ConfigError as error:
             raise BodyError(str(error)) from error
-        self.service.ask_mode(mode)
+        self.operations.request_mode(mode)
         return _json({"asked": str(mode)}, 202)
 
     async def _bitrate(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request, {"max_bps"}, {"min_bps", "max_bps"})
         low, high = (_bps(body, key) for key in ("min_bps", "max_bps"))
         if low > high:
-            raise BodyError("min_bps is above max_bps")
-        self.service.limit(low, high)
+            raise BodyError("min_bps must not be above max_bps")
+        self.operations.limit_bitrate(low, high)
         return _json({"min_bps": low, "max_bps": high})
 
     async def _key_frame(self, _request: web.Request) -> web.StreamResponse:
-        self.service.ask_key_frame()
+        self.operations.request_key_frame()
         return _json({"asked": "key frame"}, 202)
 
     async def _restart(self, _request: web.Request) -> web.StreamResponse:
-        if not self.service.restart():
-            return _problem(409, "no service manager would start it again: this sender runs by hand")
+        if not self.operations.restart():
+            return _problem(409, "this sender was started by hand: no service manager would start it again")
         return _json({"asked": "restart"}, 202)
 
     async def _page_link(self, request: web.Request) -> web.StreamResponse:
-        token, life_s = self._passes.page()
+        token, life_s = self._tokens.page()
         url = f"HTTPS://{own_address()}:{self.port}/T/{token}".upper()
         return _json({"url": url, "qr": qr.svg(qr.encode(url)), "expires_s": int(life_s)}, 201)
 
     async def _pairing(self, _request: web.Request) -> web.StreamResponse:
-        code = self.door.code.current()
-        paired = [{"fingerprint": one.fingerprint, "name": one.name} for one in self.door.pairings.all()]
+        code = self.sessions.code.current()
+        paired = [{"fingerprint": one.fingerprint, "name": one.name} for one in self.sessions.pairings.all()]
         content: dict[str, Any] = {"code": code, "qr": None, "place": None, "paired": paired}
         if code is not None:
-            place = f"{own_address()}:{self.door.port}"
+            place = f"{own_address()}:{self.sessions.port}"
             content |= {"place": place, "qr": qr.svg(qr.encode(scan_text(place, code)))}
         return _json(content)
 
     async def _renew(self, request: web.Request) -> web.StreamResponse:
-        self.door.code.renew()
-        self.say("the pairing code was renewed on the page")
+        self.sessions.code.renew()
+        self.log("pairing code renewed on the page")
         return await self._pairing(request)
 
     async def _forget(self, request: web.Request) -> web.StreamResponse:
         which = request.match_info["fingerprint"]
-        gone = self.door.pairings.forget(which) if len(which) == 64 else []
+        gone = self.sessions.pairings.forget(which) if len(which) == 64 else []
         if not gone:
-            return _problem(404, "nobody of this fingerprint is paired")
-        self.say(f"{gone[0].name} was forgotten on the page")
+            return _problem(404, "no pairing has this fingerprint")
+        self.log(f"pairing with {gone[0].name} removed on the page")
         return _json({"forgotten": [one.name for one in gone]})
 
 
 async def _near_only(_request: web.Request) -> web.StreamResponse:
-    return _problem(403, "only over USB, or on the sender itself")
+    return _problem(403, "only over USB or on the sender itself")
 
 
 def _bound(interface: str, port: int) -> socket.socket:
@@ -299,29 +286,29 @@ def _bound(interface: str, port: int) -> socket.socket:
 async def _body(request: web.Request, needed: set[str], known: set[str]) -> Mapping[str, Any]:
     """A small JSON object. Raises BodyError, HTTPRequestEntityTooLarge."""
     if request.content_type != "application/json":
-        raise BodyError("send application/json")
+        raise BodyError("Content-Type must be application/json")
     try:
         async with asyncio.timeout(_BODY_S):
             found = json.loads(await request.read())
     except TimeoutError as error:
-        raise BodyError("the body does not come") from error
+        raise BodyError("the body is incomplete") from error
     except (ValueError, RecursionError) as error:
-        raise BodyError("that is no JSON") from error
+        raise BodyError("the body is not JSON") from error
     if not isinstance(found, dict) or not needed <= found.keys() <= known:
-        raise BodyError(f"send an object with {', '.join(sorted(known))}")
+        raise BodyError(f"the body must be an object with {', '.join(sorted(known))}")
     return found
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
     if not isinstance(value := body[key], str):
-        raise BodyError(f"{key} is text")
+        raise BodyError(f"{key} must be a string")
     return value
 
 
 def _bps(body: Mapping[str, Any], key: str) -> int:
-    value = body.get(key, 50_000)
+    value = body.get(key, MIN_BITRATE_BPS)
     if type(value) is not int:
-        raise BodyError(f"{key} is a whole number of bits per second")
+        raise BodyError(f"{key} must be a whole number of bits per second")
     try:
         return parse_bitrate(str(value))
     except ConfigError as error:
@@ -339,5 +326,5 @@ def _problem(status: int, why: str, more: Mapping[str, str] = {}) -> web.Respons
 def _static(name: str) -> web.StreamResponse:
     path = _STATIC / name
     if not path.is_file():
-        return _problem(404, "there is no such page")
+        return _problem(404, "no such page")
     return web.Response(body=path.read_bytes(), content_type=_TYPES[path.suffix], charset="utf-8", headers=HEADERS)

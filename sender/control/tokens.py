@@ -1,5 +1,5 @@
-"""Who may use the control API over the network: paired receivers by the token of their pairing, pages by one of their
-own that ends by itself."""
+"""Access tokens for the control API over the network: paired receivers have the token of their pairing, pages one that
+expires."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from thinair.link.errors import FileError
 from thinair.link.security.pairing_store import Pairings, digest
 from thinair.link.web.request_guard import same
 
-_MOST = 8  # pages at once; the oldest gives way
+_MOST = 8  # page tokens at once; the oldest expires first
 _LIFE_S = 12 * 3600.0  # a day on set
-_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # such as a QR code holds in few modules
+_LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # short in a QR code
 _LENGTH = 26  # of 5 bits
 
 
-class Passes:
+class AccessTokens:
     def __init__(self, pairings: Pairings) -> None:
         self._pairings = pairings
-        self._pages: dict[str, float] = {}  # token → when it ends
+        self._pages: dict[str, float] = {}  # token → when it expires
 
     def page(self) -> tuple[str, float]:
-        """(a new token for a browser, seconds that it lives)."""
+        """(a new token for a browser, its lifetime in seconds)."""
         while len(self._pages) >= _MOST:
             del self._pages[next(iter(self._pages))]
         bits = random_bits(5 * _LENGTH)

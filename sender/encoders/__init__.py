@@ -16,10 +16,10 @@ def open_encoder(
     choice: str = "x264",
     preset: str = "ultrafast",
     threads: int = 2,
-    say: Callable[[str], None] = lambda text: None,
+    log: Callable[[str], None] = lambda text: None,
 ) -> Encoder:
-    """An opened encoder. `choice`: x264, v4l2m2m, mmal, or auto: the first of v4l2m2m, mmal, x264 that opens, and `say`
-    is told why. Raises DeviceError where it is missing or refuses the mode."""
+    """An opened encoder. `choice`: x264, v4l2m2m, mmal, or auto: the first of v4l2m2m, mmal, x264 that opens, and `log`
+    gets the reasons. Raises DeviceError where it is missing or refuses the mode."""
     if choice == "x264":
         return _open_x264(config, preset, threads)
     from thinair.sender.encoders.hardware import KINDS, Hardware
@@ -35,10 +35,10 @@ def open_encoder(
             reasons.append(str(error))
         else:
             if choice == "auto":
-                say("; ".join([f"encoder {name}", *reasons]))
+                log("; ".join([f"encoder {name}", *reasons]))
             return hardware
     encoder = _open_x264(config, preset, threads)
-    say("; ".join(["encoder x264", *reasons]))
+    log("; ".join(["encoder x264", *reasons]))
     return encoder
 
 

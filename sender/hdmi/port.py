@@ -92,7 +92,7 @@ class Port(Protocol):
     def failed(self, error: OSError) -> None:
         """The capture could not be opened after a Start, or broke down; it is closed. A retry comes by itself."""
 
-    def ask(self, mode: Mode) -> None:
+    def request_mode(self, mode: Mode) -> None:
         """From any thread: the camera is told by an EDID that offers this mode alone; a grabber is opened again with
         it. Raises ConfigError where the mode is not carried."""
 
@@ -100,7 +100,7 @@ class Port(Protocol):
 
 
 class HdmiPort:
-    """See Port. `edid`: as `read_edid` gives it, written where the device holds another; None leaves it. `wish`: a
+    """See Port. `edid`: as `read_edid` gives it, written where the device holds another; None leaves it. `wanted`: a
     grabber's mode; a camera is asked by the EDID. `limit`: why an encoder cannot carry a mode, empty where it can."""
 
     def __init__(
@@ -108,7 +108,7 @@ class HdmiPort:
         device: str | None = None,
         edid: bytes | None = None,
         *,
-        wish: Mode | None = None,
+        wanted: Mode | None = None,
         fourccs: Sequence[str] = FOURCCS,
         limit: Callable[[Mode], str] = lambda mode: "",
         find: Callable[[str | None], Input] = find_input,
@@ -116,7 +116,7 @@ class HdmiPort:
         self.notes: list[str] = []
         self._device = device
         self._edid = edid
-        self._wish = wish
+        self._wanted = wanted
         self._fourccs = fourccs
         self._limit = limit
         self._find = find
@@ -125,9 +125,9 @@ class HdmiPort:
         self._bt: dict[str, int] = {}  # of the mode found last
         self._fourcc = ""
         self._machine = HdmiMachine(now_us())
-        self._asked: Mode | None = None  # done by the thread that polls
+        self._requested: Mode | None = None  # done by the thread that polls
 
-    def ask(self, mode: Mode) -> None:
+    def request_mode(self, mode: Mode) -> None:
         from thinair.edid.build import mode as carried  # most senders are never asked
         from thinair.edid.errors import EdidError
 
@@ -136,7 +136,7 @@ class HdmiPort:
                 carried(mode.width, mode.height, mode.rate)
             except EdidError as error:
                 raise ConfigError(str(error)) from error
-        self._asked = mode
+        self._requested = mode
 
     def open(self) -> None:
         self._found = self._find(self._device)
@@ -150,7 +150,7 @@ class HdmiPort:
             wait_us = min(deadline_us, self._machine.next_timeout(now)) - now
             ready = self._wait(max(0, wait_us), capture_fd, wake_fd)
             if self._control is not None and (events := ready.get(self._control.fileno())):
-                self._hear(events)
+                self._handle_events(events)
             elif capture_fd in ready or wake_fd in ready or now_us() >= deadline_us:
                 return ()
         return out
@@ -165,7 +165,7 @@ class HdmiPort:
         self._machine.silent(now_us(), last_us)
 
     def failed(self, error: OSError) -> None:
-        self._machine.failed(now_us(), _words(error))
+        self._machine.failed(now_us(), _reason(error))
 
     def close(self) -> None:
         if self._control is not None:
@@ -176,8 +176,8 @@ class HdmiPort:
 
     def _work(self) -> list[Start | Stop | NoPicture]:
         out: list[Start | Stop | NoPicture] = []
-        if self._asked is not None and self._control is not None:
-            self._ask_camera(self._asked)
+        if self._requested is not None and self._control is not None:
+            self._offer_requested(self._requested)
         while (action := self._machine.next_action(now_us())) is not None:
             match action:
                 case Action.OPEN:
@@ -193,7 +193,7 @@ class HdmiPort:
                     out.append(Stop())
                     break  # what follows needs the capture closed
         if (state := self._machine.next_report(now_us())) is not None:
-            out.insert(len(out) - (out[-1:] == [Stop()]), NoPicture(state))  # said first: stopping takes a while
+            out.insert(len(out) - (out[-1:] == [Stop()]), NoPicture(state))  # text first: stopping takes a while
         return out
 
     def _open_control(self) -> None:
@@ -219,11 +219,11 @@ class HdmiPort:
                 self.notes.append(f"{found.control} has no events ({error.strerror}): it is asked in silence alone")
         self._machine.opened(now_us(), power)
 
-    def _ask_camera(self, mode: Mode) -> None:
-        self._asked = None
+    def _offer_requested(self, mode: Mode) -> None:
+        self._requested = None
         assert self._found is not None
         if not self._found.timings:
-            self._wish = mode
+            self._wanted = mode
             self._machine.gone(now_us(), f"opened again for {mode}")
             return
         from thinair.edid.build import build
@@ -256,14 +256,14 @@ class HdmiPort:
         self._bt = control.query_timings()
         timing = timing_of(self._bt)
         if why := refusal(timing, found.chain):
-            return _fitting(_said(timing, found.chain or DEFAULT_CHAIN), why)
+            return _with_reason(_menu_text(timing, found.chain or DEFAULT_CHAIN), why)
         mode = Mode(timing.width, timing.height, rate_of(timing))
         why = self._limit(mode)
-        return _fitting(_said(timing, found.chain or DEFAULT_CHAIN), why) if why else mode
+        return _with_reason(_menu_text(timing, found.chain or DEFAULT_CHAIN), why) if why else mode
 
     def _grabbed(self, control: V4L2Device) -> Mode | str:
         try:
-            mode, self._fourcc = grabber_mode(control, self._fourccs, self._wish)
+            mode, self._fourcc = grabber_mode(control, self._fourccs, self._wanted)
         except ValueError as error:
             return str(error)
         return self._limit(mode) or mode
@@ -288,11 +288,11 @@ class HdmiPort:
         try:
             if found.timings:
                 prepare(found, control, self._bt)
-                if self._heard(control) and control.query_timings() != self._bt:  # vivid calls its new timings a change
+                if self._take_events(control) and control.query_timings() != self._bt:  # vivid reports its own
                     self._machine.source_changed(now_us())
                 self._fourcc = self._format_of(found)
         except OSError as error:
-            self._machine.failed(now_us(), _words(error))
+            self._machine.failed(now_us(), _reason(error))
             return None
         return Start(mode, found.node, self._fourcc, found.driver)
 
@@ -317,18 +317,18 @@ class HdmiPort:
                 waiting.register(fd, select.POLLIN)
         return dict(waiting.poll(-(-timeout_us // 1000)))
 
-    def _hear(self, ready: int) -> None:
+    def _handle_events(self, ready: int) -> None:
         assert self._control is not None
         if ready & (select.POLLERR | select.POLLHUP | select.POLLNVAL):
             self._lost(OSError(errno.ENODEV, os.strerror(errno.ENODEV)))
             return
         try:
-            if self._heard(self._control):
+            if self._take_events(self._control):
                 self._machine.source_changed(now_us())
         except OSError as error:
             self._lost(error)
 
-    def _heard(self, control: V4L2Device) -> bool:
+    def _take_events(self, control: V4L2Device) -> bool:
         """Takes the driver's events; whether it says that the source has changed. Raises OSError."""
         changed = False
         while (event := control.event()) is not None:
@@ -351,7 +351,7 @@ def port_of(
     """The port a configuration with source `hdmi` or `hdmi:DEVICE` asks for. Raises ConfigError, FileError."""
     device = config.source.partition(":")[2] or None
     edid = read_edid(config.edid)
-    return HdmiPort(device, edid, wish=config.mode, fourccs=fourccs, limit=limit or (lambda mode: ""))
+    return HdmiPort(device, edid, wanted=config.mode, fourccs=fourccs, limit=limit or (lambda mode: ""))
 
 
 def read_edid(text: str) -> bytes | None:
@@ -391,21 +391,21 @@ def check_edid(data: bytes) -> None:
         raise ConfigError(f"the EDID's block {block} has a wrong checksum: mend it with thinair edid fix")
 
 
-def _said(timing: Timing, chain: Chain) -> str:
+def _menu_text(timing: Timing, chain: Chain) -> str:
     """In the words of a camera's menu: what it sends, and what to choose there."""
     other = carried_instead(timing, chain)
     return f"{menu_name(timing)}: not carried" + (f", choose {menu_name(other)}" if other else "")
 
 
-def _fitting(said: str, why: str) -> str:
+def _with_reason(text: str, why: str) -> str:
     """With as much of the reason as fits a report."""
     for reason in (why, why.partition(":")[0]):
-        if len(said) + len(reason) + 2 <= DETAIL_BYTES:
-            return f"{said}; {reason}"
-    return said
+        if len(text) + len(reason) + 2 <= DETAIL_BYTES:
+            return f"{text}; {reason}"
+    return text
 
 
-def _words(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     if error.errno == errno.EBUSY:
         return "another program uses the capture device"
     return error.strerror or str(error)

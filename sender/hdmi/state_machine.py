@@ -2,11 +2,10 @@
 
 After each input, and at each `next_timeout`, the caller executes `next_action` until it gives None and then hands on
 `next_report`. What a state does with an input stands in `_TRANSITIONS`; `python -m thinair.sender.hdmi.state_machine`
-draws it into
-docs/hdmi-states.md.
+draws it into docs/hdmi-states.md.
 
-The word of the device counts: an event, the +5 V control, silence for two pictures and a timer only make it be asked.
-A driver that polls its chip may say a second late what the silence says at once.
+Only the answer to a query changes the state: events, the +5 V control, silence for two pictures and timers just trigger
+queries. A driver that polls its chip may report a second late what silence shows at once.
 """
 
 from __future__ import annotations
@@ -224,7 +223,7 @@ class HdmiMachine:
         return self._sign_us + (STALL_US if self._seen else FIRST_PICTURE_US)
 
     @property
-    def _patience_us(self) -> int:
+    def _silence_us(self) -> int:
         assert self.mode is not None
         return int(WATCHDOG_PICTURES * self.mode.interval_us)  # no more than a capture that watches silence waits
 
@@ -242,7 +241,7 @@ class HdmiMachine:
         if self._flowing:
             self._query.end()
         else:
-            self._query.begin(now_us, self._patience_us if self.state is HdmiState.LOCKED else QUERY_RETRY_US[0])
+            self._query.begin(now_us, self._silence_us if self.state is HdmiState.LOCKED else QUERY_RETRY_US[0])
 
     def _run_timers(self, now_us: int) -> None:
         if self._open.is_due(now_us):
@@ -306,7 +305,7 @@ class HdmiMachine:
 
     def _confirm(self, now_us: int) -> None:
         """The device stands by its mode. If the source changed in between and nothing comes, the driver has let go."""
-        silent = not self._flowing and now_us >= self._sign_us + self._patience_us
+        silent = not self._flowing and now_us >= self._sign_us + self._silence_us
         if self._suspect and self._seen and silent:
             self._again(now_us)
 
@@ -358,13 +357,19 @@ def draw() -> str:
     for (state, event), (target, _) in _TRANSITIONS.items():
         if state not in _OPEN or event not in alike:
             edges.append(f"{state.name} --> {target.name}: {event}")
-    edges += [f"{state.name} --> asked" for state in _OPEN]
-    edges += [f"asked --> {target.name}: {event}" for event, target in alike.items() if target]
-    body = "\n".join(f"    {line}" for line in ["state asked <<choice>>", *edges])
+    edges += [f"{state.name} --> query" for state in _OPEN]
+    edges += [f"query --> {target.name}: {event}" for event, target in alike.items() if target]
+    body = "\n".join(f"    {line}" for line in ["state query <<choice>>", *edges])
+    stall = f"{FIRST_PICTURE_US // 1000} ms after a start, {STALL_US // 1000} ms after a picture"
     return f"""# States of the HDMI input
 
-Drawn from the table in `sender/hdmi/state_machine.py` by `python -m thinair.sender.hdmi.state_machine`. A state with a device leads to `asked` at an event of the driver, a change of +5 V, silence for
-{WATCHDOG_PICTURES} pictures, and every {QUERY_RETRY_US[1] // 1000} ms while there is no picture; the answer decides. `another mode` and `capture failed` close a running capture first.
+Generated from the table in `sender/hdmi/state_machine.py` by `python -m thinair.sender.hdmi.state_machine`.
+
+A state with a device leads to `query`:
+at an event of the driver, a change of +5 V, silence for {WATCHDOG_PICTURES} pictures,
+and every {QUERY_RETRY_US[1] // 1000} ms while there is no picture.
+The device's answer decides the next state.
+`another mode` and `capture failed` close a running capture first.
 
 ```mermaid
 stateDiagram-v2
@@ -373,11 +378,11 @@ stateDiagram-v2
 
 | timer | first | then doubling up to |
 |---|---|---|
-| open a missing device | {OPEN_RETRY_US[0] // 1000} ms | {OPEN_RETRY_US[1] // 1000} ms |
-| ask while there is no picture | {QUERY_RETRY_US[0] // 1000} ms | {QUERY_RETRY_US[1] // 1000} ms |
-| start again while stalled | {RESTART_RETRY_US[0] // 1000} ms | {RESTART_RETRY_US[1] // 1000} ms |
-| locked without a picture becomes stalled | {FIRST_PICTURE_US // 1000} ms after a start, {STALL_US // 1000} ms after a picture | |
-"""  # noqa: E501 -- prose of a document
+| reopen a missing device | {OPEN_RETRY_US[0] // 1000} ms | {OPEN_RETRY_US[1] // 1000} ms |
+| query while there is no picture | {QUERY_RETRY_US[0] // 1000} ms | {QUERY_RETRY_US[1] // 1000} ms |
+| restart while stalled | {RESTART_RETRY_US[0] // 1000} ms | {RESTART_RETRY_US[1] // 1000} ms |
+| locked without a picture becomes stalled | {stall} | |
+"""
 
 
 if __name__ == "__main__":

@@ -288,26 +288,26 @@ def choose_format(device: V4L2Device, fourccs: Sequence[str]) -> str:
     return next((fourcc for fourcc in fourccs if fourcc in given), "")
 
 
-def grabber_mode(device: V4L2Device, fourccs: Sequence[str], wish: Mode | None) -> tuple[Mode, str]:
-    """Mode and fourcc of a device without timings: the wish, else as it stands. Raises OSError, and ValueError with the
-    reason where it cannot be had."""
+def grabber_mode(device: V4L2Device, fourccs: Sequence[str], wanted: Mode | None) -> tuple[Mode, str]:
+    """Mode and fourcc of a device without timings: `wanted`, or its present mode. Raises OSError, and ValueError with
+    the reason where it is not available."""
     given = set(device.formats())
     usable = [fourcc for fourcc in fourccs if fourcc in given]
     if not usable:
         raise ValueError(f"gives {', '.join(sorted(given))} only")
-    if wish is None:
+    if wanted is None:
         now = device.format()
         top, bottom = device.rate()
         rate = Fraction(top, bottom) if top and bottom else _UNKNOWN_RATE
         return Mode(now["width"], now["height"], rate), now["fourcc"] if now["fourcc"] in usable else usable[0]
-    size = (wish.width, wish.height)
+    size = (wanted.width, wanted.height)
     for fourcc in usable:
         tried = device.set_format(*size, fourcc, commit=False)
         rates = [Fraction(top, bottom) for top, bottom in device.rates(fourcc, *size) if bottom]
         fits = (tried["width"], tried["height"], tried["fourcc"]) == (*size, fourcc)
-        if fits and max(rates, default=wish.rate) >= wish.rate * (1 - _SAME_RATE):
-            return wish, fourcc
-    raise ValueError(f"{wish} is no mode of this grabber")
+        if fits and max(rates, default=wanted.rate) >= wanted.rate * (1 - _SAME_RATE):
+            return wanted, fourcc
+    raise ValueError(f"{wanted} is no mode of this grabber")
 
 
 def _set_pad(path: str, pad: int, picture: dict[str, int]) -> None:

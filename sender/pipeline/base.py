@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from thinair.link.native import Tx
 from thinair.link.protocol.source_state import SourceState
 from thinair.link.video_mode import Mode
-from thinair.sender.config import SenderConfig
 
 if TYPE_CHECKING:
     from thinair.sender.pipeline.preview import Thumbnail
@@ -33,7 +31,7 @@ class Hooks:
     mode: Callable[[Mode], None]  # pictures of this mode follow, with a key frame first
     state: Callable[[SourceState], None]  # at each change, and twice a second while there is no picture
     key_frame: Callable[[int], None]  # µs at which the encoder gave one
-    say: Callable[[str], None]  # a line for the operator
+    log: Callable[[str], None]  # a line for the operator
 
 
 class Pipeline(Protocol):
@@ -55,31 +53,12 @@ class Pipeline(Protocol):
 
     def request_key_frame(self) -> None: ...
 
-    def look(self) -> Thumbnail | None:
-        """A small picture, once, of those since the call before; another is asked for."""
+    def preview(self) -> Thumbnail | None:
+        """A small picture, once, of those since the call before; requests another."""
 
-    def ask_mode(self, mode: Mode) -> None:
-        """The receiver would like this mode. What the source cannot give is said, and stays."""
+    def request_mode(self, mode: Mode) -> None:
+        """A mode that the source does not have is logged, and nothing changes."""
 
     def describe(self) -> str: ...
 
     def close(self) -> None: ...
-
-
-def open_pipeline(config: SenderConfig, tx: Tx, hooks: Hooks) -> Pipeline:
-    """An opened pipeline. Raises DeviceError, ConfigError, FileError."""
-    pipeline: Pipeline | None = None
-    if config.source.partition(":")[0] == "hdmi":
-        from thinair.sender.pipeline.hardware import open_hardware
-
-        pipeline = open_hardware(config, tx, hooks)
-    if pipeline is None:
-        from thinair.sender.pipeline.software import SoftwarePipeline
-
-        pipeline = SoftwarePipeline(config, tx, hooks)
-    try:
-        pipeline.open()
-    except BaseException:
-        pipeline.close()
-        raise
-    return pipeline

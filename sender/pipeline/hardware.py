@@ -20,8 +20,8 @@ from thinair.sender.encoders.hardware import KINDS, clamp_bitrate, find_hardware
 from thinair.sender.hdmi.port import Port, Start, Stop, port_of
 from thinair.sender.hdmi.rate_meter import RateMeter
 from thinair.sender.pipeline.base import Counts, Hooks
+from thinair.sender.pipeline.frame_log import FrameLog, FrameRecord
 from thinair.sender.pipeline.sdp import describe_stream
-from thinair.sender.report import ChainRecord, FrameLog
 
 if TYPE_CHECKING:
     from thinair.sender.pipeline.preview import Thumbnail
@@ -36,8 +36,8 @@ _TRIAL = Mode(1280, 720, Fraction(60))
 _MACROBLOCKS, _MACROBLOCKS_S = 8192, 245_760
 
 
-class Chained(Protocol):
-    """What HardwarePipeline offers."""
+class NativePipeline(Protocol):
+    """What the extension's pipeline offers."""
 
     eventfd: int
     notes: list[str]
@@ -47,7 +47,7 @@ class Chained(Protocol):
     def set_bitrate(self, bitrate_bps: int, /) -> None: ...
     def state(self) -> tuple[str, str, str]: ...
     def stats(self) -> dict[str, int]: ...
-    def records(self) -> list[ChainRecord]: ...
+    def records(self) -> list[FrameRecord]: ...
     def parameter_sets(self) -> bytes: ...
     def thumbnail(self) -> tuple[int, int, bytes] | None: ...
     def stop(self) -> bool: ...
@@ -61,7 +61,7 @@ def limit(mode: Mode) -> str:
     return ""
 
 
-def choose_hardware(choice: str, say: Callable[[str], None]) -> str:
+def choose_hardware(choice: str, log: Callable[[str], None]) -> str:
     """The encoder for a camera's pictures by name, or "" where software has to do it; `auto` says why. Raises
     DeviceError where the one asked for is missing."""
     names = tuple(KINDS) if choice == "auto" else (choice,)
@@ -70,14 +70,14 @@ def choose_hardware(choice: str, say: Callable[[str], None]) -> str:
         if not name:
             raise DeviceError(why)
     else:
-        say(f"encoder {name}" if name else f"encoder x264: {why}")
+        log(f"encoder {name}" if name else f"encoder x264: {why}")
     return name
 
 
-class ChainPipeline:
-    """See Pipeline. Source hdmi and the encoder `name`. What breaks down while in use is the port's to try again. On
-    plain outputs, where nobody can be told, slates with the words go through an encoder of the same kind while there is
-    no chain; a Pi has only one, so either is closed before the other opens."""
+class HdmiPipeline:
+    """See Pipeline. Source hdmi and the encoder `name`. What fails in use is retried by the port. On plain
+    outputs, which carry no source state, slates with the reason go through an encoder of the same kind while there is
+    no native pipeline; a Pi has only one encoder, so either is closed before the other opens."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ChainPipeline:
         *,
         port: Port | None = None,
         coded: str = "H264",
-        open_chain: Callable[..., Chained] = HardwarePipeline,
+        open_native: Callable[..., NativePipeline] = HardwarePipeline,
     ) -> None:
         """`coded`: another format than H.264 goes out as opaque bytes, for trials."""
         self.counts = Counts()
@@ -98,17 +98,17 @@ class ChainPipeline:
         self._hooks = hooks
         self._name = name
         self._coded = coded
-        self._open_chain = open_chain
+        self._open_native = open_native
         self._port = port if port is not None else port_of(config, fourccs=FOURCCS, limit=limit)
-        self._plain = split_plain_output(config.plain) if config.plain is not None else None
-        self._chain: Chained | None = None
+        self._plain = split_plain_output(config.output) if config.output is not None else None
+        self._native: NativePipeline | None = None
         self._mode: Mode | None = None
         self._meter: RateMeter | None = None
-        self._before = Counts()  # of the chains before this one
+        self._before = Counts()  # of the native pipelines before this one
         self._frame_id = 0
         self._bitrate_bps = clamp_bitrate(config.bitrate_bps)
         self._allowed = False
-        self._lock = threading.Lock()  # allow() and set_bitrate() against a chain that begins
+        self._lock = threading.Lock()  # allow() and set_bitrate() against a pipeline that starts
         self._log = FrameLog(config.frames)
         self._sdp_due = False
         self._drain_us = 0
@@ -117,7 +117,7 @@ class ChainPipeline:
         self._dark: SourceState | None = None  # why there are no pictures
         self._slates: SlateStream | None = None
         self._slate_ntp_offset_s = 0.0
-        self._slate_trouble = ""  # as it was said last
+        self._slate_trouble = ""  # as logged last
 
     def open(self) -> None:
         self._port.open()
@@ -125,47 +125,47 @@ class ChainPipeline:
     def run(self, stop: threading.Event) -> None:
         with self._log:
             while not stop.is_set():
-                chain = self._chain
-                events = self._port.poll(self._look_us(), wake_fd=chain.eventfd if chain is not None else -1)
+                native = self._native
+                events = self._port.poll(self._poll_us(), wake_fd=native.eventfd if native is not None else -1)
                 self._note(self._port.notes)
                 for event in events:
                     if isinstance(event, Start):
                         self._start(event)
                     elif isinstance(event, Stop):
-                        self._let_go()
+                        self._close_native()
                     else:
                         self._dark = event.state if event.state.code is not SourceCode.LIVE else None
                         self._hooks.state(event.state)
                 self._watch()
                 self._show_slate()
-            self._let_go()
+            self._close_native()
 
     def allow(self, allowed: bool) -> None:
         with self._lock:
             self._allowed = allowed
-            if self._chain is not None:
-                self._chain.allow(allowed)
+            if self._native is not None:
+                self._native.allow(allowed)
 
     def set_bitrate(self, bitrate_bps: int) -> None:
         with self._lock:
             self._bitrate_bps = clamp_bitrate(bitrate_bps)
-            if self._chain is not None:
-                self._chain.set_bitrate(self._bitrate_bps)
+            if self._native is not None:
+                self._native.set_bitrate(self._bitrate_bps)
 
     def request_key_frame(self) -> None:
         with self._lock:
-            if self._chain is not None:  # a new one begins with a key frame
-                self._chain.request_key_frame()
+            if self._native is not None:  # a new one begins with a key frame
+                self._native.request_key_frame()
 
-    def ask_mode(self, mode: Mode) -> None:
+    def request_mode(self, mode: Mode) -> None:
         try:
-            self._port.ask(mode)
+            self._port.request_mode(mode)
         except ConfigError as error:
-            self._hooks.say(f"{mode} was asked for, and is not to be had: {error}")
+            self._hooks.log(f"requested mode {mode} is not available: {error}")
 
-    def look(self) -> Thumbnail | None:
+    def preview(self) -> Thumbnail | None:
         with self._lock:
-            found = self._chain.thumbnail() if self._chain is not None else None
+            found = self._native.thumbnail() if self._native is not None else None
         if found is None:
             return None
         from thinair.sender.pipeline.preview import packed_thumbnail
@@ -177,11 +177,11 @@ class ChainPipeline:
         return f"{self._name} in hardware{mode}, {self._bitrate_bps / 1e6:g} Mbit/s"
 
     def close(self) -> None:
-        self._let_go()
+        self._close_native()
         self._end_slates()
         self._port.close()
 
-    # ---- the chain
+    # ---- the native pipeline
 
     def _start(self, start: Start) -> None:
         self._dark = None
@@ -190,7 +190,7 @@ class ChainPipeline:
         longest_s = self._config.key_interval_s
         key_interval_s = longest_s if self._plain is None else min(longest_s, _PLAIN_KEY_INTERVAL_S)
         try:
-            chain = self._open_chain(
+            native = self._open_native(
                 tx=self._tx,
                 device=start.node,
                 fourcc=start.fourcc,
@@ -207,51 +207,51 @@ class ChainPipeline:
                 ntp_offset=int(_ntp_offset_s() * (1 << 32)),
             )
         except (OSError, ValueError) as error:
-            self._fail(getattr(error, "filename", None) or "chain", getattr(error, "strerror", None) or str(error))
+            self._fail(getattr(error, "filename", None) or "pipeline", getattr(error, "strerror", None) or str(error))
             return
-        self._note(chain.notes)
+        self._note(native.notes)
         self._flowing = False
         self._mode, self._meter = mode, RateMeter(mode.rate)
         self._sdp_due = self._config.sdp is not None
         self._before = replace(self.counts)
         with self._lock:
-            self._chain = chain
-            chain.set_bitrate(self._bitrate_bps)
-            chain.allow(self._allowed)
+            self._native = native
+            native.set_bitrate(self._bitrate_bps)
+            native.allow(self._allowed)
         self._hooks.mode(mode)
 
-    def _let_go(self) -> None:
+    def _close_native(self) -> None:
         with self._lock:
-            chain, self._chain = self._chain, None
-        if chain is None:
+            native, self._native = self._native, None
+        if native is None:
             return
-        if not chain.stop():
-            self._hooks.say("a device does not come back from a call: its thread is left behind")
-        self._drain(chain)
-        stats = chain.stats()
+        if not native.stop():
+            self._hooks.log("a device driver does not return: its thread is abandoned")
+        self._drain(native)
+        stats = native.stats()
         self._frame_id = stats["next_frame_id"]
 
     def _note(self, notes: list[str]) -> None:
         self.notes += [note for note in notes if note not in self.notes]
 
     def _fail(self, part: str, why: str) -> None:
-        self._hooks.say(f"{part}: {why}; it is tried again")
+        self._hooks.log(f"{part}: {why}; retrying")
         self._port.failed(OSError(errno.EIO, why if part == "capture" else f"{part}: {why}"))
 
     # ---- slates
 
-    def _look_us(self) -> int:
+    def _poll_us(self) -> int:
         return min(_IDLE_US, self._slates.wait_us()) if self._slates is not None else _IDLE_US
 
     def _show_slate(self) -> None:
-        if self._dark is None or self._chain is not None or self._plain is None or not self._allowed:
+        if self._dark is None or self._native is not None or self._plain is None or not self._allowed:
             self._end_slates()
             return
         if self._slates is None:
             from thinair.sender.pipeline.slate_encoder import SlateStream  # most never need it
 
             self._slates = SlateStream(
-                self._name, self._mode, self._bitrate_bps, self._say_of_slates, coded=self._coded
+                self._name, self._mode, self._bitrate_bps, self._log_slate_trouble, coded=self._coded
             )
             self._sdp_due = self._config.sdp is not None
             self._slate_ntp_offset_s = _ntp_offset_s()
@@ -285,10 +285,10 @@ class ChainPipeline:
             self._hooks.key_frame(unit.encode_out_us)
             self._write_sdp(unit.data)
 
-    def _say_of_slates(self, text: str) -> None:
+    def _log_slate_trouble(self, text: str) -> None:
         if text != self._slate_trouble:
             self._slate_trouble = text
-            self._hooks.say(text)
+            self._hooks.log(text)
 
     def _end_slates(self) -> None:
         if self._slates is not None:
@@ -298,11 +298,11 @@ class ChainPipeline:
     # ---- watching
 
     def _watch(self) -> None:
-        chain = self._chain
-        if chain is None:
+        native = self._native
+        if native is None:
             return
-        state, reason, part = chain.state()
-        stats = chain.stats()
+        state, reason, part = native.state()
+        stats = native.stats()
         if self._flowing != (state == "live"):
             self._flowing = not self._flowing
             (self._port.capture_flows if self._flowing else self._port.capture_silent)(stats["last_picture_us"])
@@ -313,23 +313,23 @@ class ChainPipeline:
         counts.sent = before.sent + stats["sent"]
         counts.refused = before.refused + stats["refused"]
         if stats["keys"] != self._keys or now_us() >= self._drain_us:
-            self._drain(chain)
+            self._drain(native)
         if state == "failed":
-            self._let_go()
+            self._close_native()
             self._fail(part, reason)
 
-    def _drain(self, chain: Chained) -> None:
+    def _drain(self, native: NativePipeline) -> None:
         self._drain_us = now_us() + _IDLE_US
-        for record in chain.records():
+        for record in native.records():
             self._log.add_record(record)
             if record[9]:
                 self._hooks.key_frame(record[5])
-                self._write_sdp(chain.parameter_sets())
+                self._write_sdp(native.parameter_sets())
             rate = self._meter.add(record[1], record[2]) if self._meter is not None else None
             if rate is not None and self._mode is not None:
                 self._mode = replace(self._mode, rate=rate)
                 self._hooks.mode(self._mode)
-        self._keys = chain.stats()["keys"]
+        self._keys = native.stats()["keys"]
 
     def _write_sdp(self, key_unit: bytes) -> None:
         path: Path | None = self._config.sdp
@@ -347,12 +347,12 @@ def _ntp_offset_s() -> float:
     return time.time() - now_us() / 1e6 + _NTP_EPOCH_S
 
 
-def open_hardware(config: SenderConfig, tx: Tx, hooks: Hooks) -> ChainPipeline | None:
+def open_hardware(config: SenderConfig, tx: Tx, hooks: Hooks) -> HdmiPipeline | None:
     """The pipeline for source hdmi where a hardware encoder is asked for or there; None: software does it. Raises
     DeviceError, ConfigError, FileError."""
     if config.source.partition(":")[0] != "hdmi" or config.encoder == "x264":
         return None
-    name = choose_hardware(config.encoder, hooks.say)
+    name = choose_hardware(config.encoder, hooks.log)
     if not name:
         return None
-    return ChainPipeline(config, tx, hooks, name)
+    return HdmiPipeline(config, tx, hooks, name)

@@ -1,4 +1,4 @@
-"""One small JPEG a second of what the camera shows, for the operator's page; no work while nobody looks."""
+"""The preview: a small JPEG of what the camera shows, at most one a second; no work while no page requests it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 WIDTH = 320
 _INTERVAL_US = 1_000_000
 _QUALITY = 70
-_PATIENCE_S = 1.0
-_LOOK_S = 0.02
+_TIMEOUT_S = 1.0
+_POLL_S = 0.02
 _420 = 2  # turbojpeg.h: TJSAMP_420
 
 
@@ -33,10 +33,10 @@ class Thumbnail:
 
 
 class Preview:
-    """`look` asks the pipeline for a picture, and gives one once it is there."""
+    """`take` requests a picture from the pipeline, and gives it once it is there."""
 
-    def __init__(self, look: Callable[[], Thumbnail | None]) -> None:
-        self._look = look
+    def __init__(self, take: Callable[[], Thumbnail | None]) -> None:
+        self._take = take
         self._made_us = -_INTERVAL_US
         self._jpeg: bytes | None = None
         self._making = asyncio.Lock()
@@ -49,12 +49,12 @@ class Preview:
             return self._jpeg
 
     async def _make(self) -> bytes | None:
-        self._look()  # an old one
-        until_us = now_us() + int(_PATIENCE_S * 1e6)
-        while (found := self._look()) is None:
+        self._take()  # discards an old one
+        until_us = now_us() + int(_TIMEOUT_S * 1e6)
+        while (found := self._take()) is None:
             if now_us() > until_us:
                 return None
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
         return await asyncio.to_thread(compress, found)
 
 

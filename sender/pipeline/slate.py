@@ -1,7 +1,7 @@
-"""A picture that says why there is none, for outputs whose viewers cannot be told otherwise.
+"""The slate: a picture with text, for plain outputs, which have no other way to report why there is no picture.
 
-Standard library alone, and cheap enough for an ARM1176: rows are put together from the bytes of cells, no pixel is
-touched by itself."""
+Needs only the standard library and is cheap enough for an ARM1176: rows are joined from the bytes of cells, never pixel
+by pixel."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _TABLE = """
 FONT = {chr(code): glyph for code, glyph in enumerate(_TABLE.split(), ord(" "))}
 
 
-def draw_slate(words: str, width: int, height: int, fourcc: str, *, full_range: bool = False) -> bytes:
-    """White words on grey, in the middle of a raw picture of 16x16 or more, both even; lines without gaps. What the
-    font lacks becomes `?`, lines that do not fit are left out."""
+def draw_slate(text: str, width: int, height: int, fourcc: str, *, full_range: bool = False) -> bytes:
+    """White text on grey, centred in a raw picture of at least 16x16, both even; lines without gaps. Characters that
+    the font lacks become `?`; lines that do not fit are left out."""
     from textwrap import wrap  # needed without a picture alone
 
     low, high = (0, 255) if full_range else (16, 235)
@@ -41,7 +41,7 @@ def draw_slate(words: str, width: int, height: int, fourcc: str, *, full_range: 
     for value, digit in enumerate(_DIGITS):
         cells[digit] = b"".join(dots[value >> bit & 1] for bit in (4, 3, 2, 1, 0)) + dots[0]
     columns = max(1, int(width * _LONGEST_LINE) // (_COLUMNS * size))
-    lines = wrap(words, columns, break_on_hyphens=False)[: height // (_ROWS * size)]
+    lines = wrap(text, columns, break_on_hyphens=False)[: height // (_ROWS * size)]
     top = (height - len(lines) * _ROWS * size) // 2
     parts = [ground * (width * top)]
     for line in lines:

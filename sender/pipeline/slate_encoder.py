@@ -1,4 +1,4 @@
-"""Slates through a hardware encoder, while its chain has no pictures to send."""
+"""Slates through a hardware encoder, while the hardware pipeline has no pictures."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class CodedSlate:
 
 
 class SlateStream:
-    """One for each time without pictures: begin with next(), end with close(). An encoder that is missing or breaks
-    down is said once and tried again at growing intervals."""
+    """One for each time without pictures: begin with next(), end with close(). A missing or failing encoder is
+    logged once and retried at growing intervals."""
 
     def __init__(
-        self, name: str, mode: Mode | None, bitrate_bps: int, say: Callable[[str], None], *, coded: str = "H264"
+        self, name: str, mode: Mode | None, bitrate_bps: int, log: Callable[[str], None], *, coded: str = "H264"
     ) -> None:
         """`mode`: the camera's last; None before it has said one."""
         mode = mode or SLATE_MODE
         self._mode = mode = replace(mode, width=mode.width // 2 * 2, height=mode.height // 2 * 2)  # whole chroma
         config = EncoderConfig(mode, bitrate_bps, round(_KEY_INTERVAL * mode.interval_us))
         self._encoder = Hardware(name, config, coded=coded, formats=RAW_FORMATS)
-        self._say = say
-        self._said = False
+        self._log_line = log
+        self._logged = False
         self._due_us = 0
-        self._drawn = ("", "", b"")  # words, format, picture
+        self._drawn = ("", "", b"")  # text, format, picture
 
     def wait_us(self) -> int:
         """Until the next one is due."""
@@ -59,9 +59,9 @@ class SlateStream:
             raw = self._draw(state.words(capture_us), self._encoder.format)
             dequeue_us = now_us()
             unit = self._encoder.encode_raw(raw, capture_us, dequeue_us)
-        if self._encoder.trouble and not self._said:
-            self._said = True
-            self._say(f"no slate: {self._encoder.trouble}")
+        if self._encoder.trouble and not self._logged:
+            self._logged = True
+            self._log_line(f"no slate: {self._encoder.trouble}")
         return CodedSlate(unit, capture_us, dequeue_us) if unit is not None and unit.data else None
 
     def request_key_frame(self) -> None:
@@ -70,7 +70,7 @@ class SlateStream:
     def close(self) -> None:
         self._encoder.close()
 
-    def _draw(self, words: str, fourcc: str) -> bytes:
-        if self._drawn[:2] != (words, fourcc):
-            self._drawn = words, fourcc, draw_slate(words, self._mode.width, self._mode.height, fourcc)
+    def _draw(self, text: str, fourcc: str) -> bytes:
+        if self._drawn[:2] != (text, fourcc):
+            self._drawn = text, fourcc, draw_slate(text, self._mode.width, self._mode.height, fourcc)
         return self._drawn[2]

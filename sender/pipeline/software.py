@@ -14,8 +14,8 @@ from thinair.sender.config import SenderConfig, split_plain_output
 from thinair.sender.encoders import AccessUnitOut, Encoder, EncoderConfig, open_encoder
 from thinair.sender.picture import NewMode
 from thinair.sender.pipeline.base import Counts, Hooks
+from thinair.sender.pipeline.frame_log import FrameLog
 from thinair.sender.pipeline.sdp import describe_stream
-from thinair.sender.report import FrameLog
 from thinair.sender.sources import Colour, Mode, Picture, Source, open_source
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ class SoftwarePipeline:
         self._config = config
         self._tx = tx
         self._hooks = hooks
-        self._plain = split_plain_output(config.plain) if config.plain is not None else None
+        self._plain = split_plain_output(config.output) if config.output is not None else None
         self._source: Source | None = None
         self._encoder: Encoder | None = None
         self._bitrate_bps = config.bitrate_bps
         self._thumbnail: Thumbnail | None = None
-        self._looked_for = False
-        self._asked: Mode | None = None  # another mode, by the thread that pictures come in
+        self._preview_wanted = False
+        self._requested_mode: Mode | None = None  # another mode, by the thread that pictures come in
         self._allowed = threading.Event()
         self._dark = True  # no picture since the last state that was told
         self._log = FrameLog(config.frames)
@@ -57,7 +57,7 @@ class SoftwarePipeline:
 
     def run(self, stop: threading.Event) -> None:
         if self._config.priority and (why := realtime(max(1, self._config.priority // 2))) is not None:
-            self.notes.append(f"no real-time priority for the encoder ({why})")
+            self.notes.append(f"no real-time priority for the encoder: {why}")
         # Wall time only labels the capture stamps for others; a later step of the wall clock does not reach them.
         self._ntp_offset_s = time.time() - now_us() / 1e6 + _NTP_EPOCH_S
         source = self._source
@@ -66,8 +66,8 @@ class SoftwarePipeline:
             if self._encoder is not None:
                 self._encoder.settle()  # opened by the thread that encodes, whose priority its own threads inherit
             while not stop.is_set():
-                if self._asked is not None:
-                    self._ask(source)
+                if self._requested_mode is not None:
+                    self._change_mode(source)
                 item = source.next()
                 if isinstance(item, Picture):
                     self._picture(item)
@@ -76,7 +76,7 @@ class SoftwarePipeline:
                 elif isinstance(item, NewMode):
                     self._follow(item)
                 else:
-                    self._miss(item.state)
+                    self._report_no_picture(item.state)
 
     def allow(self, allowed: bool) -> None:
         if allowed:
@@ -93,12 +93,12 @@ class SoftwarePipeline:
         if (encoder := self._encoder) is not None:  # a new one begins with a key frame
             encoder.request_key_frame()
 
-    def ask_mode(self, mode: Mode) -> None:
-        self._asked = mode
+    def request_mode(self, mode: Mode) -> None:
+        self._requested_mode = mode
 
-    def look(self) -> Thumbnail | None:
+    def preview(self) -> Thumbnail | None:
         found, self._thumbnail = self._thumbnail, None
-        self._looked_for = True
+        self._preview_wanted = True
         return found
 
     def describe(self) -> str:
@@ -110,19 +110,19 @@ class SoftwarePipeline:
             self._source.close()
             self._source = None
 
-    def _ask(self, source: Source) -> None:
-        mode, self._asked = self._asked, None
+    def _change_mode(self, source: Source) -> None:
+        mode, self._requested_mode = self._requested_mode, None
         assert mode is not None
         map_large_blocks(True)  # until the encoder that follows has all its pictures
         try:
-            new = source.ask(mode)
+            new = source.request_mode(mode)
         except ConfigError as error:
-            self._hooks.say(f"{mode} was asked for, and is not to be had: {error}")
+            self._hooks.log(f"requested mode {mode} is not available: {error}")
         else:
             if new is not None:
                 self._follow(new)
 
-    # ---- what the source gives ------------------------------------------------------------------------------------
+    # ---- pictures and states of the source -------------------------------------------------------------------------
 
     def _picture(self, picture: Picture) -> None:
         self.counts.captured += 1
@@ -131,9 +131,9 @@ class SoftwarePipeline:
         if encoder is None:
             return  # of a mode that is not carried, which was told
         if self._dark:
-            self._light(encoder, SourceState(SourceCode.LIVE, now_us()))
+            self._go_live(encoder, SourceState(SourceCode.LIVE, now_us()))
         if not self._allowed.is_set():
-            self._look_at(picture)
+            self._offer_preview(picture)
             return
         ready = self._tx.ready()
         if ready == SKIP:
@@ -141,7 +141,7 @@ class SoftwarePipeline:
             return
         if ready == READY_KEY:
             encoder.request_key_frame()
-        self._one(encoder, picture)
+        self._encode_and_send(encoder, picture)
 
     def _follow(self, new: NewMode) -> None:
         """Pictures of another mode: another encoder, which begins with a key frame."""
@@ -157,15 +157,15 @@ class SoftwarePipeline:
                 return
         self._hooks.mode(new.mode)
 
-    def _light(self, encoder: Encoder, state: SourceState) -> None:
+    def _go_live(self, encoder: Encoder, state: SourceState) -> None:
         self._dark = False
         encoder.request_key_frame()
         self._hooks.state(state)
 
-    def _miss(self, state: SourceState) -> None:
+    def _report_no_picture(self, state: SourceState) -> None:
         if state.code is SourceCode.LIVE:
             if self._encoder is not None:
-                self._light(self._encoder, state)
+                self._go_live(self._encoder, state)
             return
         self._dark = True
         self._hooks.state(state)
@@ -186,7 +186,7 @@ class SoftwarePipeline:
         y, u, v = frame.planes
         lines = y.line_size, u.line_size, v.line_size
         raw_to_i420(raw, "NV12", mode.width, mode.width, mode.height, y, u, v, *lines)
-        self._one(encoder, Picture(frame, self.counts.captured, capture_us, now_us(), 0))
+        self._encode_and_send(encoder, Picture(frame, self.counts.captured, capture_us, now_us(), 0))
 
     # ---- encoder --------------------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class SoftwarePipeline:
             choice=config.encoder,
             preset=config.preset,
             threads=config.encoder_threads,
-            say=self._note,
+            log=self._note,
         )
         self._encoder, self._sdp_due = encoder, config.sdp is not None
         encoder.set_bitrate(self._bitrate_bps)  # which may have changed meanwhile
@@ -214,7 +214,7 @@ class SoftwarePipeline:
             self._encoder.close()
             self._encoder = None
 
-    def _one(self, encoder: Encoder, picture: Picture) -> None:
+    def _encode_and_send(self, encoder: Encoder, picture: Picture) -> None:
         unit = encoder.encode(picture)
         if not unit.data:
             self.counts.skipped += 1
@@ -251,18 +251,18 @@ class SoftwarePipeline:
 
     def _after(self, picture: Picture, unit: AccessUnitOut, frame_id: int, size: int, packets: int) -> None:
         """What can wait until the frame is on its way."""
-        self._look_at(picture)
+        self._offer_preview(picture)
         self._log.add(picture, unit, frame_id=frame_id, size=size, packets=packets, sent=self._tx.sent())
         if self._sdp_due and unit.key and self._config.sdp is not None:
             self._sdp_due = False
             self._write_sdp(self._config.sdp, unit.data)
 
-    def _look_at(self, picture: Picture) -> None:
-        if not self._looked_for:
+    def _offer_preview(self, picture: Picture) -> None:
+        if not self._preview_wanted:
             return
         from thinair.sender.pipeline.preview import thumbnail_of
 
-        self._looked_for = False
+        self._preview_wanted = False
         self._thumbnail = thumbnail_of(picture.frame)
 
     def _write_sdp(self, path: Path, key_unit: bytes) -> None:

@@ -34,8 +34,8 @@ def open_source(spec: str, mode: Mode | None = None, *, visual_code: bool = True
         from thinair.sender.hdmi.port import HdmiPort, read_edid
         from thinair.sender.sources.hdmi import Hdmi
 
-        source = Hdmi(HdmiPort(rest or None, read_edid(edid), wish=mode), mode or DEFAULT_MODE)
+        source = Hdmi(HdmiPort(rest or None, read_edid(edid), wanted=mode), mode or DEFAULT_MODE)
     else:
-        raise ConfigError(f"source {spec!r} is not known: use testcard, screen::0, file:CLIP, hdmi or hdmi:/dev/video0")
+        raise ConfigError(f"source {spec!r} is unknown: use testcard, screen::0, file:CLIP, hdmi or hdmi:/dev/video0")
     source.open()
     return source

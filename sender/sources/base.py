@@ -23,7 +23,7 @@ class Source(Protocol):
     def next(self) -> Picture | NewMode | NoPicture | None:
         """Waits for the next picture at the source's own pace. None: the source has ended. Raises DeviceError."""
 
-    def ask(self, mode: Mode) -> NewMode | None:
+    def request_mode(self, mode: Mode) -> NewMode | None:
         """By the thread of next(): other pictures are wanted. They come from the next one on, or (None) once the camera
         has changed, which next() will tell. Raises ConfigError, saying why, where they cannot be had; all stays."""
 

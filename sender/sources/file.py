@@ -52,7 +52,7 @@ class File:
         self._fitter = None if as_it_is else Fitter(width, height)
         self.colour = colour_of(first) if as_it_is else OUT
 
-    def ask(self, mode: Mode) -> NewMode:
+    def request_mode(self, mode: Mode) -> NewMode:
         raise ConfigError("a clip keeps its own")
 
     def next(self) -> Picture | None:

@@ -112,19 +112,19 @@ class Hdmi:
                 return picture
         return self._pending.popleft()
 
-    def ask(self, mode: Mode) -> None:
+    def request_mode(self, mode: Mode) -> None:
         """The camera follows in its own time, or does not."""
-        self._port.ask(mode)
+        self._port.request_mode(mode)
 
     def close(self) -> None:
-        self._let_go()
+        self._close_capture()
         self._port.close()
 
     def _follow(self, event: Start | Stop | NoPicture) -> None:
         if isinstance(event, NoPicture):
             self._pending.append(event)
         elif isinstance(event, Stop):
-            self._let_go()
+            self._close_capture()
         else:
             self._start(event)
 
@@ -145,7 +145,7 @@ class Hdmi:
         self.mode, self.colour = replace(self._nominal, rate=rate), colour
         self._pending.append(NewMode(self.mode, self.colour))
 
-    def _let_go(self) -> None:
+    def _close_capture(self) -> None:
         if self._capture:
             self._capture.close()
         self._capture = None
@@ -154,7 +154,7 @@ class Hdmi:
         try:
             captured = capture.next(0)
         except OSError as error:
-            self._let_go()
+            self._close_capture()
             self._port.failed(error)
             return None
         if captured is None:

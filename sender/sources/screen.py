@@ -64,7 +64,7 @@ class Screen:
                 raise ConfigError(str(error)) from error
         self._frames = self._container.decode(stream)
 
-    def ask(self, mode: Mode) -> NewMode:
+    def request_mode(self, mode: Mode) -> NewMode:
         self.close()
         before, self._wanted, self._pace = self._wanted, mode, None
         try:

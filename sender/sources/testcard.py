@@ -44,7 +44,7 @@ class Testcard:
             self._card.background(canvas)
             self._pool.append((frame, canvas))
 
-    def ask(self, mode: Mode) -> NewMode:
+    def request_mode(self, mode: Mode) -> NewMode:
         _check(mode)
         self.close()
         self.mode, self._pace = mode, None

@@ -1,4 +1,4 @@
-"""`thinair service`: the sender as a systemd service of a Raspberry Pi that has no keyboard."""
+"""`thinair service`: the sender as a systemd service on a Raspberry Pi without keyboard or screen."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _SYSUSERS = "etc/sysusers.d/thinair.conf"
 
 
 def install(root: Path, program: str, run: bool) -> list[Path]:
-    """Writes units, their user, and a configuration where there is none yet; with `run` tells systemd. The files
-    written. Raises FileError, DeviceError."""
+    """Writes units, their user, and a configuration where there is none; with `run`, enables them. The files written.
+    Raises FileError, DeviceError."""
     texts = {f"{_UNIT_DIRECTORY}/{name}": _packaged(name).replace("@THINAIR@", program) for name in UNITS}
     texts[_SYSUSERS] = _packaged("thinair.sysusers")
     if not (root / _CONFIG).exists():
@@ -59,24 +59,24 @@ def install(root: Path, program: str, run: bool) -> list[Path]:
 
 
 def prepare(user: str, board: Board, leds: Path = status_led.LEDS) -> list[str]:
-    """As root, before the service starts: the board made quiet, the light handed to the service's user. What was done,
-    in words; nothing here keeps the service from starting."""
-    done = [f"{finding.name}: {why or 'mended'}" for finding, why in fix(board)]
-    if (led := status_led.find(leds)) is not None:
+    """As root, before the service starts: applies the safe fixes of `thinair doctor` and gives LED and avahi file to
+    the service's user. What was done, as text; no failure keeps the service from starting."""
+    done = [f"{finding.name}: {why or 'fixed'}" for finding, why in fix(board)]
+    if (led := status_led.find_led(leds)) is not None:
         try:
             uid = pwd.getpwnam(user).pw_uid
-            _blink(led, status_led.Light.BOOTING)
+            _blink(led, status_led.LedState.BOOTING)
             for name in ("brightness", "trigger"):
                 os.chown(led / name, uid, -1)
-            done.append(f"light {led.name}: handed to {user}")
+            done.append(f"status LED {led.name}: owned by {user} now")
         except (OSError, KeyError) as error:
-            done.append(f"light {led.name}: {error}")
+            done.append(f"status LED {led.name}: {error}")
     done += _hand_over_avahi(user, board.root)
     return done
 
 
 def _hand_over_avahi(user: str, root: Path) -> list[str]:
-    """The sender announces itself by a file of avahi's, which it may write and no other there."""
+    """The sender announces itself through one file of avahi's, the only one there that it may write."""
     path = root / AVAHI_FILE.relative_to("/")
     if not path.parent.is_dir():
         return []
@@ -85,34 +85,36 @@ def _hand_over_avahi(user: str, root: Path) -> list[str]:
         os.chown(path, pwd.getpwnam(user).pw_uid, -1)
     except (OSError, KeyError) as error:
         return [f"avahi: {error}"]
-    return [f"avahi: {path} handed to {user}"]
+    return [f"avahi: {path} owned by {user} now"]
 
 
 def write_pairing(user: str, program: Sequence[str], root: Path = Path("/")) -> str:
-    """As root: the pairing code, as text and as an image, onto the partition that any PC reads from the card. What was
-    done. The code is asked for as the service's user: nothing of his is touched as root. Raises FileError,
+    """As root: writes the pairing code, as text and image, to the boot partition, which any PC reads from the card.
+    What was done. The code is read as the service's user: nothing of that user is touched as root. Raises FileError,
     DeviceError."""
-    place = next((one for one in (root / "boot/firmware", root / "boot") if (one / "config.txt").exists()), None)
-    if place is None:
-        return "no boot partition here: thinair pairings code prints the pairing code"
-    words, env = [*program, "pairings", "code"], {"STATE_DIRECTORY": str(STATE), **os.environ}
+    boot = next((one for one in (root / "boot/firmware", root / "boot") if (one / "config.txt").exists()), None)
+    if boot is None:
+        return "no boot partition here: run thinair pairings code for the pairing code"
+    command, env = [*program, "pairings", "code"], {"STATE_DIRECTORY": str(STATE), **os.environ}
     try:
-        done = subprocess.run(words, user=user, group=user, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, user=user, group=user, env=env, capture_output=True, text=True, check=False)
     except (OSError, KeyError, ValueError) as error:
-        raise DeviceError(f"cannot ask for the pairing code as {user}: {error}") from error
-    code, door = done.stdout.strip(), f"{socket.gethostname()}.local:{PORT}"
+        raise DeviceError(f"cannot read the pairing code as {user}: {error}") from error
+    code, place = done.stdout.strip(), f"{socket.gethostname()}.local:{PORT}"
     text, image = f"{done.stderr.strip()}\n", ""
     if done.returncode == 0:
-        matrix = qr.encode(scan_text(door, code))
-        text = "\n".join([f"On the receiver: thinair pair {door}", f"The code: {code}", "", *qr.plain(matrix), ""])
+        matrix = qr.encode(scan_text(place, code))
+        text = "\n".join(
+            [f"On the receiver, run: thinair pair {place}", f"Pairing code: {code}", "", *qr.plain(matrix), ""]
+        )
         image = qr.svg(matrix)
     for name, content in ((f"{_PAIRING}.txt", text), (f"{_PAIRING}.svg", image)):
-        _write_anew(place / name, content)
-    return f"pairing code: {place / _PAIRING}.txt and .svg"
+        _write_if_changed(boot / name, content)
+    return f"pairing code: {boot / _PAIRING}.txt and .svg"
 
 
-def _write_anew(path: Path, content: str) -> None:
-    """Nothing where it is so already: cards wear out."""
+def _write_if_changed(path: Path, content: str) -> None:
+    """Writes only what differs: cards wear out."""
     try:
         if not path.exists() or path.read_text(encoding="utf-8") != content:
             path.touch(mode=0o600)
@@ -122,22 +124,22 @@ def _write_anew(path: Path, content: str) -> None:
 
 
 def release(leds: Path = status_led.LEDS, environment: Mapping[str, str] = os.environ, root: Path = Path("/")) -> None:
-    """As root, after the service ended: the kernel blinks on, fast where it ended by a fault (systemd.exec(5),
-    SERVICE_RESULT), since nobody else is there to do it."""
+    """As root, after the service ended: the kernel blinks the LED, fast after a failure (systemd.exec(5),
+    SERVICE_RESULT)."""
     with contextlib.suppress(OSError):  # not unlinked: it is a mount of the unit's own
         os.truncate(root / AVAHI_FILE.relative_to("/"), 0)
-    led = status_led.find(leds)
+    led = status_led.find_led(leds)
     if led is None:
         return
     with contextlib.suppress(OSError):
         if environment.get("SERVICE_RESULT", "success") == "success":
             (led / "trigger").write_text("heartbeat")
         else:
-            _blink(led, status_led.Light.FAULT)
+            _blink(led, status_led.LedState.FAULT)
 
 
-def _blink(led: Path, state: status_led.Light) -> None:
-    """By the kernel's own timer, while no service is there to do it. Raises OSError."""
+def _blink(led: Path, state: status_led.LedState) -> None:
+    """By the kernel's timer, while no service runs. Raises OSError."""
     (led / "trigger").write_text("timer")
     for name, length_ms in zip(("delay_on", "delay_off"), status_led.PATTERNS[state], strict=True):
         (led / name).write_text(str(length_ms))

@@ -1,4 +1,4 @@
-"""What systemd is told of the service (sd_notify(3)), by the socket it names; without systemd nothing is sent."""
+"""A client of sd_notify(3): tells systemd the state over the socket that it names; without systemd nothing is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 
 
-class Notifier:
+class SdNotify:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         name = environment.get("NOTIFY_SOCKET", "")
         self._socket: socket.socket | None = None

@@ -166,7 +166,7 @@ def test_every_row_sends_the_same_stream() -> None:
     commands = {feed: sender_command(feed, 5004, settings, Path("f.csv")) for feed in ("thinair", "rtp", "annexb")}
     words = {feed: command[command.index("send") + 1 :] for feed, command in commands.items()}
     assert words["thinair"][:2] == ["--to", "127.0.0.1:5004"]
-    assert words["annexb"][:2] == ["--plain", "annexb://127.0.0.1:5004"]
+    assert words["annexb"][:2] == ["--output", "annexb://127.0.0.1:5004"]
     assert len({tuple(rest[2:]) for rest in words.values()}) == 1
 
 

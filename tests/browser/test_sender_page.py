@@ -1,4 +1,4 @@
-"""The operator's page in a real browser, and what the pages of others can do to it and to the player's: nothing."""
+"""The operator page in a real browser, and that pages of other sites can do nothing to it or to the player's page."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Camera]:
 
 @pytest.fixture(scope="module")
 def rebound(playwright: Playwright) -> Iterator[Browser]:
-    """A browser for which a stranger's name leads to this machine."""
+    """A browser in which another site's name resolves to this machine."""
     with launched(playwright, f"--host-resolver-rules=MAP *.{EVIL} 127.0.0.1,MAP {EVIL} 127.0.0.1") as one:
         yield one
 
 
 @contextmanager
 def site(page: str) -> Iterator[int]:
-    """A stranger's web site with one page: its port."""
+    """Another web site with one page; its port."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -60,7 +60,7 @@ def site(page: str) -> Iterator[int]:
             thread.join()
 
 
-_TRIES = """<!doctype html><title>a stranger's page</title><body>
+_TRIES = """<!doctype html><title>another site's page</title><body>
 <img id="img" src="{target}{picture}"><script src="{target}/app.js"></script>
 <iframe id="frame" src="{target}/"></iframe>
 <iframe name="hidden"></iframe>
@@ -117,7 +117,7 @@ def test_another_site_s_page_can_do_nothing_at_the_sender(rebound: Browser, came
 
 
 def test_a_name_that_was_rebound_to_the_sender_opens_nothing(rebound: Browser, camera: Camera) -> None:
-    """Where a rebinding ends: the stranger's own name, with the sender's port, is the page's own origin."""
+    """Where a rebinding ends: the other site's own name, with the sender's port, is the page's own origin."""
     page = rebound.new_context().new_page()
     for path in ("/", f"{API}/status", f"{API}/pairing"):
         answer = page.goto(f"http://{EVIL}:{camera.http}{path}")
@@ -157,7 +157,7 @@ def ready(page: Page) -> Page:
 
 
 @pytest.mark.parametrize("look", ["dark", "light"])
-def test_the_operator_sees_light_picture_and_code_on_a_phone(browser: Browser, camera: Camera, look: str) -> None:
+def test_the_operator_sees_led_preview_and_code_on_a_phone(browser: Browser, camera: Camera, look: str) -> None:
     scheme: Any = look
     context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme, device_scale_factor=2)
     page = context.new_page()
@@ -176,7 +176,7 @@ def test_the_operator_sees_light_picture_and_code_on_a_phone(browser: Browser, c
     page.click("#link")
     page.locator("#link-qr svg").wait_for(timeout=5000)
     page.click("#restart")
-    page.locator("#said").filter(has_text="no service manager").wait_for(timeout=5000)
+    page.locator("#message").filter(has_text="no service manager").wait_for(timeout=5000)
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"sender-{look}.png", full_page=True)
     found = Axe().run(page)
@@ -192,7 +192,7 @@ def test_a_phone_opens_the_page_by_its_link_and_sees_no_code(browser: Browser, c
     page = context.new_page()
     try:
         page.goto(f"https://{HOST}:{camera.https}/")
-        page.locator("#state").filter(has_text="token of a pairing").wait_for(timeout=5000)
+        page.locator("#state").filter(has_text="access token missing").wait_for(timeout=5000)
         page.goto(f"https://{HOST}:{camera.https}/{link.partition('//')[2].partition('/')[2]}")
         ready(page)
         assert page.url == f"https://{HOST}:{camera.https}/", "the token is out of the history"

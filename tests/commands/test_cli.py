@@ -31,12 +31,12 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "a bitrate that is none": (("send", "--bitrate", "fast"), Exit.USAGE, "8M"),
     "an unknown source": ((*SEND, "--source", "camera"), Exit.USAGE, "testcard, screen::0, file:CLIP, hdmi"),
     "no destination": (("send", "--no-encryption"), Exit.USAGE, "--to HOST:PORT"),
-    "two destinations": ((*SEND, "--plain", "rtp://127.0.0.1:9"), Exit.USAGE, "--to HOST:PORT"),
+    "two destinations": ((*SEND, "--output", "rtp://127.0.0.1:9"), Exit.USAGE, "--to HOST:PORT"),
     "a destination without a port": (("send", "--to", "host"), Exit.USAGE, "HOST:PORT"),
     "a port that is none": (("play", "--listen", "99999"), Exit.USAGE, "1 to 65535"),
-    "a plain output that is none": (("send", "--plain", "http://a:5"), Exit.USAGE, "rtp://HOST:PORT"),
+    "a plain output that is none": (("send", "--output", "http://a:5"), Exit.USAGE, "rtp://HOST:PORT"),
     "a plain input that is none": (("play", "--input", "rtmp:5"), Exit.USAGE, "rtp:PORT"),
-    "an SDP of our own link": ((*SEND, "--sdp", "a.sdp"), Exit.USAGE, "--plain rtp://HOST:PORT"),
+    "an SDP of our own link": ((*SEND, "--sdp", "a.sdp"), Exit.USAGE, "--output rtp://HOST:PORT"),
     "a test card too small": (("send", "--to", "127.0.0.1:9", "--mode", "320x180@30"), Exit.USAGE, "640x360"),
     "a file that is not there": ((*SEND, "--source", "file:/no/clip.mp4"), Exit.FILE, "/no/clip.mp4"),
     "a folder as a clip": ((*SEND, "--source", "file:/usr"), Exit.FILE, "/usr"),
@@ -46,13 +46,13 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "an HDMI input that is none": ((*SEND, *HDMI, "hdmi:/dev/null"), Exit.DEVICE, "is no V4L2 device"),
     "an EDID that is not there": ((*SEND, "--edid", "nowhere", *HDMI, "hdmi"), Exit.FILE, "low-latency, resolution"),
     "an EDID that is none": ((*SEND, "--edid", __file__, *HDMI, "hdmi"), Exit.USAGE, "test_cli.py"),
-    "a host that is not known": (("send", "--to", "no-host.invalid:5004"), Exit.NETWORK, "no such host"),
+    "a host that is not known": (("send", "--to", "no-host.invalid:5004"), Exit.NETWORK, "unknown host"),
     "an address that is not ours": (("play", "--listen", "192.0.2.1:5004"), Exit.NETWORK, "cannot listen"),
     "a report in no folder": (("play", "--report", "/no/r.json"), Exit.FILE, "/no/r.json"),
     "a report that is a folder": (("play", "--report", "/usr"), Exit.FILE, "/usr"),
     "frames in no folder": (("play", "--frames", "/no/f.csv"), Exit.FILE, "/no/f.csv"),
     "the sender's report in no folder": ((*SEND, "--report", "/no/r.json"), Exit.FILE, "/no/r.json"),
-    "an SDP in no folder": (("send", "--plain", "rtp://127.0.0.1:9", "--sdp", "/no/a.sdp"), Exit.FILE, "/no/a.sdp"),
+    "an SDP in no folder": (("send", "--output", "rtp://127.0.0.1:9", "--sdp", "/no/a.sdp"), Exit.FILE, "/no/a.sdp"),
     "the demo's report in no folder": (("demo", "--report", "/no/r.json"), Exit.FILE, "/no/r.json"),
     "the demo's clip not there": (("demo", "--headless", "--source", "file:/no/clip.mp4"), Exit.FILE, "/no/clip.mp4"),
     "a configuration that is not there": (("play", "--config", "/no/thinair.toml"), Exit.FILE, "/no/thinair.toml"),
@@ -64,7 +64,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
         Exit.NO_PEER,
         "on port 45997",
     ),
-    "nobody to send to": ((*SEND, "--seconds", "0.5"), Exit.NO_PEER, "no receiver answered at 127.0.0.1:9"),
+    "nobody to send to": ((*SEND, "--seconds", "0.5"), Exit.NO_PEER, "no receiver at 127.0.0.1:9"),
     "an unknown bench": (("bench", "dream"), Exit.USAGE, "dream"),
 }
 
@@ -82,7 +82,7 @@ def test_a_mistake_ends_in_one_line_and_its_exit_code(mistake: str, tmp_path: Pa
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         env.pop(name, None)
     done = call(*words, env=env)
-    progress = ("thinair send: sending", "thinair send: receivers come in")
+    progress = ("thinair send: sending", "thinair send: session server at")
     done.stderr = "".join(line for line in done.stderr.splitlines(True) if not line.startswith(progress))
     assert said in one_line(done)
     assert done.returncode == code
@@ -149,7 +149,7 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
     [
         ("play", "thinair.receiver.connection.session_loop.SessionLoop._see_media"),
         ("play", "thinair.receiver.video.display_thread.DisplayThread.run"),
-        ("send", "thinair.sender.service.Service._talk"),
+        ("send", "thinair.sender.session_loop.SessionLoop._exchange"),
     ],
 )
 def test_a_defect_in_a_task_or_a_thread_ends_the_run(command: str, broken: str) -> None:

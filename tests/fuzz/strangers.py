@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,12 +12,22 @@ from fractions import Fraction
 from aiohttp.test_utils import make_mocked_request
 
 from thinair.link.endpoint import Endpoint
-from thinair.link.errors import AuthenticationError, ConfigError
+from thinair.link.errors import ConfigError
 from thinair.link.mdns import SERVICE, read_sighting
 from thinair.link.options import parse_bitrate
 from thinair.link.protocol.receiver_session import ReceiverSession
 from thinair.link.protocol.rtcp import parse
 from thinair.link.protocol.sender_session import MediaDescription, SenderSession
+from thinair.link.protocol.session_messages import (
+    decode_challenge,
+    decode_during,
+    decode_first,
+    decode_grant,
+    decode_news,
+    decode_pair_result,
+    decode_proof,
+    decode_resume_grant,
+)
 from thinair.link.security import tls
 from thinair.link.security.pairing import Own, PairingReceiver, PairingSender, clean_name, read_scan, stretch
 from thinair.link.video_mode import Mode
@@ -78,26 +87,29 @@ def _door(data: bytes) -> None:
     reader = asyncio.StreamReader(limit=tls.READER_LIMIT, loop=_LOOP)
     reader.feed_data(data)
     reader.feed_eof()
-    one = PairingSender(_KEY, _DER, "A-CAM", bytes(32), der_of=str.encode, given={})
-    with contextlib.suppress(AuthenticationError):
-        while (message := _LOOP.run_until_complete(tls.hear(reader, None))) is not None:
-            one.hear(message)
+    one = PairingSender(_KEY, _DER, "A-CAM", bytes(32), der_of=str.encode, token="", control=0)
+    while (line := _LOOP.run_until_complete(tls.receive_line(reader, None))) is not None:
+        first, proof = decode_first(line), decode_proof(line)
+        if first is not None and first["do"] == "pair" and "other_version" not in first:
+            one.challenge(first)
+        if proof is not None:
+            one.check(proof)
+        decode_during(line)
     assert one.peer is None, "nobody guesses the code"
 
 
 def _impostor(data: bytes) -> None:
     """Lines that one who is no sender says to a receiver that pairs."""
     one = PairingReceiver(_KEY, _DER, Own("desk", "pem", b"der"), bytes(32))
-    one.begin()
-    with contextlib.suppress(AuthenticationError):
-        for line in data.split(b"\n"):
-            try:
-                message = json.loads(line)
-            except (ValueError, RecursionError):
-                return
-            if not isinstance(message, dict):
-                return
-            one.hear(message)
+    one.request()
+    for line in data.split(b"\n"):
+        challenge, result = decode_challenge(line), decode_pair_result(line)
+        if challenge is not None and "refusal" not in challenge:
+            one.prove(challenge)
+        if result is not None and "refusal" not in result:
+            one.accept(result)
+        for decode in (decode_grant, decode_resume_grant, decode_news):
+            decode(line)
     assert one.sender_name is None
 
 

@@ -84,7 +84,7 @@ def test_a_receiver_listens_on_a_port_or_one_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "bps"), [("8M", 8_000_000), ("800k", 800_000), ("1.5M", 1_500_000), ("123456", 123_456)]
+    ("text", "bps"), [("8M", 8_000_000), ("800k", 800_000), ("1.5M", 1_500_000), ("123456", 123_456), ("100k", 100_000)]
 )
 def test_bitrates_take_k_and_m(text: str, bps: int) -> None:
     assert parse_bitrate(text) == bps
@@ -116,6 +116,7 @@ def test_plain_targets_are_split() -> None:
         (parse_listen, "70000"),
         (parse_bitrate, "8MB"),
         (parse_bitrate, "1"),
+        (parse_bitrate, "50k"),
         (parse_bitrate, "201M"),
         (parse_pace, "0"),
         (parse_pace, "fast"),

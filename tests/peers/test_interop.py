@@ -65,7 +65,7 @@ def sending(*words: str) -> Iterator[Running]:
 
 def test_ffmpeg_shows_our_plain_rtp_from_its_sdp(tmp_path: Path) -> None:
     port, sdp, raw = free_port(), tmp_path / "a.sdp", tmp_path / "a.yuv"
-    with sending("--plain", f"rtp://127.0.0.1:{port}", "--sdp", str(sdp)):
+    with sending("--output", f"rtp://127.0.0.1:{port}", "--sdp", str(sdp)):
         wait_for_file(sdp)
         probe = ["ffprobe", "-v", "error", *PROTOCOLS, "-show_entries", "stream=codec_name,width,height", "-of", "json"]
         (stream,) = json.loads(subprocess.run([*probe, str(sdp)], check=True, capture_output=True, timeout=30).stdout)[
@@ -92,7 +92,7 @@ def test_gstreamer_shows_our_plain_rtp(tmp_path: Path) -> None:
     port, raw = free_port(), tmp_path / "a.yuv"
     depay = f"udpsrc port={port} caps={RTP_CAPS} ! rtph264depay ! avdec_h264 ! videoconvert ! video/x-raw,format=I420"
     with running(["gst-launch-1.0", "-q", *f"{depay} ! filesink location={raw} buffer-mode=2".split()]) as gst:
-        with sending("--plain", f"rtp://127.0.0.1:{port}"):
+        with sending("--output", f"rtp://127.0.0.1:{port}"):
             until_size(raw, 30 * PICTURE, gst)
         gst.kill()
     check_pictures(raw, 30)
@@ -103,7 +103,7 @@ def test_ffmpeg_shows_our_raw_stream(tmp_path: Path) -> None:
     read = [*FFMPEG, "-f", "h264", "-i", f"udp://127.0.0.1:{port}", "-frames:v", "30", "-fps_mode", "passthrough"]
     with (
         running([*read, "-pix_fmt", "yuv420p", "-f", "rawvideo", str(raw)]) as ffmpeg,
-        sending("--plain", f"annexb://127.0.0.1:{port}"),
+        sending("--output", f"annexb://127.0.0.1:{port}"),
     ):
         assert ffmpeg.end() == 0, ffmpeg.text()
     check_pictures(raw, 30)
@@ -127,7 +127,7 @@ def test_a_players_pli_brings_a_key_frame_and_its_nack_the_packet_again() -> Non
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as player:
         player.bind(("127.0.0.1", 0))
         player.settimeout(10)
-        with sending("--plain", f"rtp://127.0.0.1:{player.getsockname()[1]}", "--key-interval", "60"):
+        with sending("--output", f"rtp://127.0.0.1:{player.getsockname()[1]}", "--key-interval", "60"):
             seen = [player.recvfrom(2048) for _ in range(20)]
             sender, ssrc = seen[-1][1], seen[-1][0][8:12]
             seq, wanted = seen[-1][0][2:4], seen[-1][0]
@@ -279,7 +279,7 @@ def test_our_own_raw_stream_is_whole_with_its_delimiter(tmp_path: Path) -> None:
     with running([*PLAY, *words]) as play:
         play.wait_for("listening")
         with running(
-            [*THINAIR, "send", "--plain", f"annexb://127.0.0.1:{port}", "--mode", "640x360@15", "--seconds", "2"]
+            [*THINAIR, "send", "--output", f"annexb://127.0.0.1:{port}", "--mode", "640x360@15", "--seconds", "2"]
         ) as send:
             assert send.end() == 0
         assert play.stop() == 0

@@ -1,4 +1,4 @@
-"""The operator's light, systemd's watchdog, and the service around them."""
+"""The status LED, systemd's watchdog, and the installed service."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ import pytest
 
 from thinair.link.protocol.source_state import SourceCode
 from thinair.sender.board.doctor import Board
-from thinair.sender.board.status_led import PATTERNS, Facts, Lamp, Light, choose, find, rhythm
-from thinair.sender.heartbeat import Panel, network_up
+from thinair.sender.board.status_led import PATTERNS, LedInputs, LedState, StatusLed, choose_state, find_led, steps
+from thinair.sender.heartbeat import Heartbeat, network_up
 from thinair.sender.systemd.install import UNITS, install, prepare, release
-from thinair.sender.systemd.sd_notify import Notifier
+from thinair.sender.systemd.sd_notify import SdNotify
 
 pytestmark = pytest.mark.quick
-LIVE = Facts(network=True, source=SourceCode.LIVE, linked=True, streaming=True)
+LIVE = LedInputs(network=True, source=SourceCode.LIVE, linked=True, streaming=True)
 
 
 @pytest.mark.parametrize(
-    ("facts", "light"),
+    ("inputs", "state"),
     [
-        (Facts(fault=True), Light.FAULT),
-        (Facts(), Light.NO_NETWORK),
-        (Facts(source=SourceCode.LIVE, linked=True, streaming=True), Light.NO_NETWORK),
-        (Facts(network=True), Light.NO_PICTURE),
-        (Facts(network=True, source=SourceCode.NO_CABLE, linked=True), Light.NO_PICTURE),
-        (Facts(network=True, source=SourceCode.LIVE), Light.WAITING),
-        (Facts(network=True, source=SourceCode.LIVE, linked=True), Light.LINKED),
-        (LIVE, Light.STREAMING),
+        (LedInputs(fault=True), LedState.FAULT),
+        (LedInputs(), LedState.NO_NETWORK),
+        (LedInputs(source=SourceCode.LIVE, linked=True, streaming=True), LedState.NO_NETWORK),
+        (LedInputs(network=True), LedState.NO_PICTURE),
+        (LedInputs(network=True, source=SourceCode.NO_CABLE, linked=True), LedState.NO_PICTURE),
+        (LedInputs(network=True, source=SourceCode.LIVE), LedState.WAITING),
+        (LedInputs(network=True, source=SourceCode.LIVE, linked=True), LedState.LINKED),
+        (LIVE, LedState.STREAMING),
     ],
 )
-def test_the_light_shows_the_first_link_of_the_chain_that_is_missing(facts: Facts, light: Light) -> None:
-    assert choose(facts) is light
+def test_the_led_shows_the_first_part_of_the_path_that_is_missing(inputs: LedInputs, state: LedState) -> None:
+    assert choose_state(inputs) is state
 
 
-def test_every_light_has_a_pattern_that_no_other_has() -> None:
-    assert set(PATTERNS) == set(Light)
-    assert len(set(PATTERNS.values())) == len(Light)
-    for light in Light:
-        assert [on for on, _ in rhythm(light)] == [True, False, True, False, True, False][: len(PATTERNS[light])]
+def test_every_led_state_has_a_pattern_of_its_own() -> None:
+    assert set(PATTERNS) == set(LedState)
+    assert len(set(PATTERNS.values())) == len(LedState)
+    for state in LedState:
+        assert [on for on, _ in steps(state)] == [True, False, True, False, True, False][: len(PATTERNS[state])]
 
 
 @pytest.fixture
@@ -58,25 +58,25 @@ def led(tmp_path: Path) -> Path:
     return led
 
 
-def test_the_lamp_takes_the_light_from_the_kernel_and_switches_it(led: Path) -> None:
-    assert find(led.parent) == led
-    lamp = Lamp(led)
+def test_the_service_takes_the_led_from_the_kernel_and_switches_it(led: Path) -> None:
+    assert find_led(led.parent) == led
+    status_led = StatusLed(led)
     assert (led / "trigger").read_text() == "none"
-    lamp.set(True)
+    status_led.set(True)
     assert (led / "brightness").read_text() == "255"
-    lamp.set(False)
+    status_led.set(False)
     assert (led / "brightness").read_text() == "0"
-    assert lamp.works
+    assert status_led.works
 
 
-def test_a_board_without_a_light_or_with_one_that_may_not_be_written_does_no_harm(tmp_path: Path, led: Path) -> None:
-    assert find(tmp_path) is None
-    assert not Lamp(None).works
+def test_a_board_without_an_led_or_with_one_that_cannot_be_written_does_no_harm(tmp_path: Path, led: Path) -> None:
+    assert find_led(tmp_path) is None
+    assert not StatusLed(None).works
     (led / "brightness").unlink()
     (led / "brightness").mkdir()
-    lamp = Lamp(led)
-    lamp.set(True)
-    assert not lamp.works
+    status_led = StatusLed(led)
+    status_led.set(True)
+    assert not status_led.works
 
 
 class Hours(asyncio.SelectorEventLoop):
@@ -94,7 +94,7 @@ class Hours(asyncio.SelectorEventLoop):
         super()._run_once()  # type: ignore[misc]  # no public name
 
 
-def told(notified: socket.socket) -> list[str]:
+def received(notified: socket.socket) -> list[str]:
     lines = []
     try:
         while True:
@@ -112,47 +112,47 @@ def manager(tmp_path: Path) -> socket.socket:
     return end
 
 
-def test_the_watchdog_is_fed_while_pictures_or_words_come_and_not_by_a_loop_that_merely_lives(
+def test_the_watchdog_is_fed_by_pictures_or_state_reports_and_not_by_a_loop_that_merely_runs(
     tmp_path: Path, manager: socket.socket, led: Path
 ) -> None:
-    count, facts = 0, LIVE
-    notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
-    panel = Panel(Lamp(led), notifier, lambda: facts, lambda: count)
+    count, inputs = 0, LIVE
+    systemd = SdNotify({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    heartbeat = Heartbeat(StatusLed(led), systemd, lambda: inputs, lambda: count)
 
-    async def story() -> None:
-        nonlocal count, facts
-        task = asyncio.create_task(panel.run())
+    async def scenario() -> None:
+        nonlocal count, inputs
+        task = asyncio.create_task(heartbeat.run())
         for _ in range(20):
             count += 1
             await asyncio.sleep(0.5)
-            assert told(manager) == ["WATCHDOG=1"]
+            assert received(manager) == ["WATCHDOG=1"]
         await asyncio.sleep(60)  # nothing moves any more
-        assert told(manager) == []
+        assert received(manager) == []
         assert (led / "brightness").read_text() == "255"  # streaming: steady
-        facts = Facts(network=True, source=SourceCode.NO_CABLE)
+        inputs = LedInputs(network=True, source=SourceCode.NO_CABLE)
         seen = []
         for _ in range(200):
             await asyncio.sleep(0.05)
             seen.append((led / "brightness").read_text())
         assert [value for value, _ in itertools.groupby(seen)].count("255") >= 8
-        assert told(manager) == ["STATUS=no HDMI picture"]
+        assert received(manager) == ["STATUS=no HDMI picture"]
         task.cancel()
 
     loop = Hours()
-    loop.run_until_complete(story())
+    loop.run_until_complete(scenario())
     loop.close()
-    notifier.close()
+    systemd.close()
     manager.close()
 
 
-def test_without_systemd_nothing_is_said() -> None:
-    notifier = Notifier({})
-    notifier.ready("here")
-    notifier.alive()
-    notifier.close()
+def test_without_systemd_nothing_is_sent() -> None:
+    systemd = SdNotify({})
+    systemd.ready("here")
+    systemd.alive()
+    systemd.close()
 
 
-def test_the_radio_decides_where_there_is_one(tmp_path: Path) -> None:
+def test_wifi_decides_whether_the_network_is_up_where_there_is_wifi(tmp_path: Path) -> None:
     for name, state in (("lo", "unknown"), ("eth0", "up")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "operstate").write_text(f"{state}\n")
@@ -164,9 +164,9 @@ def test_the_radio_decides_where_there_is_one(tmp_path: Path) -> None:
     assert network_up(tmp_path)
 
 
-def test_before_the_service_the_light_is_handed_over_and_after_it_the_kernel_blinks(tmp_path: Path, led: Path) -> None:
+def test_before_the_service_the_led_changes_owner_and_after_it_the_kernel_blinks(tmp_path: Path, led: Path) -> None:
     user = pwd.getpwuid(os.getuid()).pw_name
-    assert prepare(user, Board(tmp_path, lambda _: None), led.parent) == [f"light ACT: handed to {user}"]
+    assert prepare(user, Board(tmp_path, lambda _: None), led.parent) == [f"status LED ACT: owned by {user} now"]
     assert (led / "trigger").read_text() == "timer"  # starting
     assert ((led / "delay_on").read_text(), (led / "delay_off").read_text()) == ("900", "100")
     assert "nobody-here" in prepare("nobody-here", Board(tmp_path, lambda _: None), led.parent)[0]
@@ -177,7 +177,7 @@ def test_before_the_service_the_light_is_handed_over_and_after_it_the_kernel_bli
     assert (led / "delay_on").read_text() == "100"
 
 
-def test_an_installation_leaves_a_configuration_alone_and_names_the_program_in_the_units(tmp_path: Path) -> None:
+def test_an_installation_keeps_the_configuration_and_names_the_program_in_the_units(tmp_path: Path) -> None:
     written = install(tmp_path, "/opt/thinair/bin/thinair", run=False)
     assert {path.name for path in written} == {*UNITS, "thinair.conf", "sender.toml"}
     config = tmp_path / "etc/thinair/sender.toml"
@@ -189,7 +189,7 @@ def test_an_installation_leaves_a_configuration_alone_and_names_the_program_in_t
     assert "@THINAIR@" not in unit
 
 
-def test_the_first_configuration_is_one_that_the_sender_takes(tmp_path: Path) -> None:
+def test_the_first_configuration_is_valid_for_the_sender(tmp_path: Path) -> None:
     from thinair.link.options import read_file
     from thinair.sender.config import SenderConfig
 
@@ -200,7 +200,7 @@ def test_the_first_configuration_is_one_that_the_sender_takes(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("unit", "threshold"), [("thinair.service", 20), ("thinair-edid.service", 10)])
-def test_systemd_takes_the_units_and_finds_them_closed(tmp_path: Path, unit: str, threshold: int) -> None:
+def test_systemd_accepts_the_units_and_rates_them_as_confined(tmp_path: Path, unit: str, threshold: int) -> None:
     """`systemd-analyze security` in tenths: 19 and 9 as of systemd 252."""
     install(tmp_path, "/usr/bin/true", run=False)
     paths = [str(tmp_path / "etc/systemd/system" / name) for name in UNITS]

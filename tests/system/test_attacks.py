@@ -32,7 +32,7 @@ from thinair.link.protocol.rtcp import Message, Pli, Probe, Repair, RepairReques
 from thinair.link.security import identity, tls
 from thinair.link.security.pairing_store import Pairings, introduce
 from thinair.receiver.commands.pair import pair
-from thinair.sender.connection.pairing_code import Code
+from thinair.sender.connection.pairing_code import PairingCode
 
 pytestmark = [
     pytest.mark.net,
@@ -86,9 +86,9 @@ class Stage:
         self.state = introduce(folder / "state")
         self.door, self.media = free_port(), free_port(socket.SOCK_DGRAM)
         self.stack = ExitStack()
-        self.sender = self._run("send", "--door", str(self.door), "--name", "A-CAM", "--mode", "640x360@30",
+        self.sender = self._run("send", "--session-port", str(self.door), "--name", "A-CAM", "--mode", "640x360@30",
                                 "--bitrate", "4M", "--report", str(folder / "sender.json"))  # fmt: skip
-        self.sender.wait_for("receivers come in")
+        self.sender.wait_for("session server at")
         self.player = self.play()
         self.tap = self.stack.enter_context(contextlib.closing(Tap(self.media)))
 
@@ -312,7 +312,7 @@ def test_a_stranger_who_begins_to_pair_and_falls_silent_keeps_nobody_from_it(sta
         one = tls.receiver_context(None, None).wrap_socket(plain)
         one.sendall(json.dumps(begin).encode() + b"\n")
         assert b'"nonce"' in one.recv(4096)
-        code = str(Code(Path(stage.state) / "sender").current())
+        code = str(PairingCode(Path(stage.state) / "sender").current())
         line = [*THINAIR, "pair", f"{HOST}:{stage.door}", code]
         done = subprocess.run(line, env=env, capture_output=True, text=True, check=False, timeout=9)
         assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 from tests.support.player_with_dashboard import free_port
 from tests.support.processes import PLAY, THINAIR, call, running
 from thinair.receiver.stats.frame_table import COLUMNS
-from thinair.sender.report import COLUMNS as SENDER_COLUMNS
+from thinair.sender.pipeline.frame_log import COLUMNS as SENDER_COLUMNS
 
 DOC = ROOT / "docs" / "report.md"
 DEMO = (*THINAIR, "demo", "--dashboard", "off")

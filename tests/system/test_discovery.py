@@ -81,7 +81,7 @@ def test_a_new_user_finds_pairs_and_plays_a_sender_by_its_name(two: Cable, tmp_p
         words = ["send", "--name", "A-CAM", "--mode", "640x360@30", "--bitrate", "1M"]
         line = [*two.sender.inside, *THINAIR, *words]
         sender = stack.enter_context(running(line, env=environment(THINAIR_STATE=str(camera))))
-        sender.wait_for("receivers come in")
+        sender.wait_for("session server at")
         code = call(two.sender, camera, "pairings", "code").stdout
 
         def listed(word: str) -> str:
@@ -107,16 +107,16 @@ def test_a_receiver_whose_address_changes_is_followed_in_the_same_session(two: C
     with ExitStack() as stack:
         send = [*two.sender.inside, *THINAIR, "send", "--mode", "640x360@30", "--bitrate", "1M"]
         sender = stack.enter_context(running(send, env=env))
-        sender.wait_for("receivers come in")
+        sender.wait_for("session server at")
         player = stack.enter_context(running([*two.receiver.inside, *PLAY, "--headless"], env=env))
         eventually(lambda: shown(player) > 30)
         elsewhere, device = "10.97.0.77", ("dev", two.receiver.device)
         for words in (("del", f"{two.receiver.address}/24"), ("add", f"{elsewhere}/24")):
             subprocess.run(["ip", "-n", two.receiver.name, "address", *words, *device], check=True)
-        sender.wait_for(f"the receiver is at {elsewhere}:")
+        sender.wait_for(f"receiver moved to {elsewhere}:")
         before = shown(player)
         eventually(lambda: shown(player) > before + 60)
-        assert sender.text().count("has come from") == 1, "no new session was needed"
+        assert sender.text().count("connected from") == 1, "no new session was needed"
 
 
 def test_a_sender_that_a_stranger_makes_up_is_listed_as_not_paired_and_never_called_twice(
@@ -190,7 +190,7 @@ def test_a_sender_on_a_board_with_avahi_is_found_by_the_file_that_it_may_write(t
         daemon = stack.enter_context(running(beside_avahi(*avahi)))
         daemon.wait_for("Server startup complete")
         sender = stack.enter_context(running(beside_avahi(*send), env=environment(THINAIR_STATE=str(tmp_path / "a"))))
-        sender.wait_for("receivers come in")
+        sender.wait_for("session server at")
         row = rf"A & B +{two.sender.address}:{DOOR} +no +waiting +640x360@30"
         eventually(lambda: re.search(row, call(two.receiver, tmp_path / "b", "ls").stdout), 30)
         assert "<name>A &amp; B</name>" in (services / AVAHI_FILE.name).read_text()

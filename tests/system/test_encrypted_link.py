@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +18,7 @@ from tests.support.player_with_dashboard import eventually, free_port
 from tests.support.processes import PLAY, THINAIR, Running, environment, running
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
+from thinair.link.protocol.session_messages import SessionGrant, decode_grant
 from thinair.link.security import identity, tls
 from thinair.link.security.pairing_store import Pairings, introduce
 from thinair.receiver.commands.pair import pair
@@ -44,9 +44,9 @@ class Set:
         )
 
     def send(self, *words: str) -> Running:
-        line = [*THINAIR, "send", "--door", str(self.door), *MODE, *words]
+        line = [*THINAIR, "send", "--session-port", str(self.door), *MODE, *words]
         one = self.stack.enter_context(running(line, env=self.env("camera")))
-        one.wait_for("receivers come in")
+        one.wait_for("session server at")
         return one
 
     def play(self, *words: str, name: str = "desk", port: int | None = None) -> Running:
@@ -108,8 +108,8 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
         return said
 
     said = asyncio.run(try_all())
-    assert said[0] == "wrong code; 9 tries are left"
-    assert said[9] == "wrong code; 0 tries are left"
+    assert said[0] == "wrong code; 9 tries left"
+    assert said[9] == "wrong code; 0 tries left"
     assert all("too many wrong codes" in one for one in said[10:])
     done = place.thinair("pair", f"{HOST}:{place.door}", said=right + "\n")
     assert done.returncode == 2
@@ -125,7 +125,7 @@ def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> Non
     player = place.play(*(["--no-encryption"] if open_end == "player" else []), port=port)
     player.wait_for("listening on port")
     words = ["--to", f"{HOST}:{port}", *(["--no-encryption"] if open_end == "sender" else [])]
-    line = [*THINAIR, "send", "--door", str(place.door), *MODE, *words]
+    line = [*THINAIR, "send", "--session-port", str(place.door), *MODE, *words]
     place.stack.enter_context(running(line, env=place.env("camera")))
     player.wait_for("uses an unencrypted link, this" if open_end == "sender" else "uses an encrypted link, this")
 
@@ -158,7 +158,7 @@ def test_a_second_receiver_is_refused_by_name_or_takes_over_and_both_are_told(pl
     first = place.play(name="one")
     eventually(lambda: shown(first) > 10)
     second = place.play(name="two")
-    second.wait_for("has the picture: --take-over takes it")
+    second.wait_for("has the session: --take-over takes it over")
     assert shown(second) == 0
     second.stop()
     taker = place.play("--take-over", name="two")
@@ -173,7 +173,7 @@ def test_a_receiver_that_is_forgotten_loses_the_picture_and_is_told_to_pair_agai
     eventually(lambda: shown(player) > 10)
     name = socket.gethostname()
     assert place.thinair("pairings", "forget", name, name="camera").returncode == 0
-    player.wait_for("this sender has forgotten the pairing")
+    player.wait_for("this sender has removed the pairing")
     player.wait_for("pair again")
     assert place.thinair("pairings", "forget", name, name="camera").returncode == 2
 
@@ -200,8 +200,8 @@ def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -
         tap = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         tap.bind((HOST, port))
         tap.settimeout(5)
-        line = [*THINAIR, "send", "--door", str(door), *MODE]
-        stack.enter_context(running(line, env=env)).wait_for("receivers come in")
+        line = [*THINAIR, "send", "--session-port", str(door), *MODE]
+        stack.enter_context(running(line, env=env)).wait_for("session server at")
         answer = asyncio.run(let_in(state, door, port))
         for _ in range(10):  # HELLO, sealed; without the echo of its cookie nothing else comes
             caught.append(tap.recv(65536))
@@ -213,16 +213,22 @@ def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -
         assert b"TAIR" not in data[8:]
 
 
-async def let_in(state: Path, door: int, port: int) -> dict[str, Any]:
+async def let_in(state: Path, door: int, port: int) -> SessionGrant:
     home = state / "receiver"
     (pairing,) = Pairings(home).all()
     context = tls.receiver_context(identity.load(home), pairing.certificate)
     reader, writer = await asyncio.open_connection(HOST, door, ssl=context)
-    words = {"do": "session", "version": 1, "can": ["h264"], "port": port, "secret": "ab" * 32, "take_over": False}
-    tls.say(writer, words)
-    answer = await tls.hear(reader, 5)
+    secret = "ab" * 32
+    tls.send(
+        writer,
+        {"do": "session", "version": 1, "can": ["h264"], "port": port, "secret": secret, "take_over": False},
+    )
+    line = await tls.receive_line(reader, 5)
+    assert line is not None
+    answer = decode_grant(line)
     assert answer is not None
-    await tls.hang_up(writer)
+    assert "refusal" not in answer
+    await tls.abort(writer)
     return answer
 
 

@@ -173,7 +173,7 @@ def test_two_senders_on_one_machine_have_an_api_each(tmp_path: Path) -> None:
                 assert answer.status == 200
     taken = free_port()
     with socket.create_server(("", taken)):
-        done = run_send("--control", str(taken), "--door", "0")
+        done = run_send("--control", str(taken), "--session-port", "0")
     assert done[0] == Exit.NETWORK
     assert f"cannot listen on TCP port {taken}" in done[1]
 

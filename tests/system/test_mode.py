@@ -35,7 +35,7 @@ def test_the_test_card_takes_the_mode_that_is_asked_for_and_the_picture_goes_on(
     sender = rig.send()
     player.wait_for("sender A-CAM: 640x360@30")
     ask(rig, "1280x720@25")
-    sender.wait_for("the receiver asks for 1280x720@25")
+    sender.wait_for("the receiver requested 1280x720@25")
     player.wait_for("sender A-CAM: 1280x720@25")
     eventually(lambda: report(rig)["mode"] == {"width": 1280, "height": 720, "rate": "25"})
     before = report(rig)["frames"]["presented"]
@@ -48,7 +48,7 @@ def test_what_the_test_card_cannot_draw_is_said_at_both_ends_and_all_stays(rig: 
     sender = rig.send()
     player.wait_for("sender A-CAM: 640x360@30")
     ask(rig, "320x180@30")
-    sender.wait_for("320x180@30 was asked for, and is not to be had: mode 320x180@30: the test card needs at least")
+    sender.wait_for("requested mode 320x180@30 is not available: mode 320x180@30: the test card needs at least")
     player.wait_for("the sender keeps 640x360@30: requested mode 320x180@30 is not available")
     before = report(rig)["frames"]["presented"]
     eventually(lambda: report(rig)["frames"]["presented"] > before + 20)

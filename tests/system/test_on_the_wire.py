@@ -18,7 +18,7 @@ from tests.support.player_with_dashboard import eventually, free_port
 from tests.support.processes import PLAY, THINAIR, call, environment, running
 from tests.support.seeds import seed
 from thinair.link.security.pairing_store import Pairings, introduce
-from thinair.sender.connection.pairing_code import Code
+from thinair.sender.connection.pairing_code import PairingCode
 
 pytestmark = [
     pytest.mark.net,
@@ -37,7 +37,17 @@ def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
     ports = " or ".join(f"port {port}" for port in (media, door, control))
     tshark = ["tshark", "-i", "lo", "-f", ports, "-w", str(file), "-q"]
     more = [] if sealed else ["--no-encryption"]
-    send = ["send", "--to", f"{HOST}:{media}", "--door", str(door), "--control", str(control), "--mode", "640x360@30"]
+    send = [
+        "send",
+        "--to",
+        f"{HOST}:{media}",
+        "--session-port",
+        str(door),
+        "--control",
+        str(control),
+        "--mode",
+        "640x360@30",
+    ]
     play = ["--headless", "--listen", str(media), "--record", "--record-to", str(folder / "set")]
     with running(tshark) as tap:
         tap.wait_for("Capturing on")
@@ -47,7 +57,7 @@ def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
                 eventually(lambda: int((re.findall(r"presented (\d+)", player.text()) or ["0"])[-1]) > 60)
                 if sealed:
                     sender.wait_for("page: http")
-                    code = str(Code(state / "sender").current())
+                    code = str(PairingCode(state / "sender").current())
                     env_guest = environment(THINAIR_STATE=str(folder / "guest"))
                     assert call("pair", f"{HOST}:{door}", code, env=env_guest).returncode == 0
                     assert call("remote", "status", env=env).returncode == 0
@@ -81,7 +91,7 @@ def test_a_sealed_session_shows_no_byte_of_the_picture_and_no_secret(tmp_path: P
     assert len(capture) > 500_000
     assert seen(capture, movie) == 0
     paired = Pairings(state / "receiver").all()[0]
-    code = str(Code(state / "sender").current())
+    code = str(PairingCode(state / "sender").current())
     for end in ("sender", "receiver"):
         key = (state / end / "identity" / "key.pem").read_text()
         der = ssl.PEM_cert_to_DER_cert(key.replace("PRIVATE KEY", "CERTIFICATE"))

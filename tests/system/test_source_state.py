@@ -174,7 +174,7 @@ def test_a_picture_of_another_shape_is_letterboxed_in_the_same_window(glass: Gla
 
 def test_a_plain_output_shows_a_slate_with_the_words(tmp_path: Path) -> None:
     sdp, png = tmp_path / "a.sdp", tmp_path / "a.png"
-    words = [*SCRIPTED, f"NO_CABLE:20,{SMALL}:1", "--plain", "rtp://127.0.0.1:45986", "--sdp", str(sdp)]
+    words = [*SCRIPTED, f"NO_CABLE:20,{SMALL}:1", "--output", "rtp://127.0.0.1:45986", "--sdp", str(sdp)]
     with running(words) as send:
         until(lambda: sdp.exists() and sdp.stat().st_size > 0)
         read = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-protocol_whitelist", "file,udp,rtp", "-i", str(sdp)]

@@ -94,7 +94,7 @@ class Machine:
     work: Path  # console.log, and share/ which the guest sees as /share, writable
     kernel: list[str] = field(default_factory=list, repr=False)  # what the guest's kernel has said
     mark: int = 0  # where in it the current test began
-    door: int = field(default_factory=free_port)  # of a sender in the guest, and of the host's loopback
+    session_port: int = field(default_factory=free_port)  # of a sender in the guest, and of the host's loopback
     _qemu: subprocess.Popen[bytes] | None = None
     _port: socket.socket | None = None
     _pending: bytes = field(default=b"", repr=False)
@@ -149,7 +149,7 @@ class Machine:
             -fsdev local,id=host,path=/,readonly=on,{nine} -device virtio-9p-pci,fsdev=host,mount_tag=host
             -fsdev local,id=share,path={self.share},{nine} -device virtio-9p-pci,fsdev=share,mount_tag=share
             -chardev socket,id=agent,fd={port} -device virtio-serial-pci -device virtserialport,chardev=agent,name=agent
-            -netdev user,id=net,hostfwd=tcp:127.0.0.1:{self.door}-:{self.door}
+            -netdev user,id=net,hostfwd=tcp:127.0.0.1:{self.session_port}-:{self.session_port}
             -device virtio-net-pci,netdev=net,romfile="""
         )
 

@@ -128,7 +128,7 @@ def linked(vm: Machine, vivid: str, glass: Glass, encoder: str, play: list[str],
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = ["--to", f"{HOST}:{port}", "--source", f"hdmi:{vivid}", "--encoder", encoder, "--bitrate", "4M"]
-    words += ["--door", str(vm.door)]
+    words += ["--session-port", str(vm.session_port)]
     shutil.copytree(os.environ["THINAIR_STATE"], vm.share / "state", dirs_exist_ok=True)  # the two know each other
     words += ["--priority", "0"]  # real-time threads that fill the emulated processors would starve the rest
     with contextlib.ExitStack() as stack:

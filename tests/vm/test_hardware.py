@@ -144,7 +144,7 @@ def test_an_encoder_that_is_missing_is_a_state_that_is_tried_again(
     vm.run("v4l2-ctl", "-d", vivid, "-c", "dv_timings_signal_mode=4,dv_timings=0")
     with vm.running("pipeline.py", vivid, HOST, sink.port, "H264", timeout_s=100) as process:
         said = process.until(r'"state": "STALLED", "detail": "(.*)"', 60)
-        process.until(r"(?s)(tried again.*){2}", 60)
+        process.until(r"(?s)(retrying.*){2}", 60)
         process.send_signal(signal.SIGTERM)
         process.until(r'"counts"')
     assert said[1].startswith("encoder: there is no V4L2 encoder for H264")

@@ -90,7 +90,7 @@ def test_the_sender_is_an_access_point_and_the_picture_survives_its_loss(air: Ai
     assert air.status("desk")["interface"]["kind"] == "managed"  # type: ignore[index]
 
     sender = air.start("cam", "send", "--to", f"{address}:5004", "--mode", "640x360@5", "--seconds", "300", home="cam")
-    place = sender.until(r"receivers come in at (\S+);", 60)[1]
+    place = sender.until(r"session server at (\S+);", 60)[1]
     code = air.sh("THINAIR_STATE=/run/state/cam " + shlex.join(air.command("cam", "pairings", "code"))).strip()
     air.start("desk", "pair", place, code, home="desk").until(r"paired with thinair", 60)
     player = air.start("desk", "play", "--dashboard", "off", "--headless", "--seconds", "300", home="desk")

@@ -31,7 +31,7 @@ _CONFIG = """[send]
 source = "hdmi"
 to = "{host}:{port}"
 encoder = "x264"
-door = {door}
+session_port = {session_port}
 """
 
 
@@ -89,7 +89,7 @@ def install(vm: Machine, vivid: str, port: int) -> None:
     texts = {
         "thinair": _WRAPPER.format(root=ROOT, python=sys.executable),
         "alone.conf": _ALONE.format(home="read-only" if hidden else "yes"),
-        "sender.toml": _CONFIG.format(host=HOST, port=port, door=vm.door),
+        "sender.toml": _CONFIG.format(host=HOST, port=port, session_port=vm.session_port),
     }
     for name, text in texts.items():
         (vm.share / name).write_text(text)
@@ -116,7 +116,7 @@ def test_the_service_streams_and_one_that_has_stopped_looking_is_started_again(
     assert player.text().count("presented") == 0, "nobody is paired yet"
     code = vm.run("/usr/local/bin/thinair", "pairings", "code").output.strip()
     assert re.fullmatch(r"[0-9A-Z-]{14}", code), code
-    paired = call("pair", f"127.0.0.1:{vm.door}", code, env=environment(THINAIR_STATE=str(vm.share / "desk")))
+    paired = call("pair", f"127.0.0.1:{vm.session_port}", code, env=environment(THINAIR_STATE=str(vm.share / "desk")))
     assert paired.returncode == 0, paired.stderr
     owners = vm.run("sh", "-c", "find /var/lib/thinair -printf '%U %m %y %P\\n'").output.split("\n")
     (uid,) = {line.split()[0] for line in owners if line}

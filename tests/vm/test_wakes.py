@@ -12,9 +12,9 @@ from tests.vm.sink import Sink
 def test_python_is_not_woken_by_pictures(vm: Machine, vicodec: str, sink: Sink) -> None:
     vm.load("vivid", n_devs=1, num_inputs=1, input_types=0, node_types=1)  # a webcam can be slow, as the guest is
     for rate in (5, 15):
-        wish = f"640x360@{rate}"
+        wanted = f"640x360@{rate}"
         node = vm.device("vivid-000-vid-cap")
-        with vm.running("pipeline.py", node, HOST, sink.port, "FWHT", wish, timeout_s=100) as process:
+        with vm.running("pipeline.py", node, HOST, sink.port, "FWHT", wanted, timeout_s=100) as process:
             told: list[dict[str, int]] = []
             for keys in (2, 5):  # one a second
                 process.until(rf'(?s)("key".*){{{keys}}}', 60)

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         )  # as Ctrl-C: both processes end, the report is written
         env = dict(os.environ)
         if player.encryption:
-            sender_words += ["--door", "0"]
+            sender_words += ["--session-port", "0"]
             env["THINAIR_STATE"] = introduce(Path(folder) / "state")
         started: list[subprocess.Popen[bytes]] = []
         try:

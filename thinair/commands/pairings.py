@@ -32,9 +32,9 @@ def run(action: str, arguments: argparse.Namespace) -> int:
     """Raises ConfigError, FileError."""
     _as_the_service()
     if action in {"code", "renew"}:
-        from thinair.sender.connection.pairing_code import Code
+        from thinair.sender.connection.pairing_code import PairingCode
 
-        code = Code(private_files.folder("sender"))
+        code = PairingCode(private_files.folder("sender"))
         shown = code.renew() if action == "renew" else code.current()
         if shown is None:
             raise ConfigError(

@@ -1,4 +1,4 @@
-// The operator's page: what the light says, in words; the picture once a second; pairing where the device is in hand.
+// The operator page: state of the status LED, preview once a second, telemetry, log; pairing over USB.
 const API = "/api/v1";
 const EVERY_MS = 1000;
 const $ = (id) => document.getElementById(id);
@@ -11,23 +11,23 @@ async function call(path, method = "GET") {
   return content;
 }
 
-function say(text) { $("said").textContent = text; }
+function report(text) { $("message").textContent = text; }
 
 function act(button, path, done, method = "POST") {
   $(button).addEventListener("click", async () => {
     $(button).disabled = true;
     try {
-      say("");
+      report("");
       await done(await call(path, method));
     } catch (error) {
-      say(error.message);
+      report(error.message);
     } finally {
       $(button).disabled = false;
     }
   });
 }
 
-// ---- the light, as the board blinks it
+// ---- the status LED, as the board blinks it
 
 let pattern = [];
 
@@ -35,30 +35,30 @@ async function blink() {
   for (;;) {
     const now = pattern;
     for (let at = 0; at < now.length && now === pattern; at++) {
-      $("lamp").classList.toggle("on", at % 2 === 0);
+      $("led").classList.toggle("on", at % 2 === 0);
       await new Promise((ready) => setTimeout(ready, now[at]));
     }
     if (!now.length) await new Promise((ready) => setTimeout(ready, 200));
   }
 }
 
-// ---- what is known
+// ---- status and telemetry
 
 function bars(dbm) {
   const full = Math.max(0, Math.min(4, Math.round((dbm + 90) / 10)));
   return "▮".repeat(full) + "▯".repeat(4 - full);
 }
 
-function facts(s) {
-  const late = s.latency_ms === null ? unknown : `${s.latency_ms.toFixed(1)} ms ± ${(s.latency_bound_ms ?? 0).toFixed(1)}`;
+function rowsOf(s) {
+  const latency = s.latency_ms === null ? unknown : `${s.latency_ms.toFixed(1)} ms ± ${(s.latency_bound_ms ?? 0).toFixed(1)}`;
   return {
     Receiver: s.receiver ?? "none",
     Mode: s.mode ?? unknown,
-    Late: late,
+    Latency: latency,
     Bitrate: `${(s.bitrate_bps / 1e6).toFixed(1)} Mbit/s of ${(s.limits.max_bps / 1e6).toFixed(1)}`,
     Signal: s.signal_dbm === null ? unknown : `${bars(s.signal_dbm)} ${s.signal_dbm} dBm`,
     Battery: s.battery_percent === null ? unknown : `${s.battery_percent} %`,
-    Sealed: s.sealed ? "yes" : "no",
+    Encrypted: s.sealed ? "yes" : "no",
     Model: s.model,
   };
 }
@@ -67,18 +67,18 @@ function show(s) {
   $("name").textContent = s.name;
   document.title = `${s.name}: ${s.light.state}`;
   $("state").textContent = s.source || s.light.state;
-  $("lamp").setAttribute("aria-label", `light: ${s.light.state}`);
+  $("led").setAttribute("aria-label", `status LED: ${s.light.state}`);
   if (s.light.pattern_ms.join() !== pattern.join()) pattern = s.light.pattern_ms;
-  const rows = Object.entries(facts(s)).flatMap(([key, value]) => {
+  const rows = Object.entries(rowsOf(s)).flatMap(([key, value]) => {
     const [name, text] = [document.createElement("dt"), document.createElement("dd")];
     name.textContent = key;
     text.textContent = value;
     return [name, text];
   });
-  $("facts").replaceChildren(...rows);
+  $("telemetry").replaceChildren(...rows);
 }
 
-async function look() {
+async function preview() {
   const answer = await fetch(`${API}/preview.jpg`, { signal: AbortSignal.timeout(5000) });
   const there = answer.ok;
   if (there) {
@@ -110,18 +110,18 @@ function pairing(p) {
   $("pairing").hidden = false;
   $("code").textContent = p.code ?? "closed";
   $("how").textContent = p.code === null
-    ? "Too many wrong codes were tried. Make another one to open it again."
-    : `On the receiver: thinair pair ${p.place}, and this code. Or scan it.`;
+    ? "Pairing is closed after too many wrong codes. A new code opens it again."
+    : `On the receiver, run thinair pair ${p.place} and type this code, or scan it.`;
   picture("code-qr", p.qr);
   $("paired").replaceChildren(...p.paired.map((one) => {
     const [line, name, button] = ["li", "span", "button"].map((kind) => document.createElement(kind));
     name.textContent = `${one.name} (${one.fingerprint.slice(0, 12)})`;
-    button.textContent = "Forget";
-    button.setAttribute("aria-label", `Forget ${one.name}`);
+    button.textContent = "Remove";
+    button.setAttribute("aria-label", `Remove the pairing with ${one.name}`);
     button.addEventListener("click", async () => {
-      if (confirm(`Forget ${one.name}? It has to pair again.`)) {
-        await call(`/pairings/${one.fingerprint}`, "DELETE").catch((error) => say(error.message));
-        await see();
+      if (confirm(`Remove the pairing with ${one.name}? It must pair again to connect.`)) {
+        await call(`/pairings/${one.fingerprint}`, "DELETE").catch((error) => report(error.message));
+        await showPairing();
       }
     });
     line.append(name, button);
@@ -129,20 +129,20 @@ function pairing(p) {
   }));
 }
 
-async function see() {
+async function showPairing() {
   try {
     pairing(await call("/pairing"));
   } catch {
-    $("pairing").hidden = true; // this browser came over the network
+    $("pairing").hidden = true; // not over USB: the sender refuses
   }
 }
 
-act("key", "/key-frame", () => say(""));
+act("key", "/key-frame", () => report(""));
 act("renew", "/pairing/renew", pairing);
 act("link", "/page-links", ({ qr }) => picture("link-qr", qr));
 $("restart").addEventListener("click", async () => {
-  if (!confirm("Restart the sender? The picture is gone for some seconds.")) return;
-  await call("/restart", "POST").then(() => say("restarting"), (error) => say(error.message));
+  if (!confirm("Restart the sender? The picture stops for a few seconds.")) return;
+  await call("/restart", "POST").then(() => report("restarting"), (error) => report(error.message));
 });
 
 let turn = 0;
@@ -150,12 +150,12 @@ async function round() {
   if (!document.hidden) {
     try {
       show(await call("/status"));
-      await look();
-      if (turn++ % 5 === 0) await Promise.all([logs(), see()]);
+      await preview();
+      if (turn++ % 5 === 0) await Promise.all([logs(), showPairing()]);
       document.body.dataset.ready = "1";
     } catch (error) {
       pattern = [];
-      $("lamp").classList.remove("on");
+      $("led").classList.remove("on");
       $("state").textContent = error.name === "TypeError" || error.name === "TimeoutError"
         ? "the sender does not answer" : error.message;
     }

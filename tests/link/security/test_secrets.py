@@ -22,11 +22,11 @@ from thinair.link.web import qr
 from thinair.sender.board.doctor import Board
 from thinair.sender.board.telemetry import battery_percent, signal_dbm
 from thinair.sender.connection.mdns_publisher import AVAHI_FILE, avahi_file
-from thinair.sender.connection.pairing_code import Code
+from thinair.sender.connection.pairing_code import PairingCode
 from thinair.sender.systemd.install import prepare, release, write_pairing
 
 PROGRAM = python_module("thinair")
-MODE = ("--mode", "640x360@30", "--control", "off", "--door", "0")
+MODE = ("--mode", "640x360@30", "--control", "off", "--session-port", "0")
 
 
 def words_of(pid: int, name: str) -> str:
@@ -39,7 +39,7 @@ def test_neither_end_leaves_its_memory_behind(end: str) -> None:
     port = free_port(socket.SOCK_DGRAM)
     line = [*THINAIR, "send", *MODE] if end == "sender" else [*PLAY, "--headless", "--listen", str(port)]
     with running(line) as one:
-        one.wait_for("receivers come in" if end == "sender" else "listening on port")
+        one.wait_for("session server at" if end == "sender" else "listening on port")
         limits = words_of(one.process.pid, "limits")
         assert re.search(r"Max core file size +0 +0 ", limits)
 
@@ -92,7 +92,7 @@ def test_keys_tokens_and_codes_are_in_files_of_their_owner_and_in_no_log(tmp_pat
     assert all(path.stat().st_mode & 0o077 == 0 for path in state.rglob("*") if path.is_dir())
     token = Pairings(state / "receiver").all()[0].token
     assert Pairings(state / "sender").all()[0].token == digest(token), "a sender's file opens nothing"
-    code = Code(state / "sender").current()
+    code = PairingCode(state / "sender").current()
     assert code is not None
     key = (state / "sender" / "identity" / "key.pem").read_text().splitlines()[1]
     for secret in (token, code, key):
@@ -110,8 +110,8 @@ def test_the_card_s_boot_partition_has_the_code_as_text_and_as_an_image(
     (boot / "config.txt").write_text("")
     assert "thinair-pairing.txt" in write_pairing(getpass.getuser(), PROGRAM, tmp_path)
     text, image = ((boot / f"thinair-pairing.{end}") for end in ("txt", "svg"))
-    code = Code(tmp_path / "state" / "sender").current()
-    assert f"The code: {code}" in text.read_text()
+    code = PairingCode(tmp_path / "state" / "sender").current()
+    assert f"Pairing code: {code}" in text.read_text()
     assert f"thinair pair {socket.gethostname()}.local:5010" in text.read_text()
     assert scanned(image) == f"THINAIR://{socket.gethostname().upper()}.LOCAL:5010/{code}"
     assert image.stat().st_mode & 0o077 == 0
@@ -119,7 +119,7 @@ def test_the_card_s_boot_partition_has_the_code_as_text_and_as_an_image(
     write_pairing(getpass.getuser(), PROGRAM, tmp_path)
     assert text.stat().st_mtime_ns == before, "a card wears out"
     for _ in range(10):
-        Code(tmp_path / "state" / "sender").wrong()
+        PairingCode(tmp_path / "state" / "sender").wrong()
     write_pairing(getpass.getuser(), PROGRAM, tmp_path)
     assert "thinair pairings renew" in text.read_text()
     assert str(code) not in text.read_text()
@@ -149,7 +149,7 @@ def test_avahi_s_file_is_handed_to_the_service_and_taken_away_after_it(tmp_path:
     board = Board(tmp_path, lambda _: None)
     assert prepare(getpass.getuser(), board, tmp_path / "leds") == [], "there is no avahi"
     file.parent.mkdir(parents=True)
-    assert prepare(getpass.getuser(), board, tmp_path / "leds") == [f"avahi: {file} handed to {getpass.getuser()}"]
+    assert prepare(getpass.getuser(), board, tmp_path / "leds") == [f"avahi: {file} owned by {getpass.getuser()} now"]
     assert file.stat().st_uid == os.getuid()
     file.write_text("said")
     release(tmp_path / "leds", {}, tmp_path)

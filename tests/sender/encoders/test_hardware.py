@@ -20,7 +20,7 @@ from thinair.sender.encoders.hardware import clamp_bitrate, key_interval_picture
 from thinair.sender.hdmi.port import Start, Stop
 from thinair.sender.picture import NoPicture
 from thinair.sender.pipeline.base import Hooks
-from thinair.sender.pipeline.hardware import ChainPipeline, choose_hardware, limit
+from thinair.sender.pipeline.hardware import HdmiPipeline, choose_hardware, limit
 
 pytestmark = pytest.mark.quick
 
@@ -30,7 +30,7 @@ KEYS = ("captured", "skipped", "encoded", "sent", "refused", "keys", "last_pictu
 
 def test_auto_takes_x264_where_no_hardware_is_and_says_why() -> None:
     said: list[str] = []
-    encoder = open_encoder(EncoderConfig(Mode(64, 64, Fraction(25))), choice="auto", say=said.append)
+    encoder = open_encoder(EncoderConfig(Mode(64, 64, Fraction(25))), choice="auto", log=said.append)
     encoder.close()
     assert encoder.describe().startswith("x264")
     (line,) = said
@@ -65,7 +65,7 @@ def test_numbers_are_brought_into_the_encoder_s_range() -> None:
     assert key_interval_pictures(1, Fraction(25)) == 1
 
 
-class PlayedChain:
+class PlayedPipeline:
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
         self.eventfd = 77
@@ -128,7 +128,7 @@ class PlayedPort:
 
     def open(self) -> None: ...
     def close(self) -> None: ...
-    def ask(self, mode: Mode) -> None: ...
+    def request_mode(self, mode: Mode) -> None: ...
 
     def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         assert capture_fd == -1, "no descriptor of the chain is readable at each picture"
@@ -156,7 +156,7 @@ class Stage:
     def __init__(self, *, failing: int = 0) -> None:
         self.stop = threading.Event()
         self.port = PlayedPort(self.stop)
-        self.chains: list[PlayedChain] = []
+        self.chains: list[PlayedPipeline] = []
         self.heard: list[Any] = []
         self.failing = failing
         self.tx = Tx(host="127.0.0.1", port=9)
@@ -164,13 +164,13 @@ class Stage:
             *[lambda what, kind=kind: self.heard.append((kind, what)) for kind in ("mode", "state", "key", "say")]
         )
         config = SenderConfig(source="hdmi", encoder="v4l2m2m", bitrate_bps=6_000_000)
-        self.pipeline = ChainPipeline(config, self.tx, hooks, "v4l2m2m", port=self.port, open_chain=self.opened)
+        self.pipeline = HdmiPipeline(config, self.tx, hooks, "v4l2m2m", port=self.port, open_native=self.opened)
 
-    def opened(self, **settings: Any) -> PlayedChain:
+    def opened(self, **settings: Any) -> PlayedPipeline:
         if self.failing:
             self.failing -= 1
             raise OSError(errno.ENODEV, "there is none", "encoder")
-        self.chains.append(PlayedChain(**settings))
+        self.chains.append(PlayedPipeline(**settings))
         return self.chains[-1]
 
     def play(self, *script: Any) -> None:
@@ -242,11 +242,11 @@ def test_states_of_the_port_are_handed_on_and_wishes_reach_the_chain() -> None:
     stage = Stage()
     state = SourceState(SourceCode.NO_CABLE, 5)
 
-    def wish() -> None:
+    def request() -> None:
         stage.pipeline.request_key_frame()
         stage.pipeline.set_bitrate(1)
 
-    stage.play([NoPicture(state)], start(P720), wish)
+    stage.play([NoPicture(state)], start(P720), request)
     assert stage.heard[0] == ("state", state)
     assert stage.chains[0].calls[2:4] == [("key", None), ("bitrate", 100_000)]
 
@@ -255,7 +255,7 @@ def test_an_encoder_that_cannot_be_opened_is_told_to_the_port_which_tries_again(
     stage = Stage(failing=1)
     stage.play(start(P720), start(P720))
     assert [error.strerror for error in stage.port.failures] == ["encoder: there is none"]
-    assert ("say", "encoder: there is none; it is tried again") in stage.heard
+    assert ("say", "encoder: there is none; retrying") in stage.heard
     assert len(stage.chains) == 1
 
 

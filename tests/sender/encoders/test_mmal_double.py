@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tests.double.mmal.build import load_double
 from tests.oracle.slate import read_slate
-from tests.sender.encoders.test_hardware import PlayedChain
+from tests.sender.encoders.test_hardware import PlayedPipeline
 from thinair.link.native import AccessUnit, HardwareEncoder, Rx, Tx
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.link.video_mode import Mode
@@ -29,7 +29,7 @@ from thinair.sender.config import SenderConfig
 from thinair.sender.hdmi.port import Start, Stop
 from thinair.sender.picture import NoPicture
 from thinair.sender.pipeline.base import Hooks
-from thinair.sender.pipeline.hardware import ChainPipeline
+from thinair.sender.pipeline.hardware import HdmiPipeline
 
 pytestmark = pytest.mark.quick
 
@@ -189,7 +189,7 @@ class PlayedPort:
 
     def open(self) -> None: ...
     def close(self) -> None: ...
-    def ask(self, mode: Mode) -> None: ...
+    def request_mode(self, mode: Mode) -> None: ...
 
     def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         step = next(self.script, None)
@@ -219,21 +219,21 @@ class Plain:
         self.state = NoPicture(SourceState(SourceCode.NO_CABLE, self.clock.us - 10_400_000))
         self.chains = 0
 
-    def opened(self, **settings: Any) -> PlayedChain:
+    def opened(self, **settings: Any) -> PlayedPipeline:
         assert self.double.mmal_double_components() == 0, "a Pi has one encoder"
         self.chains += 1
-        chain = PlayedChain(**settings)
+        chain = PlayedPipeline(**settings)
         chain.said = ("live", "", "")
         return chain
 
     def play(self, script: list[list[Start | Stop | NoPicture]]) -> tuple[list[AccessUnit], list[dict[str, int]]]:
         """The access units that arrived, and the rows of the frames' log."""
         url = f"rtp://127.0.0.1:{self.rx.local_port}"
-        config = SenderConfig(plain=url, source="hdmi", encoder="mmal", sdp=self.sdp, frames=self.frames, priority=0)
-        hooks = Hooks(mode=lambda _: None, state=lambda _: None, key_frame=lambda _: None, say=self.said.append)
+        config = SenderConfig(output=url, source="hdmi", encoder="mmal", sdp=self.sdp, frames=self.frames, priority=0)
+        hooks = Hooks(mode=lambda _: None, state=lambda _: None, key_frame=lambda _: None, log=self.said.append)
         port = PlayedPort(self.clock, script)
         with closing(Tx(host="127.0.0.1", port=self.rx.local_port, mode="rtp")) as tx, closing(self.rx):
-            pipeline = ChainPipeline(config, tx, hooks, "mmal", port=port, open_chain=self.opened)
+            pipeline = HdmiPipeline(config, tx, hooks, "mmal", port=port, open_native=self.opened)
             pipeline.open()
             pipeline.allow(True)
             pipeline.run(port.stop)

@@ -191,7 +191,7 @@ for turn in range(24):
     if turn == 6:
         before = rss_kb()
     map_large_blocks(True)  # as the pipeline does
-    card.ask(modes[turn % 2])
+    card.request_mode(modes[turn % 2])
     encoder = X264(EncoderConfig(modes[turn % 2], 4_000_000))
     encoder.open()
     for _ in range(6):

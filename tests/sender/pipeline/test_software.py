@@ -14,7 +14,8 @@ from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceS
 from thinair.link.video_mode import Mode
 from thinair.sender.config import SenderConfig
 from thinair.sender.picture import Colour, NewMode, NoPicture, Picture
-from thinair.sender.pipeline.base import Hooks, open_pipeline
+from thinair.sender.pipeline.base import Hooks
+from thinair.sender.pipeline.factory import open_pipeline
 from thinair.sender.pipeline.software import SoftwarePipeline
 from thinair.sender.sources import testcard
 
@@ -64,7 +65,7 @@ class Heard:
             mode=self.log.append,
             state=self._state,
             key_frame=lambda _: self.log.append("key"),
-            say=self.log.append,
+            log=self.log.append,
         )
 
     def _state(self, state: SourceState) -> None:
@@ -143,7 +144,7 @@ def test_an_hdmi_source_opens_its_encoder_with_its_first_mode_at_the_bitrate_ask
 
 def test_a_plain_output_gets_a_slate_for_each_word_of_the_source(monkeypatch: pytest.MonkeyPatch) -> None:
     source = Given([NO_CABLE, NO_CABLE, NewMode(OTHER, Colour()), OTHER, NO_CABLE], name="hdmi")
-    config = SenderConfig(plain="rtp://127.0.0.1:9", encoder="x264", priority=0)
+    config = SenderConfig(output="rtp://127.0.0.1:9", encoder="x264", priority=0)
     with opened(monkeypatch, source, config) as (pipeline, heard):
         pipeline.allow(True)
         pipeline.run(threading.Event())

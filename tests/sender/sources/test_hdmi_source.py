@@ -89,7 +89,7 @@ class Port:
     def open(self) -> None:
         self.opened = True
 
-    def ask(self, mode: Mode) -> None: ...
+    def request_mode(self, mode: Mode) -> None: ...
 
     def poll(self, timeout_us: int, capture_fd: int = -1, *, wake_fd: int = -1) -> Sequence[Start | Stop | NoPicture]:
         assert timeout_us > 0

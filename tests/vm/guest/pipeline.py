@@ -14,22 +14,22 @@ from thinair.link.video_mode import Mode
 from thinair.sender.config import SenderConfig
 from thinair.sender.hdmi.port import HdmiPort
 from thinair.sender.pipeline.base import Hooks
-from thinair.sender.pipeline.hardware import FOURCCS, ChainPipeline
+from thinair.sender.pipeline.hardware import FOURCCS, HdmiPipeline
 
-node, host, port, coded, *wish = sys.argv[1:]
+node, host, port, coded, *wanted = sys.argv[1:]
 
 
 def tell(**what: Any) -> None:
     print(json.dumps(what), flush=True)
 
 
-config = SenderConfig(plain=f"annexb://{host}:{port}", source=f"hdmi:{node}", edid="keep", priority=0)
+config = SenderConfig(output=f"annexb://{host}:{port}", source=f"hdmi:{node}", edid="keep", priority=0)
 tx = Tx(host=host, port=int(port), mode="annexb")
 hooks = Hooks(
     mode=lambda mode: tell(mode=str(mode)),
     state=lambda state: tell(state=state.code.name, detail=state.detail),
     key_frame=lambda at_us: tell(key=at_us),
-    say=lambda text: tell(say=text),
+    log=lambda text: tell(log=text),
 )
 
 
@@ -47,8 +47,8 @@ class Watched(HdmiPort):
         super().capture_silent(last_us)
 
 
-watched = Watched(node, fourccs=FOURCCS, wish=Mode.parse(wish[0]) if wish else None)
-pipeline = ChainPipeline(config, tx, hooks, "v4l2m2m", port=watched, coded=coded)
+watched = Watched(node, fourccs=FOURCCS, wanted=Mode.parse(wanted[0]) if wanted else None)
+pipeline = HdmiPipeline(config, tx, hooks, "v4l2m2m", port=watched, coded=coded)
 pipeline.open()
 pipeline.allow(True)
 stop = threading.Event()

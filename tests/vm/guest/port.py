@@ -214,9 +214,9 @@ def dropped() -> Any:
 def grabber() -> Any:
     """vivid's webcam: no timings. As it stands, and as wished for."""
     logs = []
-    for wish in (None, Mode(640, 360, Fraction(25)), Mode(640, 360, Fraction(1000))):
-        with Rig(HdmiPort(node, wish=wish)) as rig:
-            logs.append([rig.until("LIVE" if wish is None or wish.rate < 100 else "UNSUPPORTED"), rig.details[-1]])
+    for wanted in (None, Mode(640, 360, Fraction(25)), Mode(640, 360, Fraction(1000))):
+        with Rig(HdmiPort(node, wanted=wanted)) as rig:
+            logs.append([rig.until("LIVE" if wanted is None or wanted.rate < 100 else "UNSUPPORTED"), rig.details[-1]])
     return logs
 
 
@@ -299,10 +299,10 @@ def asked() -> Any:
     camera.plug()
     with bridge_rig("low-latency") as rig:
         rig.until("NO_SIGNAL")
-        rig.port.ask(Mode(1280, 720, Fraction(50)))
+        rig.port.request_mode(Mode(1280, 720, Fraction(50)))
         rig.port.poll(200_000)
         offered = camera.edid == build([mode(1280, 720, Fraction(50))])
-        refused = outcome(lambda: rig.port.ask(Mode(1280, 720, Fraction(59))))
+        refused = outcome(lambda: rig.port.request_mode(Mode(1280, 720, Fraction(59))))
     camera.unplug()
     return [offered, refused]
 
