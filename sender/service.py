@@ -16,20 +16,20 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from thinair.link.endpoint import Endpoint
-from thinair.link.entropy import random_bits
 from thinair.link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from thinair.link.files import check_writable
+from thinair.link.host import random_bits
 from thinair.link.log import Log
 from thinair.link.native import MAX_LINK_PACKET, Tx, now_us
 from thinair.link.protocol.bitrate import BitrateFollower, Reason
 from thinair.link.protocol.rtcp import Pli, parse
 from thinair.link.protocol.sender_session import (
     KEY_FRAME_INTERVAL_US,
-    BitrateWanted,
+    BitrateRequested,
     KeyFrameRequested,
     Linked,
     MediaDescription,
-    ModeWanted,
+    ModeRequested,
     PathConfirmed,
     SenderSession,
     Unlinked,
@@ -441,7 +441,7 @@ class Service:
         while (out := session.next_datagram(now_us())) is not None:
             self.tx.send_control(out)
         if (place := self.tx.elsewhere()) is not None:
-            question = session.heard_elsewhere(*place, random_bits(63) + 1, now_us())
+            question = session.peer_moved(*place, random_bits(63) + 1, now_us())
             if question is not None:
                 self.tx.send_control(question, *place)
         while (event := session.next_event()) is not None:
@@ -472,10 +472,10 @@ class Service:
                 self.say(f"the receiver is at {host}:{port} now")
             case KeyFrameRequested():
                 self._pipeline.request_key_frame()
-            case ModeWanted(width=width, height=height, rate=rate):
+            case ModeRequested(width=width, height=height, rate=rate):
                 mode = Mode(width, height, rate)
                 self.ask_mode(mode, "the receiver")
-            case BitrateWanted(bitrate_bps=wanted_bps, reason=reason):
+            case BitrateRequested(bitrate_bps=wanted_bps, reason=reason):
                 if (bitrate_bps := self._follower.follow(wanted_bps, now_us())) is not None:
                     why = Reason(reason).name.lower().replace("_", " ") if reason in set(Reason) else str(reason)
                     self._set_bitrate(bitrate_bps, why)

@@ -10,7 +10,7 @@ import sys
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
-from thinair.link.mdns import Sighting
+from thinair.link.mdns import Announcement
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import NONCE, Own, PairingReceiver, Peer, read_scan, stretch
@@ -36,7 +36,7 @@ def run(place: Endpoint | None, code: str | None) -> int:
     return 0
 
 
-def _only_stranger(found: list[Sighting], pairings: Pairings) -> Endpoint:
+def _only_stranger(found: list[Announcement], pairings: Pairings) -> Endpoint:
     paired = {one.fingerprint for one in pairings.all()}
     strangers = [one for one in found if one.fingerprint not in paired]
     if len(strangers) != 1:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from thinair.link.errors import AuthenticationError, FileError
-from thinair.link.mdns import Sighting
-from thinair.link.protocol.rtcp import Call, Hello, parse
+from thinair.link.mdns import Announcement
+from thinair.link.protocol.rtcp import Hello, Invite, parse
 from thinair.link.security import tls
 from thinair.link.security.identity import Identity, fingerprint
 from thinair.link.security.media_keys import CODEC, SECRET, VERSION, MediaKeys, media_keys
@@ -88,7 +88,7 @@ class Caller:
                 who = message.name or "a sender"
                 self._meet(host, f"{who} at {host} sends unsealed: --no-encryption at both ends, or neither")
                 continue
-            if not isinstance(message, Call):
+            if not isinstance(message, Invite):
                 self.refused["call"] += 1
                 continue
             print_ = message.fingerprint.hex()
@@ -100,7 +100,7 @@ class Caller:
             if self._session is None or self._session.boot_id != message.boot_id:
                 self._heard.set()
 
-    def see(self, found: Sighting) -> None:
+    def see(self, found: Announcement) -> None:
         """A sender said by multicast that it is there: a hint too."""
         if not self._is_paired(found.fingerprint):
             self._meet_stranger(found.fingerprint, found.name, found.place)

@@ -13,12 +13,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thinair.link.entropy import random_bits
 from thinair.link.errors import NetworkError
-from thinair.link.host import own_address
-from thinair.link.mdns import Sighting, properties
+from thinair.link.host import own_address, random_bits
+from thinair.link.mdns import Announcement, properties
 from thinair.link.native import keep_secret, now_us
-from thinair.link.protocol.rtcp import Call, build
+from thinair.link.protocol.rtcp import Invite, build
 from thinair.link.protocol.sender_session import SenderSession
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.media_keys import MediaKeys
@@ -94,7 +93,7 @@ class SealedLink:
             self._call_due_us = now_us + CALL_INTERVAL_US
             if to is not None and not self.linked:
                 print_ = bytes.fromhex(self._identity.fingerprint)
-                call = Call(self._service.ssrc, self.door.port, self._boot_id, print_, self._config.name)
+                call = Invite(self._service.ssrc, self.door.port, self._boot_id, print_, self._config.name)
                 self._tx.send_control(build(call), to.host, to.port, True)
         return self._call_due_us
 
@@ -151,7 +150,7 @@ class SealedLink:
             self._signal_dbm = dbm
         signal = f"{self._signal_dbm} dBm" if self._signal_dbm is not None else ""
         told = self._identity.fingerprint, self.model, self._service.state_words(), mode, signal
-        return properties(Sighting(self._config.name, "", *told), self.door.port)
+        return properties(Announcement(self._config.name, "", *told), self.door.port)
 
     def _greet(self) -> None:
         place = f"{own_address()}:{self.door.port}"
