@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinair.bench.harness.xvfb_screen import Sighting
+from thinair.bench.harness.xvfb_screen import Announcement
 from thinair.link.protocol.percentiles import Series
 
 _TIME_MASK = 0xFFFF_FFFF  # the code carries this much of the capture time
@@ -72,7 +72,7 @@ def sent_frames(rows: Iterable[Mapping[str, int]]) -> list[SentFrame]:
 
 def join(
     sent: Sequence[SentFrame],
-    sightings: Iterable[Sighting],
+    sightings: Iterable[Announcement],
     in_band_us: Mapping[int, int],
     window_us: tuple[int, int],
 ) -> Figures:

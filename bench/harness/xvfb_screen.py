@@ -102,7 +102,7 @@ def xvfb(width: int, height: int) -> Iterator[Screen]:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class Announcement:
     """A picture that stood whole on the screen: its code, and when that was seen first."""
 
     code: Code
@@ -123,14 +123,14 @@ class Sampler:
             raise ScreenError(f"the screen is {where.width}x{where.height}, not {width}x{height}")
         top, bottom, step = Reader(Geometry(width, height), where.stride, offset=where.offset).places
         self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=SAMPLE_US)
-        self.sightings: list[Sighting] = []
+        self.sightings: list[Announcement] = []
         self.gaps_us = array("I")
 
     def run(self, done: Callable[[int], bool], check_us: int = 100_000) -> None:
         """Looks until `done(now_us)`, which is asked every `check_us`, is true."""
         while True:
             seen, gaps = self._watcher.watch(now_us() + check_us)
-            self.sightings += [Sighting(Code(frame_id, time_us), seen_us) for frame_id, time_us, seen_us in seen]
+            self.sightings += [Announcement(Code(frame_id, time_us), seen_us) for frame_id, time_us, seen_us in seen]
             self.gaps_us.frombytes(gaps)
             if done(now_us()):
                 return

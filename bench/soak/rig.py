@@ -12,7 +12,7 @@ from pathlib import Path
 
 from thinair.bench.glass.row import above, free_port
 from thinair.bench.harness.chromium import free_tcp_port
-from thinair.bench.harness.xvfb_screen import Sampler, Screen, Sighting, XvfbProcess
+from thinair.bench.harness.xvfb_screen import Announcement, Sampler, Screen, XvfbProcess
 from thinair.link.child_process import python_module
 from thinair.link.native import now_us
 from thinair.link.security import private_files
@@ -50,7 +50,7 @@ class Stage:
         self.lives: list[Life] = []
         self._screen: XvfbProcess | None = None
         self._running: dict[str, Life] = {}
-        self.sightings: list[Sighting] = []
+        self.sightings: list[Announcement] = []
         self._eye: threading.Thread | None = None
         self._blind = threading.Event()
 

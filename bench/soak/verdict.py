@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from thinair.bench.analysis.recorded_run import summary
-from thinair.bench.harness.xvfb_screen import Sighting
+from thinair.bench.harness.xvfb_screen import Announcement
 from thinair.bench.soak.faults import Fault
 from thinair.bench.soak.rig import Life
 from thinair.link.protocol.percentiles import nearest_rank
@@ -45,7 +45,7 @@ class Soak:
 
     began_us: int
     ended_us: int
-    sightings: Sequence[Sighting]
+    sightings: Sequence[Announcement]
     faults: Sequence[Fault]
     lives: Sequence[Life]
     yardstick: Sequence[tuple[int, int]]  # when, and what the same work took, µs

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
-from thinair.link.mdns import Sighting
+from thinair.link.mdns import Announcement
 from thinair.link.protocol.session_messages import (
     RANDOM_BYTES,
     Message,
@@ -48,7 +48,7 @@ def run(place: Endpoint | None, code: str | None) -> int:
     return 0
 
 
-def _only_unpaired(found: list[Sighting], pairings: Pairings) -> Endpoint:
+def _only_unpaired(found: list[Announcement], pairings: Pairings) -> Endpoint:
     paired = {one.fingerprint for one in pairings.all()}
     unpaired = [one for one in found if one.fingerprint not in paired]
     if len(unpaired) != 1:

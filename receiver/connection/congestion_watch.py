@@ -19,7 +19,7 @@ class CongestionWatch:
     @property
     def capacity_bps(self) -> int | None:
         """Of the path; None where it is unknown or more than is used."""
-        policy = self._session.policy
+        policy = self._session.congestion
         return round(policy.capacity_bps) if policy and policy.capacity_bps < FAST_BPS else None
 
     def look(self, now: int) -> None:
@@ -28,7 +28,7 @@ class CongestionWatch:
         decision = self._session.frames(self._rx.frames(), now)
         if decision is None:
             return
-        if (policy := self._session.policy) is not None:
+        if (policy := self._session.congestion) is not None:
             self._rx.timing(0, round(policy.rtt_us), policy.standing_queue_us)
         if self.decision is not None and decision.bitrate_bps < self.decision.bitrate_bps:
             rate = f"{decision.bitrate_bps / 1e6:.1f} Mbit/s"

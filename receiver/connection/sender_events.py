@@ -7,10 +7,10 @@ from collections.abc import Callable
 from thinair.link.native import Rx, now_us
 from thinair.link.protocol.receiver_session import (
     SENDER_SILENCE_US,
-    ModeKept,
+    EncryptedSender,
+    ModeUnavailable,
     NewSender,
     ReceiverSession,
-    SealedSender,
     SenderBack,
     SenderChanged,
     SenderLost,
@@ -59,12 +59,12 @@ class SenderEvents:
                 self._lose("network silent", SENDER_SILENCE_US)
             case SenderLost(reason="bye"):
                 self._lose("the sender has stopped", 0)
-            case ModeKept(width=width, height=height, rate=rate):
+            case ModeUnavailable(width=width, height=height, rate=rate):
                 kept = mode_words(self.media) if self.media else "its own"
                 self._events.note(
                     "mode", f"the sender keeps {kept}: requested mode {width}x{height}@{rate} is not available"
                 )
-            case SealedSender(name=name):
+            case EncryptedSender(name=name):
                 text = f"{name or 'a sender'} uses an encrypted link, this player does not: {BOTH_ENDS}"
                 self._display.set_notice(text)
                 self._events.note("sender", text)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from thinair.link.errors import FileError
-from thinair.link.mdns import Sighting
-from thinair.link.protocol.rtcp import Call, Hello, parse
+from thinair.link.mdns import Announcement
+from thinair.link.protocol.rtcp import Hello, Invite, parse
 from thinair.link.protocol.session_messages import (
     CODEC,
     RANDOM_BYTES,
@@ -97,7 +97,7 @@ class SessionClient:
                 who = message.name or "a sender"
                 self._report_once(host, f"{who} at {host} uses an unencrypted link, this player does not: {BOTH_ENDS}")
                 continue
-            if not isinstance(message, Call):
+            if not isinstance(message, Invite):
                 self.refused["call"] += 1
                 continue
             fingerprint_hex = message.fingerprint.hex()
@@ -109,7 +109,7 @@ class SessionClient:
             if self._session is None or self._session.boot_id != message.boot_id:
                 self._news.set()
 
-    def see(self, found: Sighting) -> None:
+    def see(self, found: Announcement) -> None:
         """A sender's announcement: a hint too."""
         if not self._is_paired(found.fingerprint):
             self._report_unpaired(found.fingerprint, found.name, found.place)

@@ -17,8 +17,8 @@ from aiohttp import web
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.host import own_address
-from thinair.link.web.connection_limits import Patience
-from thinair.link.web.request_guard import Guard, is_loopback, same
+from thinair.link.web.connection_limits import ConnectionLimits
+from thinair.link.web.request_guard import RequestGuard, is_loopback, same
 from thinair.receiver.dashboard.server import Dashboard
 from thinair.receiver.workers.ipc import SECRET_NAME, Content, MessageReader, Note, pack
 
@@ -45,8 +45,8 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
     def tell(message: Content) -> None:
         writer.write(pack(message))
 
-    limits = Patience()
-    dashboard = Dashboard(Guard(listen.host, partial(same, token) if token else None), limits, tell)
+    limits = ConnectionLimits()
+    dashboard = Dashboard(RequestGuard(listen.host, partial(same, token) if token else None), limits, tell)
     runner = web.AppRunner(dashboard.app, access_log=None, handler_cancellation=True)
     await runner.setup()
     serving = asyncio.create_task(

@@ -11,8 +11,8 @@ from pathlib import Path
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from thinair.link.native import now_us
-from thinair.link.web.connection_limits import Patience
-from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
+from thinair.link.web.connection_limits import ConnectionLimits
+from thinair.link.web.request_guard import HEADERS, RequestGuard, set_cookie
 from thinair.receiver.dashboard.commands import CommandError, PageCommand, Ping, WatchAs, read_command
 from thinair.receiver.dashboard.history import History
 from thinair.receiver.dashboard.jpeg import JpegMaker
@@ -54,7 +54,7 @@ _REFUSALS = {
 class Dashboard:
     """`tell` sends a message to the player. All but the JPEG thread belongs to one loop."""
 
-    def __init__(self, guard: Guard, patience: Patience, tell: Callable[[Content], None]) -> None:
+    def __init__(self, guard: RequestGuard, patience: ConnectionLimits, tell: Callable[[Content], None]) -> None:
         self.refused = patience.refused
         self.viewers: set[Viewer] = set()
         self.dropped = 0  # viewers that did not read

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from thinair.link.native import AccessUnit, Rx, now_us
-from thinair.link.protocol.frame_trace import FrameTrace, TraceBook
+from thinair.link.protocol.frame_trace import FrameTrace, FrameTraces
 from thinair.link.protocol.receiver_session import ARRIVALS, ReceiverSession
 from thinair.receiver.connection.congestion_watch import CongestionWatch
 from thinair.receiver.stats.counters import Figures, Recent
@@ -35,7 +35,7 @@ class FrameAccounting:
         self.recent = Recent(graph_s)
         self.finished: Callable[[list[FrameTrace]], None] = lambda _traces: None
         self._rx, self._session, self._gate, self._congestion = rx, session, gate, congestion
-        self._traces = TraceBook(session.clock)
+        self._traces = FrameTraces(session.clock)
         self._csv = FrameCsv(table)
         self._reported = (0, 0, 0)  # losses and repairs, by `report_losses`
 
@@ -46,12 +46,12 @@ class FrameAccounting:
 
     def new_sender(self) -> None:
         self._finish(self._traces.flush())
-        self._traces = TraceBook(self._session.clock)
+        self._traces = FrameTraces(self._session.clock)
 
     def skipped(self, unit: AccessUnit) -> None:
         """A complete frame that is not decoded."""
         self._completed(unit)
-        self._traces.heard(unit)
+        self._traces.join_stamps(unit)
         self.figures.skipped += 1
 
     def ended(self, decoded: Decoded, shown: Shown | None) -> None:

@@ -61,7 +61,7 @@ def live_state(status: PlayerStatus, recording: RecordingStatus) -> LiveState:
         bitrate_bps=status.bitrate_bps,
         sender_bps=status.media.bitrate_bps if status.media else None,
         target_bps=decision.bitrate_bps if decision else None,
-        repair_ratio=round(decision.share / 256, 3) if decision else None,
+        repair_ratio=round(decision.repair_ratio / 256, 3) if decision else None,
         reason=decision.reason.name.lower().replace("_", " ") if decision else None,
         capacity_bps=network.capacity_bps,
         limits_bps=network.limits,

@@ -137,7 +137,7 @@ def _target(decision: Decision | None) -> TargetSection:
     if decision is None:
         return {"bitrate_bps": None, "repair_ratio": None, "pace_us": None, "reason": None}
     pace_us = None if decision.pace_us == PACE_OWN else decision.pace_us
-    ratio, reason = round(decision.share / 256, 3), decision.reason.name.lower()
+    ratio, reason = round(decision.repair_ratio / 256, 3), decision.reason.name.lower()
     return {"bitrate_bps": decision.bitrate_bps, "repair_ratio": ratio, "pace_us": pace_us, "reason": reason}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from thinair.link.entropy import random_bits
+from thinair.link.host import random_bits
 from thinair.link.security import private_files
 from thinair.link.security.pairing import WRONG_TRIES, make_code
 

@@ -16,7 +16,7 @@ from thinair.bench.glass.baselines import INSTALL, PEERS, Peer, Place, choose
 from thinair.bench.glass.figures import Figures, SentFrame, join, read_frames, sent_frames, summary
 from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, sender_command
 from thinair.bench.glass.strip_delimiters import strip
-from thinair.bench.harness.xvfb_screen import Framebuffer, Sampler, ScreenError, Sighting, xvfb
+from thinair.bench.harness.xvfb_screen import Announcement, Framebuffer, Sampler, ScreenError, xvfb
 from thinair.sender.sources.visual_code import BLACK, Code, Geometry, Painter
 
 WIDTH, HEIGHT, PADDING, NAME = 640, 360, 64, b"screen\0\0"
@@ -124,9 +124,9 @@ def test_latency_is_joined_by_the_time_in_the_code() -> None:
     high = 3 << 32  # the code carries the low 32 bits only
     sent = [SentFrame(n, high + 40_000 * n, high + 40_000 * n + 1000, high + 40_000 * n + 6000) for n in range(5)]
     seen = [
-        Sighting(Code(n + 7, 40_000 * n), high + 40_000 * n + 12_000 + n)
+        Announcement(Code(n + 7, 40_000 * n), high + 40_000 * n + 12_000 + n)
         for n in (0, 1, 3, 4)  # 2 was never shown
-    ] + [Sighting(Code(11, 160_000), high + 999_999)]  # shown again later: the first time counts
+    ] + [Announcement(Code(11, 160_000), high + 999_999)]  # shown again later: the first time counts
     figures = join(sent, seen, {3: 11_500}, (high + 40_000, high + 200_000))
     assert figures.sent == 4
     assert figures.screen_ms == [12.001, 12.003, 12.004]
@@ -203,7 +203,7 @@ def test_a_missing_peer_says_so_in_the_table_and_in_the_file() -> None:
 
 @pytest.mark.quick
 def test_the_file_and_the_footer_hold_sampling_error_and_agreement() -> None:
-    figures = join([SentFrame(1, 1000, 1100, 1200)], [Sighting(Code(1, 1000), 3000)], {1: 1400}, (0, 5000))
+    figures = join([SentFrame(1, 1000, 1100, 1200)], [Announcement(Code(1, 1000), 3000)], {1: 1400}, (0, 5000))
     watched = {"steal_share": 0.0, "foreign_share": 0.3, "load_average": [1.0], "unfit": ["busy"]}
     result = as_json([Row("thinair", "", figures, [0.2, 0.4], watched)], watched)
     assert result["schema"] == SCHEMA == "thinair.bench-glass/1"

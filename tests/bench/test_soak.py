@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from thinair.bench.harness.xvfb_screen import Sighting
+from thinair.bench.harness.xvfb_screen import Announcement
 from thinair.bench.soak import _next
 from thinair.bench.soak.faults import KILLS, KINDS, Fault
 from thinair.bench.soak.rig import Life
@@ -23,8 +23,8 @@ BEGAN, LENGTH = 50_000 * SECOND, 1_800 * SECOND
 INTERVAL = 40_000
 
 
-def picture(at_us: int, late_us: int, number: int) -> Sighting:
-    return Sighting(Code(number & 0xFFFF, (at_us - late_us) & 0xFFFFFFFF), at_us)
+def picture(at_us: int, late_us: int, number: int) -> Announcement:
+    return Announcement(Code(number & 0xFFFF, (at_us - late_us) & 0xFFFFFFFF), at_us)
 
 
 def life(name: str, per_hour_kb: int, descriptors: int = 0) -> Life:
