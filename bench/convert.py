@@ -17,7 +17,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from thinair.bench.glass.figures import summary
+from thinair.bench.analysis.summary import summary
 from thinair.link.native import raw_to_i420
 from thinair.link.video_mode import Mode
 

@@ -14,8 +14,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from thinair.bench.glass import realtime
 from thinair.bench.glass.row import free_port
+from thinair.bench.harness.processes import realtime
 from thinair.bench.harness.stream import access_units
 from thinair.link.errors import FileError
 from thinair.link.native import Rx, Tx, now_us, sleep_until_us

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thinair.bench.glass import realtime
-from thinair.bench.glass.figures import summary
+from thinair.bench.analysis.summary import summary
+from thinair.bench.harness.processes import realtime
 from thinair.bench.harness.xvfb_screen import ScreenError, xvfb
 from thinair.link.errors import ConfigError, DeviceError, FileError
 from thinair.link.native import i420_to_bgrx, now_us, sleep_until_us

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thinair.bench.glass import realtime
+from thinair.bench.analysis.summary import summary
 from thinair.bench.glass.baselines import INSTALL
-from thinair.bench.glass.figures import summary
 from thinair.bench.glass.row import free_port
+from thinair.bench.harness.processes import realtime
 from thinair.bench.harness.stream import access_units
 from thinair.link.child_process import python_module
 from thinair.link.errors import FileError

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thinair.bench.air.row import PEERS, Run, measure
-from thinair.bench.glass import realtime
+from thinair.bench.harness.processes import realtime
 from thinair.bench.network import MODELS
 from thinair.link.errors import ConfigError, FileError
 from thinair.link.options import parse_bitrate

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thinair.bench.glass.figures import summary
+from thinair.bench.analysis.summary import summary
 from thinair.bench.harness.xvfb_screen import SAMPLE_US, Framebuffer
 from thinair.link.native import CodeWatcher, now_us
 from thinair.sender.sources.visual_code import Code, Geometry, Reader, Witness

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from thinair.bench.air.pixels import Eye, figures, link_latencies_ms
+from thinair.bench.analysis.summary import read_frames, summary
 from thinair.bench.glass.baselines import INSTALL, Place
 from thinair.bench.glass.baselines import PEERS as GLASS
-from thinair.bench.glass.figures import read_frames, summary
-from thinair.bench.glass.row import Process, above, free_port, process, wait_for_port
+from thinair.bench.glass.row import free_port
 from thinair.bench.harness.chromium import chromium
+from thinair.bench.harness.processes import PRIORITY, Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import Screen, ScreenError, xvfb
 from thinair.bench.network import Model
@@ -27,16 +28,6 @@ from thinair.link.child_process import python_module
 WARM_UP_S = 4.0  # from the first picture on the screen: joining, and the rate finding its place
 _FIRST_PICTURE_S = 15.0
 _TURNS, _LATE_US = 3, 100.0
-_PRIORITY = 5
-_SDP = """v=0
-o=- 0 0 IN IP4 127.0.0.1
-s=thinair
-c=IN IP4 127.0.0.1
-t=0 0
-m=video {port} RTP/AVP 96
-a=rtpmap:96 H264/90000
-a=fmtp:96 packetization-mode=1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +195,7 @@ def _measure(peer: Peer, model: Model, run: Run) -> dict[str, Any]:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinair-air-")))
         ports = Ports(*(free_port() for _ in range(5)))
         place = Place(screen.display, ports.exit, run.width, run.height, run.mode, home)
-        place.sdp.write_text(_SDP.format(port=ports.exit))
+        place.write_sdp()
         lates = home / "relay.json"
         link = [model.name, str(run.seed), str(lates)]
         receivers, senders = peer.receivers(place, ports), peer.senders(ports, link)
@@ -294,16 +285,14 @@ def _watch(eye: Eye, screen: Screen, run: Run, running: Mapping[str, Process]) -
 
     def done(now_us: int) -> bool:
         nonlocal trouble
-        for what, one in running.items():
-            if one.popen.poll() is not None:
-                trouble = f"{what} ended with code {one.popen.returncode}{one.last_words()}"
+        trouble = trouble or ended(running)
         if not eye.seen and now_us - began_us > _FIRST_PICTURE_S * 1e6:
             why = why_unread_on(screen.file, run.width, run.height)
             trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s: {why}"
         passed_s = (now_us - eye.seen[0].seen_us) / 1e6 if eye.seen else 0.0
         return bool(trouble) or passed_s > WARM_UP_S + run.seconds + 1
 
-    with above(_PRIORITY if run.realtime else 0):
+    with above(PRIORITY if run.realtime else 0):
         eye.run(done)
     if trouble:
         return (0, 0), trouble

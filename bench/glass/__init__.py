@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from thinair.bench.analysis.summary import summary
 from thinair.bench.glass.baselines import OURS, Peer, choose
-from thinair.bench.glass.figures import summary
 from thinair.bench.glass.row import Row, Settings, measure, merged
+from thinair.bench.harness.processes import PRIORITY, realtime
 from thinair.link.errors import ConfigError, FileError
 from thinair.link.options import parse_bitrate
 from thinair.link.video_mode import Mode
@@ -23,7 +23,6 @@ from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-glass/1"
 _TRIES = 3  # of a turn that was unfit
-_PRIORITY = 5  # as chrt -r 5: of the sampler and, by inheritance, of every process of every row
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,13 +48,13 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("give --rounds of 1 or more and --seconds above 0")
     refused = realtime()
     settings = Settings(str(mode), mode.width, mode.height, parse_bitrate(args.bitrate), args.seconds / args.rounds,
-                        0 if refused else _PRIORITY, args.preset)  # fmt: skip
+                        0 if refused else PRIORITY, args.preset)  # fmt: skip
     conditions = collect(tools=True) | {
         "display": f"Xvfb {mode.width}x{mode.height}x24, no refresh",
         "mode": str(mode),
         "bitrate_bps": settings.bitrate_bps,
         "encoder": f"x264 {settings.preset}, key frame every second",
-        "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {_PRIORITY} for every process of every row",
+        "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {PRIORITY} for every process of every row",
     }
     watch = ConditionsWatch()
     watch.start()
@@ -88,15 +87,6 @@ def _fit_turn(peer: Peer, settings: Settings) -> Row:
         if not turns[-1].unfit:
             break
     return min(turns, key=lambda row: len(row.unfit))
-
-
-def realtime() -> str | None:
-    """Real-time scheduling for this process and the children it will have; None, or why it was refused."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
-    except OSError as error:
-        return f"real time refused: {error.strerror}"
-    return None
 
 
 def as_json(rows: Sequence[Row], conditions: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,16 @@ from thinair.link.child_process import python_module
 
 BROWSER = "thinair-browser"
 INSTALL = "not installed; make bench-setup"
+# Parameter sets come in the stream, so a receiver may read this before there is a sender.
+_SDP = """v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=thinair
+c=IN IP4 127.0.0.1
+t=0 0
+m=video {port} RTP/AVP 96
+a=rtpmap:96 H264/90000
+a=fmtp:96 packetization-mode=1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,9 @@ class Place:
     @property
     def sdp(self) -> Path:
         return self.home / "stream.sdp"
+
+    def write_sdp(self) -> None:
+        self.sdp.write_text(_SDP.format(port=self.port))
 
     @property
     def sender_log(self) -> Path:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from thinair.bench.harness.xvfb_screen import Sighting
-from thinair.link.protocol.percentiles import Series
 
 _TIME_MASK = 0xFFFF_FFFF  # the code carries this much of the capture time
 
@@ -43,22 +40,6 @@ def pooled(rounds: Sequence[Figures]) -> Figures:
         [value for one in rounds for value in one.receive_ms],
         [value for one in rounds for value in one.difference_ms],
     )
-
-
-def summary(values: Sequence[float], digits: int = 3) -> dict[str, float | None]:
-    """p50, p95, p99 by nearest rank, max and n. All but n are None where there are no values."""
-    series = Series(len(values) or 1)
-    for value in values:
-        series.add(round(value, digits))
-    return series.summary().as_dict()
-
-
-def read_frames(file: Path) -> list[dict[str, int]]:
-    """Rows of a frame log: the columns that hold whole numbers. [] where the file is missing."""
-    if not file.exists():
-        return []
-    with file.open(newline="") as opened:
-        return [{key: int(text) for key, text in row.items() if _whole(text)} for row in csv.DictReader(opened)]
 
 
 def sent_frames(rows: Iterable[Mapping[str, int]]) -> list[SentFrame]:
@@ -98,7 +79,3 @@ def join(
         if frame.frame_id in in_band_us:
             figures.difference_ms.append((screen_us - in_band_us[frame.frame_id]) / 1000)
     return figures
-
-
-def _whole(text: str | None) -> bool:
-    return bool(text) and text is not None and text.lstrip("-").isdigit()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thinair.bench.analysis.summary import read_frames, summary
 from thinair.bench.glass.baselines import Peer, Place
-from thinair.bench.glass.figures import Figures, join, pooled, read_frames, sent_frames, summary
+from thinair.bench.glass.figures import Figures, join, pooled, sent_frames
+from thinair.bench.harness.processes import Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import Sampler, Screen, ScreenError, xvfb
 from thinair.link.child_process import python_module
@@ -26,16 +25,6 @@ _FIRST_PICTURE_S = 15.0
 _JOIN_AFTER_S = 2.0
 _TAIL_S = 1.0  # for pictures of the window that come late
 _STOP_S = 5.0
-# Parameter sets come in the stream, so a receiver may read this before there is a sender.
-_SDP = """v=0
-o=- 0 0 IN IP4 127.0.0.1
-s=thinair
-c=IN IP4 127.0.0.1
-t=0 0
-m=video {port} RTP/AVP 96
-a=rtpmap:96 H264/90000
-a=fmtp:96 packetization-mode=1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +98,7 @@ def _measure(peer: Peer, settings: Settings) -> Row:
         place = Place(screen.display, free_port(), settings.width, settings.height, settings.mode, home)
         if missing := peer.missing(place):
             return Row(peer.name, missing)
-        place.sdp.write_text(_SDP.format(port=place.port))
+        place.write_sdp()
         sampler = Sampler(screen.file, settings.width, settings.height)
         stack.callback(sampler.close)
         with _Cast(peer, settings, place) as cast:
@@ -140,9 +129,7 @@ def _watch(
 
     def done(now_us: int) -> bool:
         nonlocal trouble, warm
-        for what, process in processes.items():
-            if process.popen.poll() is not None:
-                trouble = f"{what} ended with code {process.popen.returncode}{process.last_words()}"
+        trouble = trouble or ended(processes)
         if not sampler.sightings and now_us - began_us > _FIRST_PICTURE_S * 1e6:
             why = why_unread_on(screen.file, settings.width, settings.height)
             trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s: {why}"
@@ -158,32 +145,6 @@ def _watch(
         return (0, 0), trouble
     first_us = sampler.sightings[0].seen_us + round(WARM_UP_S * 1e6)
     return (first_us, first_us + round(settings.seconds * 1e6)), ""
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    popen: subprocess.Popen[bytes]
-    log: Path
-
-    def last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f": {lines[-1].strip()}" if lines else ""
-
-
-@contextmanager
-def process(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> Iterator[Process]:
-    """A child that is asked to stop (SIGINT) at the end, and killed where it does not."""
-    with log.open("wb") as out:
-        popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **env})
-    try:
-        yield Process(popen, log)
-    finally:
-        popen.send_signal(signal.SIGINT)
-        try:
-            popen.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
 
 
 class _Cast(ExitStack):
@@ -223,18 +184,6 @@ class _Cast(ExitStack):
         return self.processes[name]
 
 
-@contextmanager
-def above(priority: int) -> Iterator[None]:
-    """This thread one step above the processes it watches, so that they cannot keep it from looking."""
-    if priority:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority + 1))
-    try:
-        yield
-    finally:
-        if priority:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
-
-
 def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[str]:
     """The same sender for every row; only where it sends to differs."""
     address = f"127.0.0.1:{port}"
@@ -263,23 +212,3 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-
-
-def _udp() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-
-def wait_for_port(port: int, started: Process) -> None:
-    """Returns when the port is bound, when the process is gone (the watch tells it), or after some seconds."""
-    until = time.monotonic() + _STOP_S
-    while port not in bound_ports() and started.popen.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-
-
-def bound_ports() -> set[int]:
-    """UDP ports that somebody listens on, from /proc/net/udp and udp6."""
-    ports = set()
-    for name in ("udp", "udp6"):
-        lines = Path("/proc/net", name).read_text().splitlines()[1:]
-        ports |= {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
-    return ports

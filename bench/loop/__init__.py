@@ -18,8 +18,8 @@ from typing import Any
 
 from thinair.bench.analysis import recorded_run
 from thinair.bench.analysis.recorded_run import Run
-from thinair.bench.glass import realtime
-from thinair.bench.glass.figures import read_frames as read_numbers
+from thinair.bench.analysis.summary import read_frames as read_numbers
+from thinair.bench.harness.processes import PRIORITY, realtime
 from thinair.bench.harness.xvfb_screen import ScreenError
 from thinair.bench.loop.board import Outside
 from thinair.bench.loop.board import laps as laps_outside
@@ -37,8 +37,6 @@ from thinair.link.options import parse_bitrate
 from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 from thinair.sender.sources.visual_code import Geometry
-
-_PRIORITY = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(str(error)) from error
     setting = Setting(mode, args.seconds / args.rounds, parse_bitrate(args.bitrate), 0, _slowed(args))
     refused = realtime()
-    setting = setting.with_priority(0 if refused else _PRIORITY)
+    setting = setting.with_priority(0 if refused else PRIORITY)
     if args.cost:
         return cost(setting, args.rounds, args.json)
     try:
@@ -111,7 +109,7 @@ def _slowed(args: argparse.Namespace) -> Slowed:
 def _measure(setting: Setting, rounds: int, refused: str | None, pcap: Path | None, outside: Outside | None) -> Run:
     conditions = collect() | {
         "display": f"Xvfb, {setting.mode.width} wide, no refresh" if outside is None else outside.display,
-        "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {_PRIORITY} for all processes",
+        "scheduling": f"ordinary ({refused})" if refused else f"SCHED_RR {PRIORITY} for all processes",
     }
     watch = ConditionsWatch()
     watch.start()

@@ -19,7 +19,7 @@ from typing import Any
 import av
 import numpy as np
 
-from thinair.bench.glass.row import above, process
+from thinair.bench.harness.processes import Process, above, ended, process
 from thinair.bench.harness.unreadable_code import why_unread
 from thinair.bench.loop.figures import Lap
 from thinair.bench.loop.ring import (
@@ -31,7 +31,6 @@ from thinair.bench.loop.ring import (
     Setting,
     Strip,
     strip_height,
-    trouble_of,
     unwrapped,
 )
 from thinair.link.child_process import python_module
@@ -163,7 +162,7 @@ def run(outside: Outside, setting: Setting, home: Path, words: Sequence[str]) ->
     return found
 
 
-def _emit(found: Round, strip: Strip, seconds: float, running: Mapping[str, Any]) -> None:
+def _emit(found: Round, strip: Strip, seconds: float, running: Mapping[str, Process]) -> None:
     """A code for each refresh of the strip's monitor."""
     step_us = 1e6 / (strip.refresh_hz or _USUAL_HZ)
     due_us = float(now_us())
@@ -177,7 +176,7 @@ def _emit(found: Round, strip: Strip, seconds: float, running: Mapping[str, Any]
             found.window_us = first_us, first_us + round(seconds * 1e6)
             end_us = found.window_us[1] + TAIL_S * 1e6
         if len(found.emitted) % 30 == 0:
-            found.trouble = trouble_of(running)
+            found.trouble = ended(running)
 
 
 def laps(found: Round, player: Sequence[Mapping[str, Any]]) -> list[Lap]:

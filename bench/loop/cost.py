@@ -16,7 +16,8 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from thinair.bench.analysis.recorded_run import read_json, write_text
-from thinair.bench.glass.row import free_port, process, wait_for_port
+from thinair.bench.glass.row import free_port
+from thinair.bench.harness.processes import process, wait_for_port
 from thinair.bench.harness.xvfb_screen import Sampler, ScreenError, xvfb
 from thinair.link.errors import DeviceError, Exit
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect

@@ -17,7 +17,7 @@ import mmap
 import subprocess
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +25,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from thinair.bench.glass.row import Process, above, free_port, process, wait_for_port
+from thinair.bench.glass.row import free_port
+from thinair.bench.harness.processes import Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenError, xvfb
 from thinair.link.child_process import python_module
@@ -258,21 +259,13 @@ def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: di
                 found.window_us = first_us, first_us + round(setting.seconds * 1e6)
                 end_us = found.window_us[1] + round(TAIL_S * 1e6)
             if len(found.emitted) % 100 == 0:
-                found.trouble = trouble_of(running)
+                found.trouble = ended(running)
         if not found.seen and not found.trouble:
             why = eye.why()
             found.trouble = f"the code did not come round within {FIRST_PICTURE_S:g} s: {why}"
     finally:
         stop.set()
         thread.join()
-
-
-def trouble_of(running: Mapping[str, Process]) -> str:
-    """Who has ended, and with what words; "" while all run."""
-    for what, one in running.items():
-        if one.popen.poll() is not None:
-            return f"{what} ended with code {one.popen.returncode}{one.last_words()}"
-    return ""
 
 
 def unwrapped(code: int, emitted: Sequence[tuple[int, int]], seen_us: int) -> int | None:

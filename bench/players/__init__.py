@@ -16,10 +16,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from thinair.bench.glass import realtime
 from thinair.bench.glass.baselines import Peer, Place
-from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, process, sender_command
+from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, sender_command
 from thinair.bench.harness.chromium import QUIET, answers, chromium, free_tcp_port
+from thinair.bench.harness.processes import PRIORITY, process, realtime
 from thinair.bench.players import recovery_time
 from thinair.bench.players.player_process import KINDS
 from thinair.link.child_process import python_module
@@ -29,7 +29,6 @@ from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-desk/1"
-_PRIORITY = 5
 _TRIES = 3
 _COLUMNS = ("p50", "p95", "p99", "max")
 
@@ -58,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     refused = realtime()
     settings = Settings(
         str(mode), mode.width, mode.height, parse_bitrate(args.bitrate), args.seconds / args.rounds,
-        0 if refused else _PRIORITY,
+        0 if refused else PRIORITY,
     )  # fmt: skip
     watch = ConditionsWatch()
     watch.start()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from thinair.bench.analysis.recorded_run import WHOLE, Run, stage_us, summary
-from thinair.bench.report import svg
+from thinair.bench.report.svg import Scale, bars, envelope, line, mark, plot
 from thinair.link.protocol.frame_trace import STAGES
 
 _INKS = ("#2f7ed8", "#7aa51c", "#c8452f", "#6b4fbb", "#1593b5", "#b8860b", "#d2527f", "#808080", "#4f8f6b")
@@ -189,7 +189,7 @@ def _waterfall(run: Run) -> str:
         for at in range(columns)
     ]
     top = max(f["capture_to_present_us"] for f in picked) / 1000 * 1.05
-    scale, body = svg.Scale(240, (0, columns), (0, top)), []
+    scale, body = Scale(240, (0, columns), (0, top)), []
     for at, frame in enumerate(picked):
         height = 0.0
         for name in STAGES:
@@ -203,7 +203,7 @@ def _waterfall(run: Run) -> str:
             )
     each = len(known) / columns
     words = f"pictures in order; a column is the latest of {each:.0f}" if each > 1 else "pictures in order"
-    return f"<h2>Waterfall</h2>{svg.plot(240, (0, columns, words), (0, top, 'ms'), ''.join(body), label='waterfall')}"
+    return f"<h2>Waterfall</h2>{plot(240, (0, columns, words), (0, top, 'ms'), ''.join(body), label='waterfall')}"
 
 
 def _histogram(run: Run) -> str:
@@ -215,14 +215,14 @@ def _histogram(run: Run) -> str:
     counts, edges = np.histogram(values, bins=min(120, max(20, len(values) // 10)), range=(low, high))
     logs = np.log10(np.maximum(counts, 1)) + (counts > 0) * 0.15
     top = float(logs.max()) * 1.15 or 1.0
-    scale = svg.Scale(200, (low, high), (0, top))
-    body = svg.bars(scale, edges.tolist(), logs.tolist())
+    scale = Scale(200, (low, high), (0, top))
+    body = bars(scale, edges.tolist(), logs.tolist())
     figures = summary(values)
     for at, name in enumerate(("p50", "p95", "p99")):
         if figures[name] is not None:
-            body += svg.mark(scale, figures[name], 22 + 14 * at, f"{name} {figures[name]:.2f}")
-    plot = svg.plot(200, (low, high, "ms"), (0, top, "log10 of pictures"), body, label="histogram of latency")
-    return f"<h2>How often how late</h2>{plot}"
+            body += mark(scale, figures[name], 22 + 14 * at, f"{name} {figures[name]:.2f}")
+    drawn = plot(200, (low, high, "ms"), (0, top, "log10 of pictures"), body, label="histogram of latency")
+    return f"<h2>How often how late</h2>{drawn}"
 
 
 def _age(run: Run) -> str:
@@ -238,14 +238,14 @@ def _age(run: Run) -> str:
     )
     figures = summary(ages)
     top, end = max(ages) * 1.05, points[-1][0]
-    scale = svg.Scale(200, (0, end), (0, top))
-    body = svg.line(scale, svg.envelope(points))
-    plot = svg.plot(200, (0, end, "s, rounds one after the other"), (0, top, "ms"), body, label="glass age over time")
+    scale = Scale(200, (0, end), (0, top))
+    body = line(scale, envelope(points))
+    drawn = plot(200, (0, end, "s, rounds one after the other"), (0, top, "ms"), body, label="glass age over time")
     words = ", ".join(
         f"{name} {figures[name]:.1f}" for name in ("p50", "p95", "p99", "max") if figures[name] is not None
     )
     return (
-        f"<h2>Glass age</h2>{plot}<p class=soft>Age of the picture on the screen, looked at 60 times a second, ms: "
+        f"<h2>Glass age</h2>{drawn}<p class=soft>Age of the picture on the screen, looked at 60 times a second, ms: "
         f"{words}; {freezes} freezes (a picture that stood for more than three intervals of {interval_ms:.1f} ms).</p>"
     )
 
@@ -276,13 +276,13 @@ def _timeline(story: Mapping[str, Any]) -> str:
     times = [at for at, _, _ in events]
     low, high = min(times), max(times)
     pad = max(0.2, (high - low) * 0.05)
-    scale = svg.Scale(70, (low - pad, high + pad), (0, 1))
+    scale = Scale(70, (low - pad, high + pad), (0, 1))
     body = "".join(
         f'<line x1="{scale.x(at):.1f}" x2="{scale.x(at):.1f}" y1="12" y2="40" stroke="{_KINDS[kind][0]}" '
         f'stroke-width="1.5"><title>{escape(text)}</title></line>'
         for at, kind, text in events
     )
-    return svg.plot(70, (low - pad, high + pad, "ms since capture"), (0, 1, ""), body, label="packets over time")
+    return plot(70, (low - pad, high + pad, "ms since capture"), (0, 1, ""), body, label="packets over time")
 
 
 def _conditions(run: Run) -> str:

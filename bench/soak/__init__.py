@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from thinair.bench.analysis.recorded_run import write_text
-from thinair.bench.glass import realtime
+from thinair.bench.harness.processes import PRIORITY, realtime
 from thinair.bench.harness.xvfb_screen import ScreenError
 from thinair.bench.soak.faults import KILLS, KINDS, Fault, Faults
 from thinair.bench.soak.rig import Stage
@@ -27,7 +27,6 @@ from thinair.link.video_mode import Mode
 from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.soak/1"
-_PRIORITY = 5
 _FIRST_S, _START_S = 15.0, 5.0
 _SAMPLE_S = 1.0
 _LONG_S = 900.0  # enough for a process to be seen to grow
@@ -54,12 +53,12 @@ def run(args: argparse.Namespace) -> int:
     watch.start()
     with tempfile.TemporaryDirectory(prefix="thinair-soak-") as folder:
         try:
-            with Stage(mode, parse_bitrate(args.bitrate), Path(folder), 0 if refused else _PRIORITY) as stage:
+            with Stage(mode, parse_bitrate(args.bitrate), Path(folder), 0 if refused else PRIORITY) as stage:
                 soak = _soak(stage, args.hours * 3600, args.every, kinds)
         except ScreenError as error:
             raise DeviceError(str(error)) from error
     found = judge(soak)
-    conditions = collect() | {"scheduling": refused or f"SCHED_RR {_PRIORITY}", **watch.stop()}
+    conditions = collect() | {"scheduling": refused or f"SCHED_RR {PRIORITY}", **watch.stop()}
     print("\n".join(lines(found)))
     if args.json is not None:
         content = {"schema": SCHEMA, "mode": str(mode), "every_s": args.every, "conditions": conditions, **found}

@@ -10,8 +10,9 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thinair.bench.glass.row import above, free_port
+from thinair.bench.glass.row import free_port
 from thinair.bench.harness.chromium import free_tcp_port
+from thinair.bench.harness.processes import above
 from thinair.bench.harness.xvfb_screen import Sampler, Screen, Sighting, XvfbProcess
 from thinair.link.child_process import python_module
 from thinair.link.native import now_us

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from thinair.bench.analysis.recorded_run import summary
-from thinair.bench.glass import realtime
+from thinair.bench.harness.processes import realtime
 from thinair.bench.suite import instructions
 
 _CALLS = 20  # over which allocations are looked at

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from thinair.bench.analysis.summary import read_frames, summary
 from thinair.bench.glass import SCHEMA, against_best, as_json, footer, line
 from thinair.bench.glass.baselines import INSTALL, PEERS, Peer, Place, choose
-from thinair.bench.glass.figures import Figures, SentFrame, join, read_frames, sent_frames, summary
+from thinair.bench.glass.figures import Figures, SentFrame, join, sent_frames
 from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, sender_command
 from thinair.bench.glass.strip_delimiters import strip
 from thinair.bench.harness.xvfb_screen import Framebuffer, Sampler, ScreenError, Sighting, xvfb
