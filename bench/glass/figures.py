@@ -1,4 +1,4 @@
-"""From stamps to figures: joins sightings with the sender's and the receiver's frame logs."""
+"""From stamps to figures: joins sightings with the frame logs of sender and player."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class SentFrame:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Milliseconds, one value per frame of the window that was seen on the screen."""
+    """ms, one value per frame of the window that was seen on the screen."""
 
     sent: int
     screen_ms: list[float]
     encode_ms: list[float]
     receive_ms: list[float]
-    difference_ms: list[float]  # screen latency minus in-band capture_to_present, where there is an in-band figure
+    difference_ms: list[float]  # screen latency minus in-band capture_to_present, where there is one
 
 
 def pooled(rounds: Sequence[Figures]) -> Figures:
@@ -43,7 +43,7 @@ def pooled(rounds: Sequence[Figures]) -> Figures:
 
 
 def sent_frames(rows: Iterable[Mapping[str, int]]) -> list[SentFrame]:
-    """Rows without frame_id or capture_us are left out: such a picture was never sent."""
+    """Leaves out rows without frame_id or capture_us: such a picture was never sent."""
     return [
         SentFrame(row["frame_id"], row["capture_us"], row.get("encode_in_us") or None, row.get("encode_out_us") or None)
         for row in rows
@@ -57,10 +57,9 @@ def join(
     in_band_us: Mapping[int, int],
     window_us: tuple[int, int],
 ) -> Figures:
-    """Frames captured within the window; the code's time is the capture stamp of the log, and joins the two.
+    """Figures of the frames captured within the window. The time in the code is the capture stamp of the log.
 
-    `in_band_us`: the receiver's own capture_to_present by frame id.
-    """
+    `in_band_us`: the player's own latency by frame id."""
     frames = [frame for frame in sent if window_us[0] <= frame.capture_us < window_us[1]]
     seen: dict[int, int] = {}
     for sighting in sightings:

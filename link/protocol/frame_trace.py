@@ -13,7 +13,7 @@ STAGE_STAMPS = {  # where each begins and ends
     "wait": ("dequeue_us", "encode_in_us"),
     "encode": ("encode_in_us", "encode_out_us"),
     "pace": ("encode_out_us", "last_send_us"),
-    "air": ("last_send_us", "last_packet_us"),
+    "network": ("last_send_us", "last_packet_us"),
     "repair": ("last_packet_us", "repaired_us"),
     "decode": ("repaired_us", "decoded_us"),
     "hold": ("decoded_us", "present_in_us"),
@@ -197,7 +197,7 @@ class TraceBook:
                 return
 
     def _count_negative(self, trace: FrameTrace) -> None:
-        air = trace.stages()["air"]
+        air = trace.stages()["network"]
         self.negative_air += air is not None and air < 0
 
     def _settle(self) -> None:

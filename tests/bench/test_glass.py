@@ -17,7 +17,7 @@ from thinair.bench.glass.baselines import INSTALL, PEERS, Peer, Place, choose
 from thinair.bench.glass.figures import Figures, SentFrame, join, sent_frames
 from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, sender_command
 from thinair.bench.glass.strip_delimiters import strip
-from thinair.bench.harness.xvfb_screen import Framebuffer, Sampler, ScreenError, Sighting, xvfb
+from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenSampler, ScreenError, Sighting, xvfb
 from thinair.sender.sources.visual_code import BLACK, Code, Geometry, Painter
 
 WIDTH, HEIGHT, PADDING, NAME = 640, 360, 64, b"screen\0\0"
@@ -72,7 +72,7 @@ def test_a_file_that_is_no_such_framebuffer_is_refused(header: bytes) -> None:
 def test_each_picture_is_seen_once_and_soon_after_its_last_row(tmp_path: Path) -> None:
     path = framebuffer_file(tmp_path / "screen")
     painted = Painted(path)
-    sampler = Sampler(path, WIDTH, HEIGHT)
+    sampler = ScreenSampler(path, WIDTH, HEIGHT)
     drawn: list[tuple[int, int]] = []  # before and after the drawing of the lower half
     finished = threading.Event()
 
@@ -104,7 +104,7 @@ def test_a_torn_picture_is_not_there_yet(tmp_path: Path) -> None:
     painted = Painted(path)
     painted.draw(1, 10)
     painted.draw(2, 20, slice(0, HEIGHT // 2))
-    sampler = Sampler(path, WIDTH, HEIGHT)
+    sampler = ScreenSampler(path, WIDTH, HEIGHT)
     sampler.run(lambda _: len(sampler.gaps_us) > 20, check_us=0)
     assert sampler.sightings == []
     painted.draw(2, 20)
@@ -117,7 +117,7 @@ def test_a_torn_picture_is_not_there_yet(tmp_path: Path) -> None:
 def test_a_screen_of_another_size_is_refused(tmp_path: Path) -> None:
     path = framebuffer_file(tmp_path / "screen")
     with pytest.raises(ScreenError, match="640x360, not 1280x720"):
-        Sampler(path, 1280, 720)
+        ScreenSampler(path, 1280, 720)
 
 
 @pytest.mark.quick

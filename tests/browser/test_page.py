@@ -52,7 +52,7 @@ def test_the_picture_is_live_and_the_figures_are_those_of_the_player(live: Desk,
     assert page.inner_text("#camera") == "A-CAM"
     assert "640x360@30" in page.inner_text("#mode")
     assert "ms late" in page.inner_text("#late")
-    assert {name for name in page.inner_text("#stages").split() if name.isalpha()} >= {"encode", "air", "decode"}
+    assert {name for name in page.inner_text("#stages").split() if name.isalpha()} >= {"encode", "network", "decode"}
     assert "sender A-CAM: 640x360@30" in events(page)
 
 

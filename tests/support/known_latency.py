@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from thinair.bench.analysis.recorded_run import summary
+from thinair.bench.analysis.summary import intervals
 from thinair.bench.network import Jitter, Link, Model
 from thinair.link.protocol.clock_sync import ClockSync
 from thinair.link.protocol.frame_trace import TraceBook
@@ -64,7 +64,7 @@ class Case:
 
     def model(self) -> Model:
         jitter = Jitter(self.jitter_us, 0.6) if self.jitter_us else None
-        return Model("truth", delay_us=0.0, jitter=jitter, jitter_back=jitter)
+        return Model("truth", delay_us=0.0, jitter=jitter, jitter_reverse=jitter)
 
     def peer(self, true_us: float) -> float:
         """The sender's clock."""
@@ -114,7 +114,7 @@ class World:
             work(now)
         self._finish()
         stated = milliseconds(self.figures.latency)
-        true = summary([value / 1000 for value in self.true_us.values()])
+        true = intervals([value / 1000 for value in self.true_us.values()])
         clock = self.clock.estimate(local(_SECONDS * 1e6))
         assert clock is not None
         return Found(

@@ -25,7 +25,7 @@ from thinair.sender.report import COLUMNS as SENDER_COLUMNS
 DOC = ROOT / "docs" / "report.md"
 DEMO = (*THINAIR, "demo", "--dashboard", "off")
 MODE = ("--mode", "640x360@30", "--bitrate", "2M")
-STAGES = ("capture", "wait", "encode", "pace", "air", "repair", "decode", "hold", "present")
+STAGES = ("capture", "wait", "encode", "pace", "network", "repair", "decode", "hold", "present")
 
 
 def documented(role: str) -> set[str]:

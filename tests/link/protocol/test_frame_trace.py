@@ -70,7 +70,7 @@ def test_before_the_clock_is_known_latency_is_unknown_and_local_stages_are_not()
     present(book, book.received(unit(0)))
     (trace,) = book.flush()
     assert trace.capture_to_present_us is None
-    assert trace.stages()["air"] is None
+    assert trace.stages()["network"] is None
     assert trace.stages()["decode"] == 2_000
     assert trace.stages()["encode"] == 9_000
 
@@ -112,7 +112,7 @@ def test_unknown_send_deltas_stay_unknown() -> None:
     late.sent = (0, None, None)
     book.received(late)
     (trace,) = book.finished()
-    assert (trace.first_send_us, trace.last_send_us, trace.stages()["air"]) == (None, None, None)
+    assert (trace.first_send_us, trace.last_send_us, trace.stages()["network"]) == (None, None, None)
     assert trace.capture_to_present_us is not None
 
 
@@ -157,7 +157,7 @@ def test_a_frame_that_came_before_it_was_sent_is_counted_not_hidden() -> None:
     late.sent = (0, 70_000, 80_000)
     book.received(late)
     (trace,) = book.finished()
-    assert trace.stages()["air"] == pytest.approx(-16_000, abs=1)
+    assert trace.stages()["network"] == pytest.approx(-16_000, abs=1)
     assert book.negative_air == 1
 
 
