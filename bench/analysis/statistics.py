@@ -73,7 +73,7 @@ class Difference:
 
 
 def compare(a: Sequence[Values], b: Sequence[Values], *, block: int, seed: int = 1) -> Difference | None:
-    """The difference of two runs, each given as its rounds in order of time. Resamples rounds, and within a round blocks
+    """The difference of two runs, given as rounds in order of time. Resamples rounds, and within a round blocks
     of `block` neighbours (a moving-block bootstrap): the interval covers both differences between starts and slow
     drift. None where a run has no more than one block."""
     if any(sum(map(len, run)) < 2 * block for run in (a, b)):

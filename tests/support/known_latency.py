@@ -10,13 +10,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from thinair.bench.analysis.summary import intervals
+from thinair.bench.analysis.summary import COLUMNS, intervals
 from thinair.bench.network import Jitter, Link, Model
 from thinair.link.protocol.clock_sync import ClockSync
 from thinair.link.protocol.frame_trace import TraceBook
 from thinair.receiver.stats.report import Figures, milliseconds
 
-PERCENTS = ("p50", "p95", "p99")
+PERCENTS = COLUMNS[:3]
 _SECONDS = 24
 _INTERVAL_US = 40_000
 _FRAME_BYTES, _PROBE_BYTES = 1_400, 60
@@ -119,7 +119,7 @@ class World:
         assert clock is not None
         return Found(
             {name: float(stated[name] or 0) for name in PERCENTS},
-            {name: float(true[name]) for name in PERCENTS},
+            {name: float(true[name] or 0) for name in PERCENTS},
             clock.bound_us / 1000,
             min(self.rtts_us) / 1000,
             max(self.errors_us) / 1000,
