@@ -28,6 +28,7 @@ SCHEMA = "thinair.soak/1"
 _FIRST_PICTURE_S, _WARM_UP_S = 15.0, 5.0
 _SAMPLE_S = 1.0
 _GROWTH_SHOWS_S = 900.0  # of a soak in which processes can be seen to grow
+_OLD_NAMES = {"air changes": "channel loss", "receiver killed": "player killed"}
 _LEAST_PERIOD_S = 10.0  # a fault and its aftermath
 
 
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def _kinds(text: str) -> tuple[str, ...]:
     if text in {"all", "none"}:
         return KINDS if text == "all" else ()
-    names = tuple("channel loss" if name.strip() == "air changes" else name.strip() for name in text.split(","))
+    names = tuple(_OLD_NAMES.get(name.strip(), name.strip()) for name in text.split(","))
     for name in names:
         if name not in KINDS:
             raise ConfigError(f"fault {name!r} is not known: use all, none, or some of {', '.join(KINDS)}")

@@ -15,7 +15,7 @@ from thinair.link.errors import LinkError
 from thinair.link.native import now_us
 
 KINDS = (
-    "receiver killed",
+    "player killed",
     "sender killed",
     "link down",
     "channel loss",
@@ -46,7 +46,7 @@ class Faults:
         self._rig = rig
         self._mode = rig.mode
         self._faults: dict[str, Callable[[], int]] = {
-            "receiver killed": lambda: self._kill("player"),
+            "player killed": lambda: self._kill("player"),
             "sender killed": lambda: self._kill("sender"),
             "link down": self._link_down,
             "channel loss": self._channel_loss,

@@ -101,10 +101,10 @@ def test_report_frames_and_packets_of_a_demo_become_a_run(tmp_path: Path) -> Non
 @pytest.mark.timeout(120)
 def test_a_short_soak_recovers_from_a_broken_link_and_a_killed_player(tmp_path: Path) -> None:
     file = tmp_path / "soak.json"
-    words = ("--hours", "0.0085", "--every", "10", "--faults", "receiver killed,link down", "--mode", "1280x720@25")
+    words = ("--hours", "0.0085", "--every", "10", "--faults", "player killed,link down", "--mode", "1280x720@25")
     done = call("bench", "soak", *words, "--json", str(file), timeout_s=110)
     found = json.loads(file.read_text())
-    assert {kind: one["n"] for kind, one in found["faults"].items()} == {"receiver killed": 1, "link down": 1}, (
+    assert {kind: one["n"] for kind, one in found["faults"].items()} == {"player killed": 1, "link down": 1}, (
         done.stdout
     )
     assert all(one["recovered"] == one["n"] for one in found["faults"].values()), done.stdout
@@ -115,7 +115,7 @@ def test_a_short_soak_recovers_from_a_broken_link_and_a_killed_player(tmp_path: 
 @pytest.mark.timeout(120)
 def test_a_piece_of_the_suite_is_timed_and_counted_and_can_be_compared(tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    words = ["-m", "pytest", "bench/suite", "-k", "scan", "-p", "no:cacheprovider", f"--benchmark-json={file}"]
+    words = ["-m", "pytest", "thinair/bench/suite", "-k", "scan", "-p", "no:cacheprovider", f"--benchmark-json={file}"]
     argv = [sys.executable, *words, "--benchmark-save-data", "--benchmark-storage", str(tmp_path)]
     done = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
