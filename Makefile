@@ -66,21 +66,22 @@ bench: setup-test bench-setup
 	$(PY) -m pytest thinair/bench/suite -p no:cacheprovider --benchmark-json=build/bench.json --benchmark-save-data
 	.venv/bin/thinair bench compare bench/suite/baseline.json build/bench.json
 
-# The tables of README.md.
+# Measures the tables of docs/results.md and README.md, about 33 minutes on a quiet machine, and writes both pages.
 bench-tables: setup-test bench-setup
-	@mkdir -p build
-	.venv/bin/thinair bench glass --mode 1920x1080@25 --seconds 15 --peers all --json build/glass-1080p25.json
-	.venv/bin/thinair bench glass --mode 1280x720@60 --seconds 15 --peers all --json build/glass-720p60.json
-	.venv/bin/thinair bench air --suite all --json build/air.json
-	for mode in 1920x1080@25 1920x1080@30 1280x720@60; do .venv/bin/thinair bench loop --mode $$mode --seconds 60 --rounds 6 --json build/loop-$$mode.json; done
-	.venv/bin/thinair bench receive
+	$(PY) -m thinair.bench.tables measure docs/results
+	$(PY) -m thinair.bench.tables write docs/results docs/results.md README.md
 
-# Half an hour with a fault every twenty seconds; HOURS=8 for a night.
+# Half an hour with a fault every twenty seconds, and its table; HOURS=8 for a night, without a table.
 bench-soak: setup-test bench-setup
+ifeq ($(HOURS),0.5)
+	$(PY) -m thinair.bench.tables measure docs/results soak
+	$(PY) -m thinair.bench.tables write docs/results docs/results.md README.md
+else
 	@mkdir -p build
 	.venv/bin/thinair bench soak --hours $(HOURS) --every 20 --json build/soak.json
+endif
 
-# What is promised and does not depend on the machine: instructions, the simulated link.
+# The limits of docs/latency-budget.toml that do not depend on the machine: instructions, the simulated link.
 gate: setup-test
 	.venv/bin/thinair bench gate --budget docs/latency-budget.toml
 

@@ -1,8 +1,7 @@
-"""Raw capture pictures to I420, beside swscale in the same run: `python -m thinair.bench.convert`.
+"""Conversion of raw captured pictures to I420, beside swscale in the same run: `python -m thinair.bench.convert`.
 
-Both work on one thread, take turns picture by picture, and read another picture each time, so that caches are as cold
-as behind a camera.
-"""
+Both use one thread, take turns picture by picture, and read another picture each time, so that caches are as cold as
+behind a camera."""
 
 from __future__ import annotations
 
@@ -11,13 +10,13 @@ import json
 import statistics
 import time
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from thinair.bench.glass.figures import summary
+from thinair.bench.analysis.summary import Percentiles, summary
 from thinair.link.native import raw_to_i420
 from thinair.link.video_mode import Mode
 
@@ -34,15 +33,24 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     rows = [measure(fourcc, args.mode.width, args.mode.height, args.count) for fourcc in _FORMATS]
     for row in rows:
-        ours, theirs = row["ours_ms"]["p50"], row["swscale_ms"]["p50"]
-        print(f"{row['format']}  p50: ours {ours:.2f} ms, swscale {theirs:.2f} ms, ratio {row['ratio']:.2f}")
+        ours, theirs = row["thinair_ms"]["p50"], row["swscale_ms"]["p50"]
+        print(f"{row['format']}  p50: thinair {ours:.2f} ms, swscale {theirs:.2f} ms, ratio {row['ratio']:.2f}")
     if args.json:
         args.json.write_text(json.dumps({"mode": str(args.mode), "rows": rows}, indent=1) + "\n")
     return 0
 
 
-def measure(fourcc: str, width: int, height: int, count: int) -> dict[str, Any]:
-    """Milliseconds per picture of both, and ours over swscale's. Raises AssertionError where their luma differs."""
+class ConvertRow(TypedDict):
+    """ms per picture; `ratio`: thinair's median over swscale's."""
+
+    format: str
+    thinair_ms: Percentiles
+    swscale_ms: Percentiles
+    ratio: float
+
+
+def measure(fourcc: str, width: int, height: int, count: int) -> ConvertRow:
+    """One format. Raises AssertionError where their luma differs."""
     generator = np.random.default_rng(1)
     frames = []
     for _ in range(_PICTURES):
@@ -68,7 +76,7 @@ def measure(fourcc: str, width: int, height: int, count: int) -> dict[str, Any]:
         assert turn or bytes(converted.planes[0])[:width] == bytes(y)[:width]
     return {
         "format": fourcc,
-        "ours_ms": summary([value / 1e6 for value in ours[_WARM_UP:]]),
+        "thinair_ms": summary([value / 1e6 for value in ours[_WARM_UP:]]),
         "swscale_ms": summary([value / 1e6 for value in theirs[_WARM_UP:]]),
         "ratio": round(statistics.median(ours[_WARM_UP:]) / statistics.median(theirs[_WARM_UP:]), 3),
     }

@@ -1,14 +1,11 @@
-"""What the encode call costs, and what its settings do: `python -m thinair.bench.encode`, with --rate-change or
---key-dip.
+"""`thinair bench encode`: the cost of the encode call and of its settings.
 
-Variants run in turn, a round each, so that a change of the machine's load meets all of them. Times are those of the
-encode call alone, on the moving test card; faults are minor page faults per picture of the whole process.
-"""
+Variants run in turn, a round each, so that a change of the machine's load affects all of them. Times are those of the
+encode call alone, on the moving test card; faults are minor page faults of the process per picture."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import sys
@@ -16,13 +13,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 
+from thinair.bench.analysis.run_files import write_json
+from thinair.bench.harness.options import add_bitrate, add_json, add_mode
 from thinair.link.native import now_us, sleep_until_us
 from thinair.link.options import parse_bitrate
 from thinair.link.video_mode import Mode
@@ -32,7 +30,7 @@ from thinair.sender.picture import Picture
 from thinair.sender.sources.testcard import Testcard
 from thinair.sender.sources.testcard_layers import Canvas
 
-_WARM_UP = 3  # pictures at the start of a round that do not count
+_WARM_UP = 3  # pictures at the start of a round, not counted
 _REALTIME = 5
 
 
@@ -43,8 +41,8 @@ class Variant:
     threads: int = 2
     vbv_frames: float = VBV_FRAMES
     preset: str = "ultrafast"
-    fresh: bool = False  # a new frame for each picture instead of one of a pool
-    unowned: bool = False  # a frame over numpy's memory, which libavcodec has to copy
+    fresh: bool = False  # a new frame for each picture, not one of a pool
+    unowned: bool = False  # a frame in numpy's memory, which libavcodec copies
     spin_us: int = 300
     realtime: bool = True
 
@@ -54,8 +52,8 @@ VARIANTS = (
     Variant("back to back", paced=False),
     Variant("no real-time priority", realtime=False),
     Variant("VBV of 1.0 frames", vbv_frames=1.0),
-    Variant("fresh frame each", fresh=True),
-    Variant("numpy's memory", unowned=True),
+    Variant("new frame per picture", fresh=True),
+    Variant("memory of numpy", unowned=True),
     Variant("no spin", spin_us=0),
     Variant("spin 3 ms", spin_us=3000),
     Variant("1 thread", threads=1),
@@ -74,7 +72,7 @@ class Result:
     pictures: int = 0
     psnr_db: float = 0.0
 
-    def row(self, mode: Mode) -> dict[str, Any]:
+    def row(self, mode: Mode) -> dict[str, object]:
         p50, p95, p99 = (round(float(value) / 1000, 2) for value in np.percentile(self.encode_us, (50, 95, 99)))
         return {
             "encode_ms": {"p50": p50, "p95": p95, "p99": p99, "n": len(self.encode_us)},
@@ -87,32 +85,40 @@ class Result:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    mode = Mode.parse("1920x1080@25")
-    parser.add_argument("--mode", type=Mode.parse, default=mode, metavar="WIDTHxHEIGHT@RATE", help=f"default {mode}")
-    parser.add_argument("--bitrate", type=parse_bitrate, default=8_000_000, metavar="BITRATE", help="default 8M")
-    parser.add_argument("--rounds", type=int, default=4, help="rounds, with the variants in turn (default 4)")
-    parser.add_argument("--pictures", type=int, default=40, help="pictures per variant and round (default 40)")
-    parser.add_argument("--only", default="", metavar="TEXT", help="variants with this in their names (default all)")
-    parser.add_argument("--rate-change", action="store_true", help="effect of a new bitrate on x264 and its VBV")
-    parser.add_argument("--key-dip", action="store_true", help="quality around a key frame")
-    parser.add_argument("--json", type=Path, metavar="FILE.json", help="file for the rows")
+    add_mode(parser)
+    add_bitrate(parser)
+    parser.add_argument("--rounds", type=int, default=4, metavar="N", help="rounds; default 4")
+    parser.add_argument(
+        "--pictures", type=int, default=40, metavar="N", help="pictures per variant and round; default 40"
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="variants whose name contains this; default all")
+    parser.add_argument("--rate-change", action="store_true", help="whether a new bitrate reaches x264 and its VBV")
+    parser.add_argument("--key-dip", action="store_true", help="the loss of quality at a key frame")
+    add_json(parser, "the figures as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
+    """0. Raises ConfigError, FileError."""
+    mode = Mode.parse(args.mode)
     if args.rate_change:
-        rows = rate_change(args.mode)
+        rows = rate_change(mode)
     elif args.key_dip:
-        rows = key_dip(args.mode, args.bitrate)
+        rows = key_dip(mode, parse_bitrate(args.bitrate))
     else:
-        rows = compare(args.mode, args.bitrate, args.rounds, args.pictures, args.only)
+        rows = compare(mode, parse_bitrate(args.bitrate), args.rounds, args.pictures, args.only)
     for row in rows:
         print("  ".join(f"{key} {_flat(value)}" for key, value in row.items()))
-    if args.json:
-        args.json.write_text(json.dumps({"mode": str(args.mode), "rows": rows}, indent=1) + "\n")
+    write_json(args.json, {"mode": str(mode), "rows": rows})
     return 0
 
 
-def compare(mode: Mode, bitrate_bps: int, rounds: int, pictures: int, only: str = "") -> list[dict[str, Any]]:
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m thinair.bench.encode", description=__doc__)
+    add_arguments(parser)
+    return run(parser.parse_args(argv))
+
+
+def compare(mode: Mode, bitrate_bps: int, rounds: int, pictures: int, only: str = "") -> list[dict[str, object]]:
     variants = [variant for variant in VARIANTS if only in variant.name]
     card = Testcard(mode)
     card.open()
@@ -166,13 +172,13 @@ def _copied(frame: av.VideoFrame, unowned: bool) -> av.VideoFrame:
 
 @contextmanager
 def _priority(realtime: bool) -> Iterator[None]:
-    """SCHED_RR while inside, where the system grants it; threads made inside keep it."""
+    """SCHED_RR within the context, where the system grants it; threads started within keep it."""
     before = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
         policy = os.SCHED_RR if realtime else os.SCHED_OTHER
         os.sched_setscheduler(0, policy, os.sched_param(_REALTIME if realtime else 0))
     except PermissionError:
-        print("no real-time priority here: all variants run without", file=sys.stderr)
+        print("real-time priority refused: all variants run without it", file=sys.stderr)
     try:
         yield
     finally:
@@ -180,7 +186,7 @@ def _priority(realtime: bool) -> Iterator[None]:
 
 
 def _qualities(encoder: X264, card: Testcard, pictures: int, key_every: int) -> Iterator[tuple[bool, float]]:
-    """(key frame?, luma PSNR in dB) of each picture of the test card, decoded again."""
+    """(key frame?, luma PSNR in dB) of each picture of the test card after coding and decoding."""
     decoder: Any = av.CodecContext.create("h264", "r")
     for i in range(pictures):
         if key_every and i % key_every == 0:
@@ -196,8 +202,8 @@ def psnr_db(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
     return float(10 * np.log10(255**2 / max(1e-9, np.mean(np.square(error, dtype=np.int32)))))
 
 
-def key_dip(mode: Mode, bitrate_bps: int, every: int = 25, pictures: int = 200) -> list[dict[str, Any]]:
-    """Luma PSNR by distance from the last key frame (mean over all but the first), against a run without key frames."""
+def key_dip(mode: Mode, bitrate_bps: int, every: int = 25, pictures: int = 200) -> list[dict[str, object]]:
+    """Luma PSNR by distance from the last key frame (mean over all but the first), beside a run without key frames."""
     card = Testcard(mode)
     card.open()
     curves = []
@@ -215,8 +221,8 @@ def key_dip(mode: Mode, bitrate_bps: int, every: int = 25, pictures: int = 200) 
     ]
 
 
-def rate_change(mode: Mode, before_bps: int = 8_000_000, after_bps: int = 3_000_000) -> list[dict[str, Any]]:
-    """Noise at one bitrate, then at another: by bit_rate on PyAV's open context, and by opening anew."""
+def rate_change(mode: Mode, before_bps: int = 8_000_000, after_bps: int = 3_000_000) -> list[dict[str, object]]:
+    """Noise at one bitrate, then at another: by bit_rate of PyAV's open context, and by reopening it."""
     seed = 1
     rng = np.random.default_rng(seed)
     pictures = []
@@ -226,13 +232,13 @@ def rate_change(mode: Mode, before_bps: int = 8_000_000, after_bps: int = 3_000_
         canvas.y[:] = rng.integers(60, 190, canvas.y.shape, np.uint8)
         canvas.u[:] = canvas.v[:] = 128
         pictures.append(Picture(frame, i, 0, 0, 0))
-    rows = []
-    for way in ("bit_rate of the open context", "opened anew"):
+    rows: list[dict[str, object]] = []
+    for way in ("bit_rate of the open context", "reopened"):
         encoder = X264(EncoderConfig(mode, before_bps))
         encoder.open()
         for bitrate_bps in (before_bps, after_bps):
             began_us = now_us()
-            if way == "opened anew":
+            if way == "reopened":
                 encoder.set_bitrate(bitrate_bps)
                 encoder.settle()
             elif bitrate_bps == after_bps:

@@ -1,24 +1,24 @@
-"""`thinair bench gate --budget docs/latency-budget.toml [RUN.json ...]`: whether what is promised is kept.
+"""`thinair bench gate --budget docs/latency-budget.toml [RUN.json ...]`: whether the limits of a budget are kept.
 
-Without a run: instructions and the simulated link, the same on any machine. With runs of bench loop: also the stages,
-whose times are the machine's. The first line of each broken promise names what broke it."""
+Without a run: instructions and the simulated link, which are the same on any machine. With runs of bench loop: also the
+stages, whose times depend on the machine."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from multiprocessing import Pool
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from thinair.bench.analysis.recorded_run import WHOLE, Run, read_run, summary, write_text
+from thinair.bench.analysis.recorded_run import LATENCY, RecordedRun
+from thinair.bench.analysis.run_files import read_run, write_json
+from thinair.bench.analysis.summary import COLUMNS, Column, intervals
 from thinair.bench.network import MODELS
-from thinair.bench.sim import Job, fold, simulate
+from thinair.bench.sim import Folded, Job, fold, simulate
 from thinair.bench.suite import instructions
 from thinair.bench.suite.pieces import BY_NAME
 from thinair.link.errors import ConfigError, Exit, FileError
@@ -26,21 +26,15 @@ from thinair.link.protocol.frame_trace import STAGES
 
 SCHEMA = "thinair.gate/1"
 _PARTS = ("instructions", "sim", "stages")
-_SIM = {
-    "failed_share": "failed",
-    "overhead_share": "overhead",
-    "latency_p50_ms": "p50",
-    "latency_p95_ms": "p95",
-    "latency_p99_ms": "p99",
-}
+_SIM = ("failed_share", "overhead_share", "latency_p50_ms", "latency_p95_ms", "latency_p99_ms")
 _FRAMES, _SEEDS = 3_000, 2
-_PERCENTS = ("p50", "p95", "p99")
+_PERCENTILES = COLUMNS[:3]
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
+class Limit:
     what: str
-    found: float | None  # None: it could not be found out; then it is not kept
+    found: float | None  # None: it could not be measured, and is not kept
     limit: float
     unit: str
     why: str = ""
@@ -49,21 +43,30 @@ class Promise:
     def kept(self) -> bool:
         return self.found is not None and self.found <= self.limit
 
-    def words(self) -> str:
+    def text(self) -> str:
         found = self.why if self.found is None else f"{self.found:,}"
         unit = f" {self.unit}" if self.unit else ""
-        return f"{'kept' if self.kept else 'BROKEN':8}{self.what:62}{found}{unit}, {self.limit:,} promised"
+        return f"{'kept' if self.kept else 'EXCEEDED':10}{self.what:62}{found}{unit}, limit {self.limit:,}"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """docs/latency-budget.toml. `sim`: model → figure → limit; `stages`: video mode → stage → percentile → ms."""
+
+    instructions: Mapping[str, float] = field(default_factory=dict)
+    sim: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    stages: Mapping[str, Mapping[str, Mapping[Column, float]]] = field(default_factory=dict)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN.json", help="of bench loop or report: stages too")
+    parser.add_argument("runs", type=Path, nargs="*", metavar="RUN.json", help="runs of bench loop or bench report")
     parser.add_argument("--budget", type=Path, required=True, metavar="FILE.toml", help="docs/latency-budget.toml")
-    parser.add_argument("--only", metavar="PART,PART", help=f"of {', '.join(_PARTS)}; default all that can be had")
-    parser.add_argument("--json", type=Path, metavar="FILE.json", help="write the findings too")
+    parser.add_argument("--only", metavar="PART,PART", help=f"parts out of {', '.join(_PARTS)}; default all possible")
+    parser.add_argument("--json", type=Path, metavar="FILE.json", help="output: the limits and what was found")
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where all is kept, else 1. Raises ConfigError, DeviceError, FileError."""
+    """0, or 1 where a limit is exceeded. Raises ConfigError, DeviceError, FileError."""
     budget = read_budget(args.budget)
     parts = _PARTS if args.only is None else tuple(args.only.split(","))
     for part in parts:
@@ -71,90 +74,104 @@ def run(args: argparse.Namespace) -> int:
             raise ConfigError(f"--only {part!r} is not known: use {', '.join(_PARTS)}")
     runs = [(path, read_run(path)) for path in args.runs]
     if "stages" in parts and args.only is not None and not runs:
-        raise ConfigError("--only stages needs a run: thinair bench loop --json RUN.json, then give RUN.json here")
-    promises: list[Promise] = []
+        raise ConfigError("--only stages needs a run: record one with thinair bench loop --json RUN.json")
+    limits: list[Limit] = []
     if "instructions" in parts:
-        promises += _told(_counted(budget.get("instructions", {})))
+        limits += _printed(_counted(budget.instructions))
     if "sim" in parts:
-        promises += _told(_simulated(budget.get("sim", {})))
+        limits += _printed(_simulated(budget.sim))
     if "stages" in parts:
         for path, one in runs:
-            promises += _told(stages(one, budget.get("stages", {}), str(path)))
-    broken = [promise for promise in promises if not promise.kept]
-    if args.json is not None:
-        content = {"schema": SCHEMA, "promises": [asdict(one) | {"kept": one.kept} for one in promises]}
-        write_text(args.json, json.dumps(content, indent=1) + "\n")
-    print(f"broken: {', '.join(one.what for one in broken)}" if broken else f"all {len(promises)} promises are kept")
-    return int(Exit.FAULTS if broken else Exit.OK)
+            limits += _printed(stages(one, budget, str(path)))
+    exceeded = [limit for limit in limits if not limit.kept]
+    write_json(args.json, {"schema": SCHEMA, "limits": [asdict(one) | {"kept": one.kept} for one in limits]})
+    names = ", ".join(one.what for one in exceeded)
+    print(f"exceeded: {names}" if exceeded else f"all {len(limits)} limits are kept")
+    return int(Exit.FAULTS if exceeded else Exit.OK)
 
 
-def read_budget(path: Path) -> dict[str, Any]:
+def read_budget(path: Path) -> Budget:
     """Raises FileError, ConfigError."""
     try:
-        budget = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text())
     except OSError as error:
         raise FileError(f"cannot read {path}: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from error
-    if unknown := next(_unknown(budget), None):
-        raise ConfigError(f"{path}: {unknown}")
-    if not budget:
-        raise ConfigError(f"{path} promises nothing")
-    return budget
+        raise ConfigError(f"{path} is not TOML: {error}") from error
+    if not content:
+        raise ConfigError(f"{path} has no limits")
+    try:
+        if unknown := next(_unknown(content), None):
+            raise ConfigError(f"{path}: {unknown}")
+    except (AttributeError, TypeError) as error:
+        raise ConfigError(f"{path}: a table is missing: see docs/latency-budget.toml") from error
+    return Budget(**content)
 
 
-def _unknown(budget: Mapping[str, Any]) -> Iterator[str]:
-    """What in it is no promise that can be held, in words."""
+def _unknown(budget: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
+    """What cannot be a limit, one sentence each. Raises AttributeError, TypeError where a table is none."""
     for part, content in budget.items():
         if part not in _PARTS or not isinstance(content, dict):
             yield f"[{part}] is not known: use {', '.join(_PARTS)}"
-    for name in budget.get("instructions", {}):
-        if name not in BY_NAME:
-            yield f"[instructions] {name} is not known: use {', '.join(BY_NAME)}"
+    for name, limit in budget.get("instructions", {}).items():
+        if name not in BY_NAME or not _is_number(limit):
+            yield f"[instructions] {name} is not known: use {', '.join(BY_NAME)}, each with a number"
     for model, limits in budget.get("sim", {}).items():
         if model not in MODELS:
             yield f"[sim.{model}] is not known: use {', '.join(MODELS)}"
-        for name in limits:
-            if name not in _SIM:
-                yield f"[sim.{model}] {name} is not known: use {', '.join(_SIM)}"
+        for name, limit in dict(limits).items():  # type: ignore[call-overload]  # whatever is none raises TypeError
+            if name not in _SIM or not _is_number(limit):
+                yield f"[sim.{model}] {name} is not known: use {', '.join(_SIM)}, each with a number"
     for mode, limits in budget.get("stages", {}).items():
-        for name, percents in limits.items():
-            if name not in (*STAGES, WHOLE, "loop") or not set(percents) <= set(_PERCENTS):
-                yield f"[stages.{mode}] {name}: use stages, and {', '.join(_PERCENTS)} of them"
+        for name, percentiles in dict(limits).items():  # type: ignore[call-overload]
+            known = name in (*STAGES, LATENCY, "loop") and set(percentiles) <= set(_PERCENTILES)
+            if not known or not all(map(_is_number, percentiles.values())):
+                yield f"[stages.{mode}] {name}: use stages, and {', '.join(_PERCENTILES)} of them in ms"
 
 
-def _told(promises: Iterator[Promise]) -> Iterator[Promise]:
-    for promise in promises:
-        print(promise.words(), flush=True)
-        yield promise
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _counted(limits: Mapping[str, float]) -> Iterator[Promise]:
+def _printed(limits: Iterator[Limit]) -> Iterator[Limit]:
+    for limit in limits:
+        print(limit.text(), flush=True)
+        yield limit
+
+
+def _counted(limits: Mapping[str, float]) -> Iterator[Limit]:
     found = instructions.count(limits) if limits else {}
     for name, limit in limits.items():
-        yield Promise(f"{name}: {BY_NAME[name].what}", found[name], limit, "instructions")
+        yield Limit(f"{name}: {BY_NAME[name].what}", found[name], limit, "instructions")
 
 
-def _simulated(limits: Mapping[str, Mapping[str, float]]) -> Iterator[Promise]:
+def _simulated(limits: Mapping[str, Mapping[str, float]]) -> Iterator[Limit]:
     jobs = [Job("thinair", MODELS[model], seed, _FRAMES) for model in limits for seed in range(_SEEDS)]
     with Pool() as pool:
         rows = [row for row, _ in pool.imap(simulate, jobs)]
     for model, wanted in limits.items():
-        folded = fold([row for row in rows if row["model"] == model])
+        found = _figures(fold([row for row in rows if row["model"] == model]))
         for name, limit in wanted.items():
             unit = "ms" if name.endswith("_ms") else ""
-            yield Promise(f"sim {model}: {name}", round(folded[_SIM[name]], 6), limit, unit)
+            yield Limit(f"sim {model}: {name}", round(found[name], 6), limit, unit)
 
 
-def stages(run: Run, limits: Mapping[str, Mapping[str, Mapping[str, float]]], path: str = "") -> Iterator[Promise]:
-    """What is promised of this run's mode. Raises ConfigError where nothing is, or the run is empty."""
-    mode = run.report.get("mode") or {}
-    name = f"{mode.get('width')}x{mode.get('height')}@{mode.get('rate')}"
+def _figures(found: Folded) -> dict[str, float]:
+    """By the budget's names."""
+    latencies = {f"latency_{column}_ms": found[column] for column in _PERCENTILES if column != "max"}
+    return {"failed_share": found["failed"], "overhead_share": found["overhead"], **latencies}
+
+
+def stages(run: RecordedRun, budget: Budget, path: str = "") -> Iterator[Limit]:
+    """The limits of this run's video mode. Raises ConfigError where there are none, or the run has faults."""
     if faults := run.faults():
         raise ConfigError(f"{path}: {'; '.join(faults)}")
-    if name not in limits:
-        raise ConfigError(f"{path} is {name}, of which the budget promises nothing: it knows {', '.join(limits)}")
-    for stage, percents in limits[name].items():
-        figures = summary(np.concatenate(run.series(stage) or [np.array([])]))
-        for percent, limit in percents.items():
-            yield Promise(f"{stage} {percent}", figures[percent], limit, "ms", figures.get("too_few", ""))
+    if run.mode not in budget.stages:
+        raise ConfigError(
+            f"{path} is {run.mode or 'of an unknown mode'}, for which the budget has no limits: it has "
+            f"{', '.join(budget.stages)}"
+        )
+    for stage, percentiles in budget.stages[run.mode].items():
+        figures = intervals(np.concatenate(run.series(stage) or [np.array([])]))
+        for percentile, limit in percentiles.items():
+            yield Limit(f"{stage} {percentile}", figures[percentile], limit, "ms", figures.get("too_few", ""))

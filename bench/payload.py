@@ -1,71 +1,62 @@
-"""`thinair bench payload`: what the packet size costs, the measurement behind `max_packet`.
+"""`thinair bench payload`: the cost of the packet size, the measurement behind `max_packet`.
 
-For each size: packets per frame, headers as a share of the stream (IPv4 and UDP among them), and processor time per
-frame at the sender (packetize, sendmmsg, loopback delivery) and at the receiver (recvmmsg, reassembly, hand-over). Of
-some rounds the least is taken: neighbours can only add.
-"""
+Per size: packets per frame, headers as a share of the stream (IPv4 and UDP included), and processor time per frame of
+the sender (packetize, sendmmsg, loopback delivery) and the receiver (recvmmsg, reassembly, hand-over). The minimum over
+the rounds counts: other programs can only add."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from thinair.bench.glass import realtime
+from thinair.bench.analysis.run_files import write_json
 from thinair.bench.glass.row import free_port
+from thinair.bench.harness.options import add_bitrate, add_json, add_mode
+from thinair.bench.harness.processes import PRIORITY, realtime
+from thinair.bench.harness.run_conditions import RunConditions, scheduling
 from thinair.bench.harness.stream import access_units
-from thinair.link.errors import FileError
 from thinair.link.native import Rx, Tx, now_us, sleep_until_us
 from thinair.link.options import parse_bitrate
 from thinair.link.video_mode import Mode
-from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-payload/1"
 SIZES = (600, 800, 1000, 1200, 1300, 1400, 1472)
 _SSRC = 0x7A1B
 _IP_UDP = 20 + 8
-_INTERVAL_US = 2500  # between frames: faster than life, slow enough that no buffer fills
+_INTERVAL_US = 2500  # between frames: faster than real time, slow enough that no buffer fills
 _WAIT_US = 20_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
-    parser.add_argument("--bitrate", default="8M", help="default 8M")
-    parser.add_argument("--frames", type=int, default=400, help="per size and round; default 400")
-    parser.add_argument("--rounds", type=int, default=3, help="default 3")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")
+    add_mode(parser)
+    add_bitrate(parser)
+    parser.add_argument("--frames", type=int, default=400, metavar="N", help="frames per size and round; default 400")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds; default 3")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where no frame was lost. Raises ConfigError, FileError."""
+    """0, or 1 where a frame was lost. Raises ConfigError, FileError."""
     mode = Mode.parse(args.mode)
     units = access_units(mode, parse_bitrate(args.bitrate), 50)
     refused = realtime()
-    conditions: dict[str, Any] = {**collect(), "scheduling": refused or "SCHED_RR"}
-    watch = ConditionsWatch()
-    watch.start()
-    print(f"{'packet':>8}{'per frame':>11}{'overhead':>10}{'send':>10}{'receive':>10}   us of processor per frame")
+    conditions = RunConditions({"scheduling": scheduling(refused, PRIORITY)})
+    print(f"{'':8}{'packets':>11}{'':>10}{'processor, us per frame':>24}")
+    print(f"{'packet':>8}{'per frame':>11}{'headers':>10}{'send':>12}{'receive':>12}")
     runs = [[measure(units, size, args.frames) for size in SIZES] for _ in range(args.rounds)]
     rows = [_least(column) for column in zip(*runs, strict=True)]
     for row in rows:
         print(
             f"{row['max_packet']:8}{row['packets_per_frame']:11.1f}{row['overhead_share']:10.1%}"
-            f"{row['send_cpu_us']:10.1f}{row['receive_cpu_us']:10.1f}",
+            f"{row['send_cpu_us']:12.1f}{row['receive_cpu_us']:12.1f}",
             flush=True,
         )
-    conditions |= watch.stop()
-    for reason in conditions["unfit"]:
+    finished = conditions.finish()
+    for reason in finished["unfit"]:
         print(f"unfit: {reason}")
-    if args.json:
-        content = {"schema": SCHEMA, "conditions": conditions, "rows": rows}
-        try:
-            args.json.write_text(json.dumps(content, indent=1) + "\n")
-        except OSError as error:
-            raise FileError(f"cannot write {args.json}: {error.strerror or error}") from error
+    write_json(args.json, {"schema": SCHEMA, "conditions": finished, "rows": rows})
     return 0 if all(row["received"] == row["sent"] for row in rows) else 1
 
 
@@ -74,7 +65,7 @@ def _least(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def measure(units: list[bytes], max_packet: int, frames: int) -> dict[str, float]:
-    """One size. The sender's time is this thread's, the receiver's is that of all other threads."""
+    """One size. The sender's processor time is that of this thread, the receiver's that of all others."""
     port, sender_port = free_port(), free_port()
     rx = Rx(port=port, host="127.0.0.1", slots=16)
     tx = Tx(host="127.0.0.1", port=port, bind_port=sender_port, ssrc=_SSRC, max_packet=max_packet)

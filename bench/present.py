@@ -1,26 +1,25 @@
-"""`thinair bench present`: how long present() holds its thread, from a decoded picture to the stamp.
+"""`thinair bench present`: time of the call that shows a decoded picture, up to its stamp.
 
-Pictures come at a steady rate, as from a decoder, so caches are as cold as they are in use. The floor is what no
-presenter can do without: one copy of the picture's pixels in memory.
-"""
+Pictures come at a steady rate, as from a decoder, so caches are as cold as in use. The floor is what every presenter
+needs: one copy of the picture's pixels in memory."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
-from thinair.bench.glass import realtime
-from thinair.bench.glass.figures import summary
+from thinair.bench.analysis.run_files import write_json
+from thinair.bench.analysis.summary import COLUMNS, Percentiles, summary
+from thinair.bench.harness.options import add_json
+from thinair.bench.harness.processes import PRIORITY, realtime
+from thinair.bench.harness.run_conditions import RunConditions, scheduling
 from thinair.bench.harness.xvfb_screen import ScreenError, xvfb
-from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.errors import ConfigError, DeviceError
 from thinair.link.native import i420_to_bgrx, now_us, sleep_until_us
-from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 from thinair.receiver.video.i420 import planes
 from thinair.receiver.video.presenter_factory import open_presenter
 
@@ -32,24 +31,33 @@ _PICTURES = 4  # different ones, in turn
 _WARM_UP = 20
 
 
+class PresentRow(TypedDict):
+    """`present_ms`: None where the presenter cannot be used, and `note` says why."""
+
+    name: str
+    size: str
+    present_ms: Percentiles | None
+    note: str
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sizes", default="1920x1080,1280x720", metavar="WxH,...", help="default 1920x1080,1280x720")
-    parser.add_argument("--presenters", default="x11,sdl", metavar="NAME,...", help="default x11,sdl")
-    parser.add_argument("--count", type=int, default=300, help="pictures per row; default 300")
-    parser.add_argument("--rate", type=float, default=60.0, help="pictures per second; default 60")
-    parser.add_argument("--display", help="an X display that runs; default: an Xvfb of its own, of the picture's size")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
+    parser.add_argument(
+        "--sizes", default="1920x1080,1280x720", metavar="WxH,...", help="picture sizes; default 1920x1080,1280x720"
+    )
+    parser.add_argument("--presenters", default="x11,sdl", metavar="NAME,...", help="presenters; default x11,sdl")
+    parser.add_argument("--count", type=int, default=300, metavar="N", help="pictures per row; default 300")
+    parser.add_argument("--rate", type=float, default=60.0, metavar="FPS", help="picture rate; default 60")
+    parser.add_argument("--display", metavar=":N", help="a running X display; default an Xvfb of the picture's size")
+    add_json(parser, "the figures as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where every row could be measured. Raises ConfigError, DeviceError, FileError."""
+    """0, or 1 where a presenter cannot be used. Raises ConfigError, DeviceError, FileError."""
     sizes = [_size(text) for text in args.sizes.split(",")]
     if args.count < 1 or not 1 <= args.rate <= 1000:
-        raise ConfigError("give a count of 1 or more, and a rate of 1 to 1000")
+        raise ConfigError("--count must be 1 or more, and --rate 1 to 1000")
     refused = realtime()
-    conditions: dict[str, Any] = {**collect(), "scheduling": refused or "SCHED_RR for the bench and its screen"}
-    watch = ConditionsWatch()
-    watch.start()
+    conditions = RunConditions({"scheduling": scheduling(refused, PRIORITY)})
     rows = []
     print(f"{'':10}{'':9}{'p50':>7}{'p95':>7}{'p99':>7}{'max':>7}  ms, {args.count} pictures at {args.rate:g}/s")
     for size in sizes:
@@ -57,20 +65,14 @@ def run(args: argparse.Namespace) -> int:
             for row in _rows(size, args.presenters.split(","), args.count, args.rate):
                 rows.append(row)
                 print(_line(row), flush=True)
-    conditions |= watch.stop()
-    for reason in conditions["unfit"]:
+    finished = conditions.finish()
+    for reason in finished["unfit"]:
         print(f"unfit: {reason}")
-    if args.json:
-        try:
-            args.json.write_text(
-                json.dumps({"schema": SCHEMA, "conditions": conditions, "rows": rows}, indent=1) + "\n"
-            )
-        except OSError as error:
-            raise FileError(f"cannot write {args.json}: {error.strerror or error}") from error
+    write_json(args.json, {"schema": SCHEMA, "conditions": finished, "rows": rows})
     return 1 if any(row["present_ms"] is None for row in rows) else 0
 
 
-def _rows(size: tuple[int, int], presenters: Sequence[str], count: int, rate: float) -> Iterator[dict[str, Any]]:
+def _rows(size: tuple[int, int], presenters: Sequence[str], count: int, rate: float) -> Iterator[PresentRow]:
     width, height = size
     pictures = [_picture(width, height, seed) for seed in range(_PICTURES)]
     source, target = memoryview(bytes(width * height * 4)), memoryview(bytearray(width * height * 4))
@@ -128,21 +130,21 @@ def _picture(width: int, height: int, seed: int) -> av.VideoFrame:
     return frame
 
 
-def _row(name: str, size: tuple[int, int], times_ms: Sequence[float] | None, note: str) -> dict[str, Any]:
+def _row(name: str, size: tuple[int, int], times_ms: Sequence[float] | None, note: str) -> PresentRow:
     figures = None if times_ms is None else summary(times_ms)
     return {"name": name, "size": f"{size[0]}x{size[1]}", "present_ms": figures, "note": note}
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: PresentRow) -> str:
     figures = row["present_ms"]
-    values = "".join(f"{figures[key]:7.2f}" for key in ("p50", "p95", "p99", "max")) if figures else f"{'-':>7}"
+    values = "".join(f"{figures[column]:7.2f}" for column in COLUMNS) if figures else f"{'-':>7}"
     return f"{row['size']:10} {row['name']:8}{values}  {row['note']}"
 
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and 16 <= int(width) <= 8192 and 16 <= int(height) <= 8192):
-        raise ConfigError(f"size {text!r} is not understood: write WIDTHxHEIGHT, 16 to 8192 each")
+        raise ConfigError(f"size {text!r} is not valid: write WIDTHxHEIGHT, each 16 to 8192")
     return int(width) & ~1, int(height) & ~1
 
 

@@ -1,90 +1,85 @@
-"""`thinair bench repair`: what repair symbols cost, beside memcpy and plain XOR parity in the same run.
+"""`thinair bench repair`: the cost of repair symbols, beside memcpy and plain XOR parity in the same run.
 
-One thread; the ways take turns block by block. Speed is bytes read over time: r symbols of k sources at 1 GB/s take
-r * k * size nanoseconds. XOR parity is the code's own symbol 0. zfec and ISA-L get the same blocks where they are
-installed (make bench-setup).
-"""
+One thread; the methods take turns block by block. Throughput is bytes read over time: r symbols of k sources at 1 GB/s
+take r * k * size nanoseconds. XOR parity is the code's own symbol 0. zfec and ISA-L process the same blocks where they
+are installed (make bench-setup)."""
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import random
 import statistics
 import time
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
+from thinair.bench.analysis.run_files import write_json
+from thinair.bench.harness.options import add_json
+from thinair.bench.harness.run_conditions import RunConditions
 from thinair.bench.suite.isal import IsaL
-from thinair.link.errors import ConfigError, FileError
+from thinair.link.errors import ConfigError
 from thinair.link.native import RepairDecoder, RepairEncoder
-from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.bench-repair/1"
-_BLOCKS = 8  # different ones, in turn: the first-level cache holds one
+_BLOCKS = 8  # different ones, in turn: the first-level cache holds one of them
 _WARM_UP = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--sources", type=int, default=30, metavar="K", help="of a block; default 30")
-    parser.add_argument("--symbols", type=int, default=6, metavar="R", help="repair symbols, and losses; default 6")
-    parser.add_argument("--size", type=int, default=1200, help="bytes of a source; default 1200")
-    parser.add_argument("--count", type=int, default=2000, help="blocks; default 2000")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as JSON too")
+    parser.add_argument("--sources", type=int, default=30, metavar="K", help="packets of a block; default 30")
+    parser.add_argument(
+        "--symbols", type=int, default=6, metavar="R", help="repair symbols, and lost packets; default 6"
+    )
+    parser.add_argument("--size", type=int, default=1200, metavar="BYTES", help="size of a packet; default 1200")
+    parser.add_argument("--count", type=int, default=2000, metavar="N", help="blocks; default 2000")
+    add_json(parser, "the figures as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Raises ConfigError, FileError."""
     k, r, size = args.sources, args.symbols, args.size
     if not (1 <= k <= 254 and 2 <= r <= 255 - k and r <= k and 1 <= size <= 65535 and args.count >= 1):
-        raise ConfigError("--sources and --symbols: 2 to K symbols, 255 with the sources; --size: 1 to 65535")
-    watch = ConditionsWatch()
-    watch.start()
+        raise ConfigError("--symbols must be 2 to K, at most 255 with the sources, and --size 1 to 65535")
+    conditions = RunConditions()
     found = measure(k, r, size, args.count)
-    conditions: dict[str, Any] = {**collect(), **watch.stop()}
-    print(f"{k} sources of {size} bytes, {r} repair symbols, {r} losses")
+    finished = conditions.finish()
+    print(f"{k} packets of {size} bytes, {r} repair symbols, {r} lost packets")
     for name, row in found.items():
-        print(f"{name:22}{row['block_us']:>9.1f} us a block{row['mb_per_s']:>9.0f} MB/s{row['of_xor']:>7.2f} of XOR")
-    for reason in conditions["unfit"]:
+        print(f"{name:22}{row['block_us']:>9.1f} us per block{row['mb_per_s']:>9.0f} MB/s{row['of_xor']:>7.2f} of XOR")
+    for reason in finished["unfit"]:
         print(f"unfit: {reason}")
-    if args.json:
-        content = {"schema": SCHEMA, "conditions": conditions, "k": k, "r": r, "size": size, "rows": found}
-        try:
-            args.json.write_text(json.dumps(content, indent=1) + "\n")
-        except OSError as error:
-            raise FileError(f"cannot write {args.json}: {error.strerror or error}") from error
+    write_json(args.json, {"schema": SCHEMA, "conditions": finished, "k": k, "r": r, "size": size, "rows": found})
     return 0
 
 
 def measure(k: int, r: int, size: int, count: int) -> dict[str, dict[str, float]]:
-    """By way: `block_us` (median), `mb_per_s` (bytes read by sums over time) and its ratio to XOR parity's. Raises
-    AssertionError where a way restores something else."""
+    """By method: `block_us` (median), `mb_per_s` (bytes read over time) and its ratio to XOR parity's. Raises
+    AssertionError where a method restores wrong bytes."""
     pick = random.Random(1)
     blocks = [[pick.randbytes(size) for _ in range(k)] for _ in range(_BLOCKS)]
     lost = sorted(pick.sample(range(k), r))
-    ways = _ways(blocks, lost)
-    times: dict[str, list[int]] = {name: [] for name in ways}
+    methods = _methods(blocks, lost)
+    times: dict[str, list[int]] = {name: [] for name in methods}
     for turn in range(count + _WARM_UP):
-        for name, (prepare, work, _) in ways.items():
+        for name, (prepare, work, _) in methods.items():
             prepare(turn % _BLOCKS)
             start = time.perf_counter_ns()
             work(turn % _BLOCKS)
             times[name].append(time.perf_counter_ns() - start)
     rows = {}
-    for name, (_, _, sums) in ways.items():
+    for name, (_, _, sums) in methods.items():
         taken_ns = statistics.median(times[name][_WARM_UP:])
         rows[name] = {"block_us": taken_ns / 1e3, "mb_per_s": sums * k * size * 1e3 / taken_ns}
     xor = rows["XOR parity"]["mb_per_s"]
     return {name: row | {"of_xor": row["mb_per_s"] / xor} for name, row in rows.items()}
 
 
-Way = tuple[Callable[[int], None], Callable[[int], Any], int]  # before the clock, what is timed, sums over a block
+Method = tuple[Callable[[int], None], Callable[[int], Any], int]  # untimed preparation, timed work, reads of the block
 
 
-def _ways(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
+def _methods(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Method]:
     k, size, r = len(blocks[0]), len(blocks[0][0]), len(lost)
     encoder = RepairEncoder(max_sources=k, max_source=size)
     decoder = RepairDecoder(max_sources=k, max_source=size)
@@ -140,7 +135,7 @@ def _ways(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
     }
 
 
-def _zfec(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
+def _zfec(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Method]:
     try:
         zfec = import_module("zfec")
     except ImportError:
@@ -149,7 +144,7 @@ def _zfec(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
     encoder, decoder = zfec.Encoder(k, k + r), zfec.Decoder(k, k + r)
     numbers = list(range(k, k + r))
     repairs = [encoder.encode(block, numbers) for block in blocks]
-    # zfec wants a source that came at its own place.
+    # zfec needs each received source at its own index.
     order = list(range(k))
     for j, number in zip(lost, numbers, strict=True):
         order[j] = number
@@ -166,7 +161,7 @@ def _zfec(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
     }
 
 
-def _isal(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Way]:
+def _isal(blocks: list[list[bytes]], lost: list[int]) -> dict[str, Method]:
     k, r, size = len(blocks[0]), len(lost), len(blocks[0][0])
     try:
         code = IsaL(k, r, size)

@@ -1,4 +1,4 @@
-"""What stood on the screen, told from its pixels, and what follows from it."""
+"""Which pictures were on the screen, intact or damaged, read from its pixels; and the figures that follow."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import mmap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-from thinair.bench.glass.figures import summary
+from thinair.bench.analysis.summary import Percentiles, summary
 from thinair.bench.harness.xvfb_screen import SAMPLE_US, Framebuffer
 from thinair.link.native import CodeWatcher, now_us
 from thinair.sender.sources.visual_code import Code, Geometry, Reader, Witness
@@ -20,7 +20,7 @@ FREEZE_US = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A picture with its code on the screen: when it was seen first, when it was captured, how many cells are wrong."""
+    """A picture on the screen: its number, when captured, when first seen, and how many witness cells are wrong."""
 
     frame_id: int
     capture_us: int
@@ -28,9 +28,9 @@ class Seen:
     wrong: int
 
 
-class Eye:
-    """Watches a framebuffer file and judges each picture as soon as its codes stand there. One that is drawn over
-    meanwhile, by the next, counts as not shown."""
+class PictureSampler:
+    """Watches a framebuffer file and checks each picture as soon as its code is there. A picture that the next one
+    overwrites meanwhile counts as not shown."""
 
     def __init__(self, file: Path, width: int, height: int) -> None:
         with file.open("rb") as opened:
@@ -52,7 +52,7 @@ class Eye:
             for frame_id, time_us, seen_us in codes:
                 wrong = self._witness.wrong(self._green, frame_id)
                 if wrong and self._reader.top(memoryview(self._map)) != Code(frame_id, time_us):
-                    continue  # the next one is being drawn over it already: nobody can tell
+                    continue  # the next one is being drawn over it: undecidable
                 self.seen.append(Seen(frame_id, Code(frame_id, time_us).near(seen_us), seen_us, wrong))
 
     def close(self) -> None:
@@ -60,11 +60,25 @@ class Eye:
         self._green = self._witness = None  # type: ignore[assignment]  # views of the map
 
 
+class PictureFigures(TypedDict):
+    """Of the pictures captured within the window. Screen latency and age of the newest intact picture in ms."""
+
+    sent: int
+    intact: int
+    intact_share: float | None
+    screen_ms: Percentiles
+    intact_age_ms: Percentiles
+    damaged: int
+    stale: int
+    freezes: int
+    freeze_s: float
+
+
 def figures(
     seen: Sequence[Seen], sent: Mapping[int, int], window_us: tuple[int, int], interval_us: float
-) -> dict[str, Any]:
-    """Of the pictures captured within the window (`sent`: number, 16 bits → capture time): how many were shown intact,
-    how late at the first time; and at each millisecond of the window, how old the newest intact picture was."""
+) -> PictureFigures:
+    """Of the pictures captured within the window (`sent`: 16-bit number → capture time): how many were shown intact,
+    and the latency when first shown; and, each millisecond of the window, the age of the newest intact picture."""
     begin, end = window_us
     first: dict[int, Seen] = {}
     shown: list[Seen] = []  # intact, each newer than all before
@@ -110,9 +124,8 @@ def figures(
 def link_latencies_ms(
     sent: Sequence[Mapping[str, int]], received: Sequence[Mapping[str, int]], window_us: tuple[int, int]
 ) -> list[float]:
-    """As thinair.bench.sim has it: from a frame's first packet to when it, or a newer one, was complete and could be
-    decoded.
-    Rows of both frame logs of our own; what never came counts up to the next that did."""
+    """As in thinair.bench.sim: from a frame's first packet to when it, or a newer frame, could be decoded. `sent` and
+    `received`: rows of both frame logs; a frame that was never complete counts up to the next one that was."""
     begin, end = window_us
     done = {row["frame_id"]: row["repaired_us"] for row in received if row.get("decoded_us") and row.get("repaired_us")}
     firsts = {row["frame_id"]: row["first_send_us"] for row in received if row.get("first_send_us")}

@@ -1,12 +1,12 @@
-"""WebRTC as a peer: our encoder's pictures sent by aiortc, shown by aiortc or by Chromium.
+"""WebRTC as a baseline: pictures of thinair's encoder, sent by aiortc, shown by aiortc or Chromium.
 
     python -m thinair.bench.air.webrtc send FEED SIGNAL ENTRY MODEL SEED FIGURES
     python -m thinair.bench.air.webrtc receive SIGNAL DISPLAY WIDTH HEIGHT
     python -m thinair.bench.air.webrtc browse SIGNAL DISPLAY WIDTH HEIGHT HOME
 
-The sender takes raw H.264 with delimiters from UDP port FEED, so that pictures and encoder are those of all other rows,
-and serves offer and page on TCP port SIGNAL. Of the answer's addresses it is told the relay's alone, which it starts
-once it knows where the receiver is; the offer has one where nobody is, so that nothing goes around the relay."""
+The sender reads raw H.264 with delimiters from UDP port FEED, so that pictures and encoder are those of all other rows,
+and serves offer and page on TCP port SIGNAL. Once the answer names the receiver's address, it starts the relay and uses
+the relay's address alone; the offer has an address where nobody answers, so that nothing bypasses the relay."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from thinair.bench.harness.chromium import answers, start_browser
 from thinair.link.child_process import python_module
 from thinair.link.native import AnnexbStream, X11Presenter, now_us
 
-_PATIENCE_S = 15.0
-_NOBODY = 9  # RFC 863: a port that answers nothing; aiortc gives up where it is offered none
+_OFFER_TIMEOUT_S = 15.0
+_NOBODY = 9  # RFC 863: a port without answers; aiortc fails without any address
 _CLOCK = Fraction(1, 90_000)
 _PAGE = """<!doctype html><meta charset=utf-8><style>*{margin:0}body{background:#000;overflow:hidden}
 video{display:block;width:100vw;height:100vh;object-fit:fill}</style><video autoplay muted playsinline></video><script>
@@ -52,7 +52,7 @@ def _feed(port: int) -> socket.socket:
 
 
 def _track(inlet: socket.socket) -> Any:
-    """The feed's access units as a video track that is encoded already."""
+    """The feed's access units as an encoded video track."""
     import av
     from aiortc import MediaStreamTrack
 
@@ -80,7 +80,7 @@ def _track(inlet: socket.socket) -> Any:
 
 
 def address_of(sdp: str) -> tuple[str, int] | None:
-    """The first IPv4 address of a description that is the machine's own (RFC 8839, 5.1)."""
+    """The first IPv4 host address of a session description (RFC 8839, 5.1)."""
     for line in sdp.splitlines():
         words = line.removeprefix("a=candidate:").split()
         if line.startswith("a=candidate:") and words[2].lower() == "udp" and "host" in words and "." in words[4]:
@@ -89,7 +89,7 @@ def address_of(sdp: str) -> tuple[str, int] | None:
 
 
 def through(sdp: str, host: str, port: int) -> str:
-    """The same description with one address alone."""
+    """The same description with this address only."""
     line = f"a=candidate:1 1 udp 2130706431 {host} {port} typ host\r\n"
     done, out = False, []
     for old in sdp.splitlines(keepends=True):
@@ -112,7 +112,7 @@ async def _send(feed: int, signal_port: int, entry: int, link: list[str]) -> Non
     await pc.setLocalDescription(await pc.createOffer())
     here = address_of(pc.localDescription.sdp)
     if here is None:
-        raise SystemExit("this machine has no address but loopback: WebRTC finds none to offer")
+        raise SystemExit("this machine has no address but loopback: WebRTC has none to offer")
     relays: list[asyncio.subprocess.Process] = []
 
     async def offer(_: web.Request) -> web.Response:
@@ -124,8 +124,8 @@ async def _send(feed: int, signal_port: int, entry: int, link: list[str]) -> Non
         if there is None:
             raise web.HTTPBadRequest(text="no address in the answer")
         lanes = f"{entry}:{there[0]}:{there[1]}"
-        words = (*python_module("thinair.bench.air.relay"), *link, lanes)
-        relays.append(await asyncio.create_subprocess_exec(*words))
+        relay = python_module("thinair.bench.air.relay", *link, lanes)
+        relays.append(await asyncio.create_subprocess_exec(*relay))
         await pc.setRemoteDescription(RTCSessionDescription(through(said["sdp"], here[0], entry), "answer"))
         return web.Response()
 
@@ -168,7 +168,7 @@ async def _receive(signal_port: int, display: str, width: int, height: int) -> N
                 )  # fmt: skip
 
     pc.on("track", lambda track: shows.append(asyncio.create_task(show(track))))
-    await _until_answers(signal_port)
+    await _until_offered(signal_port)
     async with ClientSession(f"http://127.0.0.1:{signal_port}") as http:
         offer = await (await http.get("/offer")).json()
         await pc.setRemoteDescription(RTCSessionDescription(offer["sdp"], offer["type"]))
@@ -180,16 +180,16 @@ async def _receive(signal_port: int, display: str, width: int, height: int) -> N
     window.close()
 
 
-async def _until_answers(port: int) -> None:
-    until = asyncio.get_running_loop().time() + _PATIENCE_S
+async def _until_offered(port: int) -> None:
+    until = asyncio.get_running_loop().time() + _OFFER_TIMEOUT_S
     while not answers(port):
         if asyncio.get_running_loop().time() > until:
-            raise SystemExit("nobody offers anything")
+            raise SystemExit("no offer within 15 s")
         await asyncio.sleep(0.05)
 
 
 def _browse(signal_port: int, display: str, size: tuple[str, str], home: Path) -> None:
-    asyncio.run(_until_answers(signal_port))
+    asyncio.run(_until_offered(signal_port))
     flags = ("--disable-features=WebRtcHideLocalIpsWithMdns", "--autoplay-policy=no-user-gesture-required")
     browser = start_browser(f"http://127.0.0.1:{signal_port}/", display, size, home, flags)
     try:
@@ -202,14 +202,16 @@ def _browse(signal_port: int, display: str, size: tuple[str, str], home: Path) -
 
 
 def main() -> None:
-    what, *words = sys.argv[1:]
-    if what == "send":
-        feed, signal_port, entry = (int(word) for word in words[:3])
-        asyncio.run(_send(feed, signal_port, entry, words[3:]))
-    elif what == "receive":
-        asyncio.run(_receive(int(words[0]), words[1], int(words[2]), int(words[3])))
+    action, *arguments = sys.argv[1:]
+    if action == "send":
+        feed, signal_port, entry = map(int, arguments[:3])
+        asyncio.run(_send(feed, signal_port, entry, arguments[3:]))
+    elif action == "receive":
+        port, display, width, height = arguments
+        asyncio.run(_receive(int(port), display, int(width), int(height)))
     else:
-        _browse(int(words[0]), words[1], (words[2], words[3]), Path(words[4]))
+        port, display, width, height, home = arguments
+        _browse(int(port), display, (width, height), Path(home))
 
 
 if __name__ == "__main__":

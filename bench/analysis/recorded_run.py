@@ -1,52 +1,170 @@
-"""What a run has left behind, in one file: the report, a row for each frame, and the stories of the worst.
+"""A recorded run: its report, a row for each frame, and the timelines of the worst frames.
 
-`thinair bench loop` writes such files, `thinair bench report` makes them of what `thinair demo|play --report --frames
---packets` wrote; report, compare and gate read them."""
+`thinair bench loop` records runs; `thinair bench report` makes them of what `thinair demo|play --report --frames
+--packets` wrote; report, compare and gate read them (thinair.bench.analysis.run_files)."""
 
 from __future__ import annotations
 
-import csv
-import json
+import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict
 
 import numpy as np
 
-from thinair.bench.analysis.statistics import Values, needed, quantile
-from thinair.link.errors import ConfigError, FileError
+from thinair.bench.analysis.statistics import Values
+from thinair.bench.analysis.summary import Intervals, Percentiles
+from thinair.bench.harness.run_conditions import Conditions
 from thinair.link.protocol.frame_trace import STAGE_STAMPS, STAGES
 
-SCHEMA = "thinair.run/1"
-REPORTS = ("thinair.report/1",)
-WHOLE = "capture_to_present"
-_ROUNDING_US = 2  # the whole and the stamps are rounded to µs, each by itself
-_TEXTS = ("outcome",)
-Frame = Mapping[str, Any]  # µs on the player's clock; None where unknown
+LATENCY = "capture_to_present"
+_ROUNDING_US = 2  # the latency and the stamps are rounded to µs, each by itself
+Way = Literal["loop", "screen", "in_band"]  # how the loop times a picture
+WAYS: tuple[Way, ...] = ("loop", "screen", "in_band")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Frame:
+    """One row of a player's frame log (docs/report.md). Times are µs on the player's clock; None is unknown."""
+
+    frame_id: int
+    outcome: str
+    capture_us: int | None = None
+    dequeue_us: int | None = None
+    encode_in_us: int | None = None
+    encode_out_us: int | None = None
+    first_send_us: int | None = None
+    last_send_us: int | None = None
+    first_packet_us: int | None = None
+    last_packet_us: int | None = None
+    repaired_us: int | None = None
+    taken_us: int | None = None
+    decoded_us: int | None = None
+    present_in_us: int | None = None
+    presented_us: int | None = None
+    capture_to_present_us: int | None = None
+    bound_us: int | None = None
+    bytes: int | None = None
+    packets: int | None = None
+    key: int | None = None
+    gap: int | None = None
+    round: int = 0
+    loop_us: int | None = None  # from the screen back to the same screen: bench loop
+
+    @property
+    def shown_us(self) -> int:
+        """When it was presented; 0 where it was not."""
+        return self.presented_us or 0
+
+
+FRAME_COLUMNS = tuple(field.name for field in dataclasses.fields(Frame))
+
+
+class ModeSection(TypedDict):
+    width: int
+    height: int
+    rate: str | None  # a fraction, such as 30000/1001
+
+
+class PresenterSection(TypedDict, total=False):
+    name: str | None
+    why: str | None
+
+
+class Report(TypedDict, total=False):
+    """What the benches read of a player's report (docs/report.md); the other keys are kept as they are."""
+
+    mode: ModeSection | None
+    encrypted: bool | None
+    conditions: Conditions
+    presenter: PresenterSection
+    stamp_quality: str | None
+    latency_ms: dict[str, Percentiles]
+    frames: dict[str, int | None]
+    drops: dict[str, int | None]
+    recovery: dict[str, int | None]
+
+
+class FrameTimeline(TypedDict):
+    """The packets and events of one frame, in order. `events`: (ms since capture, kind, text)."""
+
+    frame_id: int
+    round: int
+    outcome: str
+    latency_ms: float | None
+    bytes: int | None
+    packets: int
+    key: bool
+    stages_ms: dict[str, float | None]
+    lost: list[int]  # indices of packets that were not received
+    events: list[tuple[float, str, str]]
+    summary: str
+
+
+class WayPair(TypedDict):
+    """Two ways to time the same pictures: the mean of their difference, and the bound that it is held to, ms."""
+
+    mean_ms: float
+    bound_ms: float
+
+
+class LoopResult(TypedDict, total=False):
+    """What the loop found. All but `n` and `faults` are missing where no picture was timed."""
+
+    n: int
+    faults: list[str]
+    loop_ms: Intervals
+    screen_ms: Intervals
+    in_band_ms: Intervals
+    means_ms: dict[Way, float]
+    pairs: dict[str, WayPair]
+    wait_ms: float
+    half_step_ms: float
+    grab_ms: float
+    clock_bound_ms: float
+    sampling_gap_ms: float
+
+
+def way_ms(loop: LoopResult, way: Way) -> Intervals:
+    """Percentiles of one way to time the pictures."""
+    return {"loop": loop.get("loop_ms"), "screen": loop.get("screen_ms"), "in_band": loop.get("in_band_ms")}[way] or {
+        "n": 0, "max": None, "p50": None, "p95": None, "p99": None,
+        "p50_interval": None, "p95_interval": None, "p99_interval": None,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
     kind: str  # loop, demo, play
-    report: Mapping[str, Any]  # docs/report.md
-    frames: Sequence[Frame]  # those of docs/report.md, and `round` from 0
-    stories: Sequence[Mapping[str, Any]] = ()
-    loop: Mapping[str, Any] | None = None
+    report: Report
+    frames: Sequence[Frame]
+    timelines: Sequence[FrameTimeline] = ()
+    loop: LoopResult | None = None
 
     @property
     def shown(self) -> list[Frame]:
-        return [frame for frame in self.frames if frame["outcome"] == "presented"]
+        return [frame for frame in self.frames if frame.outcome == "presented" and frame.presented_us is not None]
+
+    @property
+    def mode(self) -> str:
+        """`1920x1080@25`; "" where it is not known."""
+        mode = self.report.get("mode")
+        return f"{mode['width']}x{mode['height']}@{mode['rate']}" if mode else ""
+
+    @property
+    def unfit(self) -> Sequence[str]:
+        """Why the machine was too busy for this run; empty where it was not."""
+        return self.report.get("conditions", {}).get("unfit", [])
 
     @property
     def interval_us(self) -> float:
         """Of the mode; where that is not known, of most of the pictures shown."""
-        rate = (self.report.get("mode") or {}).get("rate")
-        if rate:
-            above, _, below = str(rate).partition("/")
+        mode = self.report.get("mode")
+        if mode and mode["rate"]:
+            above, _, below = mode["rate"].partition("/")
             return 1e6 * float(below or 1) / float(above)
-        gaps = np.diff([frame["presented_us"] for frame in self.shown])
+        gaps = np.diff([frame.shown_us for frame in self.shown])
         return float(np.median(gaps)) if len(gaps) else 40_000.0
 
     def series(self, stage: str) -> list[Values]:
@@ -54,7 +172,7 @@ class Run:
         rounds: dict[int, list[float]] = {}
         for frame in self.shown:
             if (value := stage_us(frame, stage)) is not None:
-                rounds.setdefault(frame.get("round") or 0, []).append(value / 1000)
+                rounds.setdefault(frame.round, []).append(value / 1000)
         return [np.array(values) for _, values in sorted(rounds.items())]
 
     def glass_age(self, step_us: float = 1e6 / 60) -> list[tuple[float, float]]:
@@ -62,13 +180,12 @@ class Run:
         follow each other without what lay between them."""
         out: list[tuple[float, float]] = []
         ahead_s = 0.0
-        for number in sorted({frame.get("round") or 0 for frame in self.shown}):
-            known = [f for f in self.shown if (f.get("round") or 0) == number and f["capture_us"] is not None]
+        for number in sorted({frame.round for frame in self.shown}):
+            known = [(f.shown_us, f.capture_us) for f in self.shown if f.round == number and f.capture_us is not None]
             if len(known) < 2:
                 continue
-            known.sort(key=lambda frame: frame["presented_us"])
-            at = np.array([frame["presented_us"] for frame in known], np.float64)
-            captured = np.array([frame["capture_us"] for frame in known], np.float64)
+            known.sort()
+            at, captured = np.array(known, np.float64).T
             ticks = np.arange(at[0], at[-1], step_us)
             ages = ticks - captured[np.searchsorted(at, ticks, side="right") - 1]
             out += zip((ahead_s + (ticks - at[0]) / 1e6).tolist(), (ages / 1000).tolist(), strict=True)
@@ -76,139 +193,42 @@ class Run:
         return out
 
     def sum_error_us(self) -> tuple[float, int]:
-        """(largest difference between a frame's stages and its whole, frames that have all of them)."""
+        """(largest difference between the sum of a frame's stages and its latency, frames that have all of them)."""
         errors = []
         for frame in self.shown:
             parts = [stage_us(frame, name) for name in STAGES]
-            whole = frame.get("capture_to_present_us")
-            if whole is not None and all(part is not None for part in parts):
-                errors.append(abs(math.fsum(part for part in parts if part is not None) - whole))
+            latency = frame.capture_to_present_us
+            if latency is not None and all(part is not None for part in parts):
+                errors.append(abs(math.fsum(part for part in parts if part is not None) - latency))
         return max(errors, default=0.0), len(errors)
 
     def faults(self) -> list[str]:
-        """Why this run is no evidence, in sentences."""
+        """Why the figures of this run must not be used; empty where they may."""
         error_us, n = self.sum_error_us()
         if not self.shown:
-            return ["the run is empty: no frame of it was shown"]
+            return ["the run is empty: no frame was shown"]
         if not n:
-            return ["no frame has all its stamps: the sender's clock was never known, or it sends plain"]
+            return ["no frame has all stamps: the clock was never locked, or the input is plain"]
         if error_us > _ROUNDING_US:
-            return [f"the stages of a frame do not add up to the whole: {error_us:.0f} us between them"]
+            return [f"the stages of a frame do not add up to its latency: they differ by {error_us:.0f} us"]
         return []
-
-    def as_json(self) -> dict[str, Any]:
-        columns = list(dict.fromkeys(name for frame in self.frames for name in frame))
-        return {
-            "schema": SCHEMA,
-            "kind": self.kind,
-            "report": dict(self.report),
-            "columns": columns,
-            "frames": [[frame.get(name) for name in columns] for frame in self.frames],
-            "stories": list(self.stories),
-            "loop": self.loop,
-        }
 
 
 def stage_us(frame: Frame, stage: str) -> float | None:
-    """µs of a stage (thinair.link.protocol.frame_trace.STAGES), of the whole, or of `loop`."""
-    if stage == WHOLE:
-        return frame.get("capture_to_present_us")
+    """µs of a stage (thinair.link.protocol.frame_trace.STAGES), of LATENCY, or of `loop`."""
+    if stage == LATENCY:
+        return frame.capture_to_present_us
     if stage == "loop":
-        return frame.get("loop_us")
-    start, end = (frame.get(name) for name in STAGE_STAMPS[stage])
+        return frame.loop_us
+    start, end = (_stamp(frame, name) for name in STAGE_STAMPS[stage])
     return None if start is None or end is None else end - start
 
 
-def summary(values: Sequence[float] | Values) -> dict[str, Any]:
-    """p50, p95, p99 with their 95 % intervals, max and n. A percentile for which there are too few is None, and
-    `too_few` says how many it wants."""
-    values = np.asarray(values, np.float64)
-    out: dict[str, Any] = {"n": len(values), "max": round(float(values.max()), 3) if len(values) else None}
-    too_few = []
-    for percent in (50, 95, 99):
-        found = quantile(values, percent)
-        out[f"p{percent}"] = None if found is None else round(found.value, 3)
-        out[f"p{percent}_interval"] = None if found is None else [round(found.low, 3), round(found.high, 3)]
-        if found is None:
-            too_few.append(f"p{percent} wants {needed(percent)} samples")
-    if too_few:
-        out["too_few"] = f"{len(values)} samples: {', '.join(too_few)}"
-    return out
+def _stamp(frame: Frame, name: str) -> int | None:
+    value: int | None = getattr(frame, name)
+    return value
 
 
-# ---- files --------------------------------------------------------------------------------------------------------
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises FileError where it cannot be read, ConfigError where it is no report of ours."""
-    try:
-        content = json.loads(path.read_text())
-    except OSError as error:
-        raise FileError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, ValueError) as error:
-        raise ConfigError(f"{path} is no JSON: give a file that thinair wrote with --json or --report") from error
-    if not isinstance(content, dict) or not isinstance(content.get("schema", content.get("benchmarks")), (str, list)):
-        raise ConfigError(f"{path} is not a report of thinair: it has no schema")
-    return content
-
-
-def read_run(path: Path, frames: Path | None = None) -> Run:
-    """A run's file, or a report with its frames. Raises FileError, ConfigError."""
-    content = read_json(path)
-    schema = content.get("schema")
-    try:
-        if schema == SCHEMA:
-            columns = content["columns"]
-            rows = [dict(zip(columns, row, strict=True)) for row in content["frames"]]
-            return Run(content["kind"], content["report"], rows, content["stories"], content["loop"])
-        if schema in REPORTS:
-            if frames is None:
-                raise ConfigError(f"{path} has no frames in it: add --frames FILE.csv, which the same run wrote")
-            return Run("demo" if content.get("role") == "demo" else "play", content, read_frames(frames))
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(f"{path} is damaged: {error}") from error
-    raise ConfigError(
-        f"{path} is a {schema or 'file of pytest-benchmark'}, not a run: give one of bench loop or report"
-    )
-
-
-def read_frames(path: Path) -> list[dict[str, Any]]:
-    """Raises FileError, ConfigError."""
-    try:
-        with path.open(newline="") as opened:
-            rows = list(csv.DictReader(opened))
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no text'}") from error
-    if rows and not {"frame_id", "outcome", "capture_to_present_us"} <= set(rows[0]):
-        raise ConfigError(f"{path} is not the frame log of a player: it has other columns")
-    try:
-        return [{key: value if key in _TEXTS else _number(value) for key, value in row.items()} for row in rows]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{path} is damaged: {error}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Raises FileError."""
-    try:
-        path.write_text(text)
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error
-
-
-def write_csv(path: Path, frames: Iterable[Frame]) -> None:
-    """Raises FileError."""
-    rows = list(frames)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    try:
-        with path.open("w", newline="") as opened:
-            out = csv.DictWriter(opened, columns)
-            out.writeheader()
-            out.writerows(rows)
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text else None
+def row_of(frame: Frame) -> Mapping[str, int | str | None]:
+    """Column → value."""
+    return {name: getattr(frame, name) for name in FRAME_COLUMNS}

@@ -1,4 +1,4 @@
-"""What a number is worth: intervals of percentiles, and whether two runs differ. docs/measuring.md has the reasons."""
+"""Confidence intervals of percentiles, and of the difference of two runs. docs/measuring.md has the reasons."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
 CONFIDENCE = 0.95  # of percentiles
-COMPARED = 0.99  # of differences: a dozen of them are looked at in one go
+COMPARED = 0.99  # of differences: a comparison has a dozen of them
 RESAMPLES = 2000
-BLOCK_S = 1.0  # neighbours of a run resemble each other; a second of it and the next do so much less
+BLOCK_S = 1.0  # neighbouring frames are correlated, neighbouring seconds much less
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _ranks(n: int, percent: float) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of two runs' medians, b against a, with 99 % intervals."""
+    """Of the medians of two runs, b against a, with 99 % intervals."""
 
     a: float
     b: float
@@ -73,9 +73,9 @@ class Difference:
 
 
 def compare(a: Sequence[Values], b: Sequence[Values], *, block: int, seed: int = 1) -> Difference | None:
-    """Each run as its rounds, each round in order of time. Rounds are drawn anew, and within a round blocks of `block`
-    neighbours (a moving-block bootstrap), so that both what differs from start to start and what drifts slowly are in
-    the interval. None where a run has no more than one block."""
+    """The difference of two runs, given as rounds in order of time. Resamples rounds, and within a round blocks
+    of `block` neighbours (a moving-block bootstrap): the interval covers both differences between starts and slow
+    drift. None where a run has no more than one block."""
     if any(sum(map(len, run)) < 2 * block for run in (a, b)):
         return None
     rng = np.random.default_rng(seed)
@@ -91,12 +91,12 @@ def compare(a: Sequence[Values], b: Sequence[Values], *, block: int, seed: int =
 
 
 def _centre(run: Sequence[Values]) -> float:
-    """The median of each round, and of these the mean: a round that was disturbed moves it by its share alone."""
+    """Mean of the rounds' medians: a disturbed round has only its share of the weight."""
     return float(np.mean([np.median(one) for one in run if len(one)]))
 
 
 def _drawn(run: Sequence[Values], block: int, rng: np.random.Generator) -> Values:
-    """The centre of each of RESAMPLES runs that might have been."""
+    """The centres of RESAMPLES resampled runs."""
     rounds = [one for one in run if len(one)]
     medians = np.empty((len(rounds), RESAMPLES))
     for index, one in enumerate(rounds):

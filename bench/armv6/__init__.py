@@ -1,9 +1,8 @@
-"""`thinair bench armv6`: what a frame and the start cost the Pi Zero W's processor, counted in instructions.
+"""`thinair bench armv6`: instructions of a frame and of the start on the Pi Zero W's processor.
 
-An ARM1176 is emulated by qemu-arm, whose plugin (count.c) counts; what the kernel does in a system call is not in it.
-The count is the measurement. The share of the core is an estimate: caches are not emulated, and such code was seen to
-run at 0.7 instructions per cycle of 1 GHz. Fails above its ceilings.
-"""
+qemu-arm emulates an ARM1176, and a plugin (count.c) counts, without the kernel's part of system calls. The count is the
+measurement. The share of the core is an estimate: caches are not emulated, and such code was measured at 0.7
+instructions per cycle of 1 GHz. Fails above its ceilings."""
 
 from __future__ import annotations
 
@@ -16,9 +15,10 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-from thinair.link.errors import ConfigError, DeviceError, Exit, FileError
+from thinair.bench.analysis.run_files import write_json
+from thinair.link.errors import ConfigError, DeviceError, Exit
 from thinair.link.security.pairing_store import introduce
 
 SCHEMA = "thinair.bench.armv6/1"
@@ -26,7 +26,7 @@ INSTRUCTIONS_PER_S = 0.7e9  # 1 GHz at 0.7 per cycle
 FRAME_BYTES, RATE = 33_333, 30  # 1080p30 at 8 Mbit/s
 FRAME_CEILING = 150_000
 REPAIR_CEILING = 1_300_000  # with a quarter as many repair symbols as packets
-SEALED_CEILING = 2_500_000  # with those, sealed
+SEALED_CEILING = 2_500_000  # the same, sealed
 SEAL_CEILING = 36_000  # one packet of 1200 bytes
 START_CEILING = 465_000_000
 
@@ -44,15 +44,15 @@ _EMPTY, _SCAN, _PACKETIZE, _PUSH, _REPAIR, _SEALED, _SEAL = range(7)  # regions 
 
 @dataclass(frozen=True, slots=True)
 class FrameCost:
-    """Instructions per frame. What the marks themselves cost is taken off."""
+    """Instructions per frame, without those of the region marks."""
 
     packets: int
     scan: int
     packetize: int
     send: int
-    with_repair: int  # the whole frame, symbols made and sent too
-    sealed: int  # that, and all of it sealed
-    seal: int  # one packet of 1200 bytes sealed
+    with_repair: int  # the frame with its repair symbols, made and sent
+    sealed: int  # the same, sealed
+    seal: int  # to seal one packet of 1200 bytes
 
     @property
     def total(self) -> int:
@@ -60,7 +60,7 @@ class FrameCost:
 
     @classmethod
     def of(cls, regions: dict[int, int], packets: int) -> FrameCost:
-        """From frame.c's regions: packetizing scans, and pushing packetizes."""
+        """From the regions of frame.c: packetizing includes the scan, and pushing the packetizing."""
         net = {region: count - regions[_EMPTY] for region, count in regions.items()}
         plain = net[_SCAN], net[_PACKETIZE] - net[_SCAN], net[_PUSH] - net[_PACKETIZE]
         return cls(packets, *plain, net[_REPAIR], net[_SEALED], net[_SEAL])
@@ -70,64 +70,65 @@ class FrameCost:
 class StartCost:
     """Instructions from the start of the process."""
 
-    interpreter: int  # python alone
-    imports: int  # the command and the service loaded
-    first_packet: int  # all, up to the first packet
+    interpreter: int  # Python alone
+    imports: int  # with the command and the service imported
+    first_packet: int  # up to the first packet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--bytes", type=int, default=FRAME_BYTES, help="of a frame (default %(default)s)")
-    parser.add_argument("--rate", type=int, default=RATE, help="frames per second (default %(default)s)")
-    parser.add_argument("--max-packet", type=int, default=1400, help="largest RTP packet (default %(default)s)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
+    parser.add_argument(
+        "--bytes", type=int, default=FRAME_BYTES, metavar="N", help="size of a frame; default %(default)s bytes"
+    )
+    parser.add_argument("--rate", type=int, default=RATE, metavar="FPS", help="frame rate; default %(default)s")
+    parser.add_argument(
+        "--max-packet", type=int, default=1400, metavar="BYTES", help="largest RTP packet; default %(default)s bytes"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE.json", help="output: the figures as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """0, or 1 where a ceiling is exceeded. Raises ConfigError, DeviceError, FileError."""
     _prepare()
     frame = frame_cost(arguments.bytes, arguments.max_packet)
     start = start_cost()
     figures = as_json(frame, start, arguments.bytes, arguments.rate)
     print("\n".join(lines(frame, start, arguments.bytes, arguments.rate)))
-    if arguments.json is not None:
-        try:
-            arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise FileError(f"cannot write {arguments.json}: {error.strerror}") from error
+    write_json(arguments.json, figures)
     above = faults(frame, start)
-    print("\n".join(above) if above else "within the ceilings")
+    print("\n".join(above) if above else "all ceilings are kept")
     return int(Exit.FAULTS if above else Exit.OK)
 
 
 def faults(frame: FrameCost, start: StartCost) -> list[str]:
-    """One sentence per ceiling passed."""
+    """One sentence per exceeded ceiling."""
     held = [
-        (frame.total, FRAME_CEILING, "a frame"),
-        (frame.with_repair, REPAIR_CEILING, "a frame with repair"),
-        (frame.sealed, SEALED_CEILING, "a frame with repair, sealed"),
+        (frame.total, FRAME_CEILING, "for a frame"),
+        (frame.with_repair, REPAIR_CEILING, "for a frame with repair"),
+        (frame.sealed, SEALED_CEILING, "for a sealed frame with repair"),
         (frame.seal, SEAL_CEILING, "to seal a packet"),
         (start.first_packet, START_CEILING, "to the first packet"),
     ]
     return [
-        f"above the ceiling: {count:,} instructions {what}, {ceiling:,} allowed"
+        f"ceiling exceeded: {count:,} instructions {what}, limit {ceiling:,}"
         for count, ceiling, what in held
         if count > ceiling
     ]
 
 
 def lines(frame: FrameCost, start: StartCost, size: int, rate: int) -> list[str]:
-    """The table for people."""
+    """The table for the terminal."""
     rows = [("scan", frame.scan), ("packetize", frame.packetize), ("send", frame.send), ("frame", frame.total)]
-    rows += [("frame with 25 % repair", frame.with_repair), ("the same, sealed", frame.sealed)]
+    rows += [("frame with 25 % repair symbols", frame.with_repair), ("the same, sealed", frame.sealed)]
     load = rate / INSTRUCTIONS_PER_S
     return [
         f"a frame of {size:,} bytes, {frame.packets} packets     instructions   share of the core at {rate} fps",
         *(f"  {name:34}{count:>16,}{count * load:>12.2%}" for name, count in rows),
-        f"  {'a packet of 1200 bytes sealed':34}{frame.seal:>16,}",
+        f"  {'seal a packet of 1200 bytes':34}{frame.seal:>16,}",
         "the start                              instructions   seconds of the core",
         *(
             f"  {name:34}{count:>16,}{count / INSTRUCTIONS_PER_S:>11.2f} s"
             for name, count in (
-                ("python alone", start.interpreter),
+                ("Python alone", start.interpreter),
                 ("with the sender imported", start.imports),
                 ("to the first packet", start.first_packet),
             )
@@ -135,7 +136,17 @@ def lines(frame: FrameCost, start: StartCost, size: int, rate: int) -> list[str]
     ]
 
 
-def as_json(frame: FrameCost, start: StartCost, size: int, rate: int) -> dict[str, Any]:
+class Figures(TypedDict):
+    """docs/armv6.md."""
+
+    schema: str
+    instructions_per_s: float
+    frame: dict[str, float]
+    start: dict[str, int]
+    faults: list[str]
+
+
+def as_json(frame: FrameCost, start: StartCost, size: int, rate: int) -> Figures:
     return {
         "schema": SCHEMA,
         "instructions_per_s": INSTRUCTIONS_PER_S,
@@ -167,26 +178,28 @@ def as_json(frame: FrameCost, start: StartCost, size: int, rate: int) -> dict[st
 
 
 def frame_cost(size: int, max_packet: int) -> FrameCost:
-    """Measures; what _prepare() builds must be there."""
+    """Measures a frame. _prepare() must have built the program."""
     program = _BUILD / "build" / "native" / "tests" / "frame_cost"
     found, said = _count(
         ["qemu-arm", "-cpu", "arm1176", "-L", str(_BUILD / "armel")], [str(program), f"{size}", f"{max_packet}"]
     )
-    # The median would do; the least is what no other thread of the program had a part in.
+    # The minimum: without a share of other threads of the program.
     return FrameCost.of({int(region): r["least"] for region, r in found["regions"].items()}, int(said))
 
 
 def start_cost() -> StartCost:
-    """Measures with what Python has compiled kept, as on a Pi that has run it before."""
+    """Measures the start with compiled modules, as on a Pi that has run it before."""
     python = ["qemu-arm", "-cpu", "arm1176", "-L", str(_BUILD / "armel")]
     program = str(_BUILD / "armel" / "usr" / "bin" / "python3.11")
     totals = []
     for code in ("import os; os._exit(0)", _IMPORTS):
-        _count(python, [program, "-P", "-c", code])  # compiles
+        _count(python, [program, "-P", "-c", code])  # compiles the modules
         totals.append(_count(python, [program, "-P", "-c", code])[0]["total"])
-    # By its path: a package would load what this module needs.
+    # By its path: as a module it would import what this package needs.
     first_packet = [program, str(_HERE / "first_packet.py")]
-    with tempfile.TemporaryDirectory(prefix="thinair-") as home:  # keys are made once in a sender's life
+    with tempfile.TemporaryDirectory(
+        prefix="thinair-"
+    ) as home:  # without the generation of its keys, which happens once
         state = introduce(Path(home))
         _count(python, first_packet, THINAIR_STATE=state)
         found, _ = _count(python, first_packet, mark=_SENDTO, THINAIR_STATE=state)
@@ -196,14 +209,22 @@ def start_cost() -> StartCost:
     return StartCost(totals[0], totals[1], first)
 
 
-def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0, **env: str) -> tuple[dict[str, Any], str]:
-    """What the plugin found, and what the program printed."""
+class _Counts(TypedDict):
+    """Of count.c."""
+
+    total: int
+    regions: dict[str, dict[str, int]]
+    marks: dict[str, int]
+
+
+def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0, **env: str) -> tuple[_Counts, str]:
+    """The counts of the plugin, and the output of the program."""
     with tempfile.NamedTemporaryFile(suffix=".json") as out:
         plugin = f"{_BUILD / 'count.so'},out={out.name}" + (f",mark={mark}" if mark else "")
         own = {
             "PYTHONPATH": str(_BUILD / "package"),
             "PYTHONPYCACHEPREFIX": str(_BUILD / "pycache"),
-            "PYTHONDONTWRITEBYTECODE": "",  # what pip has compiled on a Pi is compiled here by the first run
+            "PYTHONDONTWRITEBYTECODE": "",  # the first run compiles what pip has compiled on a Pi
             "PYTHONHASHSEED": "0",
         }
         done = subprocess.run(
@@ -220,12 +241,12 @@ def _count(emulator: Sequence[str], program: Sequence[str], mark: int = 0, **env
 
 
 def _prepare() -> None:
-    """Builds what is measured; quick where it stands already."""
+    """Builds what is measured; quick where it is up to date."""
     if not _PYTHON.exists():
-        raise ConfigError("this bench builds from the sources: run it in a checkout, as python -m thinair.bench.armv6")
+        raise ConfigError("bench armv6 builds from the sources: run it in a checkout")
     if shutil.which("cc") is None:
-        raise DeviceError("no C compiler: apt-get install gcc libc6-dev")
+        raise DeviceError("gcc is not installed: apt-get install gcc libc6-dev")
     for command in (["tools/armv6/setup.sh", "test"], ["tools/armv6/build.sh"]):
         done = subprocess.run(command, cwd=_ROOT, check=False)
         if done.returncode != 0:
-            raise DeviceError(f"{command[0]} failed; its own lines above say why")
+            raise DeviceError(f"{command[0]} failed: see its output above")

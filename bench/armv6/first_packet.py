@@ -1,5 +1,7 @@
-"""Runs on the emulated processor: the sender as the service starts it, up to its call for a receiver. The picture is a
-double, since neither a camera nor an encoder is there; the modules of the HDMI chain are loaded all the same."""
+"""Runs on the emulated processor: the sender as the service starts it, up to its first packet, an invite.
+
+The pipeline is a double, since there is no camera and no encoder; the modules of the HDMI pipeline are imported all the
+same."""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from thinair.sender.pipeline.base import Counts, Hooks
 
 
 class _Still:
-    """A pipeline whose picture never comes."""
+    """A pipeline that never has a picture."""
 
     def __init__(self) -> None:
         self.counts, self.notes = Counts(), list[str]()
@@ -42,7 +44,7 @@ def _open(config: object, tx: object, hooks: Hooks) -> _Still:
 
 
 if __name__ == "__main__":
-    setattr(thinair.sender.service, "open_pipeline", _open)  # noqa: B010 -- the double takes the place of what it imported
-    # Nobody answers at the discard port: the command ends by its time, which is no fault here.
+    setattr(thinair.sender.service, "open_pipeline", _open)  # noqa: B010 -- the double replaces the imported one
+    # Nobody answers at the discard port: the command ends after its time.
     cli.main(["send", "--to", "127.0.0.1:9", "--source", "hdmi", "--seconds", "1", "--priority", "0"])
     sys.exit(0)

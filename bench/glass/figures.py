@@ -1,14 +1,11 @@
-"""From stamps to figures: joins sightings with the sender's and the receiver's frame logs."""
+"""From stamps to figures: joins sightings with the frame logs of sender and player."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from thinair.bench.harness.xvfb_screen import Announcement
-from thinair.link.protocol.percentiles import Series
+from thinair.bench.harness.xvfb_screen import Sighting
 
 _TIME_MASK = 0xFFFF_FFFF  # the code carries this much of the capture time
 
@@ -25,13 +22,13 @@ class SentFrame:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Milliseconds, one value per frame of the window that was seen on the screen."""
+    """ms, one value per frame of the window that was seen on the screen."""
 
     sent: int
     screen_ms: list[float]
     encode_ms: list[float]
     receive_ms: list[float]
-    difference_ms: list[float]  # screen latency minus in-band capture_to_present, where there is an in-band figure
+    difference_ms: list[float]  # screen latency minus in-band capture_to_present, where there is one
 
 
 def pooled(rounds: Sequence[Figures]) -> Figures:
@@ -45,24 +42,8 @@ def pooled(rounds: Sequence[Figures]) -> Figures:
     )
 
 
-def summary(values: Sequence[float], digits: int = 3) -> dict[str, float | None]:
-    """p50, p95, p99 by nearest rank, max and n. All but n are None where there are no values."""
-    series = Series(len(values) or 1)
-    for value in values:
-        series.add(round(value, digits))
-    return series.summary().as_dict()
-
-
-def read_frames(file: Path) -> list[dict[str, int]]:
-    """Rows of a frame log: the columns that hold whole numbers. [] where the file is missing."""
-    if not file.exists():
-        return []
-    with file.open(newline="") as opened:
-        return [{key: int(text) for key, text in row.items() if _whole(text)} for row in csv.DictReader(opened)]
-
-
 def sent_frames(rows: Iterable[Mapping[str, int]]) -> list[SentFrame]:
-    """Rows without frame_id or capture_us are left out: such a picture was never sent."""
+    """Leaves out rows without frame_id or capture_us: such a picture was never sent."""
     return [
         SentFrame(row["frame_id"], row["capture_us"], row.get("encode_in_us") or None, row.get("encode_out_us") or None)
         for row in rows
@@ -72,14 +53,13 @@ def sent_frames(rows: Iterable[Mapping[str, int]]) -> list[SentFrame]:
 
 def join(
     sent: Sequence[SentFrame],
-    sightings: Iterable[Announcement],
+    sightings: Iterable[Sighting],
     in_band_us: Mapping[int, int],
     window_us: tuple[int, int],
 ) -> Figures:
-    """Frames captured within the window; the code's time is the capture stamp of the log, and joins the two.
+    """Figures of the frames captured within the window. The time in the code is the capture stamp of the log.
 
-    `in_band_us`: the receiver's own capture_to_present by frame id.
-    """
+    `in_band_us`: the player's own latency by frame id."""
     frames = [frame for frame in sent if window_us[0] <= frame.capture_us < window_us[1]]
     seen: dict[int, int] = {}
     for sighting in sightings:
@@ -98,7 +78,3 @@ def join(
         if frame.frame_id in in_band_us:
             figures.difference_ms.append((screen_us - in_band_us[frame.frame_id]) / 1000)
     return figures
-
-
-def _whole(text: str | None) -> bool:
-    return bool(text) and text is not None and text.lstrip("-").isdigit()

@@ -1,4 +1,4 @@
-"""The floor: the test card drawn, converted and put on the screen by one process, without codec or network.
+"""The floor: the test card drawn, converted and shown by one process, without codec or network.
 
 python -m thinair.bench.glass.floor WIDTHxHEIGHT@RATE DISPLAY FRAMES.csv
 """

@@ -1,41 +1,29 @@
-"""One row of the table: a screen, a receiver on it, a sender, and the sampler."""
+"""One row of the table: a screen, a player on it, a sender, and the screen sampler."""
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
-from thinair.bench.glass.baselines import Peer, Place
-from thinair.bench.glass.figures import Figures, join, pooled, read_frames, sent_frames, summary
+from thinair.bench.analysis.summary import Percentiles, read_frames, summary
+from thinair.bench.glass.baselines import UNENCRYPTED, Place, PlayerSpec
+from thinair.bench.glass.figures import Figures, join, pooled, sent_frames
+from thinair.bench.harness.processes import Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
-from thinair.bench.harness.xvfb_screen import Sampler, Screen, ScreenError, xvfb
+from thinair.bench.harness.xvfb_screen import ScreenError, ScreenSampler, VirtualScreen, xvfb
 from thinair.link.child_process import python_module
 from thinair.receiver.stats.run_conditions import ConditionsWatch
 
 WARM_UP_S = 3.0  # from the first picture on the screen; not counted
 _FIRST_PICTURE_S = 15.0
 _JOIN_AFTER_S = 2.0
-_TAIL_S = 1.0  # for pictures of the window that come late
-_STOP_S = 5.0
-# Parameter sets come in the stream, so a receiver may read this before there is a sender.
-_SDP = """v=0
-o=- 0 0 IN IP4 127.0.0.1
-s=thinair
-c=IN IP4 127.0.0.1
-t=0 0
-m=video {port} RTP/AVP 96
-a=rtpmap:96 H264/90000
-a=fmtp:96 packetization-mode=1
-"""
+_TAIL_S = 1.0  # for late pictures of the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +37,34 @@ class Settings:
     preset: str = "ultrafast"
 
 
+class RowFigures(TypedDict):
+    """A row as JSON. Latencies in ms; docs/measuring.md says where each begins and ends."""
+
+    name: str
+    screen_latency_ms: Percentiles
+    encode_ms: Percentiles
+    receive_ms: Percentiles  # screen latency minus the encode call
+    shown: int
+    sent: int
+    sampling_gap_ms: Percentiles
+    note: str
+    unfit: list[str]
+    in_band_vs_screen_ms: NotRequired[Percentiles]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
+    """`figures`: None where the row failed, and `note` says why. `unfit`: why the machine was too busy for it."""
+
     name: str
     note: str
     figures: Figures | None = None
     gaps_ms: Sequence[float] = ()
-    conditions: Mapping[str, Any] | None = None
+    unfit: Sequence[str] = ()
 
-    @property
-    def unfit(self) -> list[str]:
-        """Why the machine was not fit for this row; [] where it was."""
-        return list(self.conditions["unfit"]) if self.conditions else []
-
-    def as_json(self) -> dict[str, Any]:
-        """Latencies in ms; see docs/measuring.md for where each begins and ends."""
+    def as_json(self) -> RowFigures:
         figures = self.figures or Figures(0, [], [], [], [])
-        values = {
+        values: RowFigures = {
             "name": self.name,
             "screen_latency_ms": summary(figures.screen_ms),
             "encode_ms": summary(figures.encode_ms),
@@ -74,7 +73,7 @@ class Row:
             "sent": figures.sent,
             "sampling_gap_ms": summary(self.gaps_ms),
             "note": self.note,
-            "unfit": self.unfit,
+            "unfit": list(self.unfit),
         }
         if figures.difference_ms:
             values["in_band_vs_screen_ms"] = summary(figures.difference_ms)
@@ -82,67 +81,65 @@ class Row:
 
 
 def merged(turns: Sequence[Row]) -> Row:
-    """One row of several rounds: all their pictures; a round that failed says so in the note."""
+    """One row of several rounds: all their pictures; the note names the rounds that failed."""
     good = [row.figures for row in turns if row.figures is not None]
     failed = [row.note for row in turns if row.figures is None]
     unfit = sorted({reason for row in turns for reason in row.unfit})
     note = "; ".join(dict.fromkeys(failed)) or turns[0].note
     gaps_ms = [gap for row in turns for gap in row.gaps_ms]
-    return Row(turns[0].name, note, pooled(good) if good else None, gaps_ms, {"unfit": unfit})
+    return Row(turns[0].name, note, pooled(good) if good else None, gaps_ms, unfit)
 
 
-def measure(peer: Peer, settings: Settings) -> Row:
-    """Runs one row. What goes wrong stands in the row's note."""
+def measure(player: PlayerSpec, settings: Settings) -> Row:
+    """Runs one row. Its note says what went wrong."""
     watch = ConditionsWatch()
     watch.start()
     try:
-        row = _measure(peer, settings)
+        row = _measure(player, settings)
     except ScreenError as error:
-        row = Row(peer.name, str(error))
-    return Row(row.name, row.note, row.figures, row.gaps_ms, watch.stop())
+        row = Row(player.name, str(error))
+    return replace(row, unfit=watch.stop()["unfit"])
 
 
-def _measure(peer: Peer, settings: Settings) -> Row:
+def _measure(player: PlayerSpec, settings: Settings) -> Row:
     with ExitStack() as stack:
         screen = stack.enter_context(xvfb(settings.width, settings.height))
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="thinair-glass-")))
         place = Place(screen.display, free_port(), settings.width, settings.height, settings.mode, home)
-        if missing := peer.missing(place):
-            return Row(peer.name, missing)
-        place.sdp.write_text(_SDP.format(port=place.port))
-        sampler = Sampler(screen.file, settings.width, settings.height)
+        if missing := player.missing(place):
+            return Row(player.name, missing)
+        place.write_sdp()
+        sampler = ScreenSampler(screen.file, settings.width, settings.height)
         stack.callback(sampler.close)
-        with _Cast(peer, settings, place) as cast:
-            cast.start()
-            window_us, trouble = _watch(sampler, screen, settings, cast.processes)
-        # All have ended by now, so the frame logs are whole.
+        with _RowProcesses(player, settings, place) as processes:
+            processes.start()
+            window_us, trouble = _watch(sampler, screen, settings, processes.running)
+        # All have ended by now, so the frame logs are complete.
         if trouble:
-            return Row(peer.name, trouble)
+            return Row(player.name, trouble)
         in_band_us = {}
-        if peer.feed.startswith("thinair"):
+        if player.feed in _OWN_FEEDS:
             in_band_us = {
                 frame["frame_id"]: frame["capture_to_present_us"]
                 for frame in read_frames(place.receiver_log)
                 if "capture_to_present_us" in frame
             }
-        sent = sent_frames(read_frames(place.sender_log if peer.feed else place.receiver_log))
+        sent = sent_frames(read_frames(place.sender_log if player.feed else place.receiver_log))
         figures = join(sent, sampler.sightings, in_band_us, window_us)
-        note = peer.says if figures.sent else "no frame log of the sender"
-        return Row(peer.name, note, figures, [gap / 1000 for gap in sampler.gaps_us])
+        note = player.description if figures.sent else "the sender wrote no frame log"
+        return Row(player.name, note, figures, [gap / 1000 for gap in sampler.gaps_us])
 
 
 def _watch(
-    sampler: Sampler, screen: Screen, settings: Settings, processes: Mapping[str, Process]
+    sampler: ScreenSampler, screen: VirtualScreen, settings: Settings, processes: Mapping[str, Process]
 ) -> tuple[tuple[int, int], str]:
-    """Samples until the window is over: (first, last capture time that counts), and what went wrong, if anything."""
+    """Samples until the window is over: (first, last capture time that counts), and what went wrong, or ""."""
     began_us = time.monotonic_ns() // 1000
     trouble, warm = "", False
 
     def done(now_us: int) -> bool:
         nonlocal trouble, warm
-        for what, process in processes.items():
-            if process.popen.poll() is not None:
-                trouble = f"{what} ended with code {process.popen.returncode}{process.last_words()}"
+        trouble = trouble or ended(processes)
         if not sampler.sightings and now_us - began_us > _FIRST_PICTURE_S * 1e6:
             why = why_unread_on(screen.file, settings.width, settings.height)
             trouble = trouble or f"no picture within {_FIRST_PICTURE_S:g} s: {why}"
@@ -160,88 +157,53 @@ def _watch(
     return (first_us, first_us + round(settings.seconds * 1e6)), ""
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
-    popen: subprocess.Popen[bytes]
-    log: Path
-
-    def last_words(self) -> str:
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f": {lines[-1].strip()}" if lines else ""
-
-
-@contextmanager
-def process(argv: Sequence[str], log: Path, env: Mapping[str, str]) -> Iterator[Process]:
-    """A child that is asked to stop (SIGINT) at the end, and killed where it does not."""
-    with log.open("wb") as out:
-        popen = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, **env})
-    try:
-        yield Process(popen, log)
-    finally:
-        popen.send_signal(signal.SIGINT)
-        try:
-            popen.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            popen.kill()
-            popen.wait()
-
-
-class _Cast(ExitStack):
+class _RowProcesses(ExitStack):
     """The processes of a row, stopped in reverse order at the end."""
 
-    def __init__(self, peer: Peer, settings: Settings, place: Place) -> None:
+    def __init__(self, player: PlayerSpec, settings: Settings, place: Place) -> None:
         super().__init__()
-        self._peer, self._settings, self._place = peer, settings, place
-        self.processes: dict[str, Process] = {}
+        self._player, self._settings, self._place = player, settings, place
+        self.running: dict[str, Process] = {}
 
     def start(self) -> None:
-        if not self._peer.joins:
-            self._start_receiver()
-        if self._peer.feed:
+        if not self._player.joins:
+            self._start_player()
+        if self._player.feed:
             self._start_sender()
-        if self._peer.joins:
+        if self._player.joins:
             time.sleep(_JOIN_AFTER_S)
-            self._start_receiver()
+            self._start_player()
 
-    def _start_receiver(self) -> None:
-        env = {"DISPLAY": self._place.display, **self._peer.env}
-        receiver = self._add("receiver", self._peer.command(self._place), env)
-        if self._peer.feed:
-            wait_for_port(self._place.port, receiver)
+    def _start_player(self) -> None:
+        env = {"DISPLAY": self._place.display, **self._player.env}
+        player = self._add("player", self._player.command(self._place), env)
+        if self._player.feed:
+            wait_for_port(self._place.port, player)
 
     def _start_sender(self) -> None:
         port = self._place.port
-        if not self._peer.delimiters:
+        if not self._player.delimiters:
             port = free_port()
             relay = python_module("thinair.bench.glass.strip_delimiters", str(port), str(self._place.port))
             wait_for_port(port, self._add("relay", relay))
-        self._add("sender", sender_command(self._peer.feed, port, self._settings, self._place.sender_log))
+        self._add("sender", sender_command(self._player.feed, port, self._settings, self._place.sender_log))
 
     def _add(self, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Process:
         log = self._place.home / f"{name}.log"
-        self.processes[name] = self.enter_context(process(argv, log, env or {}))
-        return self.processes[name]
+        self.running[name] = self.enter_context(process(argv, log, env or {}))
+        return self.running[name]
 
 
-@contextmanager
-def above(priority: int) -> Iterator[None]:
-    """This thread one step above the processes it watches, so that they cannot keep it from looking."""
-    if priority:
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority + 1))
-    try:
-        yield
-    finally:
-        if priority:
-            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(priority))
+_OWN_FEEDS: dict[str, list[str]] = {"thinair": [], UNENCRYPTED: ["--no-encryption"]}
 
 
 def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[str]:
-    """The same sender for every row; only where it sends to differs."""
+    """The same sender for every row; only its output differs."""
     address = f"127.0.0.1:{port}"
-    ours = {"thinair": ["--to", address], "thinair-open": ["--to", address, "--no-encryption"]}
-    target = ours.get(feed, ["--output", f"{feed}://{address}"])
+    own = feed in _OWN_FEEDS
+    output = ["--to", address, *_OWN_FEEDS[feed]] if own else ["--output", f"{feed}://{address}"]
     return [
-        *(*python_module("thinair"), "send", *target, "--source", "testcard", "--mode", settings.mode),
+        *(*python_module("thinair"), "send", *output, "--source", "testcard", "--mode", settings.mode),
         *("--bitrate", str(settings.bitrate_bps), "--preset", settings.preset, "--key-interval", "1", "--pace", "off"),
         *("--priority", "0", "--frames", str(log)),
     ]
@@ -263,23 +225,3 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-
-
-def _udp() -> socket.socket:
-    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-
-
-def wait_for_port(port: int, started: Process) -> None:
-    """Returns when the port is bound, when the process is gone (the watch tells it), or after some seconds."""
-    until = time.monotonic() + _STOP_S
-    while port not in bound_ports() and started.popen.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
-
-
-def bound_ports() -> set[int]:
-    """UDP ports that somebody listens on, from /proc/net/udp and udp6."""
-    ports = set()
-    for name in ("udp", "udp6"):
-        lines = Path("/proc/net", name).read_text().splitlines()[1:]
-        ports |= {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
-    return ports

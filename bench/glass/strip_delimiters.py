@@ -1,4 +1,4 @@
-"""Passes a raw H.264 stream on without its access-unit delimiters: the stream as the origin sends it.
+"""Forwards a raw H.264 stream without its access unit delimiters.
 
 python -m thinair.bench.glass.strip_delimiters FROM_PORT TO_PORT
 """

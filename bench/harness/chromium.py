@@ -1,5 +1,5 @@
-"""The browser's row of `thinair bench glass`: a headless player with its dashboard, and Chromium that fills the screen
-with the page's picture. `python -m thinair.bench.harness.chromium PORT DISPLAY WIDTH HEIGHT HOME`."""
+"""The browser's row of `thinair bench glass`: a headless player, and Chromium that fills the screen with its page's
+picture. `python -m thinair.bench.harness.chromium PORT DISPLAY WIDTH HEIGHT HOME`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from thinair.link.child_process import python_module
 
-# No sandbox because benches run as root here; the rest keeps it from calling home or asking at its first start.
+# No sandbox, since benches may run as root; the rest prevents network traffic and questions at the first start.
 QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-default-browser-check"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--password-store=basic"),
 )
-_PATIENCE_S = 10.0
+_START_TIMEOUT_S = 10.0
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -32,7 +32,7 @@ def chromium() -> str | None:
 
 def main() -> int:
     port, display, width, height, home = sys.argv[1:]
-    # Chromium's processes outlive the one that started them: they become ours, so that their time is counted as ours.
+    # Chromium's processes outlive their parent: as children of this process their time counts as the bench's.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     page = free_tcp_port()
     player = subprocess.Popen(
@@ -43,7 +43,7 @@ def main() -> int:
     )
     browser = None
     try:
-        until = time.monotonic() + _PATIENCE_S
+        until = time.monotonic() + _START_TIMEOUT_S
         while not answers(page) and time.monotonic() < until:
             time.sleep(0.05)
         browser = start_browser(f"http://127.0.0.1:{page}/?view=picture", display, (width, height), Path(home))
@@ -55,7 +55,7 @@ def main() -> int:
         if browser is not None:
             os.killpg(browser.pid, signal.SIGKILL)
         player.send_signal(signal.SIGINT)
-        player.wait(_PATIENCE_S)
+        player.wait(_START_TIMEOUT_S)
         with contextlib.suppress(ChildProcessError):
             while True:
                 os.wait()
@@ -65,9 +65,9 @@ def main() -> int:
 def start_browser(
     url: str, display: str, size: tuple[str, str], home: Path, flags: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
-    """Chromium in a session of its own, whose window fills the screen."""
+    """Chromium in a process session of its own, with a window that fills the screen."""
     program = chromium()
-    assert program is not None, "who starts it has looked"
+    assert program is not None, "checked by the caller"
     return subprocess.Popen(
         [
             *(program, *QUIET, *flags, f"--user-data-dir={home / 'chromium'}", "--kiosk"),

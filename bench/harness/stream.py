@@ -1,4 +1,4 @@
-"""A 1080p stream for benches: access units of the test card, and a process that sends them at their own pace.
+"""A stream for benches: access units of the test card, and a process that sends them at the picture rate.
 
 python -m thinair.bench.harness.stream MODE BITRATE_BPS SECONDS BIND_PORT PORT SSRC PACE_US
 """
@@ -14,7 +14,7 @@ from thinair.sender.encoders.x264 import X264
 from thinair.sender.picture import Picture
 from thinair.sender.sources.testcard import Testcard
 
-_UNITS = 50  # coded once and sent again and again: decoding them is not this bench's business
+_UNITS = 50  # encoded once and sent again and again: nothing decodes them
 
 
 def access_units(mode: Mode, bitrate_bps: int, count: int) -> list[bytes]:
@@ -30,7 +30,7 @@ def access_units(mode: Mode, bitrate_bps: int, count: int) -> list[bytes]:
 
 
 def send(mode: Mode, bitrate_bps: int, seconds: float, tx: Tx) -> None:
-    """Frame by frame at the mode's rate, as an encoder would hand them over."""
+    """Sends frame by frame at the mode's rate, like an encoder."""
     units = access_units(mode, bitrate_bps, _UNITS)
     tx.allow_media(True)
     began_us = now_us() + 100_000

@@ -1,6 +1,6 @@
-"""UDP from one end to the other in real time, each datagram when it is due: what the relays of thinair.bench.air,
-thinair.bench.loop
-and thinair.bench.soak have in common. One thread sleeps until shortly before a datagram is due and spins the rest."""
+"""Forwards UDP in real time, each datagram when it is due: for the relays of the air, loop and soak benches.
+
+One thread sleeps until shortly before the next datagram is due, and spins for the rest."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-# (datagram, whether it goes from the senders' side to the receiver, now in µs of time.monotonic()) → arrivals, µs
+# (datagram, whether it goes to the receiver, now in µs of time.monotonic()) → arrival times, µs
 Cross = Callable[[bytes, bool, float], Iterable[float]]
 _SPIN_S = 0.000_2
 _IDLE_S = 0.1
-_AT_ONCE = 64  # of one socket, before others have their turn
-_KEPT = 200_000  # lateness of so many releases
+_MOST_AT_ONCE = 64  # datagrams of one socket before the next socket
+_MOST_LATE = 200_000  # values kept
 _PRIORITY = 7
 
 
 @dataclass(slots=True)
 class Lane:
-    """One five-tuple: what comes to any of `outers` goes on to `target` by `inner`; answers go back to whoever sent
-    last, by the socket that it came to."""
+    """One five-tuple: forwards from any of `outers` to `target` by `inner`, and answers to the newest source by the
+    socket that it sent to."""
 
     outers: Sequence[socket.socket]
     inner: socket.socket
@@ -34,7 +33,9 @@ class Lane:
     reply: tuple[socket.socket, tuple[str, int]] | None = None
 
 
-class Carrier:
+class Relay:
+    """`late_us`: by how much datagrams were forwarded too late."""
+
     def __init__(self, lanes: Sequence[Lane], cross: Cross) -> None:
         self._cross = cross
         self._of = {one: (lane, True) for lane in lanes for one in lane.outers}
@@ -43,27 +44,27 @@ class Carrier:
         self._count = 0
         self.late_us: list[float] = []
 
-    def run(self, control: int | None = None, obey: Callable[[], bool] = lambda: True) -> None:
-        """For ever, or until `obey` says False, which is asked whenever the descriptor `control` can be read."""
-        with contextlib.suppress(OSError):  # before whom it serves, where the system grants it
+    def run(self, control: int | None = None, on_control: Callable[[], bool] = lambda: True) -> None:
+        """Runs until `on_control`, called whenever the descriptor `control` is readable, returns False."""
+        with contextlib.suppress(OSError):  # above the programs that it serves, where the system grants it
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_PRIORITY))
-        watched: list[Any] = [*self._of, *([] if control is None else [control])]
+        watched: list[socket.socket | int] = [*self._of, *([] if control is None else [control])]
         while True:
             due = self._waiting[0][0] - time.monotonic() if self._waiting else _IDLE_S
             ready = select.select(watched, [], [], max(0.0, due - _SPIN_S))[0]  # epoll counts in milliseconds
             for one in ready:
                 if isinstance(one, socket.socket):
                     self._receive(one)
-                elif not obey():
+                elif not on_control():
                     return
             self._release()
 
     def _receive(self, source: socket.socket) -> None:
         lane, forward = self._of[source]
-        for _ in range(_AT_ONCE):
+        for _ in range(_MOST_AT_ONCE):
             try:
                 data, sender = source.recvfrom(65536)
-            except OSError:  # nothing more, or nobody listens there yet
+            except OSError:  # none left, or nobody listens there yet
                 return
             if forward:
                 lane.reply = source, sender
@@ -80,12 +81,12 @@ class Carrier:
                     lane.inner.sendto(data, lane.target)
                 elif lane.reply is not None:
                     lane.reply[0].sendto(data, lane.reply[1])
-            if len(self.late_us) < _KEPT:
+            if len(self.late_us) < _MOST_LATE:
                 self.late_us.append((now - due) * 1e6)
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """A UDP socket that waits for nothing. Raises OSError."""
+    """A non-blocking UDP socket. Raises OSError."""
     one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         one.setsockopt(socket.SOL_SOCKET, option, 1 << 22)

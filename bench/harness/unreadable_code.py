@@ -1,4 +1,4 @@
-"""Why no visual code can be read in a picture: scaled, moved or cropped, smeared, torn, or none there at all."""
+"""Why no visual code can be read in a picture: it is scaled, moved, cropped, smeared, torn, or not there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from thinair.bench.harness.xvfb_screen import Framebuffer
 from thinair.sender.sources.visual_code import CELLS, ROWS, Code, Geometry, decode
 
 Lines = npt.NDArray[np.uint8]
-_FLAT = 12  # a picture whose brightness spreads by less is none
-_CONTRAST = 60  # of the reference cells, of 219: less than the reader wants
+_FLAT = 12  # a smaller spread of brightness is no picture
+_CONTRAST = 60  # of the reference cells, out of 219: less than the reader needs
 _SCALES = [scale for scale in np.arange(0.25, 3.001, 0.005) if abs(scale - 1) > 1e-6]
 _MOVE, _STEP = 400, 4
 
@@ -23,10 +23,10 @@ def why_unread(lines: Lines, width: int, height: int) -> str:
     """`lines`: brightness, height x width of the screen; the picture is `width` x `height` and should fill it."""
     geometry = Geometry(width, height)
     if float(lines.std()) < _FLAT:
-        return "there is no picture, only one shade"
+        return "there is no picture, only one colour"
     top, bottom = (_read(lines, geometry, place) for place in geometry.places())
     if top is not None and bottom is not None:
-        return "" if top == bottom else "the picture is torn: top and bottom are of two pictures"
+        return "" if top == bottom else "the picture is torn: top and bottom are of different pictures"
     if top is not None or bottom is not None:
         missing = "bottom" if bottom is None else "top"
         return f"the picture is cropped or covered at the {missing}: the code there cannot be read"
@@ -34,18 +34,18 @@ def why_unread(lines: Lines, width: int, height: int) -> str:
 
 
 def _elsewhere(lines: Lines, geometry: Geometry) -> str:
-    """Neither code stands where it should."""
+    """Neither code is where it should be."""
     if (found := _scaled(lines, geometry)) is not None:
         return f"the picture is scaled to {100 * found:.0f} %: it must be shown 1:1"
     if (moved := _moved(lines, geometry)) is not None:
         return f"the picture is moved by about {moved[0]}, {moved[1]} px, or cropped: it must fill the screen"
     if any(_references(lines, geometry, place) for place in geometry.places()):
-        return "the code's cells are smeared: too low a bitrate, or a damaged picture"
-    return "there is a picture, but no code in it"
+        return "the code is smeared: the bitrate is too low, or the picture is damaged"
+    return "the picture has no code"
 
 
 def why_unread_on(file: Path, width: int, height: int, *, y: int = 0) -> str:
-    """Of an X server's framebuffer file, where the picture should begin at line `y`."""
+    """The same of an X server's framebuffer file, where the picture should begin at line `y`."""
     with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as pixels:
         where = Framebuffer.parse(pixels[:100])
         data = np.frombuffer(pixels[where.offset :], np.uint8, where.stride * where.height)

@@ -1,4 +1,4 @@
-"""A screen that can be read: Xvfb with its framebuffer in a file, and the sampler that watches the code there."""
+"""A screen whose pixels can be read, Xvfb with its framebuffer in a file, and the sampler that reads codes from it."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from thinair.sender.sources.visual_code import Code, Geometry, Reader
 _XWD = struct.Struct(">25I")  # XWDFile.h: XWDFileHeader, all CARD32, most significant byte first
 _XWD_VERSION, _Z_PIXMAP, _COLOUR_BYTES = 7, 2, 12
 _START_TIMEOUT_S = 10.0
-SAMPLE_US = 200  # sleep between two looks; the wake-up adds about 0.06 ms
+SAMPLE_US = 200  # sleep between two samples; the wake-up adds about 0.06 ms
 
 
 class ScreenError(Exception):
-    """No such screen can be had; the text says why."""
+    """The screen cannot be used; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Framebuffer:
-    """Where the pixels of an XWD file are: bytes to the first one, bytes from line to line, pixels."""
+    """Layout of an XWD file: bytes to the first pixel, bytes from line to line, width and height in pixels."""
 
     offset: int
     stride: int
@@ -46,7 +46,7 @@ class Framebuffer:
         bits, stride, colours = fields[11], fields[12], fields[19]
         if version != _XWD_VERSION or layout != _Z_PIXMAP or bits != 32 or order != 0:
             raise ScreenError(
-                f"framebuffer: XWD version {version}, layout {layout}, {bits} bits is not what Xvfb writes"
+                f"framebuffer: XWD version {version}, layout {layout}, {bits} bits: start Xvfb at depth 24"
             )
         if stride < width * 4:
             raise ScreenError(f"framebuffer has lines of {stride} bytes for {width} pixels")
@@ -54,13 +54,13 @@ class Framebuffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Screen:
+class VirtualScreen:
     display: str  # ":51"
     file: Path
 
 
 class XvfbProcess:
-    """An Xvfb of its own, 24 bit, on a free display or on the one named. Raises ScreenError where it does not start."""
+    """An Xvfb of 24 bit, on a free display or on the one named. Raises ScreenError where it does not start."""
 
     def __init__(self, width: int, height: int, number: str | None = None) -> None:
         if not shutil.which("Xvfb"):
@@ -83,7 +83,7 @@ class XvfbProcess:
             self._folder.cleanup()
             raise ScreenError(f"Xvfb ended with code {code}")
         self.display = f":{said.decode()}"
-        self.screen = Screen(self.display, Path(self._folder.name) / "Xvfb_screen0")
+        self.screen = VirtualScreen(self.display, Path(self._folder.name) / "Xvfb_screen0")
 
     def close(self) -> None:
         self._server.terminate()
@@ -92,8 +92,8 @@ class XvfbProcess:
 
 
 @contextmanager
-def xvfb(width: int, height: int) -> Iterator[Screen]:
-    """XvfbProcess for a while."""
+def xvfb(width: int, height: int) -> Iterator[VirtualScreen]:
+    """An XvfbProcess for the duration of the context. Raises ScreenError."""
     server = XvfbProcess(width, height)
     try:
         yield server.screen
@@ -102,18 +102,18 @@ def xvfb(width: int, height: int) -> Iterator[Screen]:
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """A picture that stood whole on the screen: its code, and when that was seen first."""
+class Sighting:
+    """A complete picture on the screen: its code, and when it was first seen."""
 
     code: Code
     seen_us: int
 
 
-class Sampler:
-    """Looks at the code of a framebuffer file again and again.
+class ScreenSampler:
+    """Reads the visual code from a framebuffer file again and again.
 
-    A picture counts from when its top and its bottom code are both there: a half copied one is not yet. `gaps_us`:
-    the time from each look to the one before, the sampling error."""
+    A picture counts as soon as its top and its bottom code are both there; a partly drawn one does not. `gaps_us`: time
+    between two samples, the sampling error."""
 
     def __init__(self, file: Path, width: int, height: int) -> None:
         with file.open("rb") as opened:
@@ -123,20 +123,20 @@ class Sampler:
             raise ScreenError(f"the screen is {where.width}x{where.height}, not {width}x{height}")
         top, bottom, step = Reader(Geometry(width, height), where.stride, offset=where.offset).places
         self._watcher = CodeWatcher(self._map, top=top, bottom=bottom, step=step, sleep_us=SAMPLE_US)
-        self.sightings: list[Announcement] = []
+        self.sightings: list[Sighting] = []
         self.gaps_us = array("I")
 
     def run(self, done: Callable[[int], bool], check_us: int = 100_000) -> None:
-        """Looks until `done(now_us)`, which is asked every `check_us`, is true."""
+        """Samples until `done(now_us)`, called every `check_us`, is true."""
         while True:
             seen, gaps = self._watcher.watch(now_us() + check_us)
-            self.sightings += [Announcement(Code(frame_id, time_us), seen_us) for frame_id, time_us, seen_us in seen]
+            self.sightings += [Sighting(Code(frame_id, time_us), seen_us) for frame_id, time_us, seen_us in seen]
             self.gaps_us.frombytes(gaps)
             if done(now_us()):
                 return
 
     def forget_gaps(self) -> None:
-        """The sampling error counts from here."""
+        """Counts the sampling error from here on."""
         del self.gaps_us[:]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""From a ring's stamps to figures: three ways to time the same pictures, and whether they agree."""
+"""From the stamps of the loop to figures: three ways to time the same pictures, and whether they agree."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import Any
 
-from thinair.bench.analysis.recorded_run import summary
-from thinair.bench.loop.ring import Round, unwrapped
+from thinair.bench.analysis.recorded_run import WAYS, Frame, LoopResult, Way, WayPair
+from thinair.bench.analysis.summary import intervals
+from thinair.bench.loop.rig import Round, unwrapped
 
 _MASK_32 = 0xFFFF_FFFF
 LIMIT_MS = 1.5  # by which the three may differ at the mean
@@ -17,24 +17,24 @@ LIMIT_MS = 1.5  # by which the three may differ at the mean
 
 @dataclass(frozen=True, slots=True)
 class Lap:
-    """One picture timed three ways, µs. `loop`: from the strip's code coming to the screen to its coming round, half
-    the time between two codes taken off, which the grab waited for it on average. `screen`: from the grab's stamp,
-    read off the screen. `in_band`: what the player says."""
+    """One picture, timed in three ways, µs. `loop`: from the code's appearance in the strip to its return, minus half
+    the time between two codes, for which the grab waited on average. `screen`: from the grab's stamp to the pixels.
+    `in_band`: the player's own latency."""
 
     frame_id: int
     loop_us: float
-    screen_us: int | None  # None: the sender is a board of its own
+    screen_us: int | None  # None: the sender is a separate board
     in_band_us: int
     bound_us: int  # of the player's clock for this frame
-    grab_us: int | None  # from the grab's stamp until its picture was ready
+    grab_us: int | None  # from the grab's stamp to its complete picture
     wait_us: float | None  # from the strip's code to the grab's stamp
     half_step_us: float  # half the time between this code and the next
 
 
-def laps(found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Mapping[str, Any]]) -> list[Lap]:
-    """The pictures of the round's window that all three have seen."""
+def laps(found: Round, sender: Sequence[Mapping[str, int]], player: Sequence[Frame]) -> list[Lap]:
+    """The pictures of the round's window that all three ways have timed."""
     sent = {row["capture_us"] & _MASK_32: row for row in sender if row.get("capture_us")}
-    shown = {row["frame_id"]: row for row in player if row.get("capture_to_present_us") is not None}
+    shown = {frame.frame_id: frame for frame in player}
     out = []
     for seen in found.seen:
         grabbed = sent.get(seen.capture_us)
@@ -42,7 +42,7 @@ def laps(found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Map
             continue
         frame = shown.get(grabbed["frame_id"])
         number = unwrapped(seen.code, found.emitted, seen.seen_us)
-        if frame is None or number is None:
+        if frame is None or frame.capture_to_present_us is None or number is None:
             continue
         here, following = (fmean(found.emitted[n]) for n in (number, number + 1))
         out.append(
@@ -50,8 +50,8 @@ def laps(found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Map
                 grabbed["frame_id"],
                 seen.seen_us - (here + following) / 2,
                 seen.seen_us - grabbed["capture_us"],
-                frame["capture_to_present_us"],
-                frame["bound_us"] or 0,
+                frame.capture_to_present_us,
+                frame.bound_us or 0,
                 grabbed["dequeue_us"] - grabbed["capture_us"],
                 grabbed["capture_us"] - here,
                 (following - here) / 2,
@@ -60,39 +60,53 @@ def laps(found: Round, sender: Sequence[Mapping[str, Any]], player: Sequence[Map
     return out
 
 
-def agreement(laps: Sequence[Lap], gaps_us: Sequence[int], refresh_ms: float = 0.0) -> dict[str, Any]:
-    """Those that there are pairwise, ms, each with the bound that it is held to: its parts are docs/measuring.md's.
-    `refresh_ms`: of displays that lie between loop and in-band."""
+def agreement(laps: Sequence[Lap], gaps_us: Sequence[int], refresh_ms: float = 0.0) -> LoopResult:
+    """The ways in pairs, ms, each with its bound (docs/measuring.md). `refresh_ms`: of displays between loop and
+    in-band."""
     n = len(laps)
     if not n:
-        return {"n": 0, "faults": ["no picture was timed by all three"]}
-    names = ("loop", "screen", "in_band") if laps[0].screen_us is not None else ("loop", "in_band")
+        return {"n": 0, "faults": ["no picture was timed in all three ways"]}
+    values: dict[Way, list[float]] = {
+        "loop": [lap.loop_us / 1000 for lap in laps],
+        "screen": [lap.screen_us / 1000 for lap in laps if lap.screen_us is not None],
+        "in_band": [lap.in_band_us / 1000 for lap in laps],
+    }
+    means: dict[Way, float] = {way: fmean(values[way]) for way in WAYS if values[way]}
     clock = median(lap.bound_us for lap in laps) / 1000
-    eye = median(gaps_us) / 1000 if gaps_us else 0.0
-    grab, wait = (fmean(getattr(lap, what) or 0 for lap in laps) / 1000 for what in ("grab_us", "wait_us"))
+    gap = median(gaps_us) / 1000 if gaps_us else 0.0
+    grab = fmean(lap.grab_us or 0 for lap in laps) / 1000
+    wait = fmean(lap.wait_us or 0 for lap in laps) / 1000
+    half_step = fmean(lap.half_step_us for lap in laps) / 1000
     # The strip's lines are read somewhere within the grab, and its code changed somewhere within a step.
-    step = 2 * fmean(lap.half_step_us for lap in laps) / 1000 / math.sqrt(12 * n) * 2
-    means = {name: fmean(getattr(lap, f"{name}_us") for lap in laps) / 1000 for name in names}
-    bounds = {"loop_in_band": grab + step + clock + eye, "loop_screen": grab + step, "screen_in_band": clock + eye}
-    pairs, faults = {}, []
-    for name, bound in bounds.items():
-        one, other = ("loop", name[5:]) if name.startswith("loop") else ("screen", "in_band")
+    step = 2 * half_step / math.sqrt(12 * n) * 2
+    bounds: dict[tuple[Way, Way], float] = {
+        ("loop", "in_band"): grab + step + clock + gap,
+        ("loop", "screen"): grab + step,
+        ("screen", "in_band"): clock + gap,
+    }
+    pairs: dict[str, WayPair] = {}
+    faults = []
+    for (one, other), bound in bounds.items():
         if one not in means or other not in means:
             continue
         difference, allowed = means[one] - means[other], min(bound, LIMIT_MS) + refresh_ms
-        pairs[name] = {"mean_ms": round(difference, 3), "bound_ms": round(allowed, 3)}
+        pairs[f"{one}_{other}"] = {"mean_ms": round(difference, 3), "bound_ms": round(allowed, 3)}
         if abs(difference) > allowed:
-            words = f"{one.replace('_', '-')} and {other.replace('_', '-')}"
-            faults.append(f"{words} differ by {difference:+.2f} ms at the mean, {allowed:.2f} ms is their bound")
-    return {
+            names = f"{one.replace('_', '-')} and {other.replace('_', '-')}"
+            faults.append(f"the means of {names} differ by {difference:+.2f} ms, bound {allowed:.2f} ms")
+    result: LoopResult = {
         "n": n,
-        **{f"{name}_ms": summary([getattr(lap, f"{name}_us") / 1000 for lap in laps]) for name in means},
-        "means_ms": {name: round(value, 3) for name, value in means.items()},
+        "loop_ms": intervals(values["loop"]),
+        "in_band_ms": intervals(values["in_band"]),
+        "means_ms": {way: round(value, 3) for way, value in means.items()},
         "pairs": pairs,
         "wait_ms": round(wait, 3),
-        "half_step_ms": round(fmean(lap.half_step_us for lap in laps) / 1000, 3),
+        "half_step_ms": round(half_step, 3),
         "grab_ms": round(grab, 3),
         "clock_bound_ms": round(clock, 3),
-        "eye_gap_ms": round(eye, 3),
+        "sampling_gap_ms": round(gap, 3),
         "faults": faults,
     }
+    if values["screen"]:
+        result["screen_ms"] = intervals(values["screen"])
+    return result

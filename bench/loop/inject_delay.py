@@ -1,7 +1,7 @@
-"""`thinair`, with one stage made slower on purpose: `python -m thinair.bench.loop.inject_delay STAGE US send|play ...`.
+"""`thinair` with one stage delayed on purpose: `python -m thinair.bench.loop.inject_delay STAGE US send|play ...`.
 
-It shows that `thinair bench compare` finds a regression where there is one. `network` and `repair` are slowed by the
-wire between (thinair.bench.loop.delay_relay), all others here, by work between the stage's own stamps."""
+Shows that `thinair bench compare` finds a regression. `network` and `repair` are delayed by the relay between the ends
+(thinair.bench.loop.delay_relay), all others here, by work between the stage's own stamps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 from thinair.link.native import now_us
 
 
-def slow(stage: str, us: int) -> None:
-    """Makes the program of this process that much slower there."""
+def delay(stage: str, us: int) -> None:
+    """Delays the stage in this process."""
     owner, name = _place(stage)
     inner: Callable[..., Any] = getattr(owner, name)
 
@@ -52,11 +52,11 @@ def _place(stage: str) -> tuple[Any, str]:
 
 
 def main() -> int:
-    stage, us, *words = sys.argv[1:]
-    slow(stage, int(us))
+    stage, us, *arguments = sys.argv[1:]
+    delay(stage, int(us))
     from thinair.cli import main as thinair
 
-    return thinair(words)
+    return thinair(arguments)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The link at work: what a packet will suffer is decided when it enters."""
+"""A link that follows a channel model: the fate of a packet is decided when it enters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FIFO_US = 0.1  # between two arrivals in order
 
 
 class _Server:
-    """Serves bits at a rate that changes with time, and nothing while it stalls."""
+    """Serves bits at a rate that changes with time, and none while it stalls."""
 
     def __init__(self, rate: Rate, stalls: Stalls | None, rng: random.Random) -> None:
         self._at_us = [at * 1e6 for at, _ in rate.steps]
@@ -24,11 +24,11 @@ class _Server:
         self.busy_us = 0.0
 
     def wait_us(self, now_us: float) -> float:
-        """How long a packet that comes now waits before it is served, stalls that are known included."""
+        """How long a packet that enters now waits to be served, known stalls included."""
         return max(0.0, max(self.busy_us, self._past_stall(max(now_us, self.busy_us))) - now_us)
 
     def serve(self, bits: float, now_us: float, extra_us: float) -> float:
-        """When a packet that comes now is through."""
+        """When a packet that enters now has been served."""
         at = self._past_stall(max(now_us, self.busy_us)) + extra_us
         while True:
             cycle, within = divmod(at, self._cycle_us)
@@ -92,21 +92,21 @@ class _Wander:
         return self._jitter.median_us * math.exp(self._jitter.sigma * self._value)
 
 
-class Way:
-    """One direction. `send` is called in order of time, over both ways of a link together."""
+class Direction:
+    """One direction. `send` must be called in order of time, over both directions of a link together."""
 
-    def __init__(self, model: Model, seed: str, server: _Server, fading: _Fading | None, *, back: bool) -> None:
+    def __init__(self, model: Model, seed: str, server: _Server, fading: _Fading | None, *, reverse: bool) -> None:
         rng = random.Random(seed)
         self._model, self._server, self._fading, self._rng = model, server, fading, rng
         self._bad = _Bad(model.loss, rng)
-        jitter = model.jitter_back if back else model.jitter
+        jitter = model.jitter_reverse if reverse else model.jitter
         self._wander = _Wander(jitter, rng) if jitter is not None else None
-        self._wake_us = model.wake_us if back else 0.0
+        self._wake_us = model.wake_us if reverse else 0.0
         self._last_us = 0.0
         self.sent = self.lost = self.dropped = 0  # dropped: at the queue's tail
 
     def send(self, size_bytes: int, now_us: float) -> list[float]:
-        """The packet's arrivals in µs: none where it is lost, two where it is doubled."""
+        """Arrival times in µs: none of a lost packet, two of a duplicated one."""
         model = self._model
         self.sent += 1
         if self._server.wait_us(now_us) > model.queue_us:
@@ -133,14 +133,14 @@ class Way:
 
 
 class Link:
-    """Both ways between a sender and a receiver. On half duplex they share the air."""
+    """Both directions between a sender and a receiver. On half duplex they share the channel."""
 
     def __init__(self, model: Model, seed: int) -> None:
-        stalls = f"{seed}/stalls"  # the radio stands still for both ways at once
-        there = _Server(model.rate, model.stalls, random.Random(stalls))
-        back = there if model.airtime_us else _Server(model.rate, model.stalls, random.Random(stalls))
+        stalls = f"{seed}/stalls"  # the radio stops for both directions at once
+        forward = _Server(model.rate, model.stalls, random.Random(stalls))
+        reverse = forward if model.airtime_us else _Server(model.rate, model.stalls, random.Random(stalls))
         fading = [
-            _Fading(model.fades, random.Random(f"{seed}/fades")) if model.fades is not None else None for _ in "tb"
+            _Fading(model.fades, random.Random(f"{seed}/fades")) if model.fades is not None else None for _ in range(2)
         ]
-        self.forward = Way(model, f"{seed}/forward", there, fading[0], back=False)
-        self.reverse = Way(model, f"{seed}/reverse", back, fading[1], back=True)
+        self.forward = Direction(model, f"{seed}/forward", forward, fading[0], reverse=False)
+        self.reverse = Direction(model, f"{seed}/reverse", reverse, fading[1], reverse=True)

@@ -1,4 +1,4 @@
-"""What a link does to packets, in plain values, and the models that the benches know by name."""
+"""Channel models: what a link does to packets. MODELS has those that the benches know by name."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from thinair.link.errors import ConfigError, FileError
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Gilbert-Elliott: a packet finds the air good or bad, and is lost with the probability of that state. The state
-    changes once per packet."""
+    """Gilbert-Elliott: the channel is good or bad, and a packet is lost with the probability of that state. The state
+    may change with each packet."""
 
     to_bad: float
     to_good: float
@@ -24,7 +24,7 @@ class Loss:
 
     @classmethod
     def bursts(cls, share: float, length: float) -> Loss:
-        """`share` of all packets, in runs of `length` on average."""
+        """`share` of all packets lost, in bursts of `length` packets on average."""
         to_good = 1 / length
         return cls(share * to_good / (1 - share), to_good, 0.0, 1.0)
 
@@ -36,7 +36,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Fades:
-    """Bad periods in time, exponentially long and far apart: what pacing works against."""
+    """Bad periods, exponential in length and distance: what pacing helps against."""
 
     per_second: float
     length_us: float
@@ -45,7 +45,7 @@ class Fades:
 
 @dataclass(frozen=True, slots=True)
 class Jitter:
-    """Delay on top, log-normal, that changes slowly (autoregressive in its logarithm) and keeps the order."""
+    """Additional delay, log-normal and slowly changing (autoregressive in its logarithm); packets keep their order."""
 
     median_us: float
     sigma: float
@@ -54,7 +54,7 @@ class Jitter:
 
 @dataclass(frozen=True, slots=True)
 class Stalls:
-    """Nothing is served for `length_us` (drawn evenly from a range), every `every_us`: scans."""
+    """Every `every_us` the link stops for a time drawn evenly from `length_us`: a WiFi scan."""
 
     every_us: float
     length_us: tuple[float, float]
@@ -63,7 +63,7 @@ class Stalls:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Mbit/s over time: (seconds from the start, rate). The last entry's time is the end, then all begins again."""
+    """Mbit/s over time: (seconds from the start, rate). At the time of the last entry it starts again."""
 
     steps: tuple[tuple[float, float], ...]
 
@@ -79,14 +79,14 @@ class Rate:
         return self.steps[-1][0]
 
     def lowest(self, begin_s: float, end_s: float) -> float:
-        """Mbit/s, of any moment between."""
+        """The lowest rate between two times, Mbit/s."""
         repeats = range(int(begin_s // self.seconds), int(end_s // self.seconds) + 1)
         spans = ((repeat * self.seconds + at, repeat * self.seconds + end, rate) for repeat in repeats
                  for (at, rate), (end, _) in pairwise(self.steps))  # fmt: skip
         return min(rate for at, end, rate in spans if at <= end_s and end > begin_s)
 
     def usable_bits(self, seconds: float, cap_mbps: float) -> float:
-        """What min(rate, cap) carries from 0 on."""
+        """Bits that min(rate, cap) carries in the first `seconds`."""
         whole, rest = divmod(seconds, self.seconds)
         return 1e6 * (whole * self._area(self.seconds, cap_mbps) + self._area(rest, cap_mbps))
 
@@ -102,27 +102,29 @@ class Model:
     rate: Rate = Rate.constant(30.0)  # noqa: RUF009 -- frozen
     queue_us: float = 200_000.0  # a packet that would wait longer is dropped at the tail
     delay_us: float = 3_000.0  # each way
-    loss: Loss | None = None  # each way by itself
-    fades: Fades | None = None  # both ways
-    jitter: Jitter | None = None  # there
-    jitter_back: Jitter | None = None
+    loss: Loss | None = None  # each direction by itself
+    fades: Fades | None = None  # both directions
+    jitter: Jitter | None = None  # sender to receiver
+    jitter_reverse: Jitter | None = None
     stalls: Stalls | None = None  # both ways
-    reorder: tuple[float, float] = (0.0, 0.0)  # share of packets, µs later
+    reorder: tuple[float, float] = (0.0, 0.0)  # share of packets, their additional delay in µs
     duplicates: float = 0.0
-    wake_us: float = 0.0  # the way back is served at multiples of this only: power save
-    airtime_us: float = 0.0  # half duplex: both ways share the air, and each packet costs this besides its bytes
-    max_bps: int = 8_000_000  # what the sender is set to
+    wake_us: float = 0.0  # feedback arrives at multiples of this only: WiFi power save
+    airtime_us: float = (
+        0.0  # half duplex: both directions share the channel, and each packet occupies it for this besides its bytes
+    )
+    max_bps: int = 8_000_000  # bitrate that the sender is set to
 
     def as_traced(self, name: str, rate: Rate) -> Model:
         return dataclasses.replace(self, name=name, rate=rate)
 
 
 def read_trace(path: Path) -> Rate:
-    """Two columns, seconds and Mbit/s; times are counted from the first. Raises FileError, ConfigError."""
+    """A capacity trace: two columns, seconds and Mbit/s; the first time counts as 0. Raises FileError, ConfigError."""
     try:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is no text'}") from error
+        raise FileError(f"cannot read {path}: {getattr(error, 'strerror', None) or 'it is not text'}") from error
     steps: list[tuple[float, float]] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.replace(",", " ").split()
@@ -131,17 +133,17 @@ def read_trace(path: Path) -> Rate:
         try:
             at, rate = (float(word) for word in words)
         except ValueError as error:
-            raise ConfigError(f"{path}, line {number}: give two numbers, seconds and Mbit/s") from error
+            raise ConfigError(f"{path}, line {number}: write two numbers, seconds and Mbit/s") from error
         if not (math.isfinite(at) and math.isfinite(rate)) or rate < 0 or (steps and at <= steps[-1][0]):
-            raise ConfigError(f"{path}, line {number}: times must rise and rates be 0 or more")
+            raise ConfigError(f"{path}, line {number}: times must increase, and rates be 0 or more")
         steps.append((at, rate))
     if len(steps) < 2 or not any(rate for _, rate in steps[:-1]):
-        raise ConfigError(f"{path}: a trace needs two lines at least, and a rate above 0")
+        raise ConfigError(f"{path}: a trace needs at least two lines, and a rate above 0")
     return Rate(tuple((at - steps[0][0], rate) for at, rate in steps))
 
 
 def _cycle(*parts: tuple[float, float]) -> Rate:
-    """(seconds, Mbit/s) one after the other."""
+    """(seconds, Mbit/s), one after the other."""
     at, steps = 0.0, []
     for seconds, rate in parts:
         steps.append((at, rate))
@@ -150,9 +152,9 @@ def _cycle(*parts: tuple[float, float]) -> Rate:
 
 
 GE = Loss(0.068, 0.852, 0.04, 0.5)  # Tambur, NSDI'23
-# A Zero W behind an access point: round trips of 12 ms at p50 and 40 ms at p99. Most of it is on the way back, which
-# has to find its turn beside the video.
-_FAR_THERE, _FAR_BACK = Jitter(median_us=600.0, sigma=0.6), Jitter(median_us=3_300.0, sigma=0.95)
+# A Pi Zero W behind an access point: round trips of 12 ms at p50 and 40 ms at p99. Most of it is in the feedback
+# direction, which has to wait for the video.
+_FAR_FORWARD, _FAR_REVERSE = Jitter(median_us=600.0, sigma=0.6), Jitter(median_us=3_300.0, sigma=0.95)
 _LOSSES = {
     "clean": None,
     "ge": GE,
@@ -160,7 +162,7 @@ _LOSSES = {
     "burst5": Loss.bursts(0.05, 4),
     "burst10": Loss.bursts(0.10, 5),
 }
-_ROOM = Rate.constant(100.0)  # thinair.bench.air: the rows of losses have no queue worth the name
+_ROOM = Rate.constant(100.0)  # for thinair.bench.air: models of loss, without a queue
 
 
 def _named(models: Sequence[Model]) -> dict[str, Model]:
@@ -171,7 +173,7 @@ MODELS: dict[str, Model] = _named(
     [
         *(Model(name, loss=loss) for name, loss in _LOSSES.items()),
         *(
-            Model(f"{name}-far", loss=loss, delay_us=4_000, jitter=_FAR_THERE, jitter_back=_FAR_BACK)
+            Model(f"{name}-far", loss=loss, delay_us=4_000, jitter=_FAR_FORWARD, jitter_reverse=_FAR_REVERSE)
             for name, loss in _LOSSES.items()
         ),
         Model("steps", rate=_cycle((10, 30), (10, 3), (10, 30)), max_bps=12_000_000),

@@ -1,4 +1,4 @@
-"""What a packet of our own link is, from its beginning (docs/wire-protocol.md)."""
+"""Tells the media packets and repair symbols of a thinair link apart by their headers (docs/wire-protocol.md)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Symbol:
     count: int  # packets of the frame
     block: int
     index: int
-    asked: bool  # else it was sent unasked
+    requested: bool  # on demand; else proactive
 
 
 def read(data: bytes) -> Media | Symbol | None:
-    """None: neither, or cut too early to tell."""
+    """None: neither, or truncated."""
     if len(data) < _RTP + 4:
         return None
     kind = data[1] & 0x7F

@@ -1,6 +1,7 @@
-"""A player with what its row wants beside it: `python -m thinair.bench.players.player_process KIND PORT DISPLAY
-HOME`. Ends on SIGINT and
-leaves HOME/shares.json: the share of a core that recorder and dashboard took."""
+"""A player with the workers and viewers of its row: `python -m thinair.bench.players.player_process KIND PORT DISPLAY
+HOME`.
+
+Ends on SIGINT and leaves HOME/shares.json: the share of a core that recorder and dashboard used."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ from thinair.link.child_process import python_code, python_module
 
 KINDS = {
     "off": "no recorder, no dashboard",
-    "record": "recording alone",
+    "record": "recorder only",
     "dashboard": "dashboard without a viewer",
-    "reader": "recorder, dashboard, one socket that reads, metrics scraped every second",
-    "browser": "recorder, dashboard, Chromium on the same two cores, metrics scraped every second",
-    "ten": "dashboard with ten sockets that read and decode nothing",
+    "reader": "recorder, dashboard, one socket that reads all pictures, metrics read every second",
+    "browser": "recorder, dashboard, Chromium on the same cores, metrics read every second",
+    "ten": "dashboard with ten sockets that read all pictures and decode none",
 }
 _SETTLE_S = 3.0
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -38,19 +39,19 @@ def main() -> int:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     page = free_tcp_port() if kind not in {"off", "record"} else 0
     folder = Path(home)
-    words = ["--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", display, "--fullscreen"]
-    words += ["--priority", "0", "--frames", str(folder / "receiver.csv"), "--record-to", str(folder / "set")]
-    words += ["--dashboard", str(page or "off")] + (["--record"] if kind in {"record", "reader", "browser"} else [])
-    player = subprocess.Popen(python_module("thinair", "play", *words))
+    arguments = ["--listen", f"127.0.0.1:{port}", "--presenter", "x11", "--display", display, "--fullscreen"]
+    arguments += ["--priority", "0", "--frames", str(folder / "receiver.csv"), "--record-to", str(folder / "set")]
+    arguments += ["--dashboard", str(page or "off")] + (["--record"] if kind in {"record", "reader", "browser"} else [])
+    player = subprocess.Popen(python_module("thinair", "play", *arguments))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # The player gives its own processes ordinary scheduling; so does this to what stands for other machines' browsers.
-    beside = _Beside(kind, page, folder)
+    # The player gives its workers ordinary scheduling; the viewers, which stand for other machines, get it here.
+    viewers = _Viewers(kind, page, folder)
     try:
         began = time.monotonic()
         before: dict[str, int] = {}
         while player.poll() is None:
             time.sleep(0.25)
-            beside.look()
+            viewers.update()
             if not before and time.monotonic() - began > _SETTLE_S:
                 began, before = time.monotonic(), _ticks()
     except KeyboardInterrupt:
@@ -60,7 +61,7 @@ def main() -> int:
         }
         (folder / "shares.json").write_text(json.dumps(shares))
     finally:
-        beside.end()
+        viewers.stop()
         player.send_signal(signal.SIGINT)
         player.wait(20)
         with contextlib.suppress(ChildProcessError):
@@ -69,44 +70,44 @@ def main() -> int:
     return 0
 
 
-class _Beside:
-    """Viewers, started once the page is served."""
+class _Viewers:
+    """Started once the page is served; reads the metrics."""
 
     def __init__(self, kind: str, page: int, folder: Path) -> None:
         self._kind, self._page, self._folder = kind, page, folder
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._scraped = 0.0
+        self._metrics_read_s = 0.0
 
-    def look(self) -> None:
+    def update(self) -> None:
         if not self._page or not answers(self._page):
             return
         if not self._processes and self._kind in {"reader", "browser", "ten"}:
-            words = python_code(
+            command = python_code(
                 f"from thinair.bench.players.player_process import read; read({self._page}, {self._count()})"
             )
             if self._kind == "browser":
                 program = chromium()
-                assert program is not None, "run() has looked"
+                assert program is not None, "checked by run()"
                 profile = f"--user-data-dir={self._folder / 'chromium'}"
-                words = [program, *QUIET, profile, "--headless", f"http://127.0.0.1:{self._page}/"]
-            self._processes.append(subprocess.Popen(words, start_new_session=True, stderr=subprocess.DEVNULL))
+                command = [program, *QUIET, profile, "--headless", f"http://127.0.0.1:{self._page}/"]
+            self._processes.append(subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL))
             os.sched_setscheduler(self._processes[-1].pid, os.SCHED_OTHER, os.sched_param(0))
-        if self._kind in {"reader", "browser"} and time.monotonic() - self._scraped > 1:
-            self._scraped = time.monotonic()
+        if self._kind in {"reader", "browser"} and time.monotonic() - self._metrics_read_s > 1:
+            self._metrics_read_s = time.monotonic()
             with urllib.request.urlopen(f"http://127.0.0.1:{self._page}/metrics", timeout=5) as answer:
                 answer.read()
 
     def _count(self) -> int:
         return 10 if self._kind == "ten" else 1
 
-    def end(self) -> None:
+    def stop(self) -> None:
         for process in self._processes:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
 
 def read(page: int, count: int) -> None:
-    """Sockets that take every picture and do nothing with it."""
+    """Opens sockets that read every picture and discard it."""
 
     async def one(session: aiohttp.ClientSession) -> None:
         async with session.ws_connect(f"http://127.0.0.1:{page}/ws", max_msg_size=0) as ws:
@@ -122,7 +123,7 @@ def read(page: int, count: int) -> None:
 
 
 def _ticks() -> dict[str, int]:
-    """Clock ticks of the recorder's and the dashboard's processes, with all their threads (proc(5))."""
+    """Clock ticks of the processes of recorder and dashboard, with all threads (proc(5))."""
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""A run as one HTML page that needs nothing else: the number first, then where it comes from, then what went wrong."""
+"""A recorded run as one self-contained HTML page: the latency, where it comes from, and the worst frames."""
 
 from __future__ import annotations
 
@@ -6,38 +6,56 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from thinair.bench.analysis.recorded_run import WHOLE, Run, stage_us, summary
-from thinair.bench.report import svg
+from thinair.bench.analysis.recorded_run import (
+    LATENCY,
+    WAYS,
+    Frame,
+    FrameTimeline,
+    RecordedRun,
+    Way,
+    stage_us,
+    way_ms,
+)
+from thinair.bench.analysis.statistics import Values
+from thinair.bench.analysis.summary import COLUMNS, Intervals, intervals
+from thinair.bench.report.svg import Scale, bars, envelope, line, mark, plot
 from thinair.link.protocol.frame_trace import STAGES
 
+_FREEZE_INTERVALS = 3  # a picture that stays longer is a freeze
 _INKS = ("#2f7ed8", "#7aa51c", "#c8452f", "#6b4fbb", "#1593b5", "#b8860b", "#d2527f", "#808080", "#4f8f6b")
 _INK = dict(zip(STAGES, _INKS, strict=True))
+_MEANINGS = (
+    "start of capture to picture in the sender's memory",
+    "from there to the call of the encoder",
+    "the call of the encoder",
+    "access unit to its last packet handed to the kernel",
+    "from there to the receiving kernel's stamp of the last packet sent without a request",
+    "from there to the complete frame",
+    "complete frame to decoded picture",
+    "decoded picture to the presenter",
+    "from there to the presenter's stamp",
+)
+_MEANING = dict(zip(STAGES, _MEANINGS, strict=True))
 _KINDS = {
-    "media": ("#2f7ed8", "packet"),
+    "media": ("#2f7ed8", "media packet"),
     "symbol": ("#b8860b", "repair symbol"),
-    "asked": ("#c8452f", "request"),
-    "key_asked": ("#c8452f", "key frame asked for"),
-    "given_up": ("#808080", "given up"),
+    "repair_request": ("#c8452f", "repair request"),
+    "key_frame_request": ("#6b4fbb", "key frame request"),
+    "abandoned": ("#808080", "abandoned"),
 }
-_WHAT = {
-    "capture": "capture began to picture in the sender's hands",
-    "wait": "picture there to encoder called",
-    "encode": "encoder called to access unit there",
-    "pace": "access unit there to last packet handed to the kernel",
-    "network": "last packet handed over to last packet stamped by the receiving kernel",
-    "repair": "last packet in to frame whole",
-    "decode": "frame whole to picture decoded",
-    "hold": "decoded to handed to the presenter",
-    "present": "handed to the presenter to its stamp",
+_OTHER = ("#808080", "other")
+_WAYS: dict[Way, str] = {
+    "loop": "visual code, from the screen through the end-to-end path to the same screen: one clock",
+    "screen": "from the grab's stamp to the pixels on the screen",
+    "in_band": "latency as the player states it for each frame",
 }
 _STYLE = Path(__file__).with_name("page.css").read_text()
 
 
-def page(run: Run) -> str:
+def page(run: RecordedRun) -> str:
     """The whole page."""
     parts = [
         _head(run),
@@ -47,10 +65,10 @@ def page(run: Run) -> str:
         _stages(run),
         _histogram(run),
         _age(run),
-        _stories(run),
+        _timelines(run),
         _conditions(run),
     ]
-    title = f"thinair {run.kind}, {_mode(run)}"
+    title = f"thinair {run.kind}, {run.mode or 'unknown mode'}"
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -58,110 +76,123 @@ def page(run: Run) -> str:
     )
 
 
-def _mode(run: Run) -> str:
-    mode = run.report.get("mode") or {}
-    return f"{mode.get('width')}x{mode.get('height')}@{mode.get('rate')}" if mode else "mode unknown"
+def _head(run: RecordedRun) -> str:
+    encrypted = run.report.get("encrypted")
+    link = "" if encrypted is None else "encrypted link" if encrypted else "unencrypted link"
+    shown = f"{len(run.shown)} of {len(run.frames)} pictures shown"
+    cpu = run.report.get("conditions", {}).get("cpu") or ""
+    subtitle = " · ".join(filter(None, [run.mode or "unknown mode", shown, link, cpu]))
+    return f"<h1>Latency report: {escape(run.kind)}</h1><p class=soft>{escape(subtitle)}</p>"
 
 
-def _head(run: Run) -> str:
-    conditions = run.report.get("conditions") or {}
-    words = [_mode(run), f"{len(run.shown)} pictures shown of {len(run.frames)}"]
-    sealed = run.report.get("sealed")
-    words += ["" if sealed is None else "sealed" if sealed else "not sealed", str(conditions.get("cpu") or "")]
-    return f"<h1>How late: {escape(run.kind)}</h1><p class=soft>{escape(' · '.join(filter(None, words)))}</p>"
-
-
-def _verdict(run: Run) -> str:
-    unfit = list((run.report.get("conditions") or {}).get("unfit") or [])
+def _verdict(run: RecordedRun) -> str:
     faults = [*run.faults(), *((run.loop or {}).get("faults") or [])]
     if faults:
-        return f'<p class="verdict bad"><b>Not to be believed:</b> {escape("; ".join(faults))}</p>'
-    if unfit:
-        return f'<p class="verdict bad"><b>The machine was unfit:</b> {escape("; ".join(unfit))}</p>'
+        return f'<p class="verdict bad"><b>Do not use these figures:</b> {escape("; ".join(faults))}.</p>'
+    if run.unfit:
+        return f'<p class="verdict bad"><b>The machine was too busy:</b> {escape("; ".join(run.unfit))}.</p>'
     error_us, n = run.sum_error_us()
-    words = f"the stages add up to the whole in all {n} frames that have them (largest difference {error_us:.0f} us)"
-    return f'<p class="verdict"><b>Sound:</b> {words}; the machine was fit.</p>'
+    text = (
+        f"in all {n} frames with complete stamps, the stages add up to the latency within {error_us:.0f} µs. "
+        "The machine was fit."
+    )
+    return f'<p class="verdict"><b>Valid:</b> {text}</p>'
 
 
-def _cards(run: Run) -> str:
-    values = np.concatenate(run.series(WHOLE) or [np.array([])])
-    figures, bounds = summary(values), [f["bound_us"] for f in run.shown if f.get("bound_us") is not None]
+def _cards(run: RecordedRun) -> str:
+    figures = intervals(_latencies(run))
+    bounds = [frame.bound_us for frame in run.shown if frame.bound_us is not None]
+    ranges = {"p50": figures["p50_interval"], "p95": figures["p95_interval"], "p99": figures["p99_interval"]}
     cards = []
-    for name in ("p50", "p95", "p99"):
-        interval = figures[f"{name}_interval"]
-        below = "too few samples" if interval is None else f"95 % between {interval[0]:.2f} and {interval[1]:.2f}"
-        cards.append(_card(f"{name}, ms", "–" if figures[name] is None else f"{figures[name]:.2f}", below))
-    cards.append(_card("longest, ms", "–" if figures["max"] is None else f"{figures['max']:.2f}", f"n {figures['n']}"))
+    for column in COLUMNS[:3]:
+        found = ranges[column]
+        below = "too few samples" if found is None else f"95 % interval {found[0]:.2f} to {found[1]:.2f}"
+        cards.append(_card(f"{column}, ms", _number(figures[column]), below))
+    cards.append(_card("max, ms", _number(figures["max"]), f"of {figures['n']} pictures"))
     if bounds:
-        cards.append(_card("clock, ms", f"±{np.median(bounds) / 1000:.2f}", "bound of each, median"))
-    cards.append(_card("stamp", str(run.report.get("stamp_quality") or "–").replace("_", " "), "end of the figure"))
-    few = f"<p class=soft>{escape(figures['too_few'])}</p>" if "too_few" in figures else ""
-    what = "<p class=soft>From the capture of a picture to its presenter's stamp.</p>"
-    return f"<div class=cards>{''.join(cards)}</div>{few}{what}"
+        cards.append(_card("clock bound, ms", f"±{np.median(bounds) / 1000:.2f}", "median over all frames"))
+    stamp = str(run.report.get("stamp_quality") or "–").replace("_", " ")
+    cards.append(_card("presenter's stamp", stamp, "end of the latency"))
+    too_few = f"<p class=soft>{escape(figures['too_few'])}</p>" if "too_few" in figures else ""
+    what = "<p class=soft>Latency: from the start of capture to the presenter's stamp.</p>"
+    return f"<div class=cards>{''.join(cards)}</div>{too_few}{what}"
+
+
+def _latencies(run: RecordedRun) -> Values:
+    found: Values = np.concatenate(run.series(LATENCY) or [np.array([])])
+    return found
 
 
 def _card(what: str, value: str, below: str) -> str:
     return f"<div class=card><span>{escape(what)}</span><b>{escape(value)}</b><span>{escape(below)}</span></div>"
 
 
-def _loop(run: Run) -> str:
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _loop(run: RecordedRun) -> str:
     if not run.loop or not run.loop.get("n"):
         return ""
-    found = run.loop
-    rows = []
-    for name, what in (
-        ("loop", "a code drawn beside the picture, come round the whole chain: one clock"),
-        ("screen", "from the grab's own stamp to the pixels on the screen"),
-        ("in_band", "what the player says of each frame"),
-    ):
-        if name not in found["means_ms"]:
-            continue
-        cells = [found["means_ms"][name], *(found[f"{name}_ms"][key] for key in ("p50", "p95", "p99", "max"))]
-        rows.append(_row([name.replace("_", "-"), *cells], what))
+    means = run.loop.get("means_ms", {})
+    rows = [
+        _row(way.replace("_", "-"), [means[way], *_percentiles(way_ms(run.loop, way))], _WAYS[way])
+        for way in WAYS
+        if way in means
+    ]
     pairs = "; ".join(
-        f"{name.replace('_in_band', ' against in-band').replace('_screen', ' against screen')} "
+        f"{name.replace('_in_band', ' − in-band').replace('_screen', ' − screen')} "
         f"{pair['mean_ms']:+.2f} (bound {pair['bound_ms']:.2f})"
-        for name, pair in found["pairs"].items()
+        for name, pair in run.loop.get("pairs", {}).items()
     )
     head = "<tr><th>ms<th>mean<th>p50<th>p95<th>p99<th>max<th></tr>"
     return (
-        f"<h2>{len(rows)} ways to time {found['n']} pictures</h2>"
+        f"<h2>{run.loop['n']} pictures, timed in {len(rows)} ways</h2>"
         f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
         f"<p class=soft>Differences of the means, ms: {escape(pairs)}</p>"
     )
 
 
-def _row(cells: Sequence[Any], words: str, first: str = "") -> str:
-    texts = [first or escape(str(cells[0]))]
-    texts += ["–" if cell is None else f"{cell:.2f}" for cell in cells[1:]]
-    return f"<tr>{''.join(f'<td>{text}</td>' for text in texts)}<td class=words>{escape(words)}</td></tr>"
+def _percentiles(figures: Intervals) -> list[float | None]:
+    return [figures[column] for column in COLUMNS]
 
 
-def _stages(run: Run) -> str:
-    figures = {name: summary(np.concatenate(run.series(name) or [np.array([])])) for name in STAGES}
+def _row(name: str, cells: Sequence[float | None], meaning: str, label: str = "") -> str:
+    """`label`: HTML in place of the name."""
+    texts = [label or escape(name), *map(_number, cells)]
+    return f"<tr>{''.join(f'<td>{text}</td>' for text in texts)}<td class=words>{escape(meaning)}</td></tr>"
+
+
+def _stages(run: RecordedRun) -> str:
     rows = []
     for name in STAGES:
-        cells = [name, *(figures[name][key] for key in ("p50", "p95", "p99", "max"))]
-        rows.append(_row(cells, _WHAT[name], _swatch(name)))
-    frame = _median_frame(run)
-    fall = ""
-    if frame is not None:
+        figures = intervals(np.concatenate(run.series(name) or [np.array([])]))
+        rows.append(_row(name, _percentiles(figures), _MEANING[name], _swatch(name)))
+    known = _complete(run)
+    bar = ""
+    if known:
+        frame = sorted(known, key=lambda one: one.capture_to_present_us or 0)[len(known) // 2]
         parts = {name: (stage_us(frame, name) or 0) / 1000 for name in STAGES}
-        fall = (
-            f"<h2>Where the time goes: the median picture, {sum(parts.values()):.2f} ms</h2>{_fall(parts)}"
+        bar = (
+            f"<h2>Stages of the median picture: {sum(parts.values()):.2f} ms</h2>{_bar(parts)}"
             + '<div class="key">'
             + "".join(f"<span>{_swatch(name)} {parts[name]:.2f}</span>" for name in STAGES)
             + "</div>"
         )
     head = "<tr><th>stage, ms<th>p50<th>p95<th>p99<th>max<th></tr>"
-    return f"{fall}<div class=wide><table>{head}{''.join(rows)}</table></div>{_waterfall(run)}"
+    return f"{bar}<div class=wide><table>{head}{''.join(rows)}</table></div>{_stages_over_time(known)}"
+
+
+def _complete(run: RecordedRun) -> list[Frame]:
+    """The shown frames that have every stage."""
+    return [frame for frame in run.shown if all(stage_us(frame, name) is not None for name in STAGES)]
 
 
 def _swatch(name: str) -> str:
     return f'<span class="key name"><i style="background:{_INK[name]}"></i></span>{name}'
 
 
-def _fall(parts: Mapping[str, float]) -> str:
+def _bar(parts: Mapping[str, float]) -> str:
     cells = "".join(
         f'<i style="flex:{max(0.0, value):.4f} 0 0;background:{_INK[name]}" title="{name} {value:.2f} ms"></i>'
         for name, value in parts.items()
@@ -169,27 +200,20 @@ def _fall(parts: Mapping[str, float]) -> str:
     return f'<div class="fall" role="img" aria-label="stages of the median picture">{cells}</div>'
 
 
-def _median_frame(run: Run) -> Any:
-    known = [f for f in run.shown if all(stage_us(f, name) is not None for name in STAGES)]
-    known.sort(key=lambda frame: frame["capture_to_present_us"])
-    return known[len(known) // 2] if known else None
-
-
-def _waterfall(run: Run) -> str:
-    """Stages of pictures one above the other, over time; of each column the picture that was latest."""
-    known = [f for f in run.shown if all(stage_us(f, name) is not None for name in STAGES)]
+def _stages_over_time(known: Sequence[Frame]) -> str:
+    """Stacked stages over time; each column is the picture with the highest latency among its neighbours."""
     if not known:
         return ""
     columns = min(300, len(known))
     picked = [
         max(
             known[len(known) * at // columns : len(known) * (at + 1) // columns],
-            key=lambda f: f["capture_to_present_us"],
+            key=lambda frame: frame.capture_to_present_us or 0,
         )
         for at in range(columns)
     ]
-    top = max(f["capture_to_present_us"] for f in picked) / 1000 * 1.05
-    scale, body = svg.Scale(240, (0, columns), (0, top)), []
+    top = max(frame.capture_to_present_us or 0 for frame in picked) / 1000 * 1.05
+    scale, body = Scale(240, (0, columns), (0, top)), []
     for at, frame in enumerate(picked):
         height = 0.0
         for name in STAGES:
@@ -202,12 +226,13 @@ def _waterfall(run: Run) -> str:
                 f'fill="{_INK[name]}"/>'
             )
     each = len(known) / columns
-    words = f"pictures in order; a column is the latest of {each:.0f}" if each > 1 else "pictures in order"
-    return f"<h2>Waterfall</h2>{svg.plot(240, (0, columns, words), (0, top, 'ms'), ''.join(body), label='waterfall')}"
+    axis = f"pictures in order; each column is the slowest of {each:.0f}" if each > 1 else "pictures in order"
+    drawn = plot(240, (0, columns, axis), (0, top, "ms"), "".join(body), label="stages over time")
+    return f"<h2>Stages over time</h2>{drawn}"
 
 
-def _histogram(run: Run) -> str:
-    values = np.concatenate(run.series(WHOLE) or [np.array([])])
+def _histogram(run: RecordedRun) -> str:
+    values = _latencies(run)
     if not len(values):
         return ""
     low, high = float(values.min()), float(values.max())
@@ -215,92 +240,88 @@ def _histogram(run: Run) -> str:
     counts, edges = np.histogram(values, bins=min(120, max(20, len(values) // 10)), range=(low, high))
     logs = np.log10(np.maximum(counts, 1)) + (counts > 0) * 0.15
     top = float(logs.max()) * 1.15 or 1.0
-    scale = svg.Scale(200, (low, high), (0, top))
-    body = svg.bars(scale, edges.tolist(), logs.tolist())
-    figures = summary(values)
-    for at, name in enumerate(("p50", "p95", "p99")):
-        if figures[name] is not None:
-            body += svg.mark(scale, figures[name], 22 + 14 * at, f"{name} {figures[name]:.2f}")
-    plot = svg.plot(200, (low, high, "ms"), (0, top, "log10 of pictures"), body, label="histogram of latency")
-    return f"<h2>How often how late</h2>{plot}"
+    scale = Scale(200, (low, high), (0, top))
+    body = bars(scale, edges.tolist(), logs.tolist(), labels=counts.tolist())
+    figures = intervals(values)
+    for at, column in enumerate(COLUMNS[:3]):
+        if (value := figures[column]) is not None:
+            body += mark(scale, value, 22 + 14 * at, f"{column} {value:.2f}")
+    drawn = plot(200, (low, high, "ms"), (0, top, "pictures, log10"), body, label="histogram of the latency")
+    return f"<h2>Distribution of the latency</h2>{drawn}"
 
 
-def _age(run: Run) -> str:
+def _age(run: RecordedRun) -> str:
     points = run.glass_age()
     if not points:
         return ""
     ages = [age for _, age in points]
     interval_ms = run.interval_us / 1000
     freezes = sum(
-        later["presented_us"] - earlier["presented_us"] > 3 * run.interval_us
+        later.shown_us - earlier.shown_us > _FREEZE_INTERVALS * run.interval_us
         for earlier, later in pairwise(run.shown)
-        if earlier.get("round") == later.get("round")
+        if earlier.round == later.round
     )
-    figures = summary(ages)
+    figures = intervals(ages)
     top, end = max(ages) * 1.05, points[-1][0]
-    scale = svg.Scale(200, (0, end), (0, top))
-    body = svg.line(scale, svg.envelope(points))
-    plot = svg.plot(200, (0, end, "s, rounds one after the other"), (0, top, "ms"), body, label="glass age over time")
-    words = ", ".join(
-        f"{name} {figures[name]:.1f}" for name in ("p50", "p95", "p99", "max") if figures[name] is not None
-    )
+    scale = Scale(200, (0, end), (0, top))
+    body = line(scale, envelope(points))
+    drawn = plot(200, (0, end, "s, rounds one after the other"), (0, top, "ms"), body, label="glass age over time")
+    values = ", ".join(f"{column} {figures[column]:.1f}" for column in COLUMNS if figures[column] is not None)
     return (
-        f"<h2>Glass age</h2>{plot}<p class=soft>Age of the picture on the screen, looked at 60 times a second, ms: "
-        f"{words}; {freezes} freezes (a picture that stood for more than three intervals of {interval_ms:.1f} ms).</p>"
+        f"<h2>Glass age</h2>{drawn}<p class=soft>Age of the picture on the screen, sampled 60 times a second, ms: "
+        f"{values}. Freezes (a picture that stays longer than three intervals of {interval_ms:.1f} ms): {freezes}.</p>"
     )
 
 
-def _stories(run: Run) -> str:
-    if not run.stories:
+def _timelines(run: RecordedRun) -> str:
+    if not run.timelines:
         return ""
     items = []
-    for story in run.stories:
-        late = "not shown" if story["late_ms"] is None else f"{story['late_ms']:.2f} ms"
-        where = f", round {story['round'] + 1}" if story.get("round") else ""
-        title = f"frame {story['frame_id']}{where}: {late} — {story['words']}"
-        rows = "".join(f"{at:10.3f} ms  {kind:9} {text}\n" for at, kind, text in story["events"])
+    for one in run.timelines:
+        latency = "not shown" if one["latency_ms"] is None else f"{one['latency_ms']:.2f} ms"
+        where = f", round {one['round'] + 1}" if one.get("round") else ""
+        title = f"frame {one['frame_id']}{where}: {latency} — {one['summary']}"
+        rows = "".join(f"{at:10.3f} ms  {_KINDS.get(kind, _OTHER)[1]:18}{text}\n" for at, kind, text in one["events"])
         items.append(
-            f"<details><summary>{escape(title)}</summary>{_timeline(story)}"
-            f"<pre>{escape(rows) or 'no packets were kept'}</pre></details>"
+            f"<details><summary>{escape(title)}</summary>{_packets(one)}"
+            f"<pre>{escape(rows) or 'no packets were recorded'}</pre></details>"
         )
-    key = "".join(
-        f'<span><i style="background:{ink}"></i>{what}</span>' for ink, what in dict.fromkeys(_KINDS.values())
-    )
-    return f'<h2>The worst, and their stories</h2><div class="key">{key}</div>{"".join(items)}'
+    key = "".join(f'<span><i style="background:{ink}"></i>{what}</span>' for ink, what in _KINDS.values())
+    return f'<h2>Timelines of the worst frames</h2><div class="key">{key}</div>{"".join(items)}'
 
 
-def _timeline(story: Mapping[str, Any]) -> str:
-    events = story["events"]
+def _packets(timeline: FrameTimeline) -> str:
+    events = timeline["events"]
     if not events:
         return ""
     times = [at for at, _, _ in events]
     low, high = min(times), max(times)
     pad = max(0.2, (high - low) * 0.05)
-    scale = svg.Scale(70, (low - pad, high + pad), (0, 1))
+    scale = Scale(70, (low - pad, high + pad), (0, 1))
     body = "".join(
-        f'<line x1="{scale.x(at):.1f}" x2="{scale.x(at):.1f}" y1="12" y2="40" stroke="{_KINDS[kind][0]}" '
+        f'<line x1="{scale.x(at):.1f}" x2="{scale.x(at):.1f}" y1="12" y2="40" stroke="{_KINDS.get(kind, _OTHER)[0]}" '
         f'stroke-width="1.5"><title>{escape(text)}</title></line>'
         for at, kind, text in events
     )
-    return svg.plot(70, (low - pad, high + pad, "ms since capture"), (0, 1, ""), body, label="packets over time")
+    return plot(70, (low - pad, high + pad, "ms since capture"), (0, 1, ""), body, label="packets over time")
 
 
-def _conditions(run: Run) -> str:
-    conditions = dict(run.report.get("conditions") or {})
-    conditions["presenter"] = (run.report.get("presenter") or {}).get("name")
+def _conditions(run: RecordedRun) -> str:
+    conditions: dict[str, object] = dict(run.report.get("conditions", {}))
+    conditions["presenter"] = run.report.get("presenter", {}).get("name")
     conditions["stamp_quality"] = run.report.get("stamp_quality")
     rows = "".join(
-        f"<tr><td>{escape(str(key))}</td><td class=words>{escape(_flat(value))}</td></tr>"
+        f"<tr><td>{escape(key.replace('_', ' '))}</td><td class=words>{escape(_flat(value))}</td></tr>"
         for key, value in conditions.items()
     )
     return (
-        f"<h2>Conditions</h2><div class=wide><table>{rows}</table></div>"
-        "<p class=soft>Not in these figures: a camera, and the display's scan-out after the presenter's stamp; on a "
-        "loopback also the radio.</p>"
+        f"<h2>Run conditions</h2><div class=wide><table>{rows}</table></div>"
+        "<p class=soft>Not included: the camera, the display's scan-out after the presenter's stamp, and, on a "
+        "loopback, the radio.</p>"
     )
 
 
-def _flat(value: Any) -> str:
+def _flat(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items())
     if isinstance(value, list):

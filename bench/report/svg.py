@@ -1,4 +1,4 @@
-"""Plots as SVG text: bars, lines, ticks. Colours are the page's CSS variables, so they follow light and dark."""
+"""Plots as SVG: bars, lines, ticks. Colours are CSS variables of the page, so they follow light and dark mode."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 54, 14, 10, 30
 
 
 def plot(height: int, x: tuple[float, float, str], y: tuple[float, float, str], body: str, *, label: str) -> str:
-    """A frame with axes; `body` is drawn by `Scale` of the same ranges. An axis without a unit has no numbers."""
+    """Axes around `body`, which is drawn by a `Scale` of the same ranges. `x`, `y`: lowest, highest, unit; a y axis
+    without a unit has no numbers."""
     scale = Scale(height, x[:2], y[:2])
     parts = []
     for value in ticks(*y[:2], 5) if y[2] else ():
@@ -45,13 +46,14 @@ class Scale:
         return _TOP + self._height * (1 - (value - low) / ((high - low) or 1))
 
 
-def bars(scale: Scale, edges: Sequence[float], counts: Sequence[float], floor: float = 0.0) -> str:
+def bars(scale: Scale, edges: Sequence[float], heights: Sequence[float], labels: Sequence[float]) -> str:
+    """`edges`: one more than bars. `labels`: what each bar counts, for its tooltip."""
     out = []
-    for low, high, count in zip(edges, edges[1:], counts, strict=False):
-        if count > floor:
-            x, y = scale.x(low), scale.y(count)
-            width, height = scale.x(high) - x, scale.y(floor) - y
-            title = f"<title>{_number(low)} to {_number(high)} ms: {count:g}</title>"
+    for low, high, top, label in zip(edges, edges[1:], heights, labels, strict=False):
+        if top > 0:
+            x, y = scale.x(low), scale.y(top)
+            width, height = scale.x(high) - x, scale.y(0) - y
+            title = f"<title>{_number(low)} to {_number(high)} ms: {label:g}</title>"
             out.append(
                 f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(0.8, width - 0.5):.1f}" height="{height:.1f}" class="bar">'
                 f"{title}</rect>"
@@ -75,7 +77,7 @@ def mark(scale: Scale, value: float, top: float, text: str) -> str:
 
 
 def ticks(low: float, high: float, about: int) -> list[float]:
-    """Round numbers between."""
+    """Round numbers from `low` to `high`, `about` so many."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
@@ -86,7 +88,7 @@ def ticks(low: float, high: float, about: int) -> list[float]:
 
 
 def envelope(points: Sequence[tuple[float, float]], columns: int = 800) -> list[tuple[float, float]]:
-    """The lowest and highest point of each of so many columns, in order: no spike is lost."""
+    """The lowest and highest point of each column, in order: no spike is lost."""
     if len(points) <= 2 * columns:
         return list(points)
     out: list[tuple[float, float]] = []

@@ -1,6 +1,5 @@
-"""`thinair bench sim`: the link in virtual time, thinair's genuine core, sessions and policies at both ends, and peers'
-strategies beside it. docs/transport.md defines every figure.
-"""
+"""`thinair bench sim`: a link in virtual time, with thinair's own core, sessions and congestion control at both ends,
+beside the strategies of other designs. docs/transport.md defines every figure."""
 
 from __future__ import annotations
 
@@ -9,15 +8,15 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import Pool
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from thinair.bench.network import MODELS, Model, read_trace
-from thinair.bench.sim.figures import row
-from thinair.bench.sim.peer_strategies import PEERS
+from thinair.bench.sim.baseline_strategies import BASELINES
+from thinair.bench.sim.figures import Row, Shapes, row
 from thinair.bench.sim.simulator import INTERVAL_US, World
 from thinair.bench.sim.thinair_strategy import Receiver, Sender
 from thinair.link.errors import ConfigError, FileError
@@ -33,7 +32,7 @@ SUITES: dict[str, tuple[str, ...]] = {
     "air": ("A", "B", "C", "GE", "D", "E"),
 }
 SUITES["all"] = tuple(dict.fromkeys(name for suite in ("loss", "far", "rate", "radio") for name in SUITES[suite]))
-STRATEGIES = ("thinair", *PEERS)
+STRATEGIES = ("thinair", *BASELINES)
 _TRACE_S = 290.0
 
 
@@ -46,30 +45,54 @@ class Job:
     interval_us: float = INTERVAL_US
 
 
+class Folded(TypedDict):
+    """The runs of one strategy over one model: means, and of latencies (ms) the worst."""
+
+    failed: float
+    overhead: float
+    p50: float
+    p95: float
+    p99: float
+    age: float
+    freezes: float
+    longest: float
+    unforced: float
+    used: float
+    keys: float
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suite", metavar="NAME,NAME", help=f"{', '.join(SUITES)}, or models by name; default all")
-    parser.add_argument("--strategy", default="all", metavar="all|NAME,NAME", help=f"{', '.join(STRATEGIES)}")
-    parser.add_argument("--frames", type=int, default=10_000, help="per run; default 10000")
-    parser.add_argument("--seeds", type=int, default=5, help="runs of each; default 5")
-    parser.add_argument("--trace", type=Path, action="append", default=[], metavar="FILE", help="seconds and Mbit/s")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the traces' rates; default 1")
-    parser.add_argument("--rate", type=int, default=30, help="pictures a second; default 30")
-    parser.add_argument("--bitrate", metavar="BPS", help="instead of the model's, 8M or 12M")
-    parser.add_argument("--json", metavar="FILE|-", nargs="?", const="-", help="the rows as JSON")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="the rows as CSV")
     parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="one page with plots; needs matplotlib (make bench-setup)"
+        "--suite", metavar="NAME,NAME",
+        help=f"suites ({', '.join(SUITES)}) or single channel models; default all, none with --trace",
+    )  # fmt: skip
+    parser.add_argument(
+        "--strategy", default="all", metavar="all|NAME,NAME", help=f"{', '.join(STRATEGIES)}; default all"
     )
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes; default one per core")
+    parser.add_argument("--frames", type=int, default=10_000, metavar="N", help="frames per run; default 10000")
+    parser.add_argument("--seeds", type=int, default=5, metavar="N", help="runs of each model; default 5")
+    parser.add_argument(
+        "--trace", type=Path, action="append", default=[], metavar="FILE",
+        help="capacity trace with lines of seconds and Mbit/s; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scale", type=float, default=1.0, metavar="FACTOR", help="factor on the traces' rates; default 1"
+    )
+    parser.add_argument("--rate", type=int, default=30, metavar="FPS", help="picture rate; default 30")
+    parser.add_argument("--bitrate", metavar="BPS", help="sender's bitrate, such as 8M; default the model's")
+    parser.add_argument("--json", metavar="FILE|-", nargs="?", const="-", help="output: the rows as JSON")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="output: the rows as CSV")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="output: a page with plots; needs make bench-setup")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes; default one per core"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """0. Raises ConfigError, FileError."""
     jobs = _jobs(args)
     out = sys.stderr if args.json == "-" else sys.stdout
-    print(
-        f"{len(jobs)} runs, {args.frames} pictures each at {args.rate} a second, seeds 0 to {args.seeds - 1}", file=out
-    )
+    print(f"{len(jobs)} runs of {args.frames} frames at {args.rate} per second, seeds 0 to {args.seeds - 1}", file=out)
     results = []
     with Pool(max(1, args.jobs)) as pool:
         for done, result in enumerate(pool.imap(simulate, jobs, chunksize=1), 1):
@@ -82,15 +105,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def simulate(job: Job) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The row of a run, and what its plots need."""
+def simulate(job: Job) -> tuple[Row, Shapes]:
+    """The row of a run, and its plots' data."""
     world = World(job.model, job.seed, job.frames, job.interval_us)
     if job.strategy == "thinair":
         world.run(Sender(world), Receiver(world))
     else:
-        world.run(*PEERS[job.strategy](world))
+        world.run(*BASELINES[job.strategy](world))
     line = world.timeline
-    shapes = {
+    shapes: Shapes = {
         "latency_ms": [round(value / 1000, 2) for value in line.latencies_us()],
         "age_ms": [round(float(value) / 1000, 2) for value in line.glass_ages_us()[::17]],
         "rate": [(round(at, 3), round(target, 3)) for at, target, _ in world.rate[::5]],
@@ -105,9 +128,7 @@ def _jobs(args: argparse.Namespace) -> list[Job]:
         if name not in STRATEGIES:
             raise ConfigError(f"strategy {name!r} is not known: use {', '.join(STRATEGIES)}")
     if args.frames < 100 or args.seeds < 1 or args.scale <= 0 or not 1 <= args.rate <= 120:
-        raise ConfigError(
-            "give --frames of 100 or more, --seeds of 1 or more, --rate of 1 to 120 and a --scale above 0"
-        )
+        raise ConfigError("--frames must be 100 or more, --seeds 1 or more, --rate 1 to 120, --scale above 0")
     bitrate_bps = parse_bitrate(args.bitrate) if args.bitrate is not None else None
     interval_us = 1e6 / args.rate
     jobs = []
@@ -131,8 +152,8 @@ def _at(model: Model, bitrate_bps: int | None) -> Model:
     return model if bitrate_bps is None else replace(model, max_bps=bitrate_bps)
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Seeds folded: means, and of latencies the worst; then ours against the best peer that spends no more."""
+def table(rows: Sequence[Row]) -> str:
+    """Means of the seeds, and the worst latencies; then thinair against the best baseline with no more overhead."""
     lines = [
         f"{'model':18} {'strategy':10} {'failed':>9} {'overhead':>8} {'latency ms p50/p95/p99':>24} {'age p99':>8} "
         f"{'freezes':>7} {'longest/unforced':>18} {'used':>5} {'keys':>6}"
@@ -140,7 +161,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     for model in dict.fromkeys(one["model"] for one in rows):
         folded = {name: fold(same) for name, same in _by_strategy(rows, model)}
         for name, one in folded.items():
-            latency = "/".join(f"{one[key]:.1f}" for key in ("p50", "p95", "p99"))
+            latency = f"{one['p50']:.1f}/{one['p95']:.1f}/{one['p99']:.1f}"
             freeze = f"{one['longest']:.0f}/{one['unforced']:.0f} ms"
             lines.append(
                 f"{model:18} {name:10} {100 * one['failed']:8.4f}% {100 * one['overhead']:7.1f}% {latency:>24} "
@@ -151,7 +172,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def fold(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
+def fold(rows: Sequence[Row]) -> Folded:
     def mean(values: Iterable[float]) -> float:
         listed = list(values)
         return sum(listed) / len(listed)
@@ -159,8 +180,10 @@ def fold(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {
         "failed": mean(one["failed_share"] for one in rows),
         "overhead": mean(one["overhead_share"] for one in rows),
-        **{key: max(one["latency_ms"][key] for one in rows) for key in ("p50", "p95", "p99")},
-        "age": max(one["glass_age_ms"]["p99"] for one in rows),
+        "p50": max(one["latency_ms"]["p50"] or 0.0 for one in rows),
+        "p95": max(one["latency_ms"]["p95"] or 0.0 for one in rows),
+        "p99": max(one["latency_ms"]["p99"] or 0.0 for one in rows),
+        "age": max(one["glass_age_ms"]["p99"] or 0.0 for one in rows),
         "freezes": mean(one["freezes"] for one in rows),
         "longest": max(one["longest_freeze_ms"] for one in rows),
         "unforced": max(one["longest_unforced_ms"] for one in rows),
@@ -169,26 +192,29 @@ def fold(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
 
 
-def against_best(folded: dict[str, dict[str, float]]) -> str:
-    """Ours beside the peer that fails least among those whose overhead is no more than ours."""
+def best_baseline(folded: Mapping[str, Folded]) -> str | None:
+    """The baseline that fails least among those with no more overhead than thinair; None: there is none."""
     ours = folded["thinair"]
-    peers = {name: one for name, one in folded.items() if name != "thinair" and one["overhead"] <= ours["overhead"]}
-    if not peers:
+    names = [name for name, one in folded.items() if name != "thinair" and one["overhead"] <= ours["overhead"]]
+    return min(names, key=lambda name: folded[name]["failed"], default=None)
+
+
+def against_best(folded: Mapping[str, Folded]) -> str:
+    """thinair beside the best baseline, in words; "" where there is none."""
+    name = best_baseline(folded)
+    if name is None:
         return ""
-    name = min(peers, key=lambda one: peers[one]["failed"])
-    times = f"{peers[name]['failed'] / ours['failed']:.1f} times fewer failed" if ours["failed"] else "none failed"
-    spent = f"{100 * peers[name]['failed']:.3f} % failed at {100 * peers[name]['overhead']:.1f} %"
-    return f"→ against {name} ({spent}): {times}"
+    ours, best = folded["thinair"]["failed"], folded[name]
+    ratio = f"{best['failed'] / ours:.1f} times fewer failed frames" if ours else "no failed frame"
+    return f"→ against {name} ({100 * best['failed']:.3f} % failed at {100 * best['overhead']:.1f} %): {ratio}"
 
 
-def _by_strategy(rows: Sequence[dict[str, Any]], model: str) -> list[tuple[str, list[dict[str, Any]]]]:
+def _by_strategy(rows: Sequence[Row], model: str) -> list[tuple[str, list[Row]]]:
     names = dict.fromkeys(one["strategy"] for one in rows if one["model"] == model)
     return [(name, [one for one in rows if (one["model"], one["strategy"]) == (model, name)]) for name in names]
 
 
-def _write(
-    args: argparse.Namespace, rows: list[dict[str, Any]], results: list[tuple[dict[str, Any], dict[str, Any]]]
-) -> None:
+def _write(args: argparse.Namespace, rows: list[Row], results: list[tuple[Row, Shapes]]) -> None:
     if args.json == "-":
         print(json.dumps({"schema": SCHEMA, "rows": rows}, indent=1))
     try:
@@ -207,11 +233,11 @@ def _write(
     except OSError as error:
         raise FileError(f"cannot write {error.filename}: {error.strerror or error}") from error
     except ImportError as error:
-        raise ConfigError("--html draws with matplotlib: make bench-setup") from error
+        raise ConfigError("--html needs matplotlib: make bench-setup") from error
 
 
-def _flat(one: dict[str, Any]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
+def _flat(one: Row) -> dict[str, object]:
+    out: dict[str, object] = {}
     for key, value in one.items():
         out |= {f"{key}_{part}": number for part, number in value.items()} if isinstance(value, dict) else {key: value}
     return out

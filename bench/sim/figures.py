@@ -1,10 +1,10 @@
-"""What a run was worth: the definitions of docs/transport.md, from capture, send and completion times."""
+"""Figures of a simulated run, from capture, send and completion times: the definitions of docs/transport.md."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +18,18 @@ CAP_MBPS = 12.0  # what a sender of this kind could use of a link
 
 @dataclass(slots=True)
 class Timeline:
-    """Of every encoded frame, in order. Times in µs; None: never."""
+    """Every encoded frame, in order. Times in µs; None: never."""
 
     interval_us: float
     capture_us: list[float] = field(default_factory=list)
     key: list[bool] = field(default_factory=list)
     sent_us: list[float | None] = field(default_factory=list)  # first packet
     complete_us: list[float | None] = field(default_factory=list)
-    release_us: list[float | None] = field(default_factory=list)  # where a buffer holds it on purpose
+    release_us: list[float | None] = field(default_factory=list)  # of a receiver that delays frames on purpose
     skipped: int = 0  # pictures not encoded
 
     def decodable_us(self) -> list[float | None]:
-        """When each frame and all that it refers to are complete: the one before; for a key frame, none."""
+        """When each frame and the frames that it refers to are complete."""
         out: list[float | None] = []
         before: float | None = None
         for key, complete, release in zip(self.key, self.complete_us, self.release_us, strict=True):
@@ -44,12 +44,12 @@ class Timeline:
     def failed_share(self) -> float:
         """Not complete one interval after the first packet was sent."""
         pairs = zip(self.sent_us, self.complete_us, strict=True)
-        judged = [done is None or done - sent > self.interval_us for sent, done in pairs if sent is not None]
-        return sum(judged) / max(1, len(judged))
+        failed = [done is None or done - sent > self.interval_us for sent, done in pairs if sent is not None]
+        return sum(failed) / max(1, len(failed))
 
     def latencies_us(self) -> list[float]:
-        """From a frame's first packet to when it, or a newer one, can be decoded. The last second is left out; what
-        never came before counts up to the end."""
+        """From a frame's first packet to when it, or a newer one, can be decoded. Leaves out the last second; a frame
+        that is never decodable counts up to the end."""
         decodable = self.decodable_us()
         out: list[float] = []
         newer = self.end_us
@@ -64,19 +64,19 @@ class Timeline:
         return self.capture_us[-1] if self.capture_us else 0.0
 
     def shown(self) -> list[tuple[float, float]]:
-        """(when, capture time) of each picture as it comes to the screen: never an older one after a newer."""
-        came = sorted(
+        """(when, capture time) of each picture on the screen: never an older one after a newer one."""
+        decoded = sorted(
             (done, number) for number, done in enumerate(self.decodable_us()) if done is not None and done < self.end_us
         )
         out, newest = [], -1
-        for when, number in came:
+        for when, number in decoded:
             if number > newest:
                 newest = number
                 out.append((when, self.capture_us[number]))
         return out
 
     def glass_ages_us(self) -> npt.NDArray[np.float64]:
-        """Each millisecond from the first picture on: now minus the capture of what stands on the screen."""
+        """Age of the picture on the screen, each millisecond from the first picture on."""
         shown = self.shown()
         if not shown:
             return np.array([self.end_us])
@@ -86,7 +86,7 @@ class Timeline:
         return ages
 
     def freezes(self) -> list[tuple[float, float]]:
-        """(since when, how long) of pictures that stayed too long, beyond their interval."""
+        """(start, length beyond the interval) of each picture that stayed too long."""
         shown = [when for when, _ in self.shown()] + [self.end_us]
         gaps = ((when, later - when - self.interval_us) for when, later in pairwise(shown))
         return [(when, gap) for when, gap in gaps if gap > FREEZE_US]
@@ -95,15 +95,54 @@ class Timeline:
 @dataclass(frozen=True, slots=True)
 class Sent:
     media_bytes: int  # first transmissions
-    other_bytes: int  # symbols, repetitions
-    feedback_bytes: int  # of the receiver
+    other_bytes: int  # repair symbols, retransmissions
+    feedback_bytes: int  # from the receiver
 
     @property
     def overhead_share(self) -> float:
         return self.other_bytes / max(1, self.media_bytes)
 
 
-def row(strategy: str, model: Model, seed: int, timeline: Timeline, sent: Sent) -> dict[str, Any]:
+class LatencyPercentiles(TypedDict):
+    """ms; None without values."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    max: float | None
+
+
+class Row(TypedDict):
+    """One run of one strategy over one channel model."""
+
+    strategy: str
+    model: str
+    seed: int
+    frames: int
+    failed_share: float
+    overhead_share: float
+    feedback_share: float
+    latency_ms: LatencyPercentiles
+    glass_age_ms: LatencyPercentiles
+    freezes: int
+    freeze_s: float
+    longest_freeze_ms: float
+    longest_unforced_ms: float
+    used_share: float
+    key_frames: int
+    skipped: int
+
+
+class Shapes(TypedDict):
+    """What the plots of a run need: ms, and (s, Mbit/s)."""
+
+    latency_ms: list[float]
+    age_ms: list[float]
+    rate: list[tuple[float, float]]
+    available: list[tuple[float, float]]
+
+
+def row(strategy: str, model: Model, seed: int, timeline: Timeline, sent: Sent) -> Row:
     seconds = timeline.end_us / 1e6
     usable = model.rate.usable_bits(seconds, CAP_MBPS)
     times = timeline.freezes()
@@ -129,7 +168,8 @@ def row(strategy: str, model: Model, seed: int, timeline: Timeline, sent: Sent) 
     }
 
 
-def percentiles(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+def percentiles(values: npt.NDArray[np.float64]) -> LatencyPercentiles:
+    """`values`: µs."""
     if not len(values):
         return {"p50": None, "p95": None, "p99": None, "max": None}
     p50, p95, p99 = np.percentile(values, [50, 95, 99], method="inverted_cdf") / 1000

@@ -1,4 +1,4 @@
-"""The plots of `thinair bench sim` in one page that needs nothing else."""
+"""The plots of `thinair bench sim` in one self-contained page."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 
 import matplotlib as mpl
 
+from thinair.bench.sim.figures import Row, Shapes
+
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-Result = tuple[dict[str, Any], dict[str, Any]]
+Result = tuple[Row, Shapes]
 
 _STYLE = (
     "body{font:15px system-ui,sans-serif;margin:2em auto;max-width:72em;color:#222}"
@@ -28,8 +30,16 @@ def page(results: Sequence[Result], table: str) -> str:
     for model in models:
         mine = [result for result in results if result[0]["model"] == model and result[0]["seed"] == 0]
         parts.append(f"<h2>{html.escape(model)}</h2>")
-        parts.append(_image(partial(_distribution, results=mine, what="latency_ms", label="delivery latency, ms")))
-        parts.append(_image(partial(_distribution, results=mine, what="age_ms", label="glass age, ms")))
+        parts.append(
+            _image(
+                partial(
+                    _distribution, results=mine, what=lambda shapes: shapes["latency_ms"], label="delivery latency, ms"
+                )
+            )
+        )
+        parts.append(
+            _image(partial(_distribution, results=mine, what=lambda shapes: shapes["age_ms"], label="glass age, ms"))
+        )
         if len(mine[0][1]["available"]) > 2:
             parts.append(_image(partial(_rates, results=mine)))
     return (
@@ -55,12 +65,12 @@ def _failures(axes: Any, results: Sequence[Result]) -> None:
         x = [100 * row["overhead_share"] for row in points]
         y = [max(1e-3, 100 * row["failed_share"]) for row in points]
         axes.scatter(x, y, s=24 if strategy == "thinair" else 10, label=strategy)
-    axes.set(yscale="log", xlabel="overhead, % (one point a run)", ylabel="frames failed, %", xlim=(-2, 80))
+    axes.set(yscale="log", xlabel="overhead, % (one point per run)", ylabel="frames failed, %", xlim=(-2, 80))
 
 
-def _distribution(axes: Any, results: Sequence[Result], what: str, label: str) -> None:
+def _distribution(axes: Any, results: Sequence[Result], what: Callable[[Shapes], list[float]], label: str) -> None:
     for row, shapes in results:
-        values = sorted(shapes[what])
+        values = sorted(what(shapes))
         axes.plot(values, [1 - n / len(values) for n in range(len(values))], label=row["strategy"])
     axes.set(yscale="log", xscale="log", xlabel=label, ylabel="share above", ylim=(1e-4, 1))
 

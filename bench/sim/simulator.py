@@ -1,4 +1,4 @@
-"""Virtual time, the encoder, the link. A strategy is a pair of ends that know each other by packets alone."""
+"""Virtual time, a modelled encoder and the link. A strategy is a pair of ends that exchange packets only."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from thinair.bench.network import Link, Model
 from thinair.bench.sim.figures import Sent, Timeline
 
 INTERVAL_US = 1e6 / 30  # unless said
-PAYLOAD = 1200  # bytes of a unit in one packet
-_NOISE = 0.10  # of the frames' sizes, log-normal
-_MOST = 1.15  # frames of the bitrate: a VBV of one frame, and a key frame fills it
+PAYLOAD = 1200  # bytes of an access unit per packet
+_NOISE = 0.10  # spread of the frame sizes, log-normal
+_MOST = 1.15  # largest frame, in frames of the bitrate: a key frame fills the VBV
 _TAIL_US = 1_000_000.0
-_FIRST_US = 100_000.0  # no time is 0
+_FIRST_US = 100_000.0  # no stamp is 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,15 @@ class End(Protocol):
     def receive(self, content: Any, now_us: float) -> None: ...
 
     def poll(self, now_us: float) -> list[Packet]:
-        """What leaves now."""
+        """The packets to send now."""
 
     def timeout_us(self, now_us: float) -> float | None:
-        """When to poll without a packet."""
+        """When to poll next if no packet arrives."""
 
 
 class Sender(End, Protocol):
     def picture(self, now_us: float) -> None:
-        """A picture was captured: encode it by `world.encode()`, or leave it out by `world.skip()`."""
+        """A picture was captured: encode it with `world.encode()`, or drop it with `world.skip()`."""
 
 
 class World:
@@ -59,7 +59,7 @@ class World:
     # ---- for strategies
 
     def encode(self, bitrate_bps: float, *, key: bool, now_us: float) -> tuple[int, int]:
-        """(number, bytes) of the frame of the picture just captured."""
+        """(frame number, bytes) of the picture just captured."""
         budget = bitrate_bps * self.interval_us / 8e6
         size = budget * (_MOST if key else min(_MOST, self._noise[self._picture]))
         line = self.timeline
@@ -78,11 +78,11 @@ class World:
             self.timeline.complete_us[frame] = now_us
 
     def hold(self, frame: int, until_us: float) -> None:
-        """A buffer gives the frame out then, not before."""
+        """The receiver's buffer releases the frame then, not before."""
         self.timeline.release_us[frame] = until_us
 
     def leaves(self, frame: int, now_us: float) -> None:
-        """A frame's first packet is on its way."""
+        """The frame's first packet is sent."""
         if self.timeline.sent_us[frame] is None:
             self.timeline.sent_us[frame] = now_us
 

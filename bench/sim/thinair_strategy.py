@@ -1,4 +1,4 @@
-"""thinair itself: the C core, the sessions and the policies of both ends, as player and sender run them."""
+"""thinair itself: C core, sessions and congestion control of both ends, as sender and player run them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _UDP = 28  # bytes of UDP and IPv4
 _HEADERS = 30  # of a media packet: RTP, frame element
 _PICTURE = b"\0\0\0\1\x41\x9a"
 _KEY = b"\0\0\0\1\x65\x88"
-_TICK_US = 1e6 / 120  # the player's
-_PATIENCE_US = 60_000
+_TICK_US = 1e6 / 120  # as in the player
+_REPAIR_TIMEOUT_US = 60_000
 _CAMERA = ("192.0.2.1", 5004)
 
 
@@ -96,10 +96,10 @@ class Receiver:
     def __init__(self, world: World) -> None:
         self.world = world
         self.session = ReceiverSession(_RECEIVER)
-        self.frames = Reassembler(repair_timeout_us=_PATIENCE_US, max_au=1 << 20)
+        self.frames = Reassembler(repair_timeout_us=_REPAIR_TIMEOUT_US, max_au=1 << 20)
         self._arrivals: deque[tuple[int, int]] = deque(maxlen=ARRIVALS)
         self._tick_us = 0.0
-        self._given_up = 0
+        self._abandoned = 0
         self._need_key = True
 
     def receive(self, content: bytes, now_us: float) -> None:
@@ -115,8 +115,8 @@ class Receiver:
     def poll(self, now_us: float) -> list[Packet]:
         now = round(now_us)
         out = []
-        given_up = self.frames.drops()["incomplete"]
-        look = now_us >= self._tick_us or given_up != self._given_up
+        abandoned = self.frames.drops()["incomplete"]
+        look = now_us >= self._tick_us or abandoned != self._abandoned
         while (request := self.frames.request(now)) is not None:
             out.append(request)
         while (unit := self.frames.next(now)) is not None:
@@ -130,7 +130,7 @@ class Receiver:
                 self.session.key_frame_needed(now)
             self.session.frame_completed(unit.first_seq, lambda: self._arrivals, now)
         if look:
-            self._look(now_us, given_up)
+            self._look(now_us, abandoned)
         if self.session.feedback_due(now):
             self.session.report(self._arrivals, now)
         while (sent := self.session.next_datagram(now)) is not None:
@@ -141,8 +141,8 @@ class Receiver:
                 self.frames.timing(round(self.world.interval_us), 0, 0)
         return [Packet(len(datagram) + _UDP, datagram) for datagram in out]
 
-    def _look(self, now_us: float, given_up: int) -> None:
-        self._tick_us, self._given_up = now_us + _TICK_US, given_up
+    def _look(self, now_us: float, abandoned: int) -> None:
+        self._tick_us, self._abandoned = now_us + _TICK_US, abandoned
         decision = self.session.frames(self.frames.frames(), round(now_us))
         if decision is None or (policy := self.session.congestion) is None:
             return

@@ -1,70 +1,72 @@
 """`thinair bench soak`: hours of picture, with a fault every few seconds, and a verdict at the end.
 
-Sender and player are what a user runs, sealed, with the air between them at an address of its own; the picture is read
-off the screen, by one clock. docs/measuring.md."""
+Sender and player run as a user runs them, encrypted, with a relay between them at an address of its own. The picture is
+read from the screen, on one clock. docs/measuring.md."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from thinair.bench.analysis.recorded_run import write_text
-from thinair.bench.glass import realtime
+from thinair.bench.analysis.run_files import write_json
+from thinair.bench.harness.processes import PRIORITY, realtime
+from thinair.bench.harness.run_conditions import RunConditions, scheduling
 from thinair.bench.harness.xvfb_screen import ScreenError
 from thinair.bench.soak.faults import KILLS, KINDS, Fault, Faults
-from thinair.bench.soak.rig import Stage
-from thinair.bench.soak.verdict import Soak, judge
+from thinair.bench.soak.rig import SoakRig
+from thinair.bench.soak.verdict import Soak, Verdict, verdict
 from thinair.link.errors import ConfigError, DeviceError, Exit
 from thinair.link.files import check_writable
 from thinair.link.native import now_us
 from thinair.link.options import parse_bitrate
 from thinair.link.video_mode import Mode
-from thinair.receiver.stats.run_conditions import ConditionsWatch, collect
 
 SCHEMA = "thinair.soak/1"
-_PRIORITY = 5
-_FIRST_S, _START_S = 15.0, 5.0
+_FIRST_PICTURE_S, _WARM_UP_S = 15.0, 5.0
 _SAMPLE_S = 1.0
-_LONG_S = 900.0  # enough for a process to be seen to grow
+_GROWTH_SHOWS_S = 900.0  # of a soak in which processes can be seen to grow
+_OLD_NAMES = {"air changes": "channel loss", "receiver killed": "player killed"}
+_LEAST_PERIOD_S = 10.0  # a fault and its aftermath
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--hours", type=float, default=0.5, help="default 0.5")
-    parser.add_argument("--every", type=float, default=20.0, metavar="SECONDS", help="between two faults; default 20")
-    parser.add_argument("--faults", default="all", metavar="all|none|NAME,NAME", help=f"of: {', '.join(KINDS)}")
-    parser.add_argument("--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="default 1920x1080@25")
-    parser.add_argument("--bitrate", default="8M", help="default 8M")
-    parser.add_argument("--json", type=Path, metavar="FILE.json", help="the verdict and each fault")
+    parser.add_argument("--hours", type=float, default=0.5, metavar="H", help="length; default 0.5 h")
+    parser.add_argument(
+        "--every", type=float, default=20.0, metavar="SECONDS", help="period of the faults; default 20 s"
+    )
+    parser.add_argument(
+        "--faults", default="all", metavar="all|none|NAME,NAME", help=f"{', '.join(KINDS)}; default all"
+    )
+    parser.add_argument(
+        "--mode", default="1920x1080@25", metavar="WIDTHxHEIGHT@RATE", help="video mode; default 1920x1080@25"
+    )
+    parser.add_argument("--bitrate", default="8M", metavar="BPS", help="sender's bitrate; default 8M")
+    parser.add_argument("--json", type=Path, metavar="FILE.json", help="output: the verdict and each fault")
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 where the verdict is good, else 1. Raises ConfigError, DeviceError, FileError."""
+    """0, or 1 where the verdict has failures. Raises ConfigError, DeviceError, FileError."""
     kinds = _kinds(args.faults)
-    if args.hours <= 0 or args.every < 10:
-        raise ConfigError("give --hours above 0 and --every of 10 seconds or more: a fault needs its time")
+    if args.hours <= 0 or args.every < _LEAST_PERIOD_S:
+        raise ConfigError(f"--hours must be above 0, and --every at least {_LEAST_PERIOD_S:g} seconds")
     check_writable(args.json)
     refused = realtime()
     mode = Mode.parse(args.mode)
-    watch = ConditionsWatch()
-    watch.start()
+    conditions = RunConditions({"scheduling": scheduling(refused, PRIORITY)})
     with tempfile.TemporaryDirectory(prefix="thinair-soak-") as folder:
         try:
-            with Stage(mode, parse_bitrate(args.bitrate), Path(folder), 0 if refused else _PRIORITY) as stage:
-                soak = _soak(stage, args.hours * 3600, args.every, kinds)
+            with SoakRig(mode, parse_bitrate(args.bitrate), Path(folder), 0 if refused else PRIORITY) as rig:
+                soak = _soak(rig, args.hours * 3600, args.every, kinds)
         except ScreenError as error:
             raise DeviceError(str(error)) from error
-    found = judge(soak)
-    conditions: dict[str, Any] = {**collect(), "scheduling": refused or f"SCHED_RR {_PRIORITY}", **watch.stop()}
+    found, finished = verdict(soak), conditions.finish()
     print("\n".join(lines(found)))
-    if args.json is not None:
-        content = {"schema": SCHEMA, "mode": str(mode), "every_s": args.every, "conditions": conditions, **found}
-        write_text(args.json, json.dumps(content, indent=1) + "\n")
-    for why in conditions["unfit"]:
+    content = {"schema": SCHEMA, "mode": str(mode), "every_s": args.every, "conditions": finished, **found}
+    write_json(args.json, content)
+    for why in finished["unfit"]:
         print(f"unfit: {why}")
     return int(Exit.FAULTS if found["failed"] else Exit.OK)
 
@@ -72,75 +74,79 @@ def run(args: argparse.Namespace) -> int:
 def _kinds(text: str) -> tuple[str, ...]:
     if text in {"all", "none"}:
         return KINDS if text == "all" else ()
-    words = tuple(word.strip() for word in text.split(","))
-    for word in words:
-        if word not in KINDS:
-            raise ConfigError(f"fault {word!r} is not known: use all, none, or some of {', '.join(KINDS)}")
-    return words
+    names = tuple(_OLD_NAMES.get(name.strip(), name.strip()) for name in text.split(","))
+    for name in names:
+        if name not in KINDS:
+            raise ConfigError(f"fault {name!r} is not known: use all, none, or some of {', '.join(KINDS)}")
+    return names
 
 
-def _soak(stage: Stage, seconds: float, every_s: float, kinds: tuple[str, ...]) -> Soak:
-    faults, found = Faults(stage), list[Fault]()
-    until = time.monotonic() + _FIRST_S
-    while not stage.sightings:
-        if (trouble := stage.trouble()) or time.monotonic() > until:
-            raise DeviceError(trouble or f"no picture within {_FIRST_S:g} s")
+def _soak(rig: SoakRig, seconds: float, every_s: float, kinds: tuple[str, ...]) -> Soak:
+    faults, found = Faults(rig), list[Fault]()
+    until = time.monotonic() + _FIRST_PICTURE_S
+    while not rig.sightings:
+        if (ended := rig.ended()) or time.monotonic() > until:
+            raise DeviceError(ended or f"no picture within {_FIRST_PICTURE_S:g} s")
         time.sleep(0.05)
-    time.sleep(_START_S)
+    time.sleep(_WARM_UP_S)
     began = time.monotonic()
-    began_us, due, trouble = now_us(), began + every_s, ""
+    began_us, due, ended = now_us(), began + every_s, ""
     while (now := time.monotonic()) < began + seconds:
-        if trouble := stage.trouble():
-            break  # by itself: the soak ends with what it has
-        stage.sample()
+        if ended := rig.ended():
+            break  # the soak ends here, with what it has
+        rig.sample()
         if now >= due:
             due += every_s
             if not kinds or now > began + seconds - every_s / 2:
                 continue
-            share = (now - began) / seconds if seconds >= _LONG_S else 0.0
+            share = (now - began) / seconds if seconds >= _GROWTH_SHOWS_S else 0.0
             found.append(faults.do(_next(kinds, len(found), middle=1 / 6 < share < 5 / 6)))
-            _tell(found[-1], now - began)
+            _show(found[-1], now - began)
         time.sleep(max(0.0, min(_SAMPLE_S, due - time.monotonic())))
-    return Soak(began_us, now_us(), stage.sightings, found, stage.lives, stage.yardstick(), trouble)
+    return Soak(began_us, now_us(), rig.sightings, found, rig.lives, rig.reference_load(), ended)
 
 
 def _next(kinds: tuple[str, ...], number: int, *, middle: bool) -> str:
-    """In turn; in the middle of the soak none that ends a process, so that each lives long enough to show growth."""
+    """In turn; in the middle of the soak none that ends a process, so that processes live long enough to grow."""
     mild = tuple(kind for kind in kinds if kind not in KILLS)
     chosen = mild if middle and mild else kinds
     return chosen[number % len(chosen)]
 
 
-def _tell(fault: Fault, at_s: float) -> None:
+def _show(fault: Fault, at_s: float) -> None:
     if sys.stderr.isatty():
         print(f"{at_s:8.0f} s  {fault.kind}{': ' if fault.note else ''}{fault.note}", file=sys.stderr, flush=True)
 
 
-def _drift(found: dict[str, Any]) -> str:
-    whole = "" if found["difference_ms"] is None else f"p50 of the last less the first {found['difference_ms']:+.2f} ms"
-    if found["drift_ms"] is None:
-        return f"not told{whole and '; '}{whole}"
-    low, high = found["drift_interval_ms"]
-    return (
-        f"{found['drift_ms']:+.2f} ms, 95 % interval {low:+.2f} to {high:+.2f} ({whole}, the machine's share with it)"
-    )
+def _drift(found: Verdict) -> str:
+    parts = ["unknown"]
+    if found["drift_ms"] is not None and found["drift_interval_ms"] is not None:
+        low, high = found["drift_interval_ms"]
+        parts = [f"{found['drift_ms']:+.2f} ms, 95 % interval {low:+.2f} to {high:+.2f}"]
+    if found["difference_ms"] is not None:
+        parts.append(f"with the machine's own change: {found['difference_ms']:+.2f} ms")
+    return "; ".join(parts)
 
 
-def lines(found: dict[str, Any]) -> list[str]:
+def lines(found: Verdict) -> list[str]:
+    """The table for the terminal."""
     out = [f"{found['seconds'] / 60:.1f} minutes, {found['pictures']} pictures seen on the screen"]
     out.append(f"{'latency, ms':22}{'p50':>9}{'p95':>9}{'p99':>9}{'n':>9}")
     for name, figures in found["latency_ms"].items():
-        values = [figures[key] for key in ("p50", "p95", "p99")]
+        values = [figures["p50"], figures["p95"], figures["p99"]]
         cells = "".join(f"{'-':>9}" if value is None else f"{value:9.2f}" for value in values)
         out.append(f"{name:22}{cells}{figures['n']:>9}")
-    out.append(f"drift {_drift(found)}")
+    out.append(f"drift of p50: {_drift(found)}")
     out.append(f"stale {found['stale']}; lost {found['lost']} ({found['lost_share']:.3%})")
-    for what in ("memory_growth_kb", "descriptor_growth"):
-        words = ", ".join(f"{name} {'lived too short' if grown is None else f'{grown:+d}'}"
-                          for name, grown in found[what].items())  # fmt: skip
-        out.append(f"{what.replace('_', ' ')}: {words}")
+    for what, growth in (("memory growth, kB", found["memory_growth_kb"]), ("descriptors", found["descriptor_growth"])):
+        parts = (f"{name} {'unknown' if grown is None else f'{grown:+d}'}" for name, grown in growth.items())
+        out.append(f"{what}: {', '.join(parts)}")
     for kind, one in found["faults"].items():
-        times = f"back after p50 {one['p50_ms']:.0f}, max {one['max_ms']:.0f} ms" if one["p50_ms"] is not None else ""
-        out.append(f"{kind:18}{one['recovered']:>3} of {one['n']:<4}{times}{'; '.join(one['notes'])}")
+        recovery = ""
+        if one["p50_ms"] is not None:
+            recovery = f"recovery p50 {one['p50_ms']:.0f} ms, max {one['max_ms'] or 0:.0f} ms"
+        out.append(
+            f"{kind:18}{one['recovered']:>3} of {one['n']:<4}{'; '.join(filter(None, [recovery, *one['notes']]))}"
+        )
     out += [f"FAILED: {why}" for why in found["failed"]] or ["passed"]
     return out

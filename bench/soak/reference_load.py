@@ -1,7 +1,7 @@
-"""How fast this machine is, all through a soak: `python -m thinair.bench.soak.reference_load MODE BITRATE_BPS`.
+"""The speed of this machine throughout a soak: `python -m thinair.bench.soak.reference_load MODE BITRATE_BPS`.
 
-The same pictures coded and decoded again and again, as sender and player do it, by a process that no fault touches.
-Each time is a line of standard output: when it began and how long it took, both in µs of CLOCK_MONOTONIC."""
+Encodes and decodes the same pictures again and again, as sender and player do, in a process that no fault touches.
+Writes a line per picture: start and duration, both in µs of CLOCK_MONOTONIC."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from thinair.sender.picture import Picture
 from thinair.sender.sources.testcard import Testcard
 
 _PICTURES = 12
-_PAUSE_S = (0.05, 0.13)  # of any phase against the chain's pictures; some ten times a second
+_PAUSE_S = (0.05, 0.13)  # random, so that it has no phase relation to the pictures of the soak
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
-"""The air of a soak, at an address of its own: `python -m thinair.bench.soak.relay PORT PLAYER`.
+"""The channel of a soak: `python -m thinair.bench.soak.relay PORT PLAYER_HOST`.
 
-UDP that comes to PORT of any address of this machine goes on to the player at PLAYER:PORT, answers go back to
-whoever sent last. The sender's door is called from those addresses, so a sealed link, whose ends are where they
-call from, stays on this way. Lines of standard input: `up`, `down`, `model NAME`; its end ends it."""
+Forwards UDP from PORT of all addresses of this machine to PLAYER_HOST:PORT, and answers to the newest source. An
+encrypted link takes the address of its control connection for the media; that connection comes from one of the relay's
+addresses, so the media pass through the relay. Commands, one per line of standard input: `up`, `down`, `model NAME`,
+`model none`; the end of input ends the relay."""
 
 from __future__ import annotations
 
@@ -14,46 +15,47 @@ from collections.abc import Sequence
 
 import ifaddr
 
-from thinair.bench.harness.udp_relay import Carrier, Lane, bound
+from thinair.bench.harness.udp_relay import Lane, Relay, bound
 from thinair.bench.network import MODELS, Link
 
-_HERE = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
 _NONE = "none"
 _HEADERS = 28  # bytes of UDP and IPv4
 
 
-class Air:
+class Channel:
     def __init__(self) -> None:
         self._up = True
         self._link: Link | None = None
-        self._origin_us = 0.0  # a model's time begins where it does
+        self._origin_us = 0.0  # of the model's time
 
     def cross(self, data: bytes, forward: bool, now_us: float) -> Sequence[float]:
         if not self._up:
             return ()
         if self._link is None:
             return (now_us,)
-        way = self._link.forward if forward else self._link.reverse
-        return [self._origin_us + at for at in way.send(len(data) + _HEADERS, now_us - self._origin_us)]
+        direction = self._link.forward if forward else self._link.reverse
+        return [self._origin_us + at for at in direction.send(len(data) + _HEADERS, now_us - self._origin_us)]
 
-    def obey(self) -> bool:
-        """What stands on the input; False at its end."""
-        said = os.read(sys.stdin.fileno(), 4096).decode()
-        for words in map(str.split, said.splitlines()):
-            if words[0] == "model":
-                self._link = None if words[1] == _NONE else Link(MODELS[words[1]], seed=1)
+    def command(self) -> bool:
+        """Obeys the commands on standard input; False at its end."""
+        text = os.read(sys.stdin.fileno(), 4096).decode()
+        for command in map(str.split, text.splitlines()):
+            if command[0] == "model":
+                self._link = None if command[1] == _NONE else Link(MODELS[command[1]], seed=1)
                 self._origin_us = time.monotonic() * 1e6
             else:
-                self._up = words[0] == "up"
-        return bool(said)
+                self._up = command[0] == "up"
+        return bool(text)
 
 
 def main() -> None:
-    port, player, air = int(sys.argv[1]), sys.argv[2], Air()
+    port, player, channel = int(sys.argv[1]), sys.argv[2], Channel()
     addresses = {ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if isinstance(ip.ip, str)}
-    outers = [bound(address, port) for address in {_HERE, *addresses} - {player}]
+    outers = [bound(address, port) for address in {_LOOPBACK, *addresses} - {player}]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Carrier([Lane(outers, bound(_HERE, 0), (player, port))], air.cross).run(sys.stdin.fileno(), air.obey)
+    lane = Lane(outers, bound(_LOOPBACK, 0), (player, port))
+    Relay([lane], channel.cross).run(sys.stdin.fileno(), channel.command)
 
 
 if __name__ == "__main__":

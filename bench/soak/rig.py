@@ -1,4 +1,4 @@
-"""What a soak runs on: a screen, a player, the air, a sender; and the eye, which outlives all of them."""
+"""What a soak runs on: a screen, a player, a relay, a sender; and the screen sampler, which outlives all of them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thinair.bench.glass.row import above, free_port
+from thinair.bench.glass.row import free_port
 from thinair.bench.harness.chromium import free_tcp_port
-from thinair.bench.harness.xvfb_screen import Announcement, Sampler, Screen, XvfbProcess
+from thinair.bench.harness.processes import above
+from thinair.bench.harness.xvfb_screen import ScreenSampler, Sighting, VirtualScreen, XvfbProcess
 from thinair.link.child_process import python_module
 from thinair.link.native import now_us
 from thinair.link.security import private_files
@@ -20,14 +21,15 @@ from thinair.link.security.pairing_store import Pairings
 from thinair.link.video_mode import Mode
 from thinair.receiver.commands.remote import Sender, choose
 
-PLAYER = "127.0.0.2"  # the relay has all other addresses of this machine
+PLAYER_HOST = "127.0.0.2"  # the relay has all other addresses of this machine
+MEASURED = ("player", "sender")  # processes whose memory and descriptors are sampled
 _STOP_S = 5.0
-_LOOK_US = 100_000
+_SAMPLE_US = 100_000
 
 
 @dataclass(slots=True)
-class Life:
-    """One process from its start to its end, and what was measured of it: (s, value)."""
+class ProcessLife:
+    """One process from start to end, and what was measured of it: (age in s, value)."""
 
     name: str
     popen: subprocess.Popen[bytes]
@@ -43,27 +45,27 @@ class Life:
             self.descriptors.append((age_s, len(list(Path(f"/proc/{self.popen.pid}/fd").iterdir()))))
 
 
-class Stage:
+class SoakRig:
+    """`sightings`: every picture seen on the screen so far. `lives`: every process started so far."""
+
     def __init__(self, mode: Mode, bitrate_bps: int, home: Path, priority: int) -> None:
         self.mode, self._bitrate_bps, self._home, self._priority = mode, bitrate_bps, home, priority
-        self.port, self.door, self.control = free_port(), free_tcp_port(), free_tcp_port()
-        self.lives: list[Life] = []
+        self.port, self.session_port, self.control = free_port(), free_tcp_port(), free_tcp_port()
+        self.lives: list[ProcessLife] = []
         self._screen: XvfbProcess | None = None
-        self._running: dict[str, Life] = {}
-        self.sightings: list[Announcement] = []
-        self._eye: threading.Thread | None = None
-        self._blind = threading.Event()
+        self._running: dict[str, ProcessLife] = {}
+        self.sightings: list[Sighting] = []
+        self._sampling: threading.Thread | None = None
+        self._stop_sampling = threading.Event()
 
-    def __enter__(self) -> Stage:
+    def __enter__(self) -> SoakRig:
         self.start_display()
-        self.start("player")
-        self.start("relay")
-        self.start("sender")
-        self.start("yardstick")
+        for name in ("player", "relay", "sender", "reference_load"):
+            self.start(name)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name in ("yardstick", "sender", "relay", "player"):
+        for name in ("reference_load", "sender", "relay", "player"):
             self.stop(name)
         self.stop_display()
 
@@ -75,23 +77,23 @@ class Stage:
         stdin = subprocess.PIPE if name == "relay" else subprocess.DEVNULL
         popen = subprocess.Popen(self._command(name), stdin=stdin, stdout=log, stderr=log, env=env)
         log.close()
-        self._running[name] = Life(name, popen, now_us())
+        self._running[name] = ProcessLife(name, popen, now_us())
         self.lives.append(self._running[name])
 
     def _command(self, name: str) -> list[str]:
         thinair = python_module("thinair")
         if name == "player":
             return [
-                *(*thinair, "play", "--listen", f"{PLAYER}:{self.port}", "--presenter", "x11", "--fullscreen"),
+                *(*thinair, "play", "--listen", f"{PLAYER_HOST}:{self.port}", "--presenter", "x11", "--fullscreen"),
                 *("--dashboard", "off", "--priority", "0"),
             ]
         if name == "relay":
-            return python_module("thinair.bench.soak.relay", str(self.port), PLAYER)
-        if name == "yardstick":
+            return python_module("thinair.bench.soak.relay", str(self.port), PLAYER_HOST)
+        if name == "reference_load":
             return python_module("thinair.bench.soak.reference_load", str(self.mode), str(self._bitrate_bps))
         return [
             *(*thinair, "send", "--to", f"127.0.0.1:{self.port}"),
-            *("--session-port", str(self.door), "--control", str(self.control), "--priority", "0"),
+            *("--session-port", str(self.session_port), "--control", str(self.control), "--priority", "0"),
             *("--source", "testcard", "--mode", str(self.mode), "--bitrate", str(self._bitrate_bps)),
         ]
 
@@ -110,29 +112,31 @@ class Stage:
             life.popen.wait()
 
     def sample(self) -> None:
-        for name in ("player", "sender"):
+        for name in MEASURED:
             if name in self._running:
                 self._running[name].sample()
 
-    def yardstick(self) -> list[tuple[int, int]]:
-        """(when, how long), µs: thinair.bench.soak.reference_load."""
-        lines = (self._home / "yardstick.log").read_text().split("\n")[:-1]  # the last is whole, or not there
-        return [(int(at), int(took)) for at, took in map(str.split, lines)]
+    def reference_load(self) -> list[tuple[int, int]]:
+        """(start, duration) in µs of each piece of thinair.bench.soak.reference_load."""
+        lines = (self._home / "reference_load.log").read_text().split("\n")[:-1]  # without a partial last line
+        return [(int(at), int(duration)) for at, duration in map(str.split, lines)]
 
-    def trouble(self) -> str:
+    def ended(self) -> str:
+        """Which process has ended by itself, with its last line; "" while all run."""
         for name, life in self._running.items():
             if life.popen.poll() is not None:
-                words = (self._home / f"{name}.log").read_text(errors="replace").strip().splitlines()
-                return f"{name} ended with code {life.popen.returncode}: {words[-1] if words else ''}"
+                lines = (self._home / f"{name}.log").read_text(errors="replace").strip().splitlines()
+                return f"{name} ended with code {life.popen.returncode}: {lines[-1] if lines else ''}"
         return ""
 
-    def tell_air(self, words: str) -> None:
+    def command_relay(self, command: str) -> None:
+        """A line of thinair.bench.soak.relay."""
         pipe = self._running["relay"].popen.stdin
         assert pipe is not None
-        pipe.write(words.encode() + b"\n")
+        pipe.write(command.encode() + b"\n")
         pipe.flush()
 
-    def ask_mode(self, mode: Mode) -> None:
+    def set_mode(self, mode: Mode) -> None:
         """By the control API. Raises LinkError."""
         Sender(choose(Pairings(private_files.folder("receiver")).all(), "")).ask("PUT", "mode", {"mode": str(mode)})
 
@@ -140,26 +144,26 @@ class Stage:
 
     def start_display(self, number: str | None = None) -> None:
         self._screen = XvfbProcess(self.mode.width, self.mode.height, number)
-        self._blind.clear()
-        self._eye = threading.Thread(target=self._look, args=(self._screen.screen,), name="eye")
-        self._eye.start()
+        self._stop_sampling.clear()
+        self._sampling = threading.Thread(target=self._sample_screen, args=(self._screen.screen,), name="sampler")
+        self._sampling.start()
 
     def stop_display(self) -> str:
-        """The display's number, under which it may come again."""
+        """The display's number, for start_display."""
         assert self._screen is not None
-        self._blind.set()
-        if self._eye is not None:
-            self._eye.join()
+        self._stop_sampling.set()
+        if self._sampling is not None:
+            self._sampling.join()
         number = self._screen.display
         self._screen.close()
         return number
 
-    def _look(self, screen: Screen) -> None:
-        sampler = Sampler(screen.file, self.mode.width, self.mode.height)
+    def _sample_screen(self, screen: VirtualScreen) -> None:
+        sampler = ScreenSampler(screen.file, self.mode.width, self.mode.height)
         try:
             with above(self._priority):
-                while not self._blind.is_set():
-                    sampler.run(lambda _now: True, _LOOK_US)
+                while not self._stop_sampling.is_set():
+                    sampler.run(lambda _now: True, _SAMPLE_US)
                     self.sightings += sampler.sightings
                     sampler.sightings.clear()
                     sampler.forget_gaps()

@@ -1,23 +1,25 @@
-"""`python -m thinair.bench.suite.baseline build/bench.json`: what of a run of `make bench` is kept as baseline:
-names, times,
-what was noted of them, and of which machine they are. Commit it where a change of a piece's cost is meant."""
+"""`python -m thinair.bench.suite.baseline build/bench.json`: keeps a run of `make bench` as the committed baseline.
+
+Kept are names, times, what was recorded beside them, and the machine. Commit it when the cost of a piece is meant to
+change."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from thinair.bench.analysis.recorded_run import read_json, write_text
+from thinair.bench.analysis.run_files import write_text
 
 BASELINE = Path(__file__).with_name("baseline.json")
 
 
-def kept(content: dict[str, Any]) -> dict[str, Any]:
+def kept(text: str) -> str:
+    """The baseline of a file of pytest-benchmark, a line per benchmark."""
+    content = json.loads(text)
     machine = content["machine_info"]
     cpu = {"brand_raw": machine["cpu"].get("brand_raw")}
-    return {
+    baseline = {
         "machine_info": {"machine": machine["machine"], "cpu": cpu, "python_version": machine["python_version"]},
         "datetime": content["datetime"],
         "benchmarks": [
@@ -29,11 +31,11 @@ def kept(content: dict[str, Any]) -> dict[str, Any]:
             for one in content["benchmarks"]
         ],
     }
+    return json.dumps(baseline).replace('{"name"', '\n{"name"') + "\n"
 
 
 def main() -> None:
-    lines = json.dumps(kept(read_json(Path(sys.argv[1])))).replace('{"name"', '\n{"name"')
-    write_text(BASELINE, lines + "\n")
+    write_text(BASELINE, kept(Path(sys.argv[1]).read_text()))
 
 
 if __name__ == "__main__":

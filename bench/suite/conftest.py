@@ -1,4 +1,4 @@
-"""What every benchmark notes beside its times: percentiles, throughput, allocations, and instructions where counted."""
+"""What every benchmark records beside its times: percentiles, throughput, allocations, instructions where counted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from thinair.bench.analysis.recorded_run import summary
-from thinair.bench.glass import realtime
+from thinair.bench.analysis.summary import COLUMNS, intervals
+from thinair.bench.harness.processes import realtime
 from thinair.bench.suite import instructions
 
-_CALLS = 20  # over which allocations are looked at
+_CALLS = 20  # over which allocations are counted
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,19 +22,19 @@ def _first_in_line() -> None:
 
 @pytest.fixture
 def counted() -> Callable[[str], int]:
-    """Instructions of a piece, counted before it is timed."""
+    """Counts the instructions of a piece."""
     return lambda name: instructions.count([name])[name]
 
 
 @pytest.fixture
 def measure(benchmark: Any) -> Callable[..., None]:
-    """measure(act, size_bytes, rounds=400): times `act`, and notes what docs/measuring.md says."""
+    """measure(act, size_bytes, rounds=400): times `act`, and records what docs/measuring.md says."""
 
     def run(act: Callable[[], object], size_bytes: int = 0, rounds: int = 400) -> None:
         kept, peak, blocks = allocations(act)
         benchmark.pedantic(act, rounds=rounds, iterations=1, warmup_rounds=20)
-        figures = summary([value * 1e6 for value in benchmark.stats.stats.data])
-        info = {f"{name}_us": figures[name] for name in ("p50", "p95", "p99")}
+        figures = intervals([value * 1e6 for value in benchmark.stats.stats.data])
+        info: dict[str, float | None] = {f"{name}_us": figures[name] for name in COLUMNS[:3]}
         info |= {"allocated_peak_bytes": peak, "kept_bytes": kept, "kept_blocks": blocks}
         if size_bytes and figures["p50"]:
             info["mb_per_s"] = round(size_bytes / figures["p50"], 1)
@@ -44,8 +44,8 @@ def measure(benchmark: Any) -> Callable[..., None]:
 
 
 def allocations(act: Callable[[], object]) -> tuple[int, int, int]:
-    """(bytes kept a call, most bytes held at a time within a call, blocks kept a call) by Python's own allocator; what
-    the C side allocates after it has opened is nothing, which its tests see to."""
+    """(bytes kept per call, most bytes held within a call, blocks kept per call) of Python's allocator. The C side
+    allocates nothing after it has opened, which its tests check."""
     act()
     tracemalloc.start()
     try:

@@ -1,7 +1,7 @@
 """Instructions of each hot piece, counted by callgrind: the same on a busy machine as on a quiet one.
 
-A piece is done `n` times and twice as often; the difference over n is what one costs, so that the interpreter's start
-falls out. `python -m thinair.bench.suite.instructions` prints them."""
+Each piece runs n and 2n times; the difference divided by n is the cost of one call, without the start of the
+interpreter. `python -m thinair.bench.suite.instructions` prints the counts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from thinair.link.errors import DeviceError
 
 _COUNTS = {"convert": 2, "paint": 2, "clock": 40}
 _USUAL = 20
-_PATIENCE_S = 300
+_VALGRIND_TIMEOUT_S = 300
 _COLLECTED = re.compile(r"Collected\s*:\s*(\d+)")
 
 
 def count(names: Iterable[str] | None = None) -> dict[str, int]:
     """Instructions of one call of each piece. Raises DeviceError where valgrind is missing or fails."""
     if shutil.which("valgrind") is None:
-        raise DeviceError("valgrind is not installed: apt-get install valgrind, or make bench-setup")
+        raise DeviceError("valgrind is not installed: run make bench-setup, or apt-get install valgrind")
     wanted = [piece.name for piece in PIECES] if names is None else list(names)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return dict(zip(wanted, pool.map(_one, wanted), strict=True))
@@ -40,10 +40,10 @@ def _one(name: str) -> int:
 def _run(name: str, times: int) -> int:
     argv = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     argv += python_module("thinair.bench.suite.pieces", name, str(times))
-    # What depends on the machine or the moment is held still: hashes, and the vectors that libcrypto finds.
+    # Fixed, because they would change the count: hash seeds, and the vector instructions that libcrypto uses.
     env = {**os.environ, "PYTHONHASHSEED": "0", "OPENSSL_ia32cap": "~0x0:~0x21c0002c", "PYTHONMALLOC": "pymalloc"}
     env["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)  # the build that this process uses
-    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=_PATIENCE_S, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=_VALGRIND_TIMEOUT_S, check=False)
     found = _COLLECTED.search(done.stderr)
     if done.returncode or found is None:
         raise DeviceError(f"{name} failed under valgrind: {done.stderr.strip()[-300:]}")

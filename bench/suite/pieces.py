@@ -1,8 +1,7 @@
-"""The hot pieces of a frame's way that are ours, each as a call that does one frame's worth of it.
+"""thinair's own hot pieces on the path of a frame, each as a call that does the work of one frame.
 
-`python -m thinair.bench.suite.pieces NAME COUNT` does it so often, for thinair.bench.suite.instructions to count:
-nothing here loads numpy or
-PyAV, whose start would drown what is counted."""
+`python -m thinair.bench.suite.pieces NAME COUNT` repeats one, for thinair.bench.suite.instructions. Nothing here
+imports numpy or PyAV, whose start would dominate the count."""
 
 from __future__ import annotations
 
@@ -25,12 +24,12 @@ T = TypeVar("T")
 class Piece:
     name: str
     what: str
-    size_bytes: int  # that one call works through
+    size_bytes: int  # of the data that one call processes
     make: Callable[[], Callable[[], object]]
 
 
 def units(count: int = _FRAMES) -> list[bytes]:
-    """Access units of one slice of noise, which is what entropy coding looks like, without start codes in it."""
+    """Access units of one slice of noise, which resembles entropy coding, without start codes."""
     rng = random.Random(1)
     head = b"\x00\x00\x00\x01\x41\x9a"
     return [head + rng.randbytes(FRAME_BYTES - len(head)).replace(b"\x00", b"\x01") for _ in range(count)]
@@ -67,7 +66,7 @@ def _packetize() -> Callable[[], object]:
 
 
 def _packets() -> list[list[bytes]]:
-    """Of frames in a row."""
+    """Of consecutive frames."""
     from thinair.link.native import Packetizer
 
     packetizer = Packetizer(ssrc=_SSRC, elements=True)
@@ -85,18 +84,18 @@ def _reassemble() -> Callable[[], object]:
     def one() -> object:
         nonlocal at
         at += 1
-        if at == len(frames):  # the same packets again would be old ones
+        if at == len(frames):  # the same packets again would be duplicates
             reassembler.reset()
             at = 0
         if reassembler.push_many(frames[at], 1) != 1:
-            raise RuntimeError("a frame did not come out")
+            raise RuntimeError("a frame was not reassembled")
         return None
 
     return one
 
 
 def _repair() -> Callable[[], object]:
-    """A frame's symbols made at a quarter, and as many packets restored from them."""
+    """A frame's repair symbols at a repair ratio of 25 %, and as many packets restored."""
     from thinair.link.native import RepairDecoder, RepairEncoder
 
     k = FRAME_BYTES // PACKET_BYTES + 1
@@ -115,7 +114,7 @@ def _repair() -> Callable[[], object]:
         for i in range(r):
             decoder.symbol(i, encoder.symbol(i))
         if decoder.restore(0) != block[0]:
-            raise RuntimeError("another packet was restored")
+            raise RuntimeError("a wrong packet was restored")
         for j in range(1, r):
             decoder.restore(j)
         return None
@@ -124,7 +123,7 @@ def _repair() -> Callable[[], object]:
 
 
 def _seal() -> Callable[[], object]:
-    """A frame's packets sealed, and opened by the other end."""
+    """A frame's packets, sealed and opened."""
     from thinair.link.native import Seal
 
     own, peer, sequence = Seal(), Seal(), 0
@@ -138,14 +137,14 @@ def _seal() -> Callable[[], object]:
             sequence = sequence + 1 & 0xFFFF
             packet = b"\x80\x60" + sequence.to_bytes(2, "big") + bytes(4) + _SSRC.to_bytes(4, "big") + payload
             if isinstance(peer.unseal_rtp(own.seal_rtp(packet), 1), str):
-                raise RuntimeError("a sealed packet was refused")
+                raise RuntimeError("a sealed packet was not opened")
         return None
 
     return one
 
 
 def _convert() -> Callable[[], object]:
-    """A captured picture, UYVY, to what an encoder takes."""
+    """A captured UYVY picture converted for the encoder."""
     from thinair.link.native import raw_to_i420
 
     raws = [random.Random(seed).randbytes(WIDTH * 2) * HEIGHT for seed in range(3)]
@@ -158,7 +157,7 @@ def _convert() -> Callable[[], object]:
 
 
 def _paint() -> Callable[[], object]:
-    """A decoded picture to what a screen takes."""
+    """A decoded picture converted for the screen."""
     from thinair.link.native import i420_to_bgrx
 
     rng = random.Random(4)
@@ -176,7 +175,7 @@ def _paint() -> Callable[[], object]:
 
 
 def _clock() -> Callable[[], object]:
-    """One exchange with a full minute before it, and what the clock says then."""
+    """One clock probe after a minute of probes, and the estimate then."""
     from thinair.link.protocol.clock_sync import ClockSync
 
     rng, clock, now = random.Random(5), ClockSync(), 0
@@ -194,14 +193,14 @@ def _clock() -> Callable[[], object]:
 
 
 PIECES = (
-    Piece("scan", "a frame's start codes found", FRAME_BYTES, _scan),
-    Piece("packetize", "a frame cut into packets", FRAME_BYTES, _packetize),
-    Piece("reassemble", "its packets put together", FRAME_BYTES, _reassemble),
-    Piece("repair", "a quarter of symbols made, as many packets restored", FRAME_BYTES, _repair),
-    Piece("seal", "a frame's packets sealed and opened", FRAME_BYTES, _seal),
+    Piece("scan", "start codes of a frame", FRAME_BYTES, _scan),
+    Piece("packetize", "packets of a frame", FRAME_BYTES, _packetize),
+    Piece("reassemble", "a frame from its packets", FRAME_BYTES, _reassemble),
+    Piece("repair", "25 % repair symbols, as many packets restored", FRAME_BYTES, _repair),
+    Piece("seal", "packets of a frame, sealed and opened", FRAME_BYTES, _seal),
     Piece("convert", "UYVY to I420, 1080p", WIDTH * HEIGHT * 2, _convert),
     Piece("paint", "I420 to BGRX, 1080p", WIDTH * HEIGHT * 4, _paint),
-    Piece("clock", "one exchange of the clock filter", 0, _clock),
+    Piece("clock", "a clock probe", 0, _clock),
 )
 BY_NAME = {piece.name: piece for piece in PIECES}
 

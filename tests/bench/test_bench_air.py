@@ -1,4 +1,4 @@
-"""bench air: what it says of pictures on a screen, and its relay."""
+"""bench air: its figures of pictures on a screen, and its relay."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.bench.test_glass import HEIGHT, STRIDE, WIDTH, framebuffer_file, xwd_header
-from thinair.bench.air.pixels import Eye, Seen, figures
-from thinair.bench.air.row import Run, measure
+from thinair.bench.air.pixels import PictureSampler, Seen, figures
+from thinair.bench.air.row import Settings, measure
 from thinair.bench.glass.row import free_port
 from thinair.bench.network import MODELS
 from thinair.link.child_process import python_module
@@ -28,9 +28,9 @@ INTERVAL_US = 40_000
 BEGIN_US, END_US = 1_000_000, 2_000_000
 
 
-def shown(number: int, late_us: int, wrong: int) -> Seen:
+def shown(number: int, latency_us: int, wrong: int) -> Seen:
     capture_us = 900_000 + number * INTERVAL_US
-    return Seen(number, capture_us, capture_us + late_us, wrong)
+    return Seen(number, capture_us, capture_us + latency_us, wrong)
 
 
 pictures = st.lists(
@@ -38,7 +38,7 @@ pictures = st.lists(
 ).map(lambda seen: sorted(seen, key=lambda one: one.seen_us))
 
 
-def plainly(seen: list[Seen], sent: dict[int, int]) -> tuple[int, int, int, list[float]]:
+def counted(seen: list[Seen], sent: dict[int, int]) -> tuple[int, int, int, list[float]]:
     """Intact, damaged, stale and the ages, picture by picture and millisecond by millisecond."""
     intact, damaged, stale, fresh, newest = set(), 0, 0, [], 0
     for one in seen:
@@ -61,10 +61,10 @@ def plainly(seen: list[Seen], sent: dict[int, int]) -> tuple[int, int, int, list
 
 @pytest.mark.quick
 @given(pictures)
-def test_intact_damaged_and_stale_pictures_and_ages_are_as_counted_plainly(seen: list[Seen]) -> None:
+def test_intact_damaged_and_stale_pictures_and_ages_equal_a_count_picture_by_picture(seen: list[Seen]) -> None:
     sent = {number: 900_000 + number * INTERVAL_US for number in range(31)}
     found = figures(seen, sent, (BEGIN_US, END_US), INTERVAL_US)
-    intact, damaged, stale, ages = plainly(seen, sent)
+    intact, damaged, stale, ages = counted(seen, sent)
     assert (found["intact"], found["damaged"], found["stale"]) == (intact, damaged, stale)
     if ages:
         assert found["intact_age_ms"]["max"] == pytest.approx(max(ages), abs=0.1)
@@ -75,7 +75,7 @@ def test_a_picture_with_a_part_of_another_is_damaged(tmp_path: Path) -> None:
     path, geometry = framebuffer_file(tmp_path / "screen"), Geometry(WIDTH, HEIGHT)
     pixels = np.memmap(path, np.uint8, "r+", len(xwd_header()) + 36, (HEIGHT, STRIDE))
     painter, witness = Painter(geometry), Witness(geometry)
-    eye = Eye(path, WIDTH, HEIGHT)
+    sampler = PictureSampler(path, WIDTH, HEIGHT)
     done = threading.Event()
 
     def draw() -> None:
@@ -92,14 +92,14 @@ def test_a_picture_with_a_part_of_another_is_damaged(tmp_path: Path) -> None:
 
     thread = threading.Thread(target=draw)
     thread.start()
-    eye.run(lambda _: done.is_set(), 20_000)
+    sampler.run(lambda _: done.is_set(), 20_000)
     thread.join()
-    eye.close()
-    assert [(one.frame_id, one.wrong > 0) for one in eye.seen] == [(n, n == 3) for n in range(1, 6)]
+    sampler.close()
+    assert [(one.frame_id, one.wrong > 0) for one in sampler.seen] == [(n, n == 3) for n in range(1, 6)]
 
 
 @pytest.mark.quick
-def test_the_relay_carries_both_ways_after_the_delay_of_its_model_and_says_how_late_it_was(tmp_path: Path) -> None:
+def test_the_relay_forwards_both_ways_after_the_delay_of_its_model_and_reports_its_lateness(tmp_path: Path) -> None:
     entry, exit_ = free_port(), free_port()
     file = tmp_path / "relay.json"
     argv = python_module("thinair.bench.air.relay", "clean", "1", str(file), f"{entry}:{exit_}")
@@ -129,20 +129,24 @@ def test_the_relay_carries_both_ways_after_the_delay_of_its_model_and_says_how_l
 
 @pytest.mark.display
 @pytest.mark.timeout(120)
-def test_a_row_of_ours_over_a_lossy_link_shows_pictures_intact_by_their_pixels() -> None:
-    run = Run("640x360@25", 640, 360, 40_000.0, 1_500_000, 3.0, 1, realtime=False)
-    row = measure("thinair", MODELS["A"], run)
+def test_an_encrypted_row_over_a_lossy_channel_shows_intact_pictures() -> None:
+    settings = Settings("640x360@25", 640, 360, 40_000.0, 1_500_000, 3.0, 1, realtime=False)
+    row = measure("thinair", MODELS["A"], settings)
     assert row["note"] == "thinair"
-    assert row["sent"] > 50
-    assert row["intact_share"] > 0.8
-    assert row["damaged"] == row["stale"] == 0
-    assert row["intact_age_ms"]["p50"] > 3
+    assert row["encrypted"]
+    pictures = row["pictures"]
+    assert pictures is not None
+    assert pictures["sent"] > 50
+    assert (pictures["intact_share"] or 0) > 0.8
+    assert pictures["damaged"] == pictures["stale"] == 0
+    assert (pictures["intact_age_ms"]["p50"] or 0) > 3, "the relay's delay at least"
+    assert row["relay_late_us"]["n"] > 500, "the encrypted link passes through the relay"
 
 
 @pytest.mark.quick
-def test_a_peer_that_is_not_installed_is_said_in_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_baseline_that_is_not_installed_is_named_in_its_row_of_bench_air(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("thinair.bench.air.row.shutil.which", lambda _: None)
-    run = Run("640x360@25", 640, 360, 40_000.0, 1_500_000, 1.0, 1, realtime=False)
-    row = measure("srt-60", MODELS["clean"], run)
-    assert row["intact_share"] is None
+    settings = Settings("640x360@25", 640, 360, 40_000.0, 1_500_000, 1.0, 1, realtime=False)
+    row = measure("srt-60", MODELS["clean"], settings)
+    assert row["pictures"] is None
     assert "not installed" in row["note"]

@@ -14,7 +14,7 @@ MODE = Mode.parse("640x360@25")
 def test_every_frame_of_a_short_run_reaches_the_decoder() -> None:
     found = receive.latency(MODE, 2_000_000, 1.0, 500)
     assert found["last_packet_to_decoder_ms"]["n"] == found["sent"] == 25, found["drops"]
-    assert found["last_packet_to_decoder_ms"]["p50"] > 0
+    assert (found["last_packet_to_decoder_ms"]["p50"] or 0) > 0
 
 
 def test_larger_packets_mean_fewer_of_them_and_less_overhead() -> None:

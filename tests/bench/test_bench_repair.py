@@ -18,6 +18,6 @@ def test_every_way_is_timed_on_blocks_that_come_back() -> None:
 
 
 @pytest.mark.parametrize("wrong", [["--sources", "0"], ["--symbols", "1"], ["--sources", "250"], ["--size", "0"]])
-def test_a_block_that_cannot_be_is_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_impossible_block_is_refused_in_one_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "repair", *wrong]) == 2
-    assert "--sources and --symbols" in capsys.readouterr().err
+    assert "--symbols must be 2 to K" in capsys.readouterr().err

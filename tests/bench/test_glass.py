@@ -1,4 +1,4 @@
-"""bench glass: the framebuffer file, the sampler, the join, and rows of peers that are not there."""
+"""bench glass: the framebuffer file, the sampler, the join, and rows of baselines that cannot run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from thinair.bench.glass import SCHEMA, against_best, as_json, footer, line
-from thinair.bench.glass.baselines import INSTALL, PEERS, Peer, Place, choose
-from thinair.bench.glass.figures import Figures, SentFrame, join, read_frames, sent_frames, summary
+from thinair.bench.analysis.summary import read_frames, summary
+from thinair.bench.glass import SCHEMA, against_best, footer, line, table
+from thinair.bench.glass.baselines import INSTALL, PLAYERS, UNENCRYPTED, Place, PlayerSpec, choose
+from thinair.bench.glass.figures import Figures, SentFrame, join, sent_frames
 from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, sender_command
 from thinair.bench.glass.strip_delimiters import strip
-from thinair.bench.harness.xvfb_screen import Announcement, Framebuffer, Sampler, ScreenError, xvfb
+from thinair.bench.harness.run_conditions import Conditions
+from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenError, ScreenSampler, Sighting, xvfb
+from thinair.link.errors import ConfigError
 from thinair.sender.sources.visual_code import BLACK, Code, Geometry, Painter
 
 WIDTH, HEIGHT, PADDING, NAME = 640, 360, 64, b"screen\0\0"
@@ -71,7 +74,7 @@ def test_a_file_that_is_no_such_framebuffer_is_refused(header: bytes) -> None:
 def test_each_picture_is_seen_once_and_soon_after_its_last_row(tmp_path: Path) -> None:
     path = framebuffer_file(tmp_path / "screen")
     painted = Painted(path)
-    sampler = Sampler(path, WIDTH, HEIGHT)
+    sampler = ScreenSampler(path, WIDTH, HEIGHT)
     drawn: list[tuple[int, int]] = []  # before and after the drawing of the lower half
     finished = threading.Event()
 
@@ -98,12 +101,12 @@ def test_each_picture_is_seen_once_and_soon_after_its_last_row(tmp_path: Path) -
 
 
 @pytest.mark.quick
-def test_a_torn_picture_is_not_there_yet(tmp_path: Path) -> None:
+def test_a_torn_picture_is_not_seen(tmp_path: Path) -> None:
     path = framebuffer_file(tmp_path / "screen")
     painted = Painted(path)
     painted.draw(1, 10)
     painted.draw(2, 20, slice(0, HEIGHT // 2))
-    sampler = Sampler(path, WIDTH, HEIGHT)
+    sampler = ScreenSampler(path, WIDTH, HEIGHT)
     sampler.run(lambda _: len(sampler.gaps_us) > 20, check_us=0)
     assert sampler.sightings == []
     painted.draw(2, 20)
@@ -116,7 +119,7 @@ def test_a_torn_picture_is_not_there_yet(tmp_path: Path) -> None:
 def test_a_screen_of_another_size_is_refused(tmp_path: Path) -> None:
     path = framebuffer_file(tmp_path / "screen")
     with pytest.raises(ScreenError, match="640x360, not 1280x720"):
-        Sampler(path, 1280, 720)
+        ScreenSampler(path, 1280, 720)
 
 
 @pytest.mark.quick
@@ -124,9 +127,9 @@ def test_latency_is_joined_by_the_time_in_the_code() -> None:
     high = 3 << 32  # the code carries the low 32 bits only
     sent = [SentFrame(n, high + 40_000 * n, high + 40_000 * n + 1000, high + 40_000 * n + 6000) for n in range(5)]
     seen = [
-        Announcement(Code(n + 7, 40_000 * n), high + 40_000 * n + 12_000 + n)
+        Sighting(Code(n + 7, 40_000 * n), high + 40_000 * n + 12_000 + n)
         for n in (0, 1, 3, 4)  # 2 was never shown
-    ] + [Announcement(Code(11, 160_000), high + 999_999)]  # shown again later: the first time counts
+    ] + [Sighting(Code(11, 160_000), high + 999_999)]  # shown again later: the first time counts
     figures = join(sent, seen, {3: 11_500}, (high + 40_000, high + 200_000))
     assert figures.sent == 4
     assert figures.screen_ms == [12.001, 12.003, 12.004]
@@ -148,7 +151,7 @@ def test_frame_logs_keep_whole_numbers_and_leave_the_unknown_out(tmp_path: Path)
 
 
 @pytest.mark.quick
-def test_a_summary_of_nothing_is_unknown_and_never_zero() -> None:
+def test_percentiles_of_nothing_are_unknown_and_never_zero() -> None:
     assert summary([]) == {"p50": None, "p95": None, "p99": None, "max": None, "n": 0}
     assert summary([float(n) for n in range(1, 101)]) == {"p50": 50, "p95": 95, "p99": 99, "max": 100, "n": 100}
 
@@ -161,7 +164,7 @@ def test_delimiters_are_taken_off_the_end_of_a_datagram_only() -> None:
 
 
 @pytest.mark.quick
-def test_every_row_sends_the_same_stream() -> None:
+def test_the_sender_of_every_row_sends_the_same_stream() -> None:
     settings = Settings("1920x1080@25", 1920, 1080, 8_000_000, 15.0, 5)
     commands = {feed: sender_command(feed, 5004, settings, Path("f.csv")) for feed in ("thinair", "rtp", "annexb")}
     words = {feed: command[command.index("send") + 1 :] for feed, command in commands.items()}
@@ -171,11 +174,11 @@ def test_every_row_sends_the_same_stream() -> None:
 
 
 @pytest.mark.quick
-def test_peers_are_chosen_by_name_and_our_own_rows_are_always_there() -> None:
-    assert choose("all") == list(PEERS)
-    assert [peer.name for peer in choose("none")] == ["thinair", "floor"]
-    assert [peer.name for peer in choose("mpv")] == ["thinair", "floor", "mpv"]
-    with pytest.raises(ValueError, match="vlc"):
+def test_baselines_are_chosen_by_name_and_thinair_and_the_floor_are_always_there() -> None:
+    assert choose("all") == list(PLAYERS)
+    assert [player.name for player in choose("none")] == ["thinair", "floor"]
+    assert [player.name for player in choose("mpv")] == ["thinair", "floor", "mpv"]
+    with pytest.raises(ConfigError, match="vlc"):
         choose("vlc,mpv")
 
 
@@ -184,15 +187,15 @@ def place(home: Path) -> Place:
 
 
 @pytest.mark.quick
-def test_every_peer_is_told_its_port_or_its_session_description(tmp_path: Path) -> None:
+def test_every_player_gets_its_port_or_its_session_description(tmp_path: Path) -> None:
     where = place(tmp_path)
-    for peer in PEERS:
-        command = " ".join(peer.command(where))
-        assert peer.name == "floor" or str(where.port) in command or str(where.sdp) in command
+    for player in PLAYERS:
+        command = " ".join(player.command(where))
+        assert player.name == "floor" or str(where.port) in command or str(where.sdp) in command
 
 
 @pytest.mark.quick
-def test_a_missing_peer_says_so_in_the_table_and_in_the_file() -> None:
+def test_a_missing_baseline_is_named_in_the_table_and_in_the_file() -> None:
     row = Row("mpv", INSTALL)
     content = row.as_json()
     assert content["note"] == "not installed; make bench-setup"
@@ -202,12 +205,12 @@ def test_a_missing_peer_says_so_in_the_table_and_in_the_file() -> None:
 
 
 @pytest.mark.quick
-def test_the_file_and_the_footer_hold_sampling_error_and_agreement() -> None:
-    figures = join([SentFrame(1, 1000, 1100, 1200)], [Announcement(Code(1, 1000), 3000)], {1: 1400}, (0, 5000))
-    watched = {"steal_share": 0.0, "foreign_share": 0.3, "load_average": [1.0], "unfit": ["busy"]}
-    result = as_json([Row("thinair", "", figures, [0.2, 0.4], watched)], watched)
+def test_file_and_footer_of_the_table_have_sampling_error_and_agreement() -> None:
+    figures = join([SentFrame(1, 1000, 1100, 1200)], [Sighting(Code(1, 1000), 3000)], {1: 1400}, (0, 5000))
+    conditions: Conditions = {"steal_share": 0.0, "foreign_share": 0.3, "load_average": [1.0], "unfit": ["busy"]}
+    result = table([Row("thinair", "", figures, [0.2, 0.4], ["busy"])], conditions)
     assert result["schema"] == SCHEMA == "thinair.bench-glass/1"
-    assert result["rows"][0]["in_band_vs_screen_ms"]["p50"] == 0.6
+    assert result["rows"][0].get("in_band_vs_screen_ms", {}).get("p50") == 0.6
     assert result["rows"][0]["unfit"] == ["busy"]
     assert result["sampling"]["gap_ms"]["max"] == 0.4
     assert result["sampling"]["rate_hz"] == 3333
@@ -221,8 +224,8 @@ SETTINGS = Settings("640x360@25", WIDTH, HEIGHT, 2_000_000, 1.0, 0)
 
 
 @pytest.mark.display
-def test_a_peer_that_is_not_installed_says_so_in_its_row() -> None:
-    row = measure(Peer("nobody", "", "rtp", lambda _: ["no-such-player"]), SETTINGS)
+def test_a_baseline_that_is_not_installed_is_named_in_its_row() -> None:
+    row = measure(PlayerSpec("nobody", "", "rtp", lambda _: ["no-such-player"]), SETTINGS)
     assert (row.note, row.figures) == (INSTALL, None)
 
 
@@ -232,7 +235,7 @@ def _row(name: str, screen_ms: list[float], encode_ms: float = 5.0) -> Row:
 
 
 @pytest.mark.quick
-def test_rounds_of_a_row_pool_their_pictures_and_keep_what_failed() -> None:
+def test_the_rounds_of_a_row_pool_their_pictures_and_keep_failures() -> None:
     rounds = [_row("mpv", [10.0, 12.0]), Row("mpv", "receiver ended with code 4"), _row("mpv", [30.0])]
     row = merged(rounds).as_json()
     assert (row["screen_latency_ms"]["n"], row["screen_latency_ms"]["max"], row["sent"]) == (3, 30.0, 3)
@@ -240,29 +243,29 @@ def test_rounds_of_a_row_pool_their_pictures_and_keep_what_failed() -> None:
 
 
 @pytest.mark.quick
-def test_our_row_is_set_against_the_best_peer_of_each_figure_and_never_the_floor() -> None:
-    rows = [_row("thinair", [8.0]), _row("floor", [1.0]), _row("mpv", [16.0]), _row("gstreamer", [10.0], 2.0)]
+def test_thinair_is_compared_with_the_best_baseline_and_never_with_a_row_of_its_own() -> None:
+    own = [_row("thinair", [8.0]), _row("floor", [1.0]), _row(UNENCRYPTED, [7.9]), _row("thinair-browser", [2.0])]
+    rows = [*own, _row("mpv", [16.0]), _row("gstreamer", [10.0], 2.0)]
     ratios = against_best([row.as_json() for row in rows])
-    assert ratios["screen_latency_p50"] == {"ratio": 0.8, "peer": "gstreamer"}
-    assert ratios["receive_p95"] == {"ratio": 0.375, "peer": "gstreamer"}
-    assert against_best([row.as_json() for row in rows[:2]]) == {}
+    assert ratios["screen_latency_p50"] == {"ratio": 0.8, "baseline": "gstreamer"}
+    assert ratios["receive_p95"] == {"ratio": 0.375, "baseline": "gstreamer"}
+    assert against_best([row.as_json() for row in own]) == {}
 
 
 @pytest.mark.display
-def test_a_peer_that_ends_early_says_so_in_its_row() -> None:
-    row = measure(Peer("nobody", "", "", lambda _: ["sh", "-c", "echo no codec; exit 4"]), SETTINGS)
-    assert row.note == "receiver ended with code 4: no codec"
+def test_a_player_that_ends_early_is_named_in_its_row_with_its_last_line() -> None:
+    row = measure(PlayerSpec("nobody", "", "", lambda _: ["sh", "-c", "echo no codec; exit 4"]), SETTINGS)
+    assert row.note == "player ended with code 4: no codec"
 
 
 @pytest.mark.display
 def test_the_floor_is_measured_on_a_real_screen() -> None:
-    (floor,) = (peer for peer in PEERS if peer.name == "floor")
+    (floor,) = (player for player in PLAYERS if player.name == "floor")
     row = measure(floor, SETTINGS)
     assert row.figures is not None, row.note
     assert row.figures.sent >= 20
     assert len(row.figures.screen_ms) >= row.figures.sent - 2
     assert all(0 < latency < 1000 for latency in row.figures.screen_ms)
-    assert row.conditions is not None
     assert row.gaps_ms
 
 

@@ -1,4 +1,4 @@
-"""The loop's figures from stamps that are known; the eye that reads two codes; the wire."""
+"""The loop: its figures from known stamps, its sampler of two codes, its relay."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from thinair.bench.analysis.recorded_run import Frame
 from thinair.bench.glass.row import free_port
 from thinair.bench.loop import figures
 from thinair.bench.loop.delay_relay import is_lost
-from thinair.bench.loop.ring import EMIT_US, SLOWED, Round, Seen
+from thinair.bench.loop.rig import DELAYABLE, EMIT_US, Round, Seen
 from thinair.bench.network.packets import read
 from thinair.cli import main
 from thinair.link.child_process import python_module
@@ -28,8 +29,8 @@ INTERVAL_US, GRAB_US = 40_000, 4_000
 PLACE = Geometry(1280, 720)
 
 
-def ring(seed: int, *, chain_us: float, in_band_us: float | None = None, count: int = 600) -> tuple[Round, Any, Any]:
-    """A round whose chain takes `chain_us` from the grab's stamp to the screen, and a player that says `in_band_us`."""
+def loop(seed: int, *, path_us: float, in_band_us: float | None = None, count: int = 600) -> tuple[Round, Any, Any]:
+    """A round whose path takes `path_us` from the grab's stamp to the screen, and a player that states `in_band_us`."""
     print(f"seed {seed}")
     rng = random.Random(seed)
     began = 7_000_000_000
@@ -40,32 +41,32 @@ def ring(seed: int, *, chain_us: float, in_band_us: float | None = None, count: 
         capture = began + 200_000 + number * INTERVAL_US + rng.randrange(0, 200)
         read = capture + 100
         code = max(n for n in range(max(0, (read - began) // EMIT_US - 2), len(emitted)) if emitted[n][1] <= read)
-        late = chain_us + rng.gauss(0, 400)
+        late = path_us + rng.gauss(0, 400)
         found.seen.append(Seen(number & 0xFFFF, capture & 0xFFFFFFFF, code & 0xFFFF, round(capture + late)))
         sender.append({"frame_id": number, "capture_us": capture, "dequeue_us": capture + GRAB_US})
         said = late if in_band_us is None else in_band_us
-        player.append({"frame_id": number, "capture_to_present_us": round(said), "bound_us": 60})
+        player.append(Frame(number, "presented", capture_to_present_us=round(said), bound_us=60))
     return found, sender, player
 
 
-@pytest.mark.parametrize("chain_us", [8_000, 45_000, 190_000])
-def test_the_loop_tells_the_chains_time_without_the_wait_for_the_grab(chain_us: int) -> None:
-    laps = figures.laps(*ring(1, chain_us=chain_us))
+@pytest.mark.parametrize("path_us", [8_000, 45_000, 190_000])
+def test_the_loop_measures_the_path_without_the_wait_for_the_grab(path_us: int) -> None:
+    laps = figures.laps(*loop(1, path_us=path_us))
     assert len(laps) == 600
     found = figures.agreement(laps, array("I", [200] * 100))
-    assert found["means_ms"]["loop"] == pytest.approx(chain_us / 1000 - 0.1, abs=0.2)
-    assert found["means_ms"]["screen"] == pytest.approx(chain_us / 1000, abs=0.1)
+    assert found["means_ms"]["loop"] == pytest.approx(path_us / 1000 - 0.1, abs=0.2)
+    assert found["means_ms"]["screen"] == pytest.approx(path_us / 1000, abs=0.1)
     assert found["faults"] == []
 
 
-def test_a_player_that_says_two_milliseconds_less_than_there_are_is_found_out() -> None:
-    found = figures.agreement(figures.laps(*ring(2, chain_us=20_000, in_band_us=18_000)), array("I", [200] * 100))
-    assert any("loop and in-band differ by" in fault for fault in found["faults"])
-    assert any("screen and in-band differ by" in fault for fault in found["faults"])
+def test_a_player_that_states_two_milliseconds_too_little_is_a_fault() -> None:
+    found = figures.agreement(figures.laps(*loop(2, path_us=20_000, in_band_us=18_000)), array("I", [200] * 100))
+    assert any("means of loop and in-band differ by" in fault for fault in found["faults"])
+    assert any("means of screen and in-band differ by" in fault for fault in found["faults"])
 
 
-def test_codes_that_wrap_are_told_apart_by_when_they_stood_on_the_screen() -> None:
-    found, sender, player = ring(3, chain_us=20_000)
+def test_wrapped_codes_of_the_loop_are_distinguished_by_when_they_were_on_the_screen() -> None:
+    found, sender, player = loop(3, path_us=20_000)
     shift = 70_000  # more than the code has bits for
     began = found.emitted[0][0]
     earlier = [(began - (shift - n) * EMIT_US, began - (shift - n) * EMIT_US + 300) for n in range(shift)]
@@ -74,33 +75,33 @@ def test_codes_that_wrap_are_told_apart_by_when_they_stood_on_the_screen() -> No
     assert figures.laps(moved, sender, player) == figures.laps(found, sender, player)
 
 
-def test_a_round_in_which_nothing_came_round_is_no_result() -> None:
-    assert figures.agreement([], array("I"))["faults"] == ["no picture was timed by all three"]
+def test_a_loop_without_a_returned_code_is_a_fault() -> None:
+    assert figures.agreement([], array("I"))["faults"] == ["no picture was timed in all three ways"]
 
 
-def test_the_eye_reads_two_codes_of_one_picture() -> None:
+def test_the_loops_sampler_reads_two_codes_of_one_picture() -> None:
     painter, plane = Painter(PLACE), np.full((720, 1280), 126, np.uint8)
     top, bottom, step = Reader(PLACE, 1280, pixel_bytes=1).places
     with memoryview(plane.data).cast("B") as pixels:
-        eye = CodeWatcher(pixels, top=top, bottom=bottom, step=step, sleep_us=10, separate_codes=True)
+        watcher = CodeWatcher(pixels, top=top, bottom=bottom, step=step, sleep_us=10, separate_codes=True)
         painter.draw_at(PLACE.top, plane, 4711, 99)
-        assert eye.watch(now_us() + 2_000)[0] == []  # half of it is not there yet
+        assert watcher.watch(now_us() + 2_000)[0] == []  # half of it is not there yet
         painter.draw_at(PLACE.bottom, plane, 5, 1234)
-        (seen,) = eye.watch(now_us() + 2_000)[0]
+        (seen,) = watcher.watch(now_us() + 2_000)[0]
         assert (seen[0], seen[1], seen[3], seen[4]) == (5, 1234, 4711, 99)
         painter.draw_at(PLACE.top, plane, 4712, 100)
-        assert eye.watch(now_us() + 2_000)[0] == []  # the strip changes more often than the picture
-        eye.close()
+        assert watcher.watch(now_us() + 2_000)[0] == []  # the strip changes more often than the picture
+        watcher.close()
 
 
-# ---- what is put in the way ---------------------------------------------------------------------------------------
+# ---- injected delays ---------------------------------------------------------------------------------------
 
 
-def test_every_stage_can_be_slowed() -> None:
-    assert set(SLOWED) == set(STAGES)
+def test_every_stage_can_be_delayed() -> None:
+    assert set(DELAYABLE) == set(STAGES)
 
 
-def test_the_lossy_wire_loses_the_second_packet_of_a_frame_and_symbols_that_nobody_asked_for() -> None:
+def test_the_lossy_relay_drops_the_second_packet_of_a_frame_and_proactive_symbols() -> None:
     packets = Packetizer(ssrc=7, elements=True).packetize(
         b"\0\0\0\1\x41" + bytes(range(1, 255)) * 60, frame_id=12, rtp_time=9, capture_us=5
     )
@@ -109,14 +110,14 @@ def test_the_lossy_wire_loses_the_second_packet_of_a_frame_and_symbols_that_nobo
     )
     assert not any(is_lost(read(packet)) for packet in small)
     assert [is_lost(read(packet)) for packet in packets] == [n == 1 for n in range(len(packets))]
-    unasked, asked = (
+    proactive, on_demand = (
         b"\x80\x61" + bytes(10) + bytes((0, 0, 0, 1, 0, 0, 0, 9, 0, index, 2 << 1, 0)) for index in (1, 2)
     )
-    assert is_lost(read(unasked))
-    assert not is_lost(read(asked))
+    assert is_lost(read(proactive))
+    assert not is_lost(read(on_demand))
 
 
-def test_a_wire_takes_as_long_as_it_is_told() -> None:
+def test_the_loops_relay_delays_packets_by_the_given_time() -> None:
     entry, exit_port = free_port(), free_port()
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far,
@@ -152,11 +153,11 @@ def _crossing_s(near: socket.socket, far: socket.socket, entry: int) -> float:
         (["--slow", "lunch=5"], "write STAGE=US"),
         (["--slow", "encode=fast"], "write STAGE=US"),
         (["--slow", "network=1000"], "needs --wire-us"),
-        (["--rounds", "0"], "--rounds of 1 or more"),
+        (["--rounds", "0"], "--rounds must be 1 or more"),
         (["--mode", "320x200@25"], "640x360"),
     ],
 )
-def test_what_the_loop_cannot_do_is_said_in_one_line(
+def test_wrong_options_of_the_loop_are_refused_in_one_line(
     words: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(["bench", "loop", *words, "--json", str(tmp_path / "x.json")]) == 2

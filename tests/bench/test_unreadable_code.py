@@ -73,5 +73,5 @@ def test_smeared_cells_say_so() -> None:
 
 def test_a_picture_without_a_code_and_no_picture_at_all_are_told_apart() -> None:
     noise = np.random.default_rng(2).integers(0, 255, (HEIGHT, WIDTH), np.uint8)
-    assert why_unread(noise, WIDTH, HEIGHT) == "there is a picture, but no code in it"
+    assert why_unread(noise, WIDTH, HEIGHT) == "the picture has no code"
     assert "no picture" in why_unread(np.zeros((HEIGHT, WIDTH), np.uint8), WIDTH, HEIGHT)

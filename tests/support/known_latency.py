@@ -10,13 +10,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from thinair.bench.analysis.recorded_run import summary
+from thinair.bench.analysis.summary import COLUMNS, intervals
 from thinair.bench.network import Jitter, Link, Model
 from thinair.link.protocol.clock_sync import ClockSync
 from thinair.link.protocol.frame_trace import FrameTraces
 from thinair.receiver.stats.counters import Figures, milliseconds
 
-PERCENTS = ("p50", "p95", "p99")
+PERCENTS = COLUMNS[:3]
 _SECONDS = 24
 _INTERVAL_US = 40_000
 _FRAME_BYTES, _PROBE_BYTES = 1_400, 60
@@ -64,7 +64,7 @@ class Case:
 
     def model(self) -> Model:
         jitter = Jitter(self.jitter_us, 0.6) if self.jitter_us else None
-        return Model("truth", delay_us=0.0, jitter=jitter, jitter_back=jitter)
+        return Model("truth", delay_us=0.0, jitter=jitter, jitter_reverse=jitter)
 
     def peer(self, true_us: float) -> float:
         """The sender's clock."""
@@ -114,12 +114,12 @@ class World:
             work(now)
         self._finish()
         stated = milliseconds(self.figures.latency)
-        true = summary([value / 1000 for value in self.true_us.values()])
+        true = intervals([value / 1000 for value in self.true_us.values()])
         clock = self.clock.estimate(local(_SECONDS * 1e6))
         assert clock is not None
         return Found(
-            {"p50": stated["p50"] or 0.0, "p95": stated["p95"] or 0.0, "p99": stated["p99"] or 0.0},
-            {name: float(true[name]) for name in PERCENTS},
+            {name: float(stated[name] or 0) for name in PERCENTS},
+            {name: float(true[name] or 0) for name in PERCENTS},
             clock.bound_us / 1000,
             min(self.rtts_us) / 1000,
             max(self.errors_us) / 1000,

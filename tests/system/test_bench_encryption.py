@@ -1,4 +1,4 @@
-"""`thinair bench sealed` with one round of each: its rows, its limits, its file."""
+"""`thinair bench encryption` with one repetition: its rows, its limits, its file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from thinair.bench.encryption import LIMITS, SCHEMA
 
 
 @pytest.mark.timeout(120)
-def test_the_bench_of_the_seal_has_a_time_for_each_row_and_writes_them(tmp_path: Path) -> None:
-    file = tmp_path / "sealed.json"
-    done = call("bench", "sealed", "--count", "1", "--json", str(file), timeout_s=100)
+def test_the_encryption_bench_has_a_time_for_each_row_and_writes_them(tmp_path: Path) -> None:
+    file = tmp_path / "encryption.json"
+    done = call("bench", "encryption", "--count", "1", "--json", str(file), timeout_s=100)
     found = json.loads(file.read_text())
     assert found["schema"] == SCHEMA
     assert found["first_picture_ms"].keys() == LIMITS.keys()

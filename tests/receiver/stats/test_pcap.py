@@ -27,7 +27,7 @@ def test_packets_are_noted_both_ways_as_a_pcap_that_tells_addresses_and_times(tm
         assert rx.send_control(pli, HOST, tx.local_port)
         log.close()
     noted = list(read_pcap(tmp_path / "a.pcap"))
-    assert [one.out for one in noted] == [False] * (count + 1) + [True]
+    assert [one.sent for one in noted] == [False] * (count + 1) + [True]
     assert noted[-1].data == pli
     assert noted[-2].data == hello
     assert sum(one.size for one in noted[:count]) > 5_000

@@ -1,11 +1,12 @@
-"""The ring: a strip with a code on a screen, a sender that grabs it together with the player's window under it, the
-player whose window that is. The code comes round in the window's first lines; one process drew it and sees it again.
+"""The loop's rig: a strip with a visual code on a screen, a sender that grabs it together with the player's window
+below it, and the player whose window that is. The code returns in the first lines of the window; one process draws it
+and sees it again.
 
     +-----------------------+
     | strip: code, its time |  grabbed as the first lines of the picture
     +-----------------------+
-    | player's window:      |  where the picture begins: the code again, one way round later; the grab has this too,
-    |  code, once round     |  so further down the same code is there twice round, and so on
+    | player's window:      |  where the picture begins: the code again, one loop later. The grab contains this too,
+    |  code, one loop later |  so further down the same code appears after two loops, and so on
     |  ...                  |
     |  code of the grab     |  drawn into the picture by the sender: its number and its time
     +-----------------------+
@@ -17,7 +18,7 @@ import mmap
 import subprocess
 import threading
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from thinair.bench.glass.row import Process, above, free_port, process, wait_for_port
+from thinair.bench.glass.row import free_port
+from thinair.bench.harness.processes import Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenError, xvfb
 from thinair.link.child_process import python_module
@@ -34,12 +36,13 @@ from thinair.link.video_mode import Mode
 from thinair.sender.sources.testcard_layers import Canvas
 from thinair.sender.sources.visual_code import CELLS, ROWS, Geometry, Painter, Reader
 
-# Whose program makes a stage slower (thinair.bench.loop.inject_delay); air and repair are the wire's
-# (thinair.bench.loop.delay_relay).
+# Which program delays a stage: sender or player by thinair.bench.loop.inject_delay, the path by
+# thinair.bench.loop.delay_relay.
 SENDER_STAGES = ("capture", "wait", "encode", "pace")
+PATH_STAGES = ("network", "repair")
 PLAYER_STAGES = ("decode", "hold", "present")
-SLOWED = (*SENDER_STAGES, "network", "repair", *PLAYER_STAGES)
-EMIT_US = 4_370  # between two codes: no simple part of any picture's interval, so that phases spread evenly
+DELAYABLE = (*SENDER_STAGES, *PATH_STAGES, *PLAYER_STAGES)
+EMIT_US = 4_370  # between two codes: no simple fraction of a frame interval, so that the phases spread evenly
 _SAMPLE_US = 200
 _NOISE = np.random.default_rng(1).normal(126, 24, (320, 2400)).clip(16, 235).astype(np.uint8)
 _XWD_HEADER = 100
@@ -49,25 +52,25 @@ TAIL_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Slowed:
-    """What is put in the way on purpose."""
+class Injected:
+    """A delay on purpose. `path_us`: delay of the relay between both ends, None without a relay."""
 
     stage: str = ""  # of thinair.link.protocol.frame_trace.STAGES
     us: int = 0
-    wire_us: int | None = None  # None: no wire between
+    path_us: int | None = None
     lossy: bool = False
 
     def program(self, stages: Sequence[str]) -> list[str]:
-        """How thinair is started."""
+        """The command that starts thinair."""
         if self.stage in stages:
             return python_module("thinair.bench.loop.inject_delay", self.stage, str(self.us))
         return python_module("thinair")
 
-    def wire(self) -> list[str]:
-        """IN and OUT are to be put before the last three."""
-        assert self.wire_us is not None
-        network_us = self.wire_us + (self.us if self.stage == "network" else 0)
-        return [str(network_us), str(self.us if self.stage == "repair" else 0), str(int(self.lossy))]
+    def relay(self) -> list[str]:
+        """The last three arguments of thinair.bench.loop.delay_relay."""
+        assert self.path_us is not None
+        delay_us = self.path_us + (self.us if self.stage == "network" else 0)
+        return [str(delay_us), str(self.us if self.stage == "repair" else 0), str(int(self.lossy))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ class Setting:
     mode: Mode
     seconds: float
     bitrate_bps: int
-    priority: int = 0  # of all processes; the eye stands one above
-    slowed: Slowed = Slowed()
+    priority: int = 0  # of all processes; the screen sampler has one more
+    injected: Injected = Injected()
 
     def with_priority(self, priority: int) -> Setting:
         return replace(self, priority=priority)
@@ -84,7 +87,8 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A whole picture on the screen: the grab's number and time from its last lines, the strip's code in its first."""
+    """A complete picture on the screen: number and time of the grab from its last lines, the strip's code from its
+    first."""
 
     seq: int  # 16 bits
     capture_us: int  # 32 bits
@@ -94,9 +98,9 @@ class Seen:
 
 @dataclass(slots=True)
 class Round:
-    """What a run has left behind. Times are µs of the one clock, but where 32 bits are said."""
+    """What one round recorded. Times are µs of CLOCK_MONOTONIC, in `seen` partly their low 32 bits."""
 
-    emitted: list[tuple[int, int]] = field(default_factory=list)  # code n stood on the screen from between these two on
+    emitted: list[tuple[int, int]] = field(default_factory=list)  # code n appeared on the screen between these two
     seen: list[Seen] = field(default_factory=list)
     gaps_us: array[int] = field(default_factory=lambda: array("I"))
     window_us: tuple[int, int] = (0, 0)
@@ -105,7 +109,7 @@ class Round:
 
 
 class Strip:
-    """Draws codes on a monitor of its own; `whole`: which is as large as a picture."""
+    """Draws codes on a monitor of its own. `whole`: the monitor has the size of a picture."""
 
     def __init__(self, display: str, mode: Mode, monitor: int, *, whole: bool = False) -> None:
         geometry = Geometry(mode.width, mode.height)
@@ -113,8 +117,8 @@ class Strip:
         self._canvas = Canvas.of(self._frame)
         self._canvas.y[:], self._canvas.u[:], self._canvas.v[:] = 16, 128, 128
         self._painter = Painter(geometry)
-        # Noise beside the code, another window of it each time: it runs down the picture with every way round, so that
-        # the encoder has as much to do as with any picture that moves.
+        # Noise beside the code, another part of it each time. It moves down the picture with each loop, so that the
+        # encoder works as hard as with any moving picture.
         beside = (slice(0, geometry.left), slice(geometry.left + CELLS * geometry.cell, mode.width))
         self._beside = [self._canvas.y[: strip_height(mode), part] for part in beside]
         size = self._frame.width, self._frame.height
@@ -123,7 +127,7 @@ class Strip:
         self._count = 0
 
     def emit(self) -> tuple[int, int]:
-        """The next code; when it came to the screen: between these two moments."""
+        """Draws the next code: (before, after) it appeared on the screen."""
         began_us = now_us()
         for part in self._beside:
             height, width = part.shape
@@ -147,8 +151,8 @@ def strip_height(mode: Mode) -> int:
     return ROWS * Geometry(mode.width, mode.height).cell
 
 
-def run(setting: Setting, home: Path, words: Sequence[str] = ()) -> Round:
-    """One ring, `seconds` long after it has warmed up. `words`: more for the player. Raises ScreenError."""
+def run(setting: Setting, home: Path, arguments: Sequence[str] = ()) -> Round:
+    """One round of `seconds` after the warm-up. `arguments`: added to the player's. Raises ScreenError."""
     mode, strip = setting.mode, strip_height(setting.mode)
     found = Round(home=home)
     with ExitStack() as stack:
@@ -156,11 +160,11 @@ def run(setting: Setting, home: Path, words: Sequence[str] = ()) -> Round:
         _monitors(screen.display, mode, strip)
         emitter = Strip(screen.display, mode, 0)
         stack.callback(emitter.close)
-        eye = Eye(screen.file, mode, strip)
-        stack.callback(eye.close)
-        with ExitStack() as cast:
-            running = _start(cast, setting, screen.display, home, words)
-            _watch(found, setting, emitter, eye, running)
+        sampler = LoopSampler(screen.file, mode, strip)
+        stack.callback(sampler.close)
+        with ExitStack() as processes:
+            running = _start(processes, setting, screen.display, home, arguments)
+            _watch(found, setting, emitter, sampler, running)
     return found
 
 
@@ -171,13 +175,13 @@ def _monitors(display: str, mode: Mode, strip: int) -> None:
         try:
             done = subprocess.run(argv, capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
-            raise ScreenError("xrandr is not installed; make bench-setup") from error
+            raise ScreenError("xrandr is not installed: run make bench-setup") from error
         if done.returncode:
-            raise ScreenError(f"no second monitor: {done.stderr.strip()}")
+            raise ScreenError(f"Xvfb has no second monitor: {done.stderr.strip()}")
 
 
-class Eye:
-    """Reads both codes of the player's window out of the screen's memory."""
+class LoopSampler:
+    """Reads both codes of the player's window from the framebuffer."""
 
     def __init__(self, file: Path, mode: Mode, strip: int) -> None:
         self._file, self._size, self._strip = file, (mode.width, mode.height), strip
@@ -190,12 +194,12 @@ class Eye:
             self._map, top=top, bottom=bottom, step=step, sleep_us=_SAMPLE_US, separate_codes=True
         )
 
-    def look(self, until_us: int) -> tuple[list[Seen], bytes]:
+    def sample(self, until_us: int) -> tuple[list[Seen], bytes]:
         seen, gaps = self._watcher.watch(until_us)
         return [Seen(seq, time_us, code, at_us) for seq, time_us, at_us, code, _ in seen], gaps
 
     def why(self) -> str:
-        """Why the codes cannot be read."""
+        """Why no codes can be read."""
         return why_unread_on(self._file, *self._size, y=self._strip)
 
     def close(self) -> None:
@@ -203,32 +207,35 @@ class Eye:
         self._map.close()
 
 
-def _start(cast: ExitStack, setting: Setting, display: str, home: Path, words: Sequence[str]) -> dict[str, Process]:
-    slowed, port, running = setting.slowed, free_port(), {}
+def _start(
+    processes: ExitStack, setting: Setting, display: str, home: Path, arguments: Sequence[str]
+) -> dict[str, Process]:
+    injected, port, running = setting.injected, free_port(), {}
 
     def add(name: str, argv: Sequence[str], listens: int | None = None, **env: str) -> None:
-        running[name] = cast.enter_context(process(argv, home / f"{name}.log", env))
+        running[name] = processes.enter_context(process(argv, home / f"{name}.log", env))
         if listens is not None:
             wait_for_port(listens, running[name])
 
-    unsealed = [] if slowed.wire_us is None else ["--no-encryption"]  # a sealed link goes around the wire
+    # An encrypted link takes the address of its control connection for the media, and so bypasses the relay.
+    unencrypted = [] if injected.path_us is None else ["--no-encryption"]
     player = [
-        *(*slowed.program(PLAYER_STAGES), "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11"),
+        *(*injected.program(PLAYER_STAGES), "play", "--listen", f"127.0.0.1:{port}", "--presenter", "x11"),
         *("--display", display, "--fullscreen", "--monitor", "1", "--dashboard", "off", "--priority", "0"),
-        *("--report", str(home / "player.json"), "--frames", str(home / "player.csv"), *unsealed, *words),
+        *("--report", str(home / "player.json"), "--frames", str(home / "player.csv"), *unencrypted, *arguments),
     ]
     add("player", player, port, DISPLAY=display)
     entry = port
-    if slowed.wire_us is not None:
+    if injected.path_us is not None:
         entry = free_port()
         add(
-            "wire",
-            python_module("thinair.bench.loop.delay_relay", str(entry), str(port), *slowed.wire()),
+            "relay",
+            python_module("thinair.bench.loop.delay_relay", str(entry), str(port), *injected.relay()),
             entry,
         )
     sender = [
-        *(*slowed.program(SENDER_STAGES), "send", "--to", f"127.0.0.1:{entry}"),
-        *("--source", f"screen:{display}+0,0+code", "--mode", str(setting.mode), *unsealed),
+        *(*injected.program(SENDER_STAGES), "send", "--to", f"127.0.0.1:{entry}"),
+        *("--source", f"screen:{display}+0,0+code", "--mode", str(setting.mode), *unencrypted),
         *("--bitrate", str(setting.bitrate_bps), "--pace", "off", "--priority", "0"),
         *("--frames", str(home / "sender.csv"), "--report", str(home / "sender.json")),
     ]
@@ -236,17 +243,17 @@ def _start(cast: ExitStack, setting: Setting, display: str, home: Path, words: S
     return running
 
 
-def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: dict[str, Process]) -> None:
+def _watch(found: Round, setting: Setting, emitter: Strip, sampler: LoopSampler, running: dict[str, Process]) -> None:
     stop = threading.Event()
 
-    def look() -> None:
+    def sample() -> None:
         with above(setting.priority):
             while not stop.is_set():
-                seen, gaps = eye.look(now_us() + 100_000)
+                seen, gaps = sampler.sample(now_us() + 100_000)
                 found.seen += seen
                 found.gaps_us.frombytes(gaps)
 
-    thread = threading.Thread(target=look, name="eye")
+    thread = threading.Thread(target=sample, name="sampler")
     thread.start()
     try:
         began_us = due_us = now_us()
@@ -260,26 +267,18 @@ def _watch(found: Round, setting: Setting, emitter: Strip, eye: Eye, running: di
                 found.window_us = first_us, first_us + round(setting.seconds * 1e6)
                 end_us = found.window_us[1] + round(TAIL_S * 1e6)
             if len(found.emitted) % 100 == 0:
-                found.trouble = trouble_of(running)
+                found.trouble = ended(running)
         if not found.seen and not found.trouble:
-            why = eye.why()
-            found.trouble = f"the code did not come round within {FIRST_PICTURE_S:g} s: {why}"
+            why = sampler.why()
+            found.trouble = f"the code did not return within {FIRST_PICTURE_S:g} s: {why}"
     finally:
         stop.set()
         thread.join()
 
 
-def trouble_of(running: Mapping[str, Process]) -> str:
-    """Who has ended, and with what words; "" while all run."""
-    for what, one in running.items():
-        if one.popen.poll() is not None:
-            return f"{what} ended with code {one.popen.returncode}{one.last_words()}"
-    return ""
-
-
 def unwrapped(code: int, emitted: Sequence[tuple[int, int]], seen_us: int) -> int | None:
-    """The newest code of this low part that stood on the screen before it was seen; None where the one after it is not
-    known."""
+    """The number of the newest code with these low 16 bits that was on the screen before it was seen; None where the
+    next code is not known."""
     number = len(emitted) - 1 - ((len(emitted) - 1 - code) & 0xFFFF)
     while number >= 0 and emitted[number][0] > seen_us:
         number -= 1 << 16

@@ -1,7 +1,7 @@
-"""Peers' ways of getting frames across, written plainly from what is published of them (docs/transport.md names where).
+"""Strategies of other designs against loss, as published (docs/transport.md names the sources).
 
-All send a frame's packets at once, take the same pictures, and answer key frame requests by the next picture where they
-have any. Their codes are counted, not computed: any k of n packets of a block restore it.
+All send a frame's packets at once, encode the same pictures, and answer a key frame request with the next picture where
+they have such requests. Their codes are counted, not computed: any k of n packets of a block restore it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from thinair.bench.sim.simulator import PAYLOAD, End, Packet, Sender, World
 
 _HEADERS = 12 + 28  # RTP, UDP, IPv4
 _CONTROL = 60  # bytes of a control packet, with UDP and IPv4
-_KEY_EVERY = 30  # pictures, where nobody can ask
+_KEY_EVERY = 30  # pictures, without key frame requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Of the receiver: sequence numbers again, or a key frame, or a bitrate."""
+class Request:
+    """From the receiver: packets again, or a key frame, or a bitrate."""
 
     seqs: tuple[int, ...] = ()
     key: bool = False
@@ -79,7 +79,7 @@ class PlainSender:
     def after_frame(self, frame: int, count: int) -> None:
         """For codes over frames."""
 
-    def receive(self, content: Ask, now_us: float) -> None:
+    def receive(self, content: Request, now_us: float) -> None:
         self._key_wanted |= content.key
         for seq in content.seqs:
             if (packet := self.sent.get(seq)) is not None:
@@ -123,8 +123,8 @@ class PlainReceiver:
     def completed(self, frame: int, now_us: float) -> None:
         self.world.complete(frame, now_us)
 
-    def say(self, ask: Ask) -> None:
-        self.out.append(Packet(_CONTROL + 4 * len(ask.seqs), ask))
+    def send(self, request: Request) -> None:
+        self.out.append(Packet(_CONTROL + 4 * len(request.seqs), request))
 
     def poll(self, now_us: float) -> list[Packet]:
         out, self.out = self.out, []
@@ -150,12 +150,12 @@ class FrameCodeReceiver(PlainReceiver):
         super().__init__(world)
         self._parity: dict[int, int] = {}
         self._newest = -1
-        self._broken = False  # a key frame is waited for
+        self._broken = False  # waits for a key frame
 
     def receive(self, content: Media | Parity, now_us: float) -> None:
         frame = content.frame
         if frame > self._newest:
-            self._give_up(range(self._newest, frame))
+            self._abandon(range(self._newest, frame))
             self._newest = frame
         if isinstance(content, Parity):
             self._parity[frame] = self._parity.get(frame, 0) + 1
@@ -169,15 +169,15 @@ class FrameCodeReceiver(PlainReceiver):
         super().completed(frame, now_us)
         self._broken &= not self.world.timeline.key[frame]
 
-    def _give_up(self, frames: range) -> None:
-        """Its packets come in order: once a newer frame begins, what is incomplete is lost."""
+    def _abandon(self, frames: range) -> None:
+        """Packets arrive in order: once a newer frame begins, an incomplete one is lost."""
         lost = any(frame >= 0 and self.world.timeline.complete_us[frame] is None for frame in frames)
         self._broken |= lost
         if self._broken:
-            self.say(Ask(key=True))
+            self.send(Request(key=True))
 
 
-# ---- blocks of 8 and 4 over the stream, not aligned to frames, no way back: WFB-ng
+# ---- blocks of 8 and 4 over the stream, not aligned to frames, no feedback: WFB-ng
 
 
 class StreamCodeSender(PlainSender):
@@ -194,7 +194,7 @@ class StreamCodeSender(PlainSender):
 class StreamCodeReceiver(PlainReceiver):
     def __init__(self, world: World, sender: StreamCodeSender) -> None:
         super().__init__(world)
-        self._sent = sender.sent  # what a restored packet holds: its own bytes
+        self._sent = sender.sent  # the content of a restored packet
         self._blocks: dict[int, tuple[set[int], list[int]]] = {}
 
     def receive(self, content: Media | Parity, now_us: float) -> None:
@@ -215,7 +215,7 @@ class StreamCodeReceiver(PlainReceiver):
                     self.take(media.frame, media.index, media.count, now_us)
 
 
-# ---- repetition on request: WebRTC, SRT
+# ---- retransmission on request: WebRTC, SRT
 
 
 @dataclass(slots=True)
@@ -225,12 +225,12 @@ class _Missing:
     since_us: float = field(default=0.0)
 
 
-class RepeatReceiver(PlainReceiver):
-    """A gap is asked for at once, and again each round trip."""
+class RetransmissionReceiver(PlainReceiver):
+    """Requests a missing packet at once, and again each round trip."""
 
     max_tries = 10  # libwebrtc's nack requester
-    give_up_us = math.inf
-    again_us = 0.0  # at least so long between two requests for the same packet
+    abandon_us = math.inf
+    again_us = 0.0  # least time between two requests for the same packet
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
@@ -254,23 +254,23 @@ class RepeatReceiver(PlainReceiver):
 
     def poll(self, now_us: float) -> list[Packet]:
         due = [seq for seq, missing in self._missing.items() if missing.next_us <= now_us]
-        hopeless = False
+        unrecoverable = False
         for seq in due:
             missing = self._missing[seq]
             missing.tries += 1
             missing.next_us = now_us + self._wait_us()
-            if missing.tries > self.max_tries or now_us - missing.since_us > self.give_up_us:
+            if missing.tries > self.max_tries or now_us - missing.since_us > self.abandon_us:
                 del self._missing[seq]
-                hopeless = True
-        asked = tuple(seq for seq in due if seq in self._missing)
-        if asked:
-            self.say(Ask(asked))
-        if hopeless:
-            self.hopeless()
+                unrecoverable = True
+        requested = tuple(seq for seq in due if seq in self._missing)
+        if requested:
+            self.send(Request(requested))
+        if unrecoverable:
+            self.unrecoverable()
         return super().poll(now_us)
 
-    def hopeless(self) -> None:
-        self.say(Ask(key=True))
+    def unrecoverable(self) -> None:
+        self.send(Request(key=True))
 
     def timeout_us(self, now_us: float) -> float | None:
         return min((missing.next_us for missing in self._missing.values()), default=None)
@@ -280,9 +280,9 @@ class WebRtcSender(PlainSender):
     keys_on_request = True
 
 
-class WebRtcReceiver(RepeatReceiver):
-    """With a rate by the gradient of delay (GCC, draft-ietf-rmcat-gcc-02): cut to 0.85 of what came while it grows, up
-    8 % a second otherwise; above 10 % of loss by half the loss."""
+class WebRtcReceiver(RetransmissionReceiver):
+    """Bitrate by the gradient of delay (GCC, draft-ietf-rmcat-gcc-02): 0.85 of the received rate while it grows, else
+    8 % more per second; above 10 % of loss, less by half the loss."""
 
     again_us = 5_000.0
 
@@ -292,8 +292,8 @@ class WebRtcReceiver(RepeatReceiver):
         self._groups: deque[tuple[float, float]] = deque(maxlen=20)  # arrival, smoothed delay
         self._group: tuple[float, float] | None = None  # send and arrival of the group before
         self._delay = self._smooth = 0.0
-        self._came: deque[tuple[float, int]] = deque()
-        self._told_us = 0.0
+        self._received: deque[tuple[float, int]] = deque()
+        self._reported_us = 0.0
         self._overuse_us = 0.0
         self._lost = self._got = 0
 
@@ -301,7 +301,7 @@ class WebRtcReceiver(RepeatReceiver):
         assert isinstance(content, Media)
         before = self._highest
         super().receive(content, now_us)
-        self._came.append((now_us, PAYLOAD + _HEADERS))
+        self._received.append((now_us, PAYLOAD + _HEADERS))
         self._got += 1
         self._lost += max(0, content.seq - before - 1)
         if not content.again and (self._group is None or content.sent_us != self._group[0]):
@@ -314,7 +314,7 @@ class WebRtcReceiver(RepeatReceiver):
 
     def _trend(self) -> float:
         """Slope of the smoothed delay, times groups and gain, in ms: what the draft compares with 12.5 ms."""
-        if len(self._groups) < self._groups.maxlen:  # type: ignore[operator]  # it has one
+        if len(self._groups) < self._groups.maxlen:  # type: ignore[operator]  # it has a maxlen
             return 0.0
         mean_t = sum(t for t, _ in self._groups) / len(self._groups)
         mean_d = sum(d for _, d in self._groups) / len(self._groups)
@@ -323,13 +323,13 @@ class WebRtcReceiver(RepeatReceiver):
         return 60 * 4.0 * top / bottom if bottom else 0.0
 
     def _adapt(self, now_us: float) -> None:
-        while self._came and now_us - self._came[0][0] > 500_000:
-            self._came.popleft()
-        if now_us - self._told_us < 50_000:
+        while self._received and now_us - self._received[0][0] > 500_000:
+            self._received.popleft()
+        if now_us - self._reported_us < 50_000:
             return
-        passed_s = min(0.2, (now_us - self._told_us) / 1e6)
-        self._told_us = now_us
-        received = 8 * sum(size for _, size in self._came) / 0.5
+        passed_s = min(0.2, (now_us - self._reported_us) / 1e6)
+        self._reported_us = now_us
+        received = 8 * sum(size for _, size in self._received) / 0.5
         if self._trend() > 12.5:
             self._target = min(self._target, 0.85 * received)
         elif self._trend() > -12.5:
@@ -339,19 +339,19 @@ class WebRtcReceiver(RepeatReceiver):
             self._target *= 1 - 0.5 * share * passed_s
         self._lost, self._got = self._lost * 0.9, self._got * 0.9  # type: ignore[assignment]  # a moving share
         self._target = max(300_000.0, min(self._target, self.world.model.max_bps))
-        self.say(Ask(bitrate_bps=self._target))
+        self.send(Request(bitrate_bps=self._target))
 
 
-class SrtReceiver(RepeatReceiver):
-    """Requests at once and by periodic reports, a buffer of 120 ms, too late is dropped (SRT draft, 4.5 to 4.8)."""
+class SrtReceiver(RetransmissionReceiver):
+    """Requests at once and by periodic reports; a buffer of 120 ms; drops what is late (SRT draft, 4.5 to 4.8)."""
 
     latency_us = 120_000.0
     max_tries = 1_000
-    again_us = 20_000.0  # NAK reports are at least so far apart
+    again_us = 20_000.0  # least time between NAK reports
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        self.give_up_us = self.latency_us
+        self.abandon_us = self.latency_us
 
     def take(self, frame: int, index: int, count: int, now_us: float) -> None:
         sent = self.world.timeline.sent_us[frame]
@@ -361,8 +361,8 @@ class SrtReceiver(RepeatReceiver):
             self.world.hold(frame, play_us)
             super().take(frame, index, count, now_us)
 
-    def hopeless(self) -> None:
-        """Nobody can be asked for a key frame."""
+    def unrecoverable(self) -> None:
+        """There are no key frame requests."""
 
 
 def _pair(sender: type[PlainSender], receiver: type[PlainReceiver]) -> Callable[[World], tuple[Sender, End]]:
@@ -374,7 +374,7 @@ def _stream_code(world: World) -> tuple[Sender, End]:
     return sender, StreamCodeReceiver(world, sender)
 
 
-PEERS: dict[str, Callable[[World], tuple[Sender, End]]] = {
+BASELINES: dict[str, Callable[[World], tuple[Sender, End]]] = {
     "none": _pair(PlainSender, PlainReceiver),
     "moonlight": _pair(FrameCodeSender, FrameCodeReceiver),
     "wfb": _stream_code,
