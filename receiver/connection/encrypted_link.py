@@ -68,7 +68,7 @@ class EncryptedLink:
             async with discover.watching(self.client.see):
                 await asyncio.Event().wait()
         except (ImportError, NetworkError) as error:
-            self._note(f"senders cannot be discovered, only called at their last address: {error}")
+            self._note(f"no discovery, trying last known addresses only: {error}")
 
     def receive_invites(self) -> None:
         for datagram, _, host, _ in self._rx.invites():

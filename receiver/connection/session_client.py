@@ -152,8 +152,8 @@ class SessionClient:
             return []
         found = []
         for one in paired:
-            place, called = self._invites.get(one.fingerprint, ("", 0.0))
-            if place and now - called < _INVITE_S:
+            place, invited_at = self._invites.get(one.fingerprint, ("", 0.0))
+            if place and now - invited_at < _INVITE_S:
                 found.append((one, place))
         if self._which or len(paired) == 1:
             for one in paired:
@@ -170,17 +170,16 @@ class SessionClient:
         self.refused["unpaired"] += 1
         self._report_once(fingerprint_hex, f"{name or 'a sender'} at {place} is not paired: run thinair pair {place}")
 
-    def _report_once(self, who: str, content: str) -> None:
-        """Once."""
+    def _report_once(self, who: str, text: str) -> None:
         if who not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(who)
-            self._hooks.note(content)
+            self._hooks.note(text)
 
     # ---- one connection
 
     async def _connect(self, pairing: Pairing, place: str, resume: Session | None = None) -> bool:
-        """Whether a session came of it; returns when its connection is over. `resume`: it lives, and lacks its
-        connection only."""
+        """Whether it gave a session; returns when the connection has ended. `resume`: the session lives and lost only
+        its connection."""
         host, _, port = place.rpartition(":")
         context = tls.receiver_context(self._identity, pairing.certificate)
         try:
@@ -300,9 +299,9 @@ class SessionClient:
     def _keys(self, pairing: Pairing, own: bytes, secret: str) -> MediaKeys:
         return media_keys(bytes.fromhex(secret), own, pairing.fingerprint, self._identity.fingerprint)
 
-    def _wait(self, pairing: Pairing, content: str) -> None:
+    def _wait(self, pairing: Pairing, text: str) -> None:
         self._not_before[pairing.fingerprint] = _now() + _REFUSED_S
-        self._hooks.waiting(content)
+        self._hooks.waiting(text)
 
 
 def _now() -> float:

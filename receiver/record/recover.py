@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def recover(path: Path) -> str:
-    """What was done, in words. Raises ValueError where there is nothing to save, FileError."""
+    """What was done, as a sentence. Raises ValueError where there is nothing to save, FileError."""
     import av
 
     if is_whole(path):

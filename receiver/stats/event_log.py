@@ -1,4 +1,4 @@
-"""What happens in a run, in words: kept for the report, told to workers and terminal as it happens."""
+"""The events of a run: kept for the report, passed to workers and terminal as they happen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Event:
 
 
 class EventLog:
-    """`to_workers` and `to_terminal` are set by whoever wires a player; until then they are told nothing."""
+    """`to_workers` and `to_terminal` are set by whoever wires a player; until then they get nothing."""
 
     def __init__(self) -> None:
         self.to_workers: Callable[[Event], None] = lambda _event: None

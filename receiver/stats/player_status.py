@@ -43,7 +43,7 @@ class Picture:
 
     showing: Showing
     latency_mode: str  # lowest, smooth
-    trouble: str  # why no live picture is shown, in words; "" while one is
+    trouble: str  # why no live picture is shown; "" while one is
     absence: str  # what the camera lacks, with its age; "" where it lacks nothing or no sender is there to say it
     glass_age_us: float | None
     freezes: int

@@ -77,7 +77,7 @@ class DisplayThread:
         self._kind = ""  # of the presenter that was opened first: another is never silently taken
         self._hung = False  # the display does not answer: the decode thread stays away from it
         self._hung_noted = False
-        self._lost: OSError | None = None  # the display went away; seen by the screen's thread
+        self._lost: OSError | None = None  # the display went away; seen by this thread
         self._search_us = 0  # when a display is looked for again
         self._config = config
         self._mailbox = mailbox
@@ -120,7 +120,7 @@ class DisplayThread:
         return True
 
     def set_notice(self, text: str, since_us: int = 0) -> None:
-        """By the loop: why no picture comes, "" while one does."""
+        """By the loop: why no picture arrives; "" while one does."""
         self._state = text, since_us
 
     @property
