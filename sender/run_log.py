@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from thinair.link.log import Log
 from thinair.link.native import now_us
@@ -11,9 +11,12 @@ from thinair.link.native import now_us
 _KEPT = 200  # lines
 
 
-class LogLine(TypedDict):
-    at_s: float  # since the start
-    text: str
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class LogLine(TypedDict):
+        at_s: float  # since the start
+        text: str
 
 
 class RunLog:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from thinair.link.host import random_bits
 from thinair.link.native import Tx, now_us
@@ -32,14 +31,18 @@ from thinair.sender.run_log import RunLog
 _LOST = {"silent": "no packets from it", "bye": "it ended the session"}
 
 
-class Link(Protocol):
-    """Where encrypted sessions come from: it calls adopt() for each, and end() when one is over."""
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+    from typing import Protocol
 
-    def open(self) -> AbstractAsyncContextManager[None]: ...
+    class Link(Protocol):
+        """Where encrypted sessions come from: it calls adopt() for each, and end() when one is over."""
 
-    def invite(self, now_us: int) -> int:
-        """Sends what is due; when more is due."""
-        ...
+        def open(self) -> AbstractAsyncContextManager[None]: ...
+
+        def invite(self, now_us: int) -> int:
+            """Sends what is due; when more is due."""
+            ...
 
 
 class SessionLoop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from thinair.link.native import Tx
 from thinair.link.protocol.source_state import SourceCode, SourceState
@@ -13,25 +13,30 @@ from thinair.sender.bitrate_control import BitrateControl
 from thinair.sender.board.status_led import LedState
 from thinair.sender.config import SenderConfig
 from thinair.sender.pipeline.base import Counts, Pipeline
-from thinair.sender.pipeline.events import Event, PipelineEvents
-from thinair.sender.run_log import LogLine, RunLog
+from thinair.sender.pipeline.events import PipelineEvents
+from thinair.sender.run_log import RunLog
 from thinair.sender.session_loop import SessionLoop
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class Receiver(Protocol):
-    """The paired receiver at the other end."""
+    from thinair.sender.pipeline.events import Event
+    from thinair.sender.run_log import LogLine
 
-    @property
-    def client_name(self) -> str | None: ...
+    class Receiver(Protocol):
+        """The paired receiver at the other end."""
 
-    @property
-    def refused(self) -> Counter[str]:
-        """Connections and requests, by reason."""
-        ...
+        @property
+        def client_name(self) -> str | None: ...
 
-    def latency_us(self) -> tuple[int, int]:
-        """As it reported lately, and the bound of its clock; 0 for unknown."""
-        ...
+        @property
+        def refused(self) -> Counter[str]:
+            """Connections and requests, by reason."""
+            ...
+
+        def latency_us(self) -> tuple[int, int]:
+            """As it reported lately, and the bound of its clock; 0 for unknown."""
+            ...
 
 
 class SenderStatus:

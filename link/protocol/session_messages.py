@@ -1,135 +1,122 @@
 """The messages of the control connection (docs/wire-protocol.md, "Session keys" and "Pairing"): a line of JSON each.
 
 One encoder for all, and a decoder for each place in the conversation. Decoders never raise: None is no such message.
-TypedDicts rather than dataclasses: a Pi's start pays for each dataclass, and most of these are needed by one end only.
+The types are for the type checker alone: what a Pi builds at its start, it pays for.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final, Literal, TypedDict, final
+from typing import TYPE_CHECKING
 
-PAIRING_VERSION: Final = 1
-SESSION_VERSION: Final = 1
-CODEC: Final = "h264"  # RFC 6184; a word of `can`
-MAX_LINE: Final = 8192  # bytes
-RANDOM_BYTES: Final = 32  # of secrets and nonces, in hexadecimal on the line
-_CAN_WORDS: Final = 16
-_MAX_DURATION_US: Final = 60_000_000
+PAIRING_VERSION = 1
+SESSION_VERSION = 1
+CODEC = "h264"  # RFC 6184; a word of `can`
+MAX_LINE = 8192  # bytes
+RANDOM_BYTES = 32  # of secrets and nonces, in hexadecimal on the line
+_CAN_WORDS = 16
+_MAX_DURATION_US = 60_000_000
 
-# ---- from the receiver
+if TYPE_CHECKING:
+    from typing import Literal, TypedDict, final
 
+    # ---- from the receiver
 
-@final
-class PairRequest(TypedDict):
-    do: Literal["pair"]
-    version: int
-    name: str
-    certificate: str  # PEM
-    nonce: str
+    @final
+    class PairRequest(TypedDict):
+        do: Literal["pair"]
+        version: int
+        name: str
+        certificate: str  # PEM
+        nonce: str
 
+    @final
+    class PairProof(TypedDict):
+        proof: str
 
-@final
-class PairProof(TypedDict):
-    proof: str
+    @final
+    class SessionRequest(TypedDict):
+        do: Literal["session"]
+        version: int
+        can: list[str]
+        port: int  # UDP
+        secret: str
+        take_over: bool
 
+    @final
+    class ResumeRequest(TypedDict):
+        """The session lives, and has lost its connection."""
 
-@final
-class SessionRequest(TypedDict):
-    do: Literal["session"]
-    version: int
-    can: list[str]
-    port: int  # UDP
-    secret: str
-    take_over: bool
+        do: Literal["resume"]
+        version: int
+        can: list[str]
+        boot_id: int
 
+    @final
+    class OtherVersion(TypedDict):
+        """Made by the decoder of a first message whose version this end does not know; never on the wire."""
 
-@final
-class ResumeRequest(TypedDict):
-    """The session lives, and has lost its connection."""
+        do: Literal["pair", "session", "resume"]
+        other_version: int  # 0: none was given
 
-    do: Literal["resume"]
-    version: int
-    can: list[str]
-    boot_id: int
+    @final
+    class RenewRequest(TypedDict):
+        do: Literal["renew"]
+        secret: str
 
+    @final
+    class LatencyReport(TypedDict):
+        """For the camera operator, once a second; 0 for unknown."""
 
-@final
-class OtherVersion(TypedDict):
-    """Made by the decoder of a first message whose version this end does not know; never on the wire."""
+        do: Literal["figures"]
+        latency_us: int
+        bound_us: int
 
-    do: Literal["pair", "session", "resume"]
-    other_version: int  # 0: none was given
+    # ---- from the sender
 
+    @final
+    class Refusal(TypedDict):
+        refusal: str  # for the person at the receiver
 
-@final
-class RenewRequest(TypedDict):
-    do: Literal["renew"]
-    secret: str
+    @final
+    class PairChallenge(TypedDict):
+        version: int
+        nonce: str
 
+    @final
+    class PairResult(TypedDict):
+        proof: str
+        name: str
+        token: str  # for the control API
+        control: int  # port of the control API; 0: there is none
 
-@final
-class LatencyReport(TypedDict):
-    """For the camera operator, once a second; 0 for unknown."""
+    @final
+    class SessionGrant(TypedDict):
+        version: int
+        can: list[str]
+        secret: str
+        control: int
+        ssrc: int
+        boot_id: int
 
-    do: Literal["figures"]
-    latency_us: int
-    bound_us: int
+    @final
+    class ResumeGrant(TypedDict):
+        version: int
 
+    @final
+    class KeysRenewed(TypedDict):
+        secret: str
 
-# ---- from the sender
+    @final
+    class SessionOver(TypedDict):
+        over: str  # why, for the person at the receiver
 
-
-@final
-class Refusal(TypedDict):
-    refusal: str  # for the person at the receiver
-
-
-@final
-class PairChallenge(TypedDict):
-    version: int
-    nonce: str
-
-
-@final
-class PairResult(TypedDict):
-    proof: str
-    name: str
-    token: str  # for the control API
-    control: int  # port of the control API; 0: there is none
-
-
-@final
-class SessionGrant(TypedDict):
-    version: int
-    can: list[str]
-    secret: str
-    control: int
-    ssrc: int
-    boot_id: int
-
-
-@final
-class ResumeGrant(TypedDict):
-    version: int
-
-
-@final
-class KeysRenewed(TypedDict):
-    secret: str
-
-
-@final
-class SessionOver(TypedDict):
-    over: str  # why, for the person at the receiver
-
-
-FirstMessage = PairRequest | SessionRequest | ResumeRequest | OtherVersion
-Message = (
-    PairRequest | PairProof | SessionRequest | ResumeRequest | RenewRequest | LatencyReport
-    | Refusal | PairChallenge | PairResult | SessionGrant | ResumeGrant | KeysRenewed | SessionOver
-)  # fmt: skip
+    FirstMessage = PairRequest | SessionRequest | ResumeRequest | OtherVersion
+    Message = (
+        PairRequest | PairProof | SessionRequest | ResumeRequest | RenewRequest | LatencyReport
+        | Refusal | PairChallenge | PairResult | SessionGrant | ResumeGrant | KeysRenewed | SessionOver
+    )  # fmt: skip
 
 
 def encode(message: Message) -> bytes:

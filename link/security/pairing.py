@@ -12,15 +12,13 @@ import hmac
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from thinair.link.errors import ConfigError
-from thinair.link.protocol.session_messages import (
-    PAIRING_VERSION,
-    PairChallenge,
-    PairProof,
-    PairRequest,
-    PairResult,
-)
+from thinair.link.protocol.session_messages import PAIRING_VERSION
+
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import PairChallenge, PairProof, PairRequest, PairResult
 
 WRONG_TRIES = 10
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's: no I, L, O, U

@@ -7,9 +7,13 @@ import socket
 import ssl
 from asyncio import StreamReader, StreamWriter, sleep, timeout
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from thinair.link.protocol.session_messages import MAX_LINE, Message, encode
+from thinair.link.protocol.session_messages import MAX_LINE, encode
 from thinair.link.security.identity import Identity
+
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import Message
 
 PORT = 5010  # of the session server
 CONTROL_PORT = 5011  # of the sender's control API

@@ -8,27 +8,22 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
 from thinair.link.mdns import Announcement
-from thinair.link.protocol.session_messages import (
-    RANDOM_BYTES,
-    Message,
-    PairChallenge,
-    PairResult,
-    Refusal,
-    decode_challenge,
-    decode_pair_result,
-)
+from thinair.link.protocol.session_messages import RANDOM_BYTES, decode_challenge, decode_pair_result
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import Own, PairingReceiver, Peer, clean_name, read_scan, stretch
 from thinair.link.security.pairing_store import Pairing, Pairings
 from thinair.receiver.connection.mdns_browser import look
 
-Answer = TypeVar("Answer", PairChallenge, PairResult)
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import Message, PairChallenge, PairResult, Refusal
+
+Answer = TypeVar("Answer", "PairChallenge", "PairResult")
 _LOOK_S = 3.0
 _CONNECT_S, _ANSWER_S = 5.0, 15.0  # a Pi takes two seconds for its first scrypt
 

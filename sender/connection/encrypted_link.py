@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from thinair.link.errors import NetworkError
 from thinair.link.host import own_address, random_bits
@@ -15,7 +15,6 @@ from thinair.link.mdns import Announcement, properties
 from thinair.link.native import Tx, disable_core_dumps, now_us
 from thinair.link.protocol.rtcp import Invite, build
 from thinair.link.protocol.sender_session import MediaDescription, SenderSession
-from thinair.link.protocol.session_messages import LatencyReport
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.media_keys import MediaKeys
 from thinair.link.security.pairing import scan_text
@@ -24,35 +23,40 @@ from thinair.sender.connection.mdns_publisher import announce
 from thinair.sender.connection.session_server import Client, Grant, RefusedError, SessionHandler, SessionServer
 from thinair.sender.status import SenderStatus
 
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import LatencyReport
+
 INVITE_INTERVAL_US = 200_000
 _SIGNAL_STEP_DB = 6  # what changes less is not worth a multicast
 _LATENCY_US = 5_000_000  # after so long without a new report it is unknown
 
 
-class Sessions(Protocol):
-    """Where sessions are run. The one before ends before the next is adopted."""
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    ssrc: int
+    class Sessions(Protocol):
+        """Where sessions are run. The one before ends before the next is adopted."""
 
-    def adopt(self, session: SenderSession) -> None: ...
-    def end(self) -> None: ...
-    def media(self) -> MediaDescription: ...
+        ssrc: int
 
+        def adopt(self, session: SenderSession) -> None: ...
+        def end(self) -> None: ...
+        def media(self) -> MediaDescription: ...
 
-class ControlPort(Protocol):
-    """The control API, as far as a client is told of it."""
+    class ControlPort(Protocol):
+        """The control API, as far as a client is told of it."""
 
-    @property
-    def port(self) -> int:
-        """0: there is none."""
-        ...
+        @property
+        def port(self) -> int:
+            """0: there is none."""
+            ...
 
-    @property
-    def refused(self) -> Counter[str]: ...
+        @property
+        def refused(self) -> Counter[str]: ...
 
-    def listen(self) -> None:
-        """Raises NetworkError."""
-        ...
+        def listen(self) -> None:
+            """Raises NetworkError."""
+            ...
 
 
 class EncryptedLink:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from thinair.link.errors import FileError, NetworkError
 from thinair.link.protocol.session_messages import (
@@ -23,13 +23,6 @@ from thinair.link.protocol.session_messages import (
     PAIRING_VERSION,
     RANDOM_BYTES,
     SESSION_VERSION,
-    LatencyReport,
-    Message,
-    OtherVersion,
-    PairProof,
-    PairRequest,
-    ResumeRequest,
-    SessionRequest,
     decode_during,
     decode_first,
     decode_proof,
@@ -40,6 +33,17 @@ from thinair.link.security.media_keys import MediaKeys, media_keys
 from thinair.link.security.pairing import PairingSender, clean_name, stretch
 from thinair.link.security.pairing_store import Pairing, Pairings, digest
 from thinair.sender.connection.pairing_code import PairingCode
+
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import (
+        LatencyReport,
+        Message,
+        OtherVersion,
+        PairProof,
+        PairRequest,
+        ResumeRequest,
+        SessionRequest,
+    )
 
 _MAX_UNKNOWN = 16  # connections at once without a known peer, of which from one address; the oldest give way
 _MAX_UNKNOWN_OF_ONE = 4
@@ -84,11 +88,9 @@ class SessionHandler:
     log: Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
 class _Connection:
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-    host: str
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        self.reader, self.writer, self.host = reader, writer, host
 
     async def receive(self, timeout_s: float | None) -> bytes | None:
         """See tls.receive_line."""

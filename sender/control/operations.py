@@ -12,11 +12,11 @@ from thinair.link.video_mode import Mode
 from thinair.sender.board.status_led import PATTERNS
 from thinair.sender.board.telemetry import battery_percent, board_model, signal_dbm
 from thinair.sender.pipeline.preview import Preview
-from thinair.sender.run_log import LogLine
 from thinair.sender.status import SenderStatus
 
 if TYPE_CHECKING:
     from thinair.sender.pipeline.preview import Thumbnail
+    from thinair.sender.run_log import LogLine
 
 _RESTART_AFTER_S = 0.3  # once the answer has left
 

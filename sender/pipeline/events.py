@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.link.video_mode import Mode
@@ -15,16 +15,19 @@ from thinair.sender.run_log import RunLog
 _KEPT = 256  # events for the report
 
 
-class Event(TypedDict, total=False):
-    """A change of the source or the bitrate, as the report has it."""
+if TYPE_CHECKING:
+    from typing import TypedDict
 
-    at_s: float  # since the start; in every event
-    state: str
-    detail: str
-    mode: str
-    asked: str  # mode
-    bitrate_bps: str
-    why: str
+    class Event(TypedDict, total=False):
+        """A change of the source or the bitrate, as the report has it."""
+
+        at_s: float  # since the start; in every event
+        state: str
+        detail: str
+        mode: str
+        asked: str  # mode
+        bitrate_bps: str
+        why: str
 
 
 class PipelineEvents:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,10 +19,13 @@ from tests.support.player_with_dashboard import eventually, free_port
 from tests.support.processes import PLAY, THINAIR, Running, environment, running
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
-from thinair.link.protocol.session_messages import SessionGrant, decode_grant
+from thinair.link.protocol.session_messages import decode_grant
 from thinair.link.security import identity, tls
 from thinair.link.security.pairing_store import Pairings, introduce
 from thinair.receiver.commands.pair import pair
+
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import SessionGrant
 
 HOST = "127.0.0.1"
 MODE = ("--mode", "640x360@30", "--bitrate", "1M", "--name", "A-CAM")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from thinair.link.protocol.session_messages import (
-    Message,
     decode_challenge,
     decode_during,
     decode_first,
@@ -22,6 +21,9 @@ from thinair.link.protocol.session_messages import (
     decode_resume_grant,
     encode,
 )
+
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import Message
 
 pytestmark = pytest.mark.quick
 Decode = Callable[[bytes], Any]

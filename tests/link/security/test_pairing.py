@@ -7,7 +7,7 @@ import os
 import ssl
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,6 @@ from thinair.link.mdns import Announcement
 from thinair.link.protocol.receiver_session import ReceiverSession
 from thinair.link.protocol.rtcp import FLAG_PATH, Hello, Invite, Welcome, build, parse
 from thinair.link.protocol.sender_session import PATH_INTERVAL_US, PathConfirmed
-from thinair.link.protocol.session_messages import PairResult
 from thinair.link.security import identity, private_files
 from thinair.link.security.media_keys import hkdf, media_keys
 from thinair.link.security.pairing import (
@@ -36,6 +35,9 @@ from thinair.link.security.pairing import (
 from thinair.link.security.pairing_store import Pairings
 from thinair.receiver.connection.session_client import Hooks, SessionClient
 from thinair.sender.connection.pairing_code import PairingCode
+
+if TYPE_CHECKING:
+    from thinair.link.protocol.session_messages import PairResult
 
 pytestmark = pytest.mark.quick
 

@@ -156,7 +156,7 @@ def test_a_card_too_small_and_an_unknown_source_are_refused() -> None:
     with pytest.raises(ConfigError, match="640x360"):
         open_source("testcard", Mode(320, 240, Fraction(25)))
     for spec in ("", "camera", "testcard:7", "file", "file:"):
-        with pytest.raises(ConfigError, match="not known"):
+        with pytest.raises(ConfigError, match="is unknown"):
             open_source(spec)
 
 
