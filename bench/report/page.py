@@ -112,7 +112,7 @@ def _cards(run: RecordedRun) -> str:
     if bounds:
         cards.append(_card("clock bound, ms", f"±{np.median(bounds) / 1000:.2f}", "median over all frames"))
     stamp = str(run.report.get("stamp_quality") or "–").replace("_", " ")
-    cards.append(_card("presenter's stamp", stamp, "end of the latency"))
+    cards.append(_card("stamp", stamp, "end of the latency"))
     too_few = f"<p class=soft>{escape(figures['too_few'])}</p>" if "too_few" in figures else ""
     what = "<p class=soft>Latency: from the start of capture to the presenter's stamp.</p>"
     return f"<div class=cards>{''.join(cards)}</div>{too_few}{what}"
