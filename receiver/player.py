@@ -147,17 +147,19 @@ class Player:
             for name, work in (("decode", self._decode.run), ("display", self._display.run))
         ]
         try:
-            for thread in threads:
-                thread.start()
-            self._table.start(self._rx.local_port)
-            await self._workers.start()
-            await self._work()
-            loop.remove_reader(self._rx.eventfd)
-            self._loop.close(now_us())
-            self._decode.stop()
-            self._mailbox.close()
-            for thread in threads:
-                await asyncio.to_thread(thread.join)
+            try:
+                for thread in threads:
+                    thread.start()
+                self._table.start(self._rx.local_port)
+                await self._workers.start()
+                await self._work()
+            finally:  # a thread that outlived the pump would never end
+                loop.remove_reader(self._rx.eventfd)
+                self._loop.close(now_us())
+                self._decode.stop()
+                self._mailbox.close()
+                for thread in threads:
+                    await asyncio.to_thread(thread.join)
             self._queue.run()
             self._accounting.close()
             await self._workers.close()

@@ -374,8 +374,8 @@ def test_a_run_with_old_keys_is_reported_with_todays(tmp_path: Path, capsys: pyt
     assert written["report"]["latency_ms"]["network"]["p50"] > 1.9, "the relay's delay"
     assert "air" not in written["report"]["latency_ms"]
     assert written["report"]["target"]["repair_ratio"] is not None
-    assert written["report"]["recovery"].keys() >= {"requested", "requested_received", "reorder_window_us"}
-    assert written["report"]["receive"].keys() >= {"address_changes", "packets_sealed", "packets_unrecorded"}
+    assert written["report"]["recovery"].keys() >= {"on_demand", "on_demand_received", "reorder_window_us"}
+    assert written["report"]["receive"].keys() >= {"address_changes", "packets_sealed", "packets_not_logged"}
     assert "negative_network" in written["report"]["clock"]
     kinds = {kind for timeline in written["timelines"] for _, kind, _ in timeline["events"]}
     assert kinds == {"media", "symbol", "repair_request"}
