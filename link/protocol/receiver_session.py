@@ -156,7 +156,9 @@ class _Peer:
 
 class ReceiverSession:
     """`boot_id`: 64 random bits from the caller. `sealed`: the session is encrypted, so that every message received is
-    the paired sender's."""
+    the paired sender's.
+
+    Size: one method for each message, timer and state action of the session."""
 
     def __init__(self, boot_id: int, *, sealed: bool = False) -> None:
         self.boot_id = boot_id

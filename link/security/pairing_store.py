@@ -33,13 +33,13 @@ class Pairings:
 
     def all(self) -> list[Pairing]:
         """The newest last. Raises FileError."""
-        found: list[Pairing] = []
-        for item in private_files.read(self.path).get("pairings", []):
-            try:
-                found.append(Pairing(**item))
-            except TypeError as error:
-                raise FileError(f"{self.path} is damaged: move it away, and pair again") from error
-        return found
+        stored = private_files.read(self.path).get("pairings", [])
+        try:
+            if not isinstance(stored, list):
+                raise TypeError("no list")
+            return [Pairing(**item) for item in stored]
+        except TypeError as error:
+            raise FileError(f"{self.path} is damaged: move it away, and pair again") from error
 
     def get(self, fingerprint: str) -> Pairing | None:
         return next((one for one in self.all() if one.fingerprint == fingerprint), None)

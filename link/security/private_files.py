@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from thinair.link.errors import FileError
 
@@ -27,7 +27,7 @@ def folder(end: str) -> Path:
     return path
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> dict[str, object]:
     """{} where there is no file yet. Raises FileError for an unreadable or damaged one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -40,7 +40,7 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
+def write(path: Path, content: Mapping[str, object]) -> None:
     """Replaces the file; on disk when this returns. Raises FileError."""
     import tempfile  # loads what most starts do without
 
