@@ -21,7 +21,7 @@ def encode(content: object) -> str:
     return json.dumps(content, separators=(",", ":"), default=as_dict)
 
 
-def as_dict(content: Any) -> dict[str, Any]:
+def as_dict(content: Any) -> dict[str, object]:
     """The fields of a dataclass, by name; not of those within it."""
     return {item.name: getattr(content, item.name) for item in fields(content)}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from thinair.link.errors import DeviceError
+from thinair.link.missing_package import install_line
 from thinair.sender.encoders.base import AccessUnitOut, Encoder, EncoderConfig
 
 __all__ = ["AccessUnitOut", "Encoder", "EncoderConfig", "open_encoder"]
@@ -49,5 +50,5 @@ def _open_x264(config: EncoderConfig, preset: str, threads: int) -> Encoder:
         encoder = X264(config, preset=preset, threads=threads)
         encoder.open()
     except ImportError as error:
-        raise DeviceError("the x264 encoder needs PyAV: pip install 'thinair[pc]'") from error
+        raise DeviceError(f"the x264 encoder needs PyAV: {install_line('av')}") from error
     return encoder

@@ -63,14 +63,21 @@ def run(arguments: argparse.Namespace) -> int:
     return code
 
 
-def merge(player: dict[str, Any], sender: dict[str, Any], shares: Mapping[str, object]) -> dict[str, Any]:
+def merge(
+    player: Mapping[str, object], sender: Mapping[str, object], shares: Mapping[str, object]
+) -> dict[str, object]:
     """The player's report with what only the sender can count (pictures captured, encoded, sent) and the `shares` of
     processor time over the whole run."""
     merged = dict(player)
-    merged["conditions"] = {**player.get("conditions", {}), **shares}
-    merged["frames"] = {**player.get("frames", {}), **sender.get("frames", {})}
+    merged["conditions"] = {**_section(player, "conditions"), **shares}
+    merged["frames"] = {**_section(player, "frames"), **_section(sender, "frames")}
     merged["sender"] = {key: sender[key] for key in ("source", "encoder", "mode", "pace_us", "notes") if key in sender}
     return merged
+
+
+def _section(report: Mapping[str, object], key: str) -> Mapping[str, object]:
+    found = report.get(key)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[ReceiverConfig]) -> list[str]:
