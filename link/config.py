@@ -55,36 +55,36 @@ class Mode:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A UDP address; host "" is every address of this machine."""
+    """An address and a port; host "" is every address of this machine, port 0 any port that is free."""
 
     host: str
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> "Endpoint":
+    def parse(cls, text: str, lowest: int = 1) -> "Endpoint":
         """`HOST:PORT` or `[::1]:5000`. Raises ConfigError."""
         match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:\[\]/]+)):(\d{1,5})", text, re.ASCII)
         if match is None:
             raise ConfigError(f"address {text!r} is not understood: write HOST:PORT, or [IPV6]:PORT")
-        return cls(match[1] or match[2], _port(match[3]))
+        return cls(match[1] or match[2], _port(match[3], lowest))
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def parse_listen(text: str) -> Endpoint:
-    """`5004` (every address) or `HOST:PORT`."""
-    return Endpoint("", _port(text)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text)
+    """`5004` (every address) or `HOST:PORT`; port 0 for any."""
+    return Endpoint("", _port(text, 0)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text, 0)
 
 
 def parse_dashboard(text: str) -> Endpoint | None:
-    """`5080` (this machine only), `HOST:PORT`, or `off`."""
+    """`5080` (this machine only), `HOST:PORT`, or `off`; port 0 for any."""
     return None if text == "off" else parse_local(text)
 
 
 def parse_local(text: str) -> Endpoint:
-    """`5080` (this machine only) or `HOST:PORT`."""
-    return Endpoint("127.0.0.1", _port(text)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text)
+    """`5080` (this machine only) or `HOST:PORT`; port 0 for any."""
+    return Endpoint("127.0.0.1", _port(text, 0)) if re.fullmatch(r"\d+", text, re.ASCII) else Endpoint.parse(text, 0)
 
 
 def parse_control(text: str) -> int | None:
@@ -145,9 +145,9 @@ def check_source(text: str) -> str:
     return text
 
 
-def _port(text: str) -> int:
-    if not 1 <= int(text) <= 65535:
-        raise ConfigError(f"port {text} does not exist: give 1 to 65535")
+def _port(text: str, lowest: int = 1) -> int:
+    if not lowest <= int(text) <= 65535:
+        raise ConfigError(f"port {text} does not exist: give {lowest} to 65535")
     return int(text)
 
 
@@ -277,9 +277,9 @@ class SenderConfig:
 class ReceiverConfig:
     SECTION: ClassVar[str] = "play"
 
-    listen: Annotated[Endpoint, Option("where the sender sends to", parse_listen, "[HOST:]PORT", (str, int))] = (
-        _PORT_5004
-    )
+    listen: Annotated[
+        Endpoint, Option("where the sender sends to; 0: any free port", parse_listen, "[HOST:]PORT", (str, int))
+    ] = _PORT_5004
     plain: Annotated[str | None, Option("plain stream without a link: rtp: or annexb:", _plain_input, "KIND:PORT")] = (
         None
     )
@@ -313,7 +313,8 @@ class ReceiverConfig:
         ),
     ] = 0.0
     dashboard: Annotated[
-        Endpoint | None, Option("page for a browser, or off", parse_dashboard, "[HOST:]PORT|off", (str, int))
+        Endpoint | None,
+        Option("page for a browser, or off; 0: any free port", parse_dashboard, "[HOST:]PORT|off", (str, int)),
     ] = _DASHBOARD
     dashboard_token: Annotated[
         str | None,

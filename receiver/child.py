@@ -38,7 +38,8 @@ class Child(asyncio.Protocol):
         """`secrets` go into its environment: arguments are for everybody on the machine to read."""
         self.wanted = False
         self._secrets = dict(secrets or {})
-        self._module, self._words, self._hear, self._limit = module, list(words), hear, limit
+        self._module, self._hear, self._limit = module, hear, limit
+        self.words = list(words)  # of its next start, too
         self._niceness = niceness
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -69,7 +70,7 @@ class Child(asyncio.Protocol):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        words = [sys.executable, "-m", self._module, "--fd", str(theirs.fileno()), *self._words]
+        words = [sys.executable, "-m", self._module, "--fd", str(theirs.fileno()), *self.words]
         self._began_s = loop.time()
         self._splitter = Splitter()
         try:

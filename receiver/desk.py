@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -197,6 +198,9 @@ class Desk:
                 self._see_recording(message)
             case "say":
                 player.note_event(message["kind"], message["text"])
+            case "listening" if self._dashboard is not None and self._config.dashboard is not None:
+                again = replace(self._config.dashboard, port=message["port"])  # where it was, should it start again
+                self._dashboard.words = ["--listen", str(again)]
             case "watch":
                 self._watched = message["on"]
                 self._to_dashboard.forget()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from link.config import Endpoint
@@ -29,7 +30,7 @@ def serve(where: Endpoint, service: Service, pipeline: Pipeline) -> Callable[[],
     except OSError as error:
         raise NetworkError(f"cannot serve metrics on {where}: {error.strerror}; use --metrics with another") from error
 
-    service.say(f"metrics: http://{where}/metrics")
+    service.say(f"metrics: http://{replace(where, port=server.server_port)}/metrics")
 
     def stop() -> None:
         server.shutdown()

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from link.config import Endpoint
+from link.config import Endpoint, parse_local
 from link.guard import Guard, is_loopback, same
 from link.network import own_address
 from link.patience import Patience
@@ -30,7 +30,7 @@ _RETRY_S = 1.0
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--listen", type=Endpoint.parse, required=True)
+    parser.add_argument("--listen", type=parse_local, required=True)
     given = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # the player's socket ends this process, in good order
         signal.signal(number, signal.SIG_IGN)
@@ -71,7 +71,7 @@ async def _serve(factory: Any, listen: Endpoint, token: str, tell: Any) -> None:
     while True:
         try:
             loop = asyncio.get_running_loop()
-            await loop.create_server(factory, listen.host, listen.port, backlog=16)
+            server = await loop.create_server(factory, listen.host, listen.port, backlog=16)
         except OSError as error:
             if not told:
                 told = True
@@ -81,7 +81,9 @@ async def _serve(factory: Any, listen: Endpoint, token: str, tell: Any) -> None:
                 tell({"type": "say", "kind": "dashboard", "text": why})
             await asyncio.sleep(_RETRY_S)
             continue
-        url = f"http://{Endpoint(_reachable(listen.host), listen.port)}/" + (f"?token={token}" if token else "")
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://{Endpoint(_reachable(listen.host), port)}/" + (f"?token={token}" if token else "")
+        tell({"type": "listening", "port": port})
         tell({"type": "say", "kind": "dashboard", "text": f"dashboard: {url}"})
         return
 

@@ -101,7 +101,8 @@ class Control:
             server = await loop.create_server(local_factory, sock=local, backlog=16)
             stack.callback(server.close)
             stack.callback(self._drop_cables)
-            self.say(f"page: http://127.0.0.1:{self.local_port}/ here and over USB; thinair remote page for a phone")
+            here = f"http://127.0.0.1:{self.local_port}/ here and over USB"
+            self.say(f"page: {here}, HTTPS port {self.port} for paired machines; thinair remote page for a phone")
             while True:
                 await self._see_cables()
                 await asyncio.sleep(_LOOK_S)
