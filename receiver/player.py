@@ -22,6 +22,7 @@ from link.config import Mode, ReceiverConfig, split_plain_input
 from link.errors import Exit, NoPeerError
 from link.files import check_writable
 from link.native import AccessUnit, Rx, now_us, realtime
+from link.network import tell_port
 from link.policy import Decision
 from link.receiver_session import (
     ARRIVALS,
@@ -73,6 +74,7 @@ def run(config: ReceiverConfig, conditions: Conditions) -> int:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     check_writable(config.report, config.frames, config.packets)
     rx = open_rx(config, mode, endpoint)
+    tell_port(rx.local_port)
     try:
         return Player(config, rx, mode, conditions).run()
     finally:
