@@ -30,8 +30,8 @@ from link.pairings import Pairings, introduce
 from link.rtcp import Message, Pli, Probe, Repair, RepairRequest, Target, Welcome, build
 from receiver.pair import pair
 from sender.code import Code
-from tests.desk import eventually, free_port
-from tests.processes import PLAY, THINAIR, Running, environment, running
+from tests.desk import eventually
+from tests.processes import DOOR, LISTENING, PLAY, THINAIR, Running, environment, running
 from tests.seeds import seed
 
 pytestmark = [
@@ -84,12 +84,13 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state = introduce(folder / "state")
-        self.door, self.media = free_port(), free_port(socket.SOCK_DGRAM)
+        self.media = 0  # the first player's, which later ones take over
         self.stack = ExitStack()
-        self.sender = self._run("send", "--door", str(self.door), "--name", "A-CAM", "--mode", "640x360@30",
+        self.sender = self._run("send", "--door", "0", "--name", "A-CAM", "--mode", "640x360@30",
                                 "--bitrate", "4M", "--report", str(folder / "sender.json"))  # fmt: skip
-        self.sender.wait_for("receivers come in")
+        self.door = self.sender.port(DOOR)
         self.player = self.play()
+        self.media = self.player.port(LISTENING)
         self.tap = self.stack.enter_context(contextlib.closing(Tap(self.media)))
 
     def _run(self, *words: str, before: tuple[str, ...] = ()) -> Running:
