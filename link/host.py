@@ -1,10 +1,20 @@
-"""Of this machine: its address on the network, and random bits of its system."""
+"""Of this machine: its address on the network, a port that a process of it has taken, random bits of its system."""
 
 import os
 import socket
 import struct
 
 _SIOCGIFADDR = 0x8915  # linux/sockios.h
+
+
+PORT_FD = "THINAIR_PORT_FD"  # in the environment of a process that was started with --listen 0: a pipe to its parent
+
+
+def tell_port(port: int) -> None:
+    """To whoever started this process and wants to know, once."""
+    if (fd := os.environ.pop(PORT_FD, "")).isdecimal():
+        with os.fdopen(int(fd), "w") as pipe:
+            pipe.write(f"{port}\n")
 
 
 def own_address() -> str:

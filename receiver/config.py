@@ -28,7 +28,7 @@ _DASHBOARD = Endpoint("127.0.0.1", 5080)
 
 
 def parse_dashboard(text: str) -> Endpoint | None:
-    """`5080` (this machine only), `HOST:PORT`, or `off`."""
+    """`5080` (this machine only), `HOST:PORT`, or `off`; port 0: any free port."""
     return None if text == "off" else parse_local(text)
 
 
@@ -57,7 +57,10 @@ class ReceiverConfig(Settings):
     SECTION: ClassVar[str] = "play"
 
     listen: Annotated[
-        Endpoint, Option("UDP port, and address, that the sender sends to", parse_listen, "[HOST:]PORT", (str, int))
+        Endpoint,
+        Option(
+            "UDP port, and address, that the sender sends to; 0: any free port", parse_listen, "[HOST:]PORT", (str, int)
+        ),
     ] = _PORT_5004
     input: Annotated[
         str | None,
@@ -108,7 +111,10 @@ class ReceiverConfig(Settings):
     dashboard: Annotated[
         Endpoint | None,
         Option(
-            "HTTP port of the page; a port alone: this machine only", parse_dashboard, "[HOST:]PORT|off", (str, int)
+            "HTTP port of the page; a port alone: this machine only; 0: any free port",
+            parse_dashboard,
+            "[HOST:]PORT|off",
+            (str, int),
         ),
     ] = _DASHBOARD
     dashboard_token: Annotated[

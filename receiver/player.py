@@ -20,6 +20,7 @@ from typing import Any
 
 from thinair.link.errors import Exit, NoPeerError
 from thinair.link.files import check_writable
+from thinair.link.host import tell_port
 from thinair.link.native import Rx, now_us
 from thinair.link.protocol.receiver_session import ReceiverSession
 from thinair.receiver.config import ReceiverConfig, split_plain_input
@@ -63,6 +64,7 @@ def run(config: ReceiverConfig, conditions: Callable[[], Conditions]) -> int:
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     check_writable(config.report, config.frames, config.packets)
     rx = open_rx(config, transport, endpoint)
+    tell_port(rx.local_port)
     try:
         player = Player(config, rx, transport, conditions)
         asyncio.run(_main(player))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from thinair.link.endpoint import Endpoint
@@ -32,7 +33,7 @@ def serve(where: Endpoint, status: SenderStatus, log: Callable[[str], None]) -> 
             f"cannot serve metrics on {where}: {error.strerror}; use --metrics with another port"
         ) from error
 
-    log(f"metrics: http://{where}/metrics")
+    log(f"metrics: http://{replace(where, port=server.server_port)}/metrics")
 
     def stop() -> None:
         server.shutdown()

@@ -15,12 +15,12 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from thinair.link.endpoint import Endpoint
+from thinair.link.endpoint import Endpoint, parse_local
 from thinair.link.host import own_address
 from thinair.link.web.connection_limits import ConnectionLimits
 from thinair.link.web.request_guard import RequestGuard, is_loopback, same
 from thinair.receiver.dashboard.server import Dashboard
-from thinair.receiver.workers.ipc import SECRET_NAME, Content, MessageReader, Note, pack
+from thinair.receiver.workers.ipc import SECRET_NAME, Content, Listening, MessageReader, Note, pack
 
 _READ = 1 << 20
 _RETRY_S = 1.0
@@ -29,7 +29,7 @@ _RETRY_S = 1.0
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
-    parser.add_argument("--listen", type=Endpoint.parse, required=True)
+    parser.add_argument("--listen", type=parse_local, required=True)
     given = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):  # the player's socket ends this process, in good order
         signal.signal(number, signal.SIG_IGN)
@@ -70,7 +70,7 @@ async def _serve(factory: Any, listen: Endpoint, token: str, tell: Callable[[Con
     while True:
         try:
             loop = asyncio.get_running_loop()
-            await loop.create_server(factory, listen.host, listen.port, backlog=16)
+            server = await loop.create_server(factory, listen.host, listen.port, backlog=16)
         except OSError as error:
             if not noted:
                 noted = True
@@ -78,7 +78,9 @@ async def _serve(factory: Any, listen: Endpoint, token: str, tell: Callable[[Con
                 tell(Note("dashboard", why))
             await asyncio.sleep(_RETRY_S)
             continue
-        url = f"http://{Endpoint(_reachable(listen.host), listen.port)}/" + (f"?token={token}" if token else "")
+        port = server.sockets[0].getsockname()[1]
+        url = f"http://{Endpoint(_reachable(listen.host), port)}/" + (f"?token={token}" if token else "")
+        tell(Listening(port))
         tell(Note("dashboard", f"dashboard: {url}"))
         return
 

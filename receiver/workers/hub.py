@@ -27,6 +27,7 @@ from thinair.receiver.workers.ipc import (
     Camera,
     Content,
     Frames,
+    Listening,
     Message,
     Note,
     Record,
@@ -214,6 +215,9 @@ class WorkerHub:
                 self._see_recording(status)
             case Note(kind=kind, text=text):
                 self._events.note(kind, text)
+            case Listening(port=port) if self._dashboard is not None and self._config.dashboard is not None:
+                again = replace(self._config.dashboard, port=port)  # a restarted dashboard keeps its port
+                self._dashboard.arguments = ["--listen", str(again)]
             case Watch(on=on):
                 self._watched = on
                 self._to_dashboard.forget()

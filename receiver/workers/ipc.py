@@ -91,6 +91,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """The dashboard's port."""
+
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Whether somebody watches the picture in a browser: only then the dashboard gets access units."""
 
@@ -135,7 +142,7 @@ class SetLatency:
 
 PlayerCommand = RequestKeyFrame | SetLimits | RequestMode | SetLatency
 FromPlayer = Frames | Event | Camera | State | ReportText
-FromWorker = Recording | Note | Watch | RequestReport
+FromWorker = Recording | Note | Listening | Watch | RequestReport
 Content = FromPlayer | FromWorker | Record | PlayerCommand
 Message = Unit | Content
 MESSAGES: dict[str, type[Content]] = {
@@ -146,6 +153,7 @@ MESSAGES: dict[str, type[Content]] = {
     "report": ReportText,
     "recording": Recording,
     "note": Note,
+    "listening": Listening,
     "watch": Watch,
     "request_report": RequestReport,
     "record": Record,

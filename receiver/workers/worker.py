@@ -37,7 +37,8 @@ class Worker(asyncio.Protocol):
         """`secrets` go into its environment: arguments are for everybody on the machine to read."""
         self.wanted = False
         self._secrets = dict(secrets or {})
-        self._module, self._arguments, self._receive, self._limit = module, list(arguments), receive, limit
+        self._module, self._receive, self._limit = module, receive, limit
+        self.arguments = list(arguments)  # also of its next start
         self._niceness = niceness
         self._transport: asyncio.Transport | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -68,7 +69,7 @@ class Worker(asyncio.Protocol):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         for one in (ours, theirs):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
-        command = python_module(self._module, "--fd", str(theirs.fileno()), *self._arguments)
+        command = python_module(self._module, "--fd", str(theirs.fileno()), *self.arguments)
         self._began_s = loop.time()
         self._reader = MessageReader()
         try:

@@ -87,8 +87,8 @@ class ControlServer:
             server = await loop.create_server(local_factory, sock=local, backlog=16)
             stack.callback(server.close)
             stack.callback(self._drop_cables)
-            here = f"http://127.0.0.1:{self.local_port}/"
-            self.log(f"operator page: {here} here and over USB; for a phone run thinair remote page")
+            here = f"http://127.0.0.1:{self.local_port}/ here and over USB, HTTPS port {self.port} for paired machines"
+            self.log(f"operator page: {here}; for a phone run thinair remote page")
             while True:
                 await self._see_cables()
                 await asyncio.sleep(_LOOK_S)

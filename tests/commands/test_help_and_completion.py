@@ -108,7 +108,7 @@ def test_a_log_for_machines_is_one_object_a_line_errors_too() -> None:
         "off",
         "--headless",
         "--listen",
-        "45996",
+        "0",
         "--log-format",
         "json",
         "--seconds",

@@ -81,6 +81,8 @@ def test_addresses_are_read_and_written_alike(text: str, endpoint: Endpoint) -> 
 def test_a_receiver_listens_on_a_port_or_one_address() -> None:
     assert parse_listen("5004") == Endpoint("", 5004)
     assert parse_listen("127.0.0.1:5004") == Endpoint("127.0.0.1", 5004)
+    assert parse_listen("0") == Endpoint("", 0)
+    assert parse_listen("127.0.0.1:0") == Endpoint("127.0.0.1", 0)
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,9 @@ PICTURE = WIDTH * HEIGHT * 3 // 2
 FFMPEG = ("ffmpeg", "-nostdin", "-v", "error", "-y")
 PROTOCOLS = ("-protocol_whitelist", "file,udp,rtp")
 RTP_CAPS = "application/x-rtp,media=video,clock-rate=90000,encoding-name=H264,payload=96"
+PORT = 5004  # known before anybody listens; the tests' network is their own
 RATE, PICTURES = 15, 30  # of what peers send: an interval of 67 ms tells waiting for the next picture from not waiting
 INTERVAL_US = 1_000_000 / RATE
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # ---- our plain outputs
@@ -64,8 +59,8 @@ def sending(*words: str) -> Iterator[Running]:
 
 
 def test_ffmpeg_shows_our_plain_rtp_from_its_sdp(tmp_path: Path) -> None:
-    port, sdp, raw = free_port(), tmp_path / "a.sdp", tmp_path / "a.yuv"
-    with sending("--output", f"rtp://127.0.0.1:{port}", "--sdp", str(sdp)):
+    sdp, raw = tmp_path / "a.sdp", tmp_path / "a.yuv"
+    with sending("--output", f"rtp://127.0.0.1:{PORT}", "--sdp", str(sdp)):
         wait_for_file(sdp)
         probe = ["ffprobe", "-v", "error", *PROTOCOLS, "-show_entries", "stream=codec_name,width,height", "-of", "json"]
         (stream,) = json.loads(subprocess.run([*probe, str(sdp)], check=True, capture_output=True, timeout=30).stdout)[
@@ -89,21 +84,21 @@ def test_ffmpeg_shows_our_plain_rtp_from_its_sdp(tmp_path: Path) -> None:
 
 
 def test_gstreamer_shows_our_plain_rtp(tmp_path: Path) -> None:
-    port, raw = free_port(), tmp_path / "a.yuv"
-    depay = f"udpsrc port={port} caps={RTP_CAPS} ! rtph264depay ! avdec_h264 ! videoconvert ! video/x-raw,format=I420"
+    raw = tmp_path / "a.yuv"
+    depay = f"udpsrc port={PORT} caps={RTP_CAPS} ! rtph264depay ! avdec_h264 ! videoconvert ! video/x-raw,format=I420"
     with running(["gst-launch-1.0", "-q", *f"{depay} ! filesink location={raw} buffer-mode=2".split()]) as gst:
-        with sending("--output", f"rtp://127.0.0.1:{port}"):
+        with sending("--output", f"rtp://127.0.0.1:{PORT}"):
             until_size(raw, 30 * PICTURE, gst)
         gst.kill()
     check_pictures(raw, 30)
 
 
 def test_ffmpeg_shows_our_raw_stream(tmp_path: Path) -> None:
-    port, raw = free_port(), tmp_path / "a.yuv"
-    read = [*FFMPEG, "-f", "h264", "-i", f"udp://127.0.0.1:{port}", "-frames:v", "30", "-fps_mode", "passthrough"]
+    raw = tmp_path / "a.yuv"
+    read = [*FFMPEG, "-f", "h264", "-i", f"udp://127.0.0.1:{PORT}", "-frames:v", "30", "-fps_mode", "passthrough"]
     with (
         running([*read, "-pix_fmt", "yuv420p", "-f", "rawvideo", str(raw)]) as ffmpeg,
-        sending("--output", f"annexb://127.0.0.1:{port}"),
+        sending("--output", f"annexb://127.0.0.1:{PORT}"),
     ):
         assert ffmpeg.end() == 0, ffmpeg.text()
     check_pictures(raw, 30)
@@ -174,14 +169,14 @@ def playing(plain: str, folder: Path) -> Iterator[tuple[Running, list[Played]]]:
         played.append(Played(json.loads(files[0].read_text()), list(csv.DictReader(file))))
 
 
-def gstreamer(port: int, payloader: str, pixels: str = "I420") -> list[str]:
+def gstreamer(payloader: str, pixels: str = "I420") -> list[str]:
     source = f"videotestsrc is-live=true num-buffers={PICTURES} pattern=ball"
     raw = f"video/x-raw,format={pixels},width={WIDTH},height={HEIGHT},framerate={RATE}/1"
     encode = "x264enc tune=zerolatency speed-preset=ultrafast bitrate=2000 key-int-max=15"
     return [
         "gst-launch-1.0",
         "-q",
-        *f"{source} ! {raw} ! {encode} ! {payloader} ! udpsink host=127.0.0.1 port={port}".split(),
+        *f"{source} ! {raw} ! {encode} ! {payloader} ! udpsink host=127.0.0.1 port={PORT}".split(),
     ]
 
 
@@ -206,25 +201,22 @@ def ffmpeg(*words: str, x264: str = "") -> list[str]:
 
 @pytest.mark.parametrize("aggregate", ["zero-latency", "none"])
 def test_gstreamers_payloader_is_played(tmp_path: Path, aggregate: str) -> None:
-    port = free_port()
-    with playing(f"rtp:{port}", tmp_path) as (_, played):
+    with playing(f"rtp:{PORT}", tmp_path) as (_, played):
         payloader = f"rtph264pay config-interval=-1 aggregate-mode={aggregate} mtu=1200"
-        subprocess.run(gstreamer(port, payloader), check=True, timeout=30)
+        subprocess.run(gstreamer(payloader), check=True, timeout=30)
     played[0].check_all(PICTURES)
     assert played[0].whole_after_us() < INTERVAL_US / 2
 
 
 def test_a_stream_in_full_chroma_as_gstreamer_makes_it_by_itself_is_played(tmp_path: Path) -> None:
-    port = free_port()
-    with playing(f"rtp:{port}", tmp_path) as (_, played):
-        subprocess.run(gstreamer(port, "rtph264pay config-interval=-1", pixels="Y444"), check=True, timeout=30)
+    with playing(f"rtp:{PORT}", tmp_path) as (_, played):
+        subprocess.run(gstreamer("rtph264pay config-interval=-1", pixels="Y444"), check=True, timeout=30)
     played[0].check_all(PICTURES)
 
 
 def test_a_stream_that_cannot_be_shown_is_told_once(tmp_path: Path) -> None:
-    port = free_port()
-    with playing(f"rtp:{port}", tmp_path) as (play, played):
-        subprocess.run(gstreamer(port, "rtph264pay config-interval=-1", pixels="I420_10LE"), check=True, timeout=30)
+    with playing(f"rtp:{PORT}", tmp_path) as (play, played):
+        subprocess.run(gstreamer("rtph264pay config-interval=-1", pixels="I420_10LE"), check=True, timeout=30)
     assert play.text().count("this stream cannot be shown: only 8 bits per sample") == 1
     assert played[0].report["frames"]["presented"] == 0
     assert played[0].report["decoder"]["refused"] > 0
@@ -232,10 +224,9 @@ def test_a_stream_that_cannot_be_shown_is_told_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flags", ["", "h264_mode0"], ids=["mode 1", "mode 0"])
 def test_ffmpegs_rtp_is_played(tmp_path: Path, flags: str) -> None:
-    port = free_port()
     mode = ["-rtpflags", flags] if flags else []
-    with playing(f"rtp:{port}", tmp_path) as (_, played):
-        words = ffmpeg(*mode, "-f", "rtp", f"rtp://127.0.0.1:{port}", x264="slice-max-size=1200" if flags else "")
+    with playing(f"rtp:{PORT}", tmp_path) as (_, played):
+        words = ffmpeg(*mode, "-f", "rtp", f"rtp://127.0.0.1:{PORT}", x264="slice-max-size=1200" if flags else "")
         subprocess.run(words, check=True, timeout=30, stdout=subprocess.DEVNULL)
     played[0].check_all(PICTURES)
     assert played[0].whole_after_us() < INTERVAL_US / 2
@@ -245,14 +236,13 @@ def test_ffmpegs_rtp_is_played(tmp_path: Path, flags: str) -> None:
 def test_the_origins_pipe_through_socat_is_played_without_waiting_for_the_next_picture(
     tmp_path: Path, delimiters: int
 ) -> None:
-    port = free_port()
     x264 = f"aud={delimiters}:sliced-threads=0:slices=1"
     encode = ffmpeg("-flush_packets", "1", "-f", "h264", "-", x264=x264)
     with (
-        playing(f"annexb:{port}", tmp_path) as (_, played),
+        playing(f"annexb:{PORT}", tmp_path) as (_, played),
         subprocess.Popen(encode, stdout=subprocess.PIPE) as camera,
         subprocess.Popen(
-            ["socat", "-u", "-b", "8192", "-", f"UDP-SENDTO:127.0.0.1:{port}"], stdin=camera.stdout
+            ["socat", "-u", "-b", "8192", "-", f"UDP-SENDTO:127.0.0.1:{PORT}"], stdin=camera.stdout
         ) as pipe,
     ):
         assert camera.wait(30) == 0
@@ -263,12 +253,11 @@ def test_the_origins_pipe_through_socat_is_played_without_waiting_for_the_next_p
 
 def test_our_own_raw_stream_is_whole_with_its_delimiter(tmp_path: Path) -> None:
     """Silence that would end a picture is switched off: only the delimiter can."""
-    port = free_port()
     files = tmp_path / "report.json", tmp_path / "frames.csv"
     words = [
         "--headless",
         "--input",
-        f"annexb:{port}",
+        f"annexb:{PORT}",
         "--quiet-us",
         "0",
         "--report",
@@ -279,7 +268,7 @@ def test_our_own_raw_stream_is_whole_with_its_delimiter(tmp_path: Path) -> None:
     with running([*PLAY, *words]) as play:
         play.wait_for("listening")
         with running(
-            [*THINAIR, "send", "--output", f"annexb://127.0.0.1:{port}", "--mode", "640x360@15", "--seconds", "2"]
+            [*THINAIR, "send", "--output", f"annexb://127.0.0.1:{PORT}", "--mode", "640x360@15", "--seconds", "2"]
         ) as send:
             assert send.end() == 0
         assert play.stop() == 0
@@ -291,9 +280,8 @@ def test_our_own_raw_stream_is_whole_with_its_delimiter(tmp_path: Path) -> None:
 
 def test_a_plain_sender_that_is_restarted_is_shown_again(tmp_path: Path) -> None:
     """No session, no key-frame request: what comes after a restart is shown from its next key frame on."""
-    port = free_port()
-    with playing(f"rtp:{port}", tmp_path) as (_, played):
-        words = gstreamer(port, "rtph264pay config-interval=-1 mtu=1200")
+    with playing(f"rtp:{PORT}", tmp_path) as (_, played):
+        words = gstreamer("rtph264pay config-interval=-1 mtu=1200")
         subprocess.run(words, check=True, timeout=30)
         between_us = time.monotonic() * 1e6
         subprocess.run(words, check=True, timeout=30)

@@ -1,14 +1,17 @@
-"""A network of the tests' own: no other process of this machine has its ports, is heard by multicast, or hears."""
+"""A network of the tests' own, and X displays: no other process of this machine has their ports or numbers, is heard by
+multicast, or hears."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import subprocess
+from pathlib import Path
 
-_CLONE_NEWNET = 0x40000000  # linux/sched.h
+_CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000  # linux/sched.h
+_X_SOCKETS = Path("/tmp/.X11-unix")  # noqa: S108 -- where X servers listen; the newest to take a number removes the other's
 # An Ethernet that leads nowhere; RFC 2544 keeps these addresses for tests.
-_SET_UP = """link set lo up
+_NETWORK = """link set lo up
 link add eth0 type veth peer name far
 addr add 198.18.0.1/24 dev eth0
 link set eth0 up
@@ -20,7 +23,10 @@ def enter() -> bool:
     """Moves this process, and what it starts, into a network that has nobody else. False where that is not allowed:
     without root."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if os.geteuid() != 0 or libc.unshare(_CLONE_NEWNET) != 0:
+    if os.geteuid() != 0 or libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET) != 0:
         return False
-    subprocess.run(["ip", "-batch", "-"], input=_SET_UP, text=True, check=True)
+    subprocess.run(["ip", "-batch", "-"], input=_NETWORK, text=True, check=True)
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    _X_SOCKETS.mkdir(mode=0o1777, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(_X_SOCKETS)], check=True)
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import time
 import urllib.request
 from collections.abc import Callable
@@ -11,16 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import THINAIR, Running, environment, running
+from tests.support.processes import HANG_S, LISTENING, THINAIR, Running, environment, running
 from thinair.link.security.pairing_store import introduce
 
 WIDTH, HEIGHT, RATE = 640, 360, 30
-
-
-def free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Rig:
@@ -28,10 +21,9 @@ class Rig:
 
     def __init__(self, folder: Path, *words: str) -> None:
         self.folder = folder
-        self.media, self.port = free_port(socket.SOCK_DGRAM), free_port()
+        self.media = self.port = 0  # those of the first player, which later ones take over
         self.words = words
         self.env = environment(THINAIR_STATE=introduce(folder.parent / "state"))  # strangers to every other rig
-        self.url = f"http://127.0.0.1:{self.port}/"
         self._stacks: dict[str, ExitStack] = {}
         self.running: dict[str, Running] = {}
 
@@ -39,8 +31,12 @@ class Rig:
         words = ("--listen", str(self.media), "--record-to", str(self.folder), "--headless")
         where = () if "--dashboard" in self.words else ("--dashboard", str(self.port))
         one = self.start("play", *words, *where, *self.words)
-        one.wait_for("dashboard: http")
+        self.media, self.port = one.port(LISTENING), one.port(r"dashboard: http://[^/]+:")
         return one
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
 
     def send(self, *words: str) -> Running:
         mode = ("--mode", f"{WIDTH}x{HEIGHT}@{RATE}", "--bitrate", "3M", "--name", "A-CAM")
@@ -73,10 +69,10 @@ class Rig:
             self.end(name)
 
 
-def eventually(done: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+def eventually(done: Callable[[], Any], timeout_s: float = HANG_S, every_s: float = 0.05) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (found := done()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+        time.sleep(every_s)
     assert found
     return found
 

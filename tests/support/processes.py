@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, TypeVar
 
 from thinair.link.child_process import python_module
 
 THINAIR = tuple(python_module("thinair"))
-PLAY = (*THINAIR, "play", "--dashboard", "off")  # tests run beside each other
+PLAY = (*THINAIR, "play", "--dashboard", "off")
+LISTENING, SESSION_PORT = r"listening on port ", r"session server at \S+:"  # for port()
+HANG_S = 60.0  # a process that takes so long for anything has stopped working
+T = TypeVar("T")
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -37,21 +41,44 @@ class Running:
     def text(self) -> str:
         return "\n".join(line for _, line in self.lines)
 
-    def wait_for(self, words: str, timeout_s: float = 20.0, *, after_s: float = 0.0) -> float:
+    def wait_for(self, words: str, *, after_s: float = 0.0) -> float:
         """When a line with these words came. Fails with all the output."""
-        deadline = time.monotonic() + timeout_s
+        return self._wait_for(lambda at_s, line: at_s if words in line and at_s >= after_s else None, words)
+
+    def port(self, before: str) -> int:
+        """The number that this process says it listens at, after the words of the pattern `before`."""
+        at = re.compile(before + r"(\d+)")
+        return self._wait_for(lambda _, line: int(found[1]) if (found := at.search(line)) else None, before)
+
+    def presented(self) -> int:
+        """Pictures, as a player last said in its table."""
+        return max((int(number) for number in re.findall(r"presented (\d+)", self.text())), default=0)
+
+    def wait_for_pictures(self, count: int) -> None:
+        """Until a player has presented as many more."""
+        before = self.presented()
+        self._wait_for(lambda _, __: self.presented() - before >= count or None, f"{count} more pictures")
+
+    def _wait_for(self, found: Callable[[float, str], T | None], what: str) -> T:
+        deadline = time.monotonic() + HANG_S
         with self._news:
             while True:
                 for at_s, line in self.lines:
-                    if words in line and at_s >= after_s:
-                        return at_s
-                assert self._news.wait(max(0.0, deadline - time.monotonic())), f"no {words!r} in:\n{self.text()}"
+                    if (it := found(at_s, line)) is not None:
+                        return it
+                assert self._news.wait(max(0.0, deadline - time.monotonic())), f"no {what!r} in:\n{self.text()}"
 
-    def stop(self, timeout_s: float = 15.0) -> int:
+    def say(self, line: str = "") -> None:
+        """To its standard input, which must be a pipe."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def stop(self) -> int:
         """SIGTERM, and the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.end(timeout_s)
+        return self.end()
 
     def run_on(self, seconds: float) -> None:
         """Lets it run for a while; it must not end meanwhile."""
@@ -66,9 +93,9 @@ class Running:
         self.process.kill()
         self.process.wait()
 
-    def end(self, timeout_s: float = 30.0) -> int:
+    def end(self) -> int:
         """The exit code once it ends by itself."""
-        return self.process.wait(timeout_s)
+        return self.process.wait(HANG_S)
 
     def read(self, stream: IO[str]) -> None:
         for line in stream:
@@ -103,10 +130,13 @@ def running(
         if process.poll() is None:
             process.kill()
         process.wait()
-        reader.join(5)
+        if process.stdin is not None:
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+        reader.join(HANG_S)
 
 
-def call(*words: str, timeout_s: float = 60.0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+def call(*words: str, timeout_s: float = HANG_S, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """`thinair` with these words, to its end."""
     return subprocess.run(
         [*THINAIR, *words], env=env or environment(), capture_output=True, text=True, timeout=timeout_s, check=False

@@ -1,12 +1,13 @@
 """`python -m tests.support.scripted_source STEPS SEND-WORDS...`: the sender with a source that follows a script.
 
-STEPS have commas between: `1280x720@50:SECONDS` (test card pictures of that mode) or `NO_CABLE:SECONDS` (a state of the
-source, told twice a second). Each begins with a line `step WHAT µs`, on CLOCK_MONOTONIC."""
+STEPS have commas between: `1280x720@50` (test card pictures of that mode) or `NO_CABLE` (a state of the source, told
+twice a second). Each begins with a line `step WHAT µs`, on CLOCK_MONOTONIC, and lasts until a line comes on standard
+input; with the last one's end the sender ends."""
 
 from __future__ import annotations
 
 import sys
-import time
+import threading
 from collections.abc import Iterator
 
 import thinair.sender.pipeline.software
@@ -18,7 +19,7 @@ from thinair.sender.picture import Colour, NewMode, NoPicture, Picture
 from thinair.sender.sources.base import Pace
 from thinair.sender.sources.testcard import Testcard
 
-_TELL_US = 500_000
+_TELL_S = 0.5
 
 
 class Script:
@@ -27,15 +28,17 @@ class Script:
     name = "script"
     colour = Colour()
 
-    def __init__(self, steps: list[tuple[Mode | SourceCode, float]]) -> None:
+    def __init__(self, steps: list[Mode | SourceCode]) -> None:
         self._steps = steps
-        modes = [what for what, _ in steps if isinstance(what, Mode)]
+        self._over = [threading.Event() for _ in steps]
+        modes = [what for what in steps if isinstance(what, Mode)]
         self.mode = modes[0]
         self._cards = {mode: Testcard(mode) for mode in modes}
         self._items = self._follow()
         self._seq = 0
 
     def open(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
         for card in self._cards.values():
             card.open()
 
@@ -46,24 +49,27 @@ class Script:
         for card in self._cards.values():
             card.close()
 
+    def _listen(self) -> None:
+        for over, _ in zip(self._over, sys.stdin, strict=False):
+            over.set()
+
     def _follow(self) -> Iterator[Picture | NewMode | NoPicture]:
-        for what, seconds in self._steps:
-            end_us = now_us() + int(seconds * 1e6)
+        for what, over in zip(self._steps, self._over, strict=True):
             print(f"step {what.name if isinstance(what, SourceCode) else what} {now_us()}", flush=True)
             if isinstance(what, Mode):
                 if what != self.mode:
                     self.mode = what
                     yield NewMode(what, self.colour)
-                yield from self._pictures(what, end_us)
+                yield from self._pictures(what, over)
             else:
                 state = SourceState(what, now_us())
-                while now_us() < end_us:
+                yield NoPicture(state)
+                while not over.wait(_TELL_S):
                     yield NoPicture(state)
-                    time.sleep(max(0, min(_TELL_US, end_us - now_us())) / 1e6)
 
-    def _pictures(self, mode: Mode, end_us: int) -> Iterator[Picture]:
+    def _pictures(self, mode: Mode, over: threading.Event) -> Iterator[Picture]:
         pace = Pace(mode.rate, now_us())
-        while now_us() < end_us:
+        while not over.is_set():
             due_us, skipped = pace.take(now_us())
             sleep_until_us(due_us)
             began_us = now_us()
@@ -72,13 +78,9 @@ class Script:
             self._seq += 1
 
 
-def parse(text: str) -> list[tuple[Mode | SourceCode, float]]:
+def parse(text: str) -> list[Mode | SourceCode]:
     """Steps with commas between."""
-    steps: list[tuple[Mode | SourceCode, float]] = []
-    for step in text.split(","):
-        what, _, seconds = step.rpartition(":")
-        steps.append((SourceCode[what] if what in SourceCode.__members__ else Mode.parse(what), float(seconds)))
-    return steps
+    return [SourceCode[what] if what in SourceCode.__members__ else Mode.parse(what) for what in text.split(",")]
 
 
 if __name__ == "__main__":

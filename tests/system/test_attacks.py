@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.player_with_dashboard import eventually, free_port
-from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.player_with_dashboard import eventually
+from tests.support.processes import LISTENING, PLAY, SESSION_PORT, THINAIR, Running, environment, running
 from tests.support.seeds import seed
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
@@ -84,12 +84,13 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state = introduce(folder / "state")
-        self.door, self.media = free_port(), free_port(socket.SOCK_DGRAM)
+        self.media = 0  # the first player's, which later ones take over
         self.stack = ExitStack()
-        self.sender = self._run("send", "--session-port", str(self.door), "--name", "A-CAM", "--mode", "640x360@30",
+        self.sender = self._run("send", "--session-port", "0", "--name", "A-CAM", "--mode", "640x360@30",
                                 "--bitrate", "4M", "--report", str(folder / "sender.json"))  # fmt: skip
-        self.sender.wait_for("session server at")
+        self.door = self.sender.port(SESSION_PORT)
         self.player = self.play()
+        self.media = self.player.port(LISTENING)
         self.tap = self.stack.enter_context(contextlib.closing(Tap(self.media)))
 
     def _run(self, *words: str, before: tuple[str, ...] = ()) -> Running:

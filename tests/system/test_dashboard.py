@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.support.player_with_dashboard import Rig, eventually, free_port, report
+from tests.support.player_with_dashboard import Rig, eventually, report
 from tests.support.processes import call
 
 pytestmark = pytest.mark.net
@@ -108,7 +108,7 @@ def test_a_viewer_that_never_reads_is_dropped_and_counted(rig: Rig) -> None:
         client.recv(1)
         wish = json.dumps({"do": "watch", "as": "h264"}).encode()
         client.sendall(bytes([0x81, 0x80 | len(wish), 0, 0, 0, 0]) + wish)  # RFC 6455, 5.2; a mask of zeros
-        eventually(lambda: rig.metric("thinair_viewers_dropped_total") == before + 1, 20)
+        eventually(lambda: rig.metric("thinair_viewers_dropped_total") == before + 1)
 
 
 def test_more_viewers_than_there_is_room_for_are_refused(rig: Rig) -> None:
@@ -148,11 +148,11 @@ def test_a_port_in_use_is_told_once_and_taken_when_it_is_free(tmp_path: Path) ->
     try:
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(("127.0.0.1", one.port))
+            taken.bind(("127.0.0.1", 0))
             taken.listen()
-            words = ("--listen", str(one.media), "--headless", "--dashboard", str(one.port))
-            player = one.start("play", *words)
-            player.wait_for(f"no dashboard on 127.0.0.1:{one.port}: ")
+            port = taken.getsockname()[1]
+            player = one.start("play", "--listen", "0", "--headless", "--dashboard", str(port))
+            player.wait_for(f"no dashboard on 127.0.0.1:{port}: ")
             time.sleep(2)
             assert player.text().count("no dashboard") == 1
         player.wait_for("dashboard: http")
@@ -165,7 +165,7 @@ def test_a_dashboard_that_dies_comes_back_at_its_address(tmp_path: Path) -> None
     try:
         player = one.play()
         began_s = time.monotonic()
-        subprocess.run(["pkill", "-9", "-f", f"thinair.receiver.dashboard.*127.0.0.1:{one.port}"], check=True)
+        subprocess.run(["pkill", "-9", "-f", "-P", str(player.process.pid), "thinair.receiver.dashboard"], check=True)
         player.wait_for("the dashboard exited unexpectedly")
         player.wait_for("dashboard: http", after_s=began_s)
         assert "thinair_viewers 0" in one.get("metrics")
@@ -192,6 +192,6 @@ def test_a_made_up_token_guards_every_address_but_loopback(tmp_path: Path) -> No
 
 
 def test_a_token_that_cannot_stand_in_an_address_is_refused_at_the_start() -> None:
-    done = call("play", "--headless", "--dashboard-token", "a b", "--listen", str(free_port(socket.SOCK_DGRAM)))
+    done = call("play", "--headless", "--dashboard-token", "a b", "--listen", "0")
     assert done.returncode == 2
     assert "8 to 64 letters" in done.stderr

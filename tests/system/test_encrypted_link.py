@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.player_with_dashboard import eventually, free_port
-from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.processes import HANG_S, LISTENING, PLAY, SESSION_PORT, THINAIR, Running, environment, running
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
 from thinair.link.protocol.session_messages import decode_grant
@@ -36,7 +35,7 @@ class Set:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.door = free_port()
+        self.door = 0  # the first sender's, which later ones take over
         self.stack = ExitStack()
 
     def env(self, name: str = "desk") -> dict[str, str]:
@@ -50,12 +49,11 @@ class Set:
     def send(self, *words: str) -> Running:
         line = [*THINAIR, "send", "--session-port", str(self.door), *MODE, *words]
         one = self.stack.enter_context(running(line, env=self.env("camera")))
-        one.wait_for("session server at")
+        self.door = one.port(SESSION_PORT)
         return one
 
-    def play(self, *words: str, name: str = "desk", port: int | None = None) -> Running:
-        listen = str(port or free_port(socket.SOCK_DGRAM))
-        line = [*PLAY, "--headless", "--listen", listen, *words]
+    def play(self, *words: str, name: str = "desk", port: int = 0) -> Running:
+        line = [*PLAY, "--headless", "--listen", str(port), *words]
         return self.stack.enter_context(running(line, env=self.env(name)))
 
     def code(self) -> str:
@@ -73,11 +71,6 @@ def place(tmp_path: Path) -> Iterator[Set]:
         yield one
 
 
-def shown(player: Running) -> int:
-    found = re.findall(r"presented (\d+)", player.text())
-    return int(found[-1]) if found else 0
-
-
 def test_a_new_user_pairs_by_the_code_and_sees_the_picture(place: Set) -> None:
     sender = place.send()
     code = place.code()
@@ -89,7 +82,7 @@ def test_a_new_user_pairs_by_the_code_and_sees_the_picture(place: Set) -> None:
     assert done.returncode == 0, done.stderr
     assert "paired with A-CAM" in done.stdout
     player.wait_for("connected to A-CAM")
-    eventually(lambda: shown(player) > 30)
+    player.wait_for_pictures(30)
     listed = place.thinair("pairings", "list").stdout
     assert re.search(rf"sender +[0-9a-f]{{12}} +A-CAM +{HOST}:{place.door}", listed)
     for path in (place.folder / "desk" / "receiver").rglob("*"):
@@ -125,9 +118,8 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
 
 @pytest.mark.parametrize("open_end", ["sender", "player"])
 def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> None:
-    port = free_port(socket.SOCK_DGRAM)
-    player = place.play(*(["--no-encryption"] if open_end == "player" else []), port=port)
-    player.wait_for("listening on port")
+    player = place.play(*(["--no-encryption"] if open_end == "player" else []))
+    port = player.port(LISTENING)
     words = ["--to", f"{HOST}:{port}", *(["--no-encryption"] if open_end == "sender" else [])]
     line = [*THINAIR, "send", "--session-port", str(place.door), *MODE, *words]
     place.stack.enter_context(running(line, env=place.env("camera")))
@@ -137,22 +129,18 @@ def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> Non
 def test_a_restarted_player_and_a_restarted_sender_are_back_at_once(place: Set) -> None:
     sender = place.send()
     place.pair()
-    port = free_port(socket.SOCK_DGRAM)
+    player = place.play()
+    port = player.port(LISTENING)
+    player.wait_for_pictures(10)
+    player.kill()
     player = place.play(port=port)
-    eventually(lambda: shown(player) > 10)
-    player.process.kill()
-    player.process.wait()
-    began_s = time.monotonic()
-    player = place.play("--frames", str(place.folder / "frames.csv"), port=port)
-    listening_s = player.wait_for("listening on port")
-    assert player.wait_for("sender A-CAM") - listening_s < 1.0
-    sender.process.kill()
-    sender.process.wait()
+    player.wait_for("sender A-CAM")
+    assert "connected to A-CAM" in player.lines[1][1], "by its first call, right after it listens"
+    sender.kill()
     began_s = time.monotonic()
     place.send()
     player.wait_for("connected to A-CAM", after_s=began_s)
-    before = shown(player)
-    eventually(lambda: shown(player) > before + 30)
+    player.wait_for_pictures(30)
 
 
 def test_a_second_receiver_is_refused_by_name_or_takes_over_and_both_are_told(place: Set) -> None:
@@ -160,13 +148,13 @@ def test_a_second_receiver_is_refused_by_name_or_takes_over_and_both_are_told(pl
     place.pair("one")
     place.pair("two")
     first = place.play(name="one")
-    eventually(lambda: shown(first) > 10)
+    first.wait_for_pictures(10)
     second = place.play(name="two")
     second.wait_for("has the session: --take-over takes it over")
-    assert shown(second) == 0
+    assert second.presented() == 0
     second.stop()
     taker = place.play("--take-over", name="two")
-    eventually(lambda: shown(taker) > 10)
+    taker.wait_for_pictures(10)
     first.wait_for("has taken over")
 
 
@@ -174,7 +162,7 @@ def test_a_receiver_that_is_forgotten_loses_the_picture_and_is_told_to_pair_agai
     place.send()
     place.pair()
     player = place.play()
-    eventually(lambda: shown(player) > 10)
+    player.wait_for_pictures(10)
     name = socket.gethostname()
     assert place.thinair("pairings", "forget", name, name="camera").returncode == 0
     player.wait_for("this sender has removed the pairing")
@@ -183,30 +171,27 @@ def test_a_receiver_that_is_forgotten_loses_the_picture_and_is_told_to_pair_agai
 
 
 def test_a_sender_that_calls_a_receiver_it_is_not_paired_with_is_named_once(place: Set) -> None:
-    port = free_port(socket.SOCK_DGRAM)
-    player = place.play(port=port)
-    player.wait_for("listening on port")
-    place.send("--to", f"{HOST}:{port}")
+    player = place.play()
+    place.send("--to", f"{HOST}:{player.port(LISTENING)}")
     player.wait_for(f":{place.door} is not paired: run thinair pair ")
     time.sleep(1.0)
     assert player.text().count(f":{place.door} is not paired") == 1
     place.pair()
-    eventually(lambda: shown(player) > 10)
+    player.wait_for_pictures(10)
 
 
 def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -> None:
     """The datagrams that a receiver is sent, caught at its port by one that is let in as it is."""
     state = Path(introduce(tmp_path / "state"))
-    door, port = free_port(), free_port(socket.SOCK_DGRAM)
     env = environment(THINAIR_STATE=str(state))
     caught: list[bytes] = []
     with ExitStack() as stack:
         tap = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        tap.bind((HOST, port))
-        tap.settimeout(5)
-        line = [*THINAIR, "send", "--session-port", str(door), *MODE]
-        stack.enter_context(running(line, env=env)).wait_for("session server at")
-        answer = asyncio.run(let_in(state, door, port))
+        tap.bind((HOST, 0))
+        tap.settimeout(HANG_S)
+        line = [*THINAIR, "send", "--session-port", "0", *MODE]
+        door = stack.enter_context(running(line, env=env)).port(SESSION_PORT)
+        answer = asyncio.run(let_in(state, door, tap.getsockname()[1]))
         for _ in range(10):  # HELLO, sealed; without the echo of its cookie nothing else comes
             caught.append(tap.recv(65536))
     assert answer["ssrc"]
@@ -227,7 +212,7 @@ async def let_in(state: Path, door: int, port: int) -> SessionGrant:
         writer,
         {"do": "session", "version": 1, "can": ["h264"], "port": port, "secret": secret, "take_over": False},
     )
-    line = await tls.receive_line(reader, 5)
+    line = await tls.receive_line(reader, HANG_S)
     assert line is not None
     answer = decode_grant(line)
     assert answer is not None

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.player_with_dashboard import Rig, eventually, free_port
+from tests.support.player_with_dashboard import Rig, eventually
+from tests.support.processes import HANG_S
 from tests.system.test_control import API, HOST, Camera
 from thinair.link.errors import Exit
 from thinair.link.security import tls
@@ -64,7 +65,7 @@ def test_what_is_too_large_or_no_request_is_refused_and_costs_nothing(camera: Ca
     with knock(camera, sealed) as one:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             one.sendall(OVERSIZED[what])
-        one.settimeout(15)
+        one.settimeout(HANG_S)
         answer = last_words(one)
     assert answer == b"" or answer.split()[1][:1] == b"4", answer[:200]
     alive(camera)
@@ -82,36 +83,30 @@ def test_a_body_over_the_limit_is_refused(camera: Camera, sealed: bool) -> None:
 
 @pytest.mark.parametrize("sealed", [True, False])
 def test_who_sends_a_byte_a_second_is_hung_up_and_keeps_nobody_out(camera: Camera, sealed: bool) -> None:
-    began_s = time.monotonic()
     slow = [knock(camera, sealed) for _ in range(40)]
     for one in slow:
+        one.settimeout(HANG_S)
         one.sendall(b"GET / HTTP/1.1\r\nX: ")
-    open_ = len(slow)
-    while time.monotonic() - began_s < 8:
+
+    def all_are_hung_up() -> bool:
+        """Each has sent one more byte; the operator is answered as before."""
         for one in slow:
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 one.sendall(b"T")
-        alive(camera)
-        time.sleep(1)
+        return alive(camera).get("http_slow", 0) >= len(slow)
+
+    eventually(all_are_hung_up, every_s=1.0)
     for one in slow:
-        one.settimeout(0.5)
-        with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
-            open_ -= one.recv(1) == b""
-            continue
-        open_ -= 1
-    for one in slow:
+        last_words(one)  # until it is closed by the other end
         one.close()
-    assert open_ == 0
-    assert alive(camera)["http_slow"] >= 40
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(camera: Camera) -> None:
     with knock(camera, sealed=False) as one:
         one.sendall(f"PUT {API}/mode HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
                     "Content-Length: 500\r\n\r\n{".encode())  # fmt: skip
-        began_s = time.monotonic()
+        one.settimeout(HANG_S)
         assert one.recv(65536).split()[1] == b"400"
-        assert time.monotonic() - began_s < 6
     alive(camera)
 
 
@@ -133,9 +128,7 @@ def test_the_player_s_page_hangs_up_on_the_slow_too(tmp_path: Path) -> None:
                 one.sendall(b"GET / HTTP/1.1\r\nX: ")
         with urllib.request.urlopen(rig.url, timeout=10) as answer:  # noqa: S310 -- our own
             assert answer.status == 200
-        began_s = time.monotonic()
         assert all(last_words(one)[:12] in {b"", b"HTTP/1.0 400", b"HTTP/1.1 400"} for one in crowd)
-        assert time.monotonic() - began_s < 9
         for one in crowd:
             one.close()
         metrics = rig.get("metrics")
@@ -145,17 +138,19 @@ def test_the_player_s_page_hangs_up_on_the_slow_too(tmp_path: Path) -> None:
 
 
 def test_the_picture_goes_on_meanwhile(camera: Camera) -> None:
-    player = camera.play()
-    eventually(lambda: "latency " in player.text())
+    report = camera.folder / "play.json"
+    player = camera.play("--report", str(report))
+    player.wait_for_pictures(1)
     crowd = [knock(camera, sealed=at % 2 == 0) for at in range(60)]
-    for _ in range(10):
+    for _ in range(3):
         for one in crowd:
             with contextlib.suppress(ConnectionError, ssl.SSLError, OSError):
                 one.sendall(b"GET /" + b"a" * 2000)
-        time.sleep(0.2)
-    assert "lost 0" in player.lines[-1][1]
+        player.wait_for_pictures(1)
     for one in crowd:
         one.close()
+    assert player.stop() == 0
+    assert json.loads(report.read_text())["frames"]["lost"] == 0
 
 
 def test_two_senders_on_one_machine_have_an_api_each(tmp_path: Path) -> None:
@@ -171,8 +166,8 @@ def test_two_senders_on_one_machine_have_an_api_each(tmp_path: Path) -> None:
         for page in pages:
             with urllib.request.urlopen(page, timeout=5) as answer:  # noqa: S310 -- our own
                 assert answer.status == 200
-    taken = free_port()
-    with socket.create_server(("", taken)):
+    with socket.create_server(("", 0)) as server:
+        taken = server.getsockname()[1]
         done = run_send("--control", str(taken), "--session-port", "0")
     assert done[0] == Exit.NETWORK
     assert f"cannot listen on TCP port {taken}" in done[1]

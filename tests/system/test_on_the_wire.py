@@ -6,7 +6,6 @@ import os
 import random
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 from collections import Counter
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.player_with_dashboard import eventually
 from tests.support.processes import PLAY, THINAIR, call, environment, running
 from tests.support.seeds import seed
 from thinair.link.security.pairing_store import Pairings, introduce
@@ -32,7 +31,7 @@ def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
     """(the capture as tshark wrote it, the recorded movie, the state): a pairing's session from its first packet on."""
     state = Path(introduce(folder / "state"))
     env = environment(THINAIR_STATE=str(state))
-    media, door, control = free_port(socket.SOCK_DGRAM), free_port(), free_port()
+    media, door, control = 5004, 5010, 5011  # known before anybody listens; the tests' network is their own
     file = folder / "air.pcapng"
     ports = " or ".join(f"port {port}" for port in (media, door, control))
     tshark = ["tshark", "-i", "lo", "-f", ports, "-w", str(file), "-q"]

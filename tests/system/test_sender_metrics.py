@@ -8,11 +8,12 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.player_with_dashboard import eventually, free_port
+from tests.support.player_with_dashboard import eventually
 from tests.support.processes import PLAY, THINAIR, call, running
 
 pytestmark = pytest.mark.net
 
+MEDIA = 5004  # the sender starts first; the tests' network is their own
 MODE = ("--mode", "640x360@30", "--bitrate", "2M")
 
 
@@ -27,11 +28,10 @@ def scraped(port: int) -> dict[tuple[str, ...], float]:
 
 
 def test_the_sender_tells_link_frames_packets_and_source() -> None:
-    media, port = free_port(socket.SOCK_DGRAM), free_port()
-    with running([*THINAIR, "send", "--to", f"127.0.0.1:{media}", "--metrics", str(port), *MODE]) as send:
-        send.wait_for(f"metrics: http://127.0.0.1:{port}/metrics")
+    with running([*THINAIR, "send", "--to", f"127.0.0.1:{MEDIA}", "--metrics", "0", *MODE]) as send:
+        port = send.port("metrics: http://127.0.0.1:")
         assert scraped(port)["thinair_sender_linked",] == 0
-        with running([*PLAY, "--headless", "--listen", str(media)]):
+        with running([*PLAY, "--headless", "--listen", str(MEDIA)]):
             eventually(lambda: scraped(port)["thinair_sender_linked",] == 1)
             sent = "thinair_sender_frames_total", "sent"
             before = scraped(port)[sent]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import csv
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
@@ -19,30 +18,32 @@ import pytest
 from PIL import Image
 
 from tests.conftest import Glass
-from tests.support.player_with_dashboard import eventually, free_port
-from tests.support.processes import PLAY, THINAIR, Running, environment, running
+from tests.support.player_with_dashboard import eventually
+from tests.support.processes import LISTENING, PLAY, THINAIR, Running, environment, running
 from thinair.bench.harness.xvfb_screen import xvfb
 from thinair.link.diagnostics import Verdict
+from thinair.link.native import now_us
 from thinair.receiver.commands.doctor import display, examine, room
 from thinair.receiver.video.hud import marks
 from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
 pytestmark = pytest.mark.display
 WIDTH, HEIGHT = 640, 360
+CLOCK_US = 10_000  # by which a recording may set its clock, a third of an interval
+STALE_US = 400_000  # what lay in a buffer for longer is not decoded
 MODE = ("--mode", f"{WIDTH}x{HEIGHT}@30", "--bitrate", "3M", "--name", "A-CAM")
 
 
 @contextmanager
-def shown(folder: Path, *words: str, env: dict[str, str] | None = None) -> Iterator[tuple[Running, Running]]:
-    import socket
-
-    port = str(free_port(socket.SOCK_DGRAM))
-    play_words = [*PLAY, "--listen", port, "--record-to", str(folder), *words]
-    with (
-        running(play_words, env=env) as play,
-        running([*THINAIR, "send", "--to", f"127.0.0.1:{port}", *MODE]) as send,
-    ):
-        yield play, send
+def shown(
+    folder: Path, *words: str, env: dict[str, str] | None = None, sent: Path | None = None
+) -> Iterator[tuple[Running, Running]]:
+    """A player and a sender, which writes its frames to `sent`."""
+    more = [] if sent is None else ["--frames", str(sent)]
+    with running([*PLAY, "--listen", "0", "--record-to", str(folder), *words], env=env) as play:
+        to = f"127.0.0.1:{play.port(LISTENING)}"
+        with running([*THINAIR, "send", "--to", to, *MODE, *more]) as send:
+            yield play, send
 
 
 def press(*keys: str) -> None:
@@ -58,20 +59,32 @@ def centred(glass: Glass) -> Code | None:
     return code_on(glass, (1280 - WIDTH) // 2, (800 - HEIGHT) // 2)
 
 
-def age_ms(code: Code) -> float:
-    return ((time.monotonic_ns() // 1000 - code.time_us) % (1 << 32)) / 1000
-
-
 def live(glass: Glass, left: int = (1280 - WIDTH) // 2, top: int = (800 - HEIGHT) // 2) -> Code:
-    code: Code = eventually(lambda: (one := code_on(glass, left, top)) is not None and age_ms(one) < 500 and one)
+    """A picture that was taken after this was asked."""
+    asked_us = now_us()
+
+    def taken_since() -> Code | None:
+        code = code_on(glass, left, top)
+        return code if code is not None and (code.time_us - asked_us) % (1 << 32) < 1 << 31 else None
+
+    code: Code = eventually(taken_since)
     return code
 
 
-def longest_gap_s(movie: Path) -> float:
-    """Between two pictures of a recording."""
+def check_recorded(movie: Path, sent: Path) -> None:
+    """Each picture that was sent from the first recorded to the last stands in the recording, and as long as it was."""
     probe = ("ffprobe", "-v", "error", "-show_entries", "packet=pts_time", "-of", "csv=p=0", str(movie))
-    times = [float(line.strip(",")) for line in subprocess.check_output(probe, text=True).split()]
-    return max(b - a for a, b in pairwise(times))
+    shown = [float(line.strip(",")) * 1e6 for line in subprocess.check_output(probe, text=True).split()]
+    with sent.open(newline="") as file:
+        captured = [int(row["capture_us"]) for row in csv.DictReader(file)]
+    recorded, steps = ([after - before for before, after in pairwise(times)] for times in (shown, captured))
+
+    def agree(first: int) -> bool:
+        pairs = zip(steps[first:], recorded, strict=False)
+        return len(steps) - first >= len(recorded) and all(abs(one - other) < CLOCK_US for one, other in pairs)
+
+    assert len(shown) > 60
+    assert any(agree(first) for first in range(len(steps))), (steps, recorded)
 
 
 def test_record_and_snapshot_by_key_and_the_window_says_so(tmp_path: Path, glass: Glass) -> None:
@@ -116,7 +129,6 @@ def test_the_figures_come_in_three_sizes(tmp_path: Path, glass: Glass) -> None:
         press("h")
         line = eventually(lambda: (rows := dark()) > none + 5 and rows)
         press("h")
-        time.sleep(1.5)
         full = eventually(lambda: (rows := dark()) > line + 60 and rows)
         press("h")
         eventually(lambda: dark() < full - 60)
@@ -148,7 +160,7 @@ def test_smooth_and_back_by_key(tmp_path: Path, glass: Glass) -> None:
         live(glass)
         press("l")
         play.wait_for("latency mode: smooth")
-        time.sleep(1)
+        play.wait_for_pictures(30)
         live(glass)
         press("l")
         play.wait_for("latency mode: lowest")
@@ -156,30 +168,35 @@ def test_smooth_and_back_by_key(tmp_path: Path, glass: Glass) -> None:
 
 
 def test_a_player_that_was_stopped_shows_no_old_picture_when_it_goes_on(tmp_path: Path, glass: Glass) -> None:
-    with shown(tmp_path) as (play, _):
+    frames = tmp_path / "frames.csv"
+    with shown(tmp_path, "--frames", str(frames)) as (play, _):
         live(glass)
         play.process.send_signal(signal.SIGSTOP)
-        time.sleep(0.1)
-        held = centred(glass)
-        time.sleep(2.5)
+        stopped_us = now_us()
+        eventually(lambda: now_us() - stopped_us > 2_500_000)  # while pictures pile up in its socket
+        went_on_us = now_us()
         play.process.send_signal(signal.SIGCONT)
-        seen: list[Code] = []
-        until = time.monotonic() + 3
-        while time.monotonic() < until:
-            code = centred(glass)
-            if code is not None and code != held and (not seen or seen[-1] != code):
-                assert age_ms(code) < 600, "stale video was shown"
-                seen.append(code)
-            time.sleep(0.003)
-        assert len(seen) > 20
+        seen: set[int] = set()
+
+        def many_are_seen() -> bool:
+            seen.update([] if (code := centred(glass)) is None else [code.time_us])
+            return len(seen) > 20
+
+        eventually(many_are_seen, every_s=0.003)
         assert play.stop() == 0
+    with frames.open(newline="") as file:
+        rows = {int(row["capture_us"]) % (1 << 32): row for row in csv.DictReader(file) if row["capture_us"]}
+    for drawn_us in seen:
+        row = rows[min(rows, key=lambda captured_us: abs(captured_us - drawn_us))]
+        in_flight, came_us = int(row["taken_us"]) < went_on_us, int(row["last_packet_us"])
+        assert in_flight or came_us > went_on_us - STALE_US, "what came while it stood still was shown"
 
 
 def test_a_display_that_stands_still_costs_the_recording_nothing_and_shows_a_live_picture_after(
     tmp_path: Path, glass: Glass
 ) -> None:
-    report = tmp_path / "report.json"
-    with shown(tmp_path / "set", "--record", "--report", str(report)) as (play, _):
+    sent = tmp_path / "sent.csv"
+    with shown(tmp_path / "set", "--record", sent=sent) as (play, send):
         play.wait_for("recording to")
         live(glass)
         glass.signal(signal.SIGSTOP)
@@ -191,17 +208,17 @@ def test_a_display_that_stands_still_costs_the_recording_nothing_and_shows_a_liv
         play.wait_for("the display answers again")
         live(glass)
         assert play.stop() == 0, play.text()
+        assert send.stop() == 0, send.text()
     (movie,) = (tmp_path / "set").glob("*.mp4")
-    assert longest_gap_s(movie) < 0.2
-    assert json.loads(report.read_text())["frames"]["lost"] == 0
+    check_recorded(movie, sent)
 
 
 def test_recording_outlives_the_display_and_the_window_comes_back_with_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
         first = stack.enter_context(xvfb(1280, 800))
         env = environment(DISPLAY=first.display)
-        words = ("--record", "--display", first.display)
-        play, _ = stack.enter_context(shown(tmp_path, *words, env=env))
+        words, sent = ("--record", "--display", first.display), tmp_path / "sent.csv"
+        play, send = stack.enter_context(shown(tmp_path, *words, env=env, sent=sent))
         play.wait_for("recording to")
         live(Glass(first.display, first.file))
         Glass(first.display, first.file).signal(signal.SIGKILL)
@@ -218,8 +235,9 @@ def test_recording_outlives_the_display_and_the_window_comes_back_with_it(tmp_pa
         eventually(lambda: screen.pixels().any())
         live(screen)
         assert play.stop() == 0, play.text()
+        assert send.stop() == 0, send.text()
     (movie,) = tmp_path.glob("*.mp4")
-    assert longest_gap_s(movie) < 0.2
+    check_recorded(movie, sent)
 
 
 def xrandr(*words: str) -> None:

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.paths import ROOT
-from tests.support.player_with_dashboard import free_port
 
 MADE = ROOT / "build" / "vm"
 SCRIPTS = Path(__file__).parent / "guest"
@@ -94,7 +93,7 @@ class Machine:
     work: Path  # console.log, and share/ which the guest sees as /share, writable
     kernel: list[str] = field(default_factory=list, repr=False)  # what the guest's kernel has said
     mark: int = 0  # where in it the current test began
-    session_port: int = field(default_factory=free_port)  # of a sender in the guest, and of the host's loopback
+    session_port: int = 5010  # of a sender in the guest, and of the host's loopback; the tests' network is their own
     _qemu: subprocess.Popen[bytes] | None = None
     _port: socket.socket | None = None
     _pending: bytes = field(default=b"", repr=False)

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from thinair.link.child_process import python_module
 from thinair.link.errors import Exit, FileError
 from thinair.link.files import check_readable, check_writable
+from thinair.link.host import PORT_FD
 from thinair.link.options import load, options
 from thinair.link.security.pairing_store import introduce
 from thinair.receiver.config import ReceiverConfig
@@ -36,11 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     )  # a wrong word ends here, before anything starts
     watch = ConditionsWatch()  # of both processes; each of them would take the other for a stranger
     watch.start()
-    port = _free_port()
     with tempfile.TemporaryDirectory(prefix="thinair-") as folder:
         sender_report, player_report = Path(folder) / "sender.json", Path(folder) / "player.json"
-        sender_words = ["send", "--to", f"127.0.0.1:{port}", "--report", str(sender_report)]
-        player_words = ["play", "--listen", f"127.0.0.1:{port}", "--report", str(player_report)]
+        sender_words = ["send", "--report", str(sender_report)]
+        player_words = ["play", "--listen", "127.0.0.1:0", "--report", str(player_report)]
         sender_words += _passed_on(arguments, SenderConfig)
         player_words += _passed_on(arguments, ReceiverConfig)
         signal.signal(
@@ -52,9 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
             env["THINAIR_STATE"] = introduce(Path(folder) / "state")
         started: list[subprocess.Popen[bytes]] = []
         try:
-            started.append(_start(player_words, env))
-            started.append(_start(sender_words, env, stdout=subprocess.DEVNULL))
+            port = _start_player(player_words, env, started)
+            if port:
+                sender_words += ["--to", f"127.0.0.1:{port}"]
+                started.append(_start(sender_words, env, stdout=subprocess.DEVNULL))
             code = _wait(*started)
+        except KeyboardInterrupt:  # before both were there
+            code = int(Exit.OK)
         finally:
             for process in started:
                 _stop(process)
@@ -98,19 +101,32 @@ def _passed_on(arguments: argparse.Namespace, kind: type[SenderConfig] | type[Re
     return words
 
 
-def _start(words: Sequence[str], env: dict[str, str], stdout: int | None = None) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(python_module("thinair", *words), stdout=stdout, env=env)
+def _start(
+    words: Sequence[str], env: dict[str, str], stdout: int | None = None, pass_fds: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(python_module("thinair", *words), stdout=stdout, env=env, pass_fds=pass_fds)
 
 
-def _wait(player: subprocess.Popen[bytes], sender: subprocess.Popen[bytes]) -> int:
+def _start_player(words: Sequence[str], env: dict[str, str], started: list[subprocess.Popen[bytes]]) -> int:
+    """The port that it listens on; 0 where it has ended without one."""
+    ours, theirs = os.pipe()
+    with os.fdopen(ours) as pipe:
+        try:
+            started.append(_start(words, {**env, PORT_FD: str(theirs)}, pass_fds=[theirs]))
+        finally:
+            os.close(theirs)
+        return int(pipe.readline() or 0)
+
+
+def _wait(player: subprocess.Popen[bytes], *sender: subprocess.Popen[bytes]) -> int:
     """The player's exit code, or the sender's where that ends first, which it does only for a reason."""
     while True:
         try:
             return player.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
-            code = sender.poll()
-            if code not in {None, 0}:
-                return int(code or 0)
+            for one in sender:
+                if (code := one.poll()) not in {None, 0}:
+                    return int(code or 0)
         except KeyboardInterrupt:
             return int(Exit.OK)
 
@@ -123,12 +139,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _read(path: Path) -> dict[str, Any]:

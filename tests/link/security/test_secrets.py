@@ -10,12 +10,13 @@ import socket
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support.player_with_dashboard import eventually, free_port
-from tests.support.processes import PLAY, THINAIR, environment, running
+from tests.support.player_with_dashboard import eventually
+from tests.support.processes import LISTENING, PLAY, THINAIR, environment, running
 from thinair.link.child_process import python_module
 from thinair.link.security.pairing_store import Pairings, digest, introduce
 from thinair.link.web import qr
@@ -36,8 +37,7 @@ def words_of(pid: int, name: str) -> str:
 @pytest.mark.parametrize("end", ["sender", "player"])
 def test_neither_end_leaves_its_memory_behind(end: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
-    port = free_port(socket.SOCK_DGRAM)
-    line = [*THINAIR, "send", *MODE] if end == "sender" else [*PLAY, "--headless", "--listen", str(port)]
+    line = [*THINAIR, "send", *MODE] if end == "sender" else [*PLAY, "--headless", "--listen", "0"]
     with running(line) as one:
         one.wait_for("session server at" if end == "sender" else "listening on port")
         limits = words_of(one.process.pid, "limits")
@@ -79,10 +79,11 @@ os.kill(holder, 9)
 
 def test_keys_tokens_and_codes_are_in_files_of_their_owner_and_in_no_log(tmp_path: Path) -> None:
     state = Path(introduce(tmp_path / "state"))
-    port = free_port(socket.SOCK_DGRAM)
     env = environment(THINAIR_STATE=str(state))
-    send = [*THINAIR, "send", "--to", f"127.0.0.1:{port}", *MODE]
-    with running(send, env=env) as sender, running([*PLAY, "--headless", "--listen", str(port)], env=env) as player:
+    with ExitStack() as stack:
+        player = stack.enter_context(running([*PLAY, "--headless", "--listen", "0"], env=env))
+        send = [*THINAIR, "send", "--to", f"127.0.0.1:{player.port(LISTENING)}", *MODE]
+        sender = stack.enter_context(running(send, env=env))
         eventually(lambda: "late " in player.text())
         said = sender.text() + player.text()
         arguments = "".join(words_of(one.process.pid, "cmdline") for one in (sender, player))
