@@ -36,8 +36,8 @@ class SourceState:
     detail: str = ""
 
     def title(self) -> str:
-        """`no HDMI cable at the camera`, `camera sends 1080i50: not supported, choose 1080p25`."""
-        if self.code is SourceCode.UNSUPPORTED and ": not supported" in self.detail:
+        """`no HDMI cable at the camera`, `camera sends 1080i50: unsupported, choose 1080p25`."""
+        if self.code is SourceCode.UNSUPPORTED and ": unsupported" in self.detail:
             return f"camera sends {self.detail}"
         return _TITLES[self.code] + (f": {self.detail}" if self.detail else "")
 

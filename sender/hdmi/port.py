@@ -275,7 +275,7 @@ class HdmiPort:
             case errno.ENOLCK:
                 self._machine.no_lock(now_us())
             case errno.ERANGE:
-                self._machine.refused(now_us(), "outside what the capture chip takes")
+                self._machine.refused(now_us(), "outside what the bridge supports")
             case _:
                 self._lost(error)
 
@@ -394,7 +394,7 @@ def check_edid(data: bytes) -> None:
 def _menu_text(timing: Timing, chain: Chain) -> str:
     """In the words of a camera's menu: what it sends, and what to choose there."""
     other = supported_instead(timing, chain)
-    return f"{menu_name(timing)}: not supported" + (f", choose {menu_name(other)}" if other else "")
+    return f"{menu_name(timing)}: unsupported" + (f", choose {menu_name(other)}" if other else "")
 
 
 def _with_reason(text: str, why: str) -> str:

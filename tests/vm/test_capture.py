@@ -102,7 +102,7 @@ def test_a_buffer_the_driver_refuses_once_is_not_lost(seen: dict[str, Any]) -> N
 
 def test_a_start_that_fails_says_where_and_leaves_nothing_behind(seen: dict[str, Any]) -> None:
     reqbufs, streamon, qbuf = seen["refused_start"]
-    assert "gives no buffers" in reqbufs[1]
+    assert "has no buffers" in reqbufs[1]
     assert "does not start" in streamon[1]
     assert "refuses a buffer" in qbuf[1]
 

@@ -81,7 +81,7 @@ def check_dropped(seen: Any, _vivid: str) -> None:
 def check_unwanted(seen: Any, _vivid: str) -> None:
     assert seen == {
         "log": ["UNSUPPORTED"],
-        "detail": "480p59.94: not supported, choose 720p60; too small for the encoder",
+        "detail": "480p59.94: unsupported, choose 720p60; too small for the encoder",
     }
 
 

@@ -86,7 +86,7 @@ def test_the_sender_is_an_access_point_and_the_picture_survives_its_loss(air: Ai
     status = air.status("cam")
     assert status["interface"]["kind"] == "AP"  # type: ignore[index]  # parsed JSON
     assert status["interface"]["ssid"] == NAME  # type: ignore[index]
-    assert len(status["peers"]) == 1  # type: ignore[arg-type]
+    assert len(status["stations"]) == 1  # type: ignore[arg-type]
     assert air.status("desk")["interface"]["kind"] == "managed"  # type: ignore[index]
 
     sender = air.start("cam", "send", "--to", f"{address}:5004", "--mode", "640x360@5", "--seconds", "300", home="cam")
