@@ -67,7 +67,7 @@ class DetailedTiming:
         """A progressive timing; the clock is rounded to 10 kHz. Raises ModeError where a porch is too long for it."""
         if not fits(timing):
             raise ModeError(
-                f"{timing} cannot be the preferred mode: no EDID has room for its porches; put another first"
+                f"{timing} cannot be the preferred mode, its porches are too long for an EDID: put another mode first"
             )
         polarity = H_POSITIVE * timing.h_positive | V_POSITIVE * timing.v_positive
         return cls(
@@ -228,9 +228,9 @@ class Base:
     def parse(cls, block: bytes) -> Base:
         """Raises EdidError where 128 bytes are no EDID of version 1."""
         if block[:8] != HEADER:
-            raise EdidError("no EDID: it does not begin with 00 ff ff ff ff ff ff 00")
+            raise EdidError("not an EDID: does not begin with 00 ff ff ff ff ff ff 00")
         if block[18] != 1:
-            raise EdidError(f"EDID version {block[18]}.{block[19]} is not known: only version 1 is")
+            raise EdidError(f"EDID version {block[18]}.{block[19]} is not supported: only version 1 is")
         return cls(
             manufacturer=int.from_bytes(block[8:10], "big"),
             product=int.from_bytes(block[10:12], "little"),

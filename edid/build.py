@@ -1,4 +1,4 @@
-"""Writes an EDID that offers what the chain carries and nothing else."""
+"""Builds an EDID that offers supported modes and nothing else."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ _CAPABILITY = DataBlock.of(EXTENDED, bytes.fromhex("00ca"))
 def preset(name: str, title: str = DEFAULT_NAME) -> bytes:
     """The EDID of a preset: low-latency, resolution or everything. Raises ModeError for another."""
     if name not in PRESETS:
-        raise ModeError(f"preset {name!r} is not known: use {', '.join(PRESETS)}")
+        raise ModeError(f"preset {name!r} is unknown: use {', '.join(PRESETS)}")
     return build([VICS[vic] for vic in PRESETS[name]], title)
 
 
 def mode(width: int, height: int, rate: Fraction) -> Timing:
-    """The timing of a mode that the chain carries. Raises ModeError, saying why, for one that is not carried."""
+    """The timing of a mode that the hardware supports. Raises ModeError, saying why, for another one."""
     timing = find(width, height, rate)
     if timing is None:
-        raise ModeError(f"{width}x{height}@{float(rate):g} is no mode of CTA-861 or DMT that the capture chip takes")
+        raise ModeError(f"{width}x{height}@{float(rate):g} is not a mode of CTA-861 or DMT that the bridge supports")
     if reason := refusal(timing):
-        raise ModeError(f"{timing} is not carried: {reason}")
+        raise ModeError(f"{timing} is not supported: {reason}")
     return timing
 
 
@@ -62,9 +62,9 @@ def build(modes: Sequence[Timing], title: str = DEFAULT_NAME) -> bytes:
     """256 bytes. The first mode is the preferred one; 640x480 is added, as CTA-861 demands. No audio is offered. Raises
     ModeError for a name that does not fit, no mode at all, or more modes than there is room for."""
     if not (1 <= len(title) <= 13 and title.isascii() and title.isprintable() and title.strip() == title):
-        raise ModeError(f"name {title!r} does not fit: give 1 to 13 letters of ASCII")
+        raise ModeError(f"name {title!r} is too long or not ASCII: give 1 to 13 ASCII characters")
     if not modes:
-        raise ModeError("no mode to offer: give one, such as 1280x720@60")
+        raise ModeError("no mode given: give one, such as 1280x720@60")
     first = DetailedTiming.of(modes[0])
     vics = _unique([vic for timing in modes if (vic := _vic(timing))] + [1])
     detailed = _unique([DetailedTiming.of(timing) for timing in modes if not _vic(timing)])

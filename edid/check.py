@@ -43,10 +43,7 @@ TEXT_TAGS = frozenset({0xFC, 0xFE, 0xFF})
 def check(data: bytes) -> list[str]:
     """Empty for an EDID without a fault. Raises EdidError for bytes that are no EDID."""
     edid = parse(data)
-    faults = [
-        f"block {at}: the checksum is 0x{has:02x}, it should be 0x{right:02x}"
-        for at, has, right in wrong_checksums(data)
-    ]
+    faults = [f"block {at}: checksum 0x{has:02x}, expected 0x{right:02x}" for at, has, right in wrong_checksums(data)]
     faults += _base(edid.base)
     for at, block in enumerate(edid.extensions, 1):
         if isinstance(block, CtaBlock):
@@ -72,7 +69,7 @@ def out_of_limits(limits: RangeLimits, timings: list[Timing]) -> list[str]:
     for what, unit, values, low, high in checks:
         if values and (min(values) < low - wide or max(values) > high + wide):
             span = f"{low} to {high} {unit}" if low else f"at most {high} {unit}"
-            faults.append(f"the range limits say {span}, the modes have {what} of {_span(values)} {unit}")
+            faults.append(f"range limits are {span}, but modes have {what} of {_span(values)} {unit}")
     return faults
 
 
@@ -91,21 +88,21 @@ def _span(values: list[float]) -> str:
 def _base(base: Base) -> Iterator[str]:
     first, *_ = base.places
     if base.revision not in {3, 4}:
-        yield f"block 0: it is of EDID 1.{base.revision}; HDMI needs 1.3 or 1.4"
+        yield f"block 0: EDID 1.{base.revision}; HDMI requires 1.3 or 1.4"
     if 54 < base.week < 255:
-        yield f"block 0: week {base.week} is in no year"
+        yield f"block 0: week {base.week} does not exist"
     if not base.video_input & DIGITAL:
-        yield "block 0: it says that the input is analogue; HDMI is digital"
+        yield "block 0: input marked as analogue; HDMI is digital"
     elif not input_known(base):
-        yield f"block 0: its input byte 0x{base.video_input:02x} is reserved"
+        yield f"block 0: input byte 0x{base.video_input:02x} is reserved"
     if "?" in base.maker:
-        yield "block 0: the maker's three letters are none"
+        yield "block 0: manufacturer id is not three letters"
     if not isinstance(first, DetailedTiming):
-        yield "block 0: the first descriptor is no timing, so no mode is preferred"
+        yield "block 0: the first descriptor is not a timing, so no mode is preferred"
     elif base.revision < 4 and not base.features & PREFERRED_FIRST:
-        yield "block 0: it does not say that the first timing is the preferred one"
+        yield "block 0: the first timing is not marked as the preferred one"
     if (base.chromaticity == SRGB_CHROMATICITY) != bool(base.features & SRGB):
-        yield "block 0: its colours and its sRGB bit contradict each other"
+        yield "block 0: colour coordinates and sRGB bit contradict each other"
     yield from _places(base)
 
 
@@ -129,11 +126,11 @@ def _places(base: Base) -> Iterator[str]:
             seen_descriptor = True
             yield from (f"block 0: descriptor {number}: {fault}" for fault in _descriptor(place, base.revision))
         elif seen_descriptor:
-            yield f"block 0: descriptor {number}: a timing stands behind what is none"
+            yield f"block 0: descriptor {number}: a timing follows another descriptor"
     for tag, name in ((TAG_NAME, "name"), (TAG_RANGE, "range limits")):
         found = len(base.descriptors(tag))
         if found > 1 or (not found and base.revision == 3):
-            yield f"block 0: it has {found or 'no'} {name}, and must have one"
+            yield f"block 0: {found or 'no'} {name}; exactly one is required"
 
 
 def _sizes(edid: Edid) -> Iterator[str]:
@@ -141,53 +138,53 @@ def _sizes(edid: Edid) -> Iterator[str]:
     width, height = picture_mm(edid)
     if too_large(width, height, base):
         size = f"of {base.width_cm}x{base.height_cm} cm" if base.width_cm and base.height_cm else "without a size"
-        yield f"block 0: a timing has a picture of {width}x{height} mm on a display {size}"
+        yield f"block 0: a timing has an image size of {width}x{height} mm on a display {size}"
 
 
 def _descriptor(place: Descriptor, revision: int) -> Iterator[str]:
     if place.reserved or (place.offsets and (place.tag != TAG_RANGE or revision < 4)):
-        yield "bytes that must be 0 are not"
+        yield "reserved bytes are not 0"
     if TAG_EMPTY < place.tag < 0xF7:
-        yield f"its type 0x{place.tag:02x} is reserved"
+        yield f"type 0x{place.tag:02x} is reserved"
     if place == Descriptor(0, bytes(13)) or (place.tag == TAG_EMPTY and any(place.payload)):
-        yield "it is empty, and not written as an empty one is"
+        yield "empty descriptor in a wrong form"
     if place.tag in TEXT_TAGS:
         _, end, rest = place.payload.partition(b"\n")
         if not place.text:
-            yield "its text is empty"
+            yield "empty text"
         if "." * len(place.text) == place.text or any(not 32 <= byte < 127 for byte in place.payload.split(b"\n")[0]):
-            yield "its text is not ASCII"
+            yield "text is not ASCII"
         if end and rest.strip(b" "):
-            yield "its text is not filled up with spaces"
+            yield "text is not padded with spaces"
     if place.tag == TAG_RANGE:
         limits = RangeLimits.of(place)
         if limits.min_v_hz > limits.max_v_hz or limits.min_h_khz > limits.max_h_khz or not limits.max_clock_mhz:
-            yield "its range limits exclude every mode"
+            yield "range limits exclude every mode"
         allowed = {0, 2} if revision < 4 else {0, 1, 2, 4}
         if limits.formula not in allowed:
-            yield f"its range limits have the formula byte 0x{limits.formula:02x}, which means nothing"
+            yield f"range limits have an unknown formula byte 0x{limits.formula:02x}"
         elif not limits.filled:
-            yield "its range limits are not filled up as their formula byte wants"
+            yield "padding of the range limits does not match their formula byte"
 
 
 def _cta(block: CtaBlock) -> Iterator[str]:
     for data in block.data_blocks:
         yield from _data_block(data)
     if any(block.padding):
-        yield "behind the last timing are bytes that are not 0"
+        yield "bytes after the last timing are not 0"
     if scan_flags(block) != block.flags:
-        yield "its underscan bit and its video capability block contradict each other"
+        yield "underscan bit and video capability block contradict each other"
     if bool(block.flags & YCBCR_444) != bool(block.flags & YCBCR_422):
-        yield "it takes one of YCbCr 4:4:4 and 4:2:2, and must take both or none"
+        yield "only one of YCbCr 4:4:4 and 4:2:2 is offered; both or none are required"
     if block.flags & AUDIO or any(data.is_audio for data in block.data_blocks):
-        yield "it offers audio, and no audio is captured"
+        yield "audio is offered, but not captured"
     codes = [video.vic for video in block.videos]
     if block.revision != 3 and block.vendor(OUI_HDMI):
-        yield f"it is of revision {block.revision}; HDMI needs 3"
+        yield f"revision {block.revision}; HDMI requires 3"
     if 0 in codes:
-        yield "its video block has a code that is reserved"
+        yield "reserved code in the video data block"
     for vic in sorted({vic for vic in codes if vic and codes.count(vic) > 1}):
-        yield f"it offers VIC {vic} twice"
+        yield f"VIC {vic} is offered twice"
 
 
 def scan_flags(block: CtaBlock) -> int:
@@ -209,45 +206,45 @@ def _data_block(data: DataBlock) -> Iterator[str]:
     elif data.extended == VIDEO_CAPABILITY and len(data.payload) != 2:
         yield f"the {name} has {len(data.payload)} bytes, and must have 2: its header should be 0xE2"
     elif data.extended == VIDEO_CAPABILITY and not data.payload[1] & RGB_SELECTABLE:
-        yield f"the {name} does not let the quantization of RGB be selected"
+        yield f"the {name} does not make the quantization of RGB selectable"
     if data.oui == OUI_HDMI and len(data.payload) > 6 and data.payload[6] > 68:
-        yield f"the {name} has a rate of {data.payload[6] * 5} MHz, and HDMI 1.4 ends at 340"
+        yield f"the {name} has a rate of {data.payload[6] * 5} MHz, the maximum of HDMI 1.4 is 340"
     if data.oui == OUI_HDMI and len(data.payload) < 5:
         yield f"the {name} is too short for its address"
     if data.tag == VENDOR_BLOCK and data.oui is None:
-        yield f"the {name} is too short to say whose it is"
+        yield f"the {name} is too short for its vendor id"
 
 
 def _whole(edid: Edid) -> Iterator[str]:
     blocks = 1 + len(edid.extensions)
     if edid.announced != len(edid.extensions):
-        yield f"it claims {edid.announced} extension blocks, and has {len(edid.extensions)}"
+        yield f"{edid.announced} extension blocks announced, {len(edid.extensions)} present"
     if blocks > DRIVER_BLOCKS:
-        yield f"it has {blocks} blocks, and the capture chip's driver takes {DRIVER_BLOCKS}"
+        yield f"{blocks} blocks; the bridge's driver accepts {DRIVER_BLOCKS}"
     if not edid.cta:
-        yield "it has no CTA-861 block, so a camera sends DVI without HDMI's colours"
+        yield "no CTA-861 block: a camera sends DVI, without HDMI's colour formats"
     elif not any(block.vendor(OUI_HDMI) for block in edid.cta):
-        yield "it has no HDMI vendor block, so a camera sends DVI without HDMI's colours"
+        yield "no HDMI vendor block: a camera sends DVI, without HDMI's colour formats"
     found = offers(edid)
     if not any(data.extended == VIDEO_CAPABILITY for block in edid.cta for data in block.data_blocks):
-        yield "it has no video capability block, so a camera may take the wrong range of levels"
+        yield "no video capability block: a camera may use the wrong quantization range"
     for ranges in edid.base.descriptors(TAG_RANGE)[:1]:
-        yield from out_of_limits(RangeLimits.of(ranges), carried_timings(found))
+        yield from out_of_limits(RangeLimits.of(ranges), supported_timings(found))
     if not any(offer.timing and offer.timing.name in {"VIC 1", "DMT 0x04"} for offer in found):
-        yield "it does not offer 640x480@60, which CTA-861 asks of every display"
+        yield "640x480@60 is missing, which CTA-861 requires of every display"
     yield from _sizes(edid)
     if edid.cta and (native := edid.cta[0].flags & NATIVE) > len(edid.detailed):
-        yield f"it calls {native} timings native, and has {len(edid.detailed)}"
+        yield f"{native} timings marked as native, of {len(edid.detailed)}"
     if mixed := native_mix(edid):
         yield mixed
     for offer in found:
         if offer.why_not:
-            yield f"{offer.by} offers {offer.mode}, which is not carried: {offer.why_not}"
+            yield f"{offer.by} offers {offer.mode}, which is not supported: {offer.why_not}"
     if not any(not offer.why_not for offer in found):
-        yield "none of its modes is carried"
+        yield "no supported mode"
 
 
-def carried_timings(found: list[Offer]) -> list[Timing]:
+def supported_timings(found: list[Offer]) -> list[Timing]:
     return [offer.timing for offer in found if offer.timing and not offer.timing.interlaced]
 
 
@@ -264,7 +261,7 @@ def native_sizes(edid: Edid) -> list[tuple[int, int]]:
 def native_mix(edid: Edid) -> str:
     sizes = sorted(set(native_sizes(edid)))
     shown = " and ".join(f"{width}x{height}" for width, height in sizes)
-    return f"it calls several sizes native: {shown}" if len(sizes) > 1 else ""
+    return f"several sizes marked as native: {shown}" if len(sizes) > 1 else ""
 
 
 def _marked(video: ShortVideo) -> bool:

@@ -83,7 +83,7 @@ class CtaBlock:
         if at == 0:
             return cls(revision, flags, (), (), block[4:-1], empty=True)
         if not 4 <= at < BLOCK_BYTES:
-            raise EdidError(f"{where}: its timings begin at byte {at}, which cannot be: give 0 or 4 to 127")
+            raise EdidError(f"{where}: timings begin at byte {at}, must be 0 or 4 to 127")
         if revision < 3 and at > 4:
             return OtherBlock(block[0], block[1:-1])
         timings = []
@@ -98,7 +98,7 @@ class CtaBlock:
         """Raises EdidError where it is too much for one block."""
         used = sum(1 + len(block.payload) for block in data_blocks) + DESCRIPTOR_BYTES * len(timings)
         if used > BLOCK_BYTES - 5:
-            raise EdidError("too much for one CTA-861 block: offer fewer modes")
+            raise EdidError("no room in one CTA-861 block: offer fewer modes")
         return cls(3, flags, data_blocks, timings, bytes(BLOCK_BYTES - 5 - used))
 
     def to_bytes(self) -> bytes:
@@ -119,7 +119,7 @@ class CtaBlock:
 
 @dataclass(frozen=True, slots=True)
 class OtherBlock:
-    """An extension block that is kept as it is: tag and the 126 bytes after it."""
+    """An extension block that is kept unchanged: tag and the 126 bytes after it."""
 
     tag: int
     content: bytes

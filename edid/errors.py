@@ -2,7 +2,7 @@
 
 
 class EdidError(ValueError):
-    """A file holds no EDID, or one that cannot be read or mended."""
+    """A file holds no EDID, or one that cannot be read or fixed."""
 
 
 class ModeError(EdidError):

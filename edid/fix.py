@@ -1,4 +1,4 @@
-"""Mends an EDID with as few changes as will do: what the chain does not carry goes, the rest stays."""
+"""Fixes an EDID with as few changes as possible: unsupported modes are removed, the rest stays."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from thinair.edid.check import (
     DRIVER_BLOCKS,
     RGB_SELECTABLE,
     TEXT_TAGS,
-    carried_timings,
     check,
     input_known,
     native_mix,
     out_of_limits,
     picture_mm,
     scan_flags,
+    supported_timings,
     too_large,
 )
 from thinair.edid.cta import (
@@ -74,18 +74,18 @@ _VGA_BIT = 0x20  # of the first byte of the established timings
 
 
 def fix(data: bytes) -> tuple[bytes, list[str]]:
-    """(the mended EDID, what was done, a sentence each). An EDID without a fault comes back as it is. Raises EdidError
-    where bytes are no EDID or where faults are left that only a new one mends."""
+    """(the fixed EDID, the changes as sentences). An EDID without faults is returned unchanged. Raises EdidError where
+    bytes are not an EDID or where a fault cannot be fixed."""
     edid = parse(data)
     work = _Work()
     if check(data):
-        edid = _mend(edid, work)
-    mended = edid.to_bytes()
+        edid = _fixed(edid, work)
+    fixed = edid.to_bytes()
     for at, has, right in wrong_checksums(data):
-        work.done.append(f"block {at}: wrong checksum 0x{has:02x} replaced (0x{right:02x} for the block as it was)")
-    if left := check(mended):
-        raise EdidError(f"cannot be mended: {left[0]}; make a new one with thinair edid build")
-    return mended, work.done
+        work.done.append(f"block {at}: wrong checksum 0x{has:02x} replaced by 0x{right:02x}")
+    if left := check(fixed):
+        raise EdidError(f"not fixable, {left[0]}: make a new EDID with thinair edid build")
+    return fixed, work.done
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ class _Work:
             self.done.append(text)
 
 
-def _mend(edid: Edid, work: _Work) -> Edid:
+def _fixed(edid: Edid, work: _Work) -> Edid:
     steps: tuple[Callable[[Edid, _Work], Edid], ...] = (
         _extensions,
         _places,
@@ -114,7 +114,7 @@ def _mend(edid: Edid, work: _Work) -> Edid:
 
 def _extensions(edid: Edid, work: _Work) -> Edid:
     kept = edid.extensions[: DRIVER_BLOCKS - 1]
-    work.note(f"blocks behind the eighth left out: {len(edid.extensions) - 7}", len(kept) < len(edid.extensions))
+    work.note(f"blocks after the eighth removed: {len(edid.extensions) - 7}", len(kept) < len(edid.extensions))
     blocks: list[CtaBlock | OtherBlock] = []
     for at, block in enumerate(kept, 1):
         blocks.append(_cta(block, f"block {at}: ", work) if isinstance(block, CtaBlock) else block)
@@ -128,26 +128,26 @@ def _extensions(edid: Edid, work: _Work) -> Edid:
 def _cta(block: CtaBlock, where: str, work: _Work) -> CtaBlock:
     data_blocks = []
     for data in block.data_blocks:
-        mended = _data_block(data, where, work)
-        if mended is not None:
-            data_blocks.append(mended)
+        fixed = _data_block(data, where, work)
+        if fixed is not None:
+            data_blocks.append(fixed)
     timings = []
     for timing in block.timings:
         offer = detailed_offer(timing, "timing")
-        work.note(f"{where}timing {offer.mode} left out ({offer.why_not})", bool(offer.why_not))
+        work.note(f"{where}timing {offer.mode} removed ({offer.why_not})", bool(offer.why_not))
         if not offer.why_not:
             timings.append(timing)
     flags = scan_flags(block)
-    work.note(f"{where}underscan bit set as the video capability block has it", flags != block.flags)
+    work.note(f"{where}underscan bit set as in the video capability block", flags != block.flags)
     work.note(f"{where}basic audio no longer offered", bool(flags & AUDIO))
     flags &= ~AUDIO
     if bool(flags & YCBCR_444) != bool(flags & YCBCR_422):
         flags |= YCBCR_444 | YCBCR_422
-        work.done.append(f"{where}YCbCr 4:4:4 and 4:2:2 both taken")
-    work.note(f"{where}bytes behind the last timing set to 0", any(block.padding))
+        work.done.append(f"{where}YCbCr 4:4:4 and 4:2:2 both offered")
+    work.note(f"{where}bytes after the last timing set to 0", any(block.padding))
     used = sum(1 + len(data.payload) for data in data_blocks) + 18 * len(timings)
     revision = 3 if block.vendor(OUI_HDMI) else block.revision
-    work.note(f"{where}revision set to 3, as HDMI needs", revision != block.revision)
+    work.note(f"{where}revision set to 3, which HDMI requires", revision != block.revision)
     return replace(
         block,
         revision=revision,
@@ -159,10 +159,10 @@ def _cta(block: CtaBlock, where: str, work: _Work) -> CtaBlock:
 
 
 def _data_block(data: DataBlock, where: str, work: _Work) -> DataBlock | None:
-    """None: left out."""
+    """None: removed."""
     name = block_name(data)
     if data.is_audio:
-        work.done.append(f"{where}{name} left out")
+        work.done.append(f"{where}{name} removed")
         return None
     payload = data.payload
     if data.claimed != len(payload):
@@ -177,13 +177,13 @@ def _data_block(data: DataBlock, where: str, work: _Work) -> DataBlock | None:
         payload = _videos(payload, where, work)
     elif data.extended in {Y420_VIDEO, Y420_MAP} or (data.oui == OUI_HDMI and hdmi_vics(data)):
         if data.oui != OUI_HDMI:
-            work.done.append(f"{where}{name} left out")
+            work.done.append(f"{where}{name} removed")
             return None
         payload = payload[:7]
-        work.done.append(f"{where}modes of the {name} left out")
+        work.done.append(f"{where}modes of the {name} removed")
     if data.oui == OUI_HDMI and len(payload) > 5 and payload[5] & 0x80:
         payload = payload[:5] + bytes((payload[5] & 0x7F,)) + payload[6:]
-        work.done.append(f"{where}audio remarks of the {name} no longer taken")
+        work.done.append(f"{where}audio flags of the {name} no longer set")
     if (data.tag == VIDEO_BLOCK and not payload) or (data.tag == EXTENDED and not payload):
         return None
     return DataBlock.of(data.tag, payload)
@@ -194,8 +194,8 @@ def _videos(codes: bytes, where: str, work: _Work) -> bytes:
     for code in codes:
         video = ShortVideo.parse(code)
         offer = video_offer(video)
-        work.note(f"{where}VIC {video.vic}, {offer.mode}, left out ({offer.why_not})", bool(offer.why_not))
-        work.note(f"{where}second VIC {video.vic} left out", video.vic in kept)
+        work.note(f"{where}VIC {video.vic}, {offer.mode}, removed ({offer.why_not})", bool(offer.why_not))
+        work.note(f"{where}second VIC {video.vic} removed", video.vic in kept)
         if not offer.why_not:
             kept.setdefault(video.vic, code)
     return bytes(kept.values())
@@ -207,23 +207,23 @@ def _places(edid: Edid, work: _Work) -> Edid:
     timings: list[DetailedTiming] = []
     for timing in base.timings:
         offer = detailed_offer(timing, "timing")
-        work.note(f"block 0: timing {offer.mode} left out ({offer.why_not})", bool(offer.why_not))
+        work.note(f"block 0: timing {offer.mode} removed ({offer.why_not})", bool(offer.why_not))
         if not offer.why_not:
             timings.append(timing)
     if not timings:
         able = (offer.timing for offer in offers(edid) if offer.timing and not offer.why_not)
-        carried = next((timing for timing in able if fits(timing)), None)
-        if carried is None:
-            raise EdidError("cannot be mended: no mode can be preferred; make a new one with thinair edid build")
-        timings = [DetailedTiming.of(carried)]
-        work.done.append(f"block 0: {carried} made the preferred timing")
+        supported = next((timing for timing in able if fits(timing)), None)
+        if supported is None:
+            raise EdidError("not fixable, no mode can be the preferred one: make a new EDID with thinair edid build")
+        timings = [DetailedTiming.of(supported)]
+        work.done.append(f"block 0: {supported} made the preferred timing")
     kept: list[Descriptor] = []
     for place in base.places:
         if isinstance(place, Descriptor) and (place.tag == 0 or TAG_EMPTY <= place.tag < 0xF7):
-            work.note("block 0: an empty or unknown descriptor written as an empty one", place != EMPTY)
+            work.note("block 0: empty or unknown descriptor replaced by an empty one", place != EMPTY)
         elif isinstance(place, Descriptor):
             double = place.tag in {TAG_NAME, TAG_RANGE} and any(item.tag == place.tag for item in kept)
-            work.note("block 0: a descriptor left out", double or place.tag in _UNTOLD)
+            work.note("block 0: descriptor removed", double or place.tag in _UNTOLD)
             if not double and place.tag not in _UNTOLD:
                 kept.append(_descriptor(place, work))
     if not any(item.tag == TAG_RANGE for item in kept):
@@ -233,7 +233,7 @@ def _places(edid: Edid, work: _Work) -> Edid:
         work.done.append(f"block 0: name {DEFAULT_NAME} added")
     kept.sort(key=lambda item: item.tag not in {TAG_NAME, TAG_RANGE})  # in their order, what must be there first
     places: list[Place] = [*timings[: 4 - min(2, len(kept))], *kept]
-    work.note("block 0: timings or texts left out, there were too many", len(places) > 4 or len(timings) > 2)
+    work.note("block 0: surplus timings or texts removed", len(places) > 4 or len(timings) > 2)
     return replace(edid, base=replace(base, places=tuple([*places, EMPTY, EMPTY][:4])))
 
 
@@ -244,7 +244,7 @@ def _descriptor(place: Descriptor, work: _Work) -> Descriptor:
         clean = Descriptor.of_text(place.tag, text or DEFAULT_NAME)
     if place.tag == TAG_RANGE:
         clean = replace(clean, offsets=place.offsets)
-    work.note("block 0: a text or its filling mended", clean != place)
+    work.note("block 0: text or its padding corrected", clean != place)
     return clean
 
 
@@ -255,7 +255,7 @@ def _coarse_modes(edid: Edid, work: _Work) -> Edid:
         offer = established_offer(bit)
         if offer.why_not:
             established[bit // 8] &= ~(0x80 >> bit % 8)
-            work.done.append(f"block 0: established timing {offer.mode} left out ({offer.why_not})")
+            work.done.append(f"block 0: established timing {offer.mode} removed ({offer.why_not})")
     standard = [_standard(code, work) for code in base.standard]
     places = list(base.places)
     for at, place in enumerate(places):
@@ -267,7 +267,7 @@ def _coarse_modes(edid: Edid, work: _Work) -> Edid:
     )
     if not any(offer.timing and offer.timing.name in {"VIC 1", "DMT 0x04"} for offer in offers(edid)):
         established[0] |= _VGA_BIT
-        work.done.append("block 0: 640x480@60 added, which CTA-861 asks of every display")
+        work.done.append("block 0: 640x480@60 added, which CTA-861 requires of every display")
         edid = replace(edid, base=replace(edid.base, established=bytes(established)))
     return edid
 
@@ -275,7 +275,7 @@ def _coarse_modes(edid: Edid, work: _Work) -> Edid:
 def _standard(code: bytes, work: _Work) -> bytes:
     if code == NO_STANDARD or not (offer := standard_offer(code)).why_not:
         return code
-    work.done.append(f"block 0: standard timing {offer.mode} left out ({offer.why_not})")
+    work.done.append(f"block 0: standard timing {offer.mode} removed ({offer.why_not})")
     return NO_STANDARD
 
 
@@ -287,9 +287,9 @@ def _features(edid: Edid, work: _Work) -> Edid:
     digital = base.video_input if base.video_input & DIGITAL and input_known(base) else DIGITAL
     work.note("block 0: digital input signalled", digital != base.video_input)
     week = 0 if 54 < base.week < 255 else base.week
-    work.note("block 0: week that is in no year left out", week != base.week)
-    mended: Base = replace(base, week=week, features=features, video_input=digital)
-    return replace(edid, base=mended)
+    work.note("block 0: impossible week removed", week != base.week)
+    fixed: Base = replace(base, week=week, features=features, video_input=digital)
+    return replace(edid, base=fixed)
 
 
 def _sizes(edid: Edid, work: _Work) -> Edid:
@@ -301,7 +301,7 @@ def _sizes(edid: Edid, work: _Work) -> Edid:
         base = replace(edid.base, width_cm=-(-width // 10), height_cm=-(-height // 10))
         work.done.append(f"block 0: size of the display set to {base.width_cm}x{base.height_cm} cm")
         return replace(edid, base=base)
-    work.done.append("sizes of pictures left out")
+    work.done.append("image sizes removed")
     places = tuple(_sizeless(item) if isinstance(item, DetailedTiming) else item for item in edid.base.places)
     blocks = tuple(
         replace(block, timings=tuple(map(_sizeless, block.timings))) if isinstance(block, CtaBlock) else block
@@ -318,7 +318,7 @@ def _native(edid: Edid, work: _Work) -> Edid:
     """Only the preferred timing stays native where several sizes are."""
     if not native_mix(edid) and not (edid.cta and edid.cta[0].flags & NATIVE > len(edid.detailed)):
         return edid
-    work.done.append("block 1: only the preferred timing is called native")
+    work.done.append("block 1: only the preferred timing marked as native")
     blocks: list[CtaBlock | OtherBlock] = []
     for block in edid.extensions:
         if isinstance(block, CtaBlock):
@@ -337,7 +337,7 @@ def _unmarked(block: DataBlock) -> DataBlock:
 
 def _limits(edid: Edid, work: _Work) -> Edid:
     places = list(edid.base.places)
-    modes = carried_timings(offers(edid))
+    modes = supported_timings(offers(edid))
     for at, place in enumerate(places):
         if isinstance(place, Descriptor) and place.tag == TAG_RANGE:
             old = RangeLimits.of(place)

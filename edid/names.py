@@ -12,7 +12,7 @@ EXTENSIONS = {
     0x60: "digital packet video link",
     0x70: "DisplayID",
     0xF0: "block map",
-    0xFF: "maker's own block",
+    0xFF: "vendor's own block",
 }
 _BLOCKS = {
     1: "audio block",

@@ -51,7 +51,7 @@ class Edid:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One mode that an EDID offers. `why_not` says why the chain does not carry it, empty where it does."""
+    """One mode that an EDID offers. `why_not` says why it is not supported, empty where it is."""
 
     mode: str
     by: str  # what offers it: DTD 1, VIC 4, established, standard
@@ -65,9 +65,9 @@ def parse(data: bytes) -> Edid:
     if not data:
         raise EdidError("the EDID is empty")
     if len(data) % BLOCK_BYTES:
-        raise EdidError(f"{len(data)} bytes are no EDID: it has blocks of {BLOCK_BYTES} bytes")
+        raise EdidError(f"{len(data)} bytes are not an EDID, which has blocks of {BLOCK_BYTES} bytes")
     if len(data) > MAX_BLOCKS * BLOCK_BYTES:
-        raise EdidError(f"{len(data)} bytes are too long for an EDID: it has at most {MAX_BLOCKS} blocks")
+        raise EdidError(f"{len(data)} bytes are too many for an EDID, which has at most {MAX_BLOCKS} blocks")
     blocks = [data[at : at + BLOCK_BYTES] for at in range(0, len(data), BLOCK_BYTES)]
     base = Base.parse(blocks[0])
     return Edid(base, tuple(_extension(block, f"block {at}") for at, block in enumerate(blocks[1:], 1)))
@@ -97,16 +97,14 @@ def offers(edid: Edid, chain: Chain = DEFAULT_CHAIN) -> list[Offer]:
         codes = (extra.payload[at : at + 2] for at in range(0, 12, 2))
         found += [standard_offer(code, chain) for code in codes if code != NO_STANDARD]
     for tag, name in _UNTOLD.items():
-        found += [Offer(name, name, None, "not looked into: no camera asks for them")] * bool(
-            edid.base.descriptors(tag)
-        )
+        found += [Offer(name, name, None, "not examined: no camera uses them")] * bool(edid.base.descriptors(tag))
     return found
 
 
 def detailed_offer(detailed: DetailedTiming, by: str, chain: Chain = DEFAULT_CHAIN) -> Offer:
     if not detailed.possible:
         size = f"{detailed.h_active}x{detailed.v_active}"
-        return Offer(size, by, None, "impossible: its picture or its sync does not fit the whole")
+        return Offer(size, by, None, "impossible: picture or sync does not fit the total")
     timing = detailed.timing
     return Offer(str(timing), by, timing, timings.refusal(timing, chain))
 
@@ -120,7 +118,7 @@ def video_offer(video: ShortVideo, chain: Chain = DEFAULT_CHAIN, note: str = "")
 
 
 def established_bits(established: bytes) -> list[int]:
-    """Positions of the bits that are set, the highest of the first byte being 0; the maker's own are left out."""
+    """Positions of the bits that are set, the highest of the first byte being 0; the maker's own are removed."""
     return [bit for bit in range(len(_ESTABLISHED)) if established[bit // 8] & 0x80 >> bit % 8]
 
 
@@ -141,8 +139,8 @@ def standard_offer(code: bytes, chain: Chain = DEFAULT_CHAIN) -> Offer:
 
 def _coarse(mode: str, by: str, timing: Timing | None, chain: Chain) -> Offer:
     if timing is None:
-        interlaced = "interlaced: the capture chip takes progressive pictures only"
-        return Offer(mode, by, None, interlaced if "i@" in mode else "no DMT mode that the capture chip takes")
+        interlaced = "interlaced: the bridge supports progressive pictures only"
+        return Offer(mode, by, None, interlaced if "i@" in mode else "not a DMT mode that the bridge supports")
     return Offer(str(timing), by, timing, timings.refusal(timing, chain))
 
 

@@ -60,16 +60,16 @@ def show(edid: Edid) -> str:
             lines += [f"  {line}" for line in _cta(block)]
         else:
             name = EXTENSIONS.get(block.tag, f"tag 0x{block.tag:02x}")
-            lines.append(f"block {at}: {name}, kept as it is: {block.content.rstrip(bytes(1)).hex(' ') or 'empty'}")
+            lines.append(f"block {at}: {name}, kept unchanged: {block.content.rstrip(bytes(1)).hex(' ') or 'empty'}")
     return "\n".join(lines)
 
 
 def explain(edid: Edid) -> str:
-    """A table with each mode once, and under it why modes are not carried."""
+    """A table with each mode once, and below it why modes are not supported."""
     found: dict[str, tuple[Offer, list[str]]] = {}
     for offer in offers(edid):
         found.setdefault(offer.mode, (offer, []))[1].append(offer.by)
-    head = ("mode", "MHz", "lanes", "macroblocks/s", "level 4.0", "level 4.2", "frame", "expected", "carried", "by")
+    head = ("mode", "MHz", "lanes", "macroblocks/s", "level 4.0", "level 4.2", "frame", "expected", "supported", "by")
     rows = [head, *(_row(offer, by) for offer, by in found.values())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
     left = {0, 8, 9}
@@ -81,7 +81,7 @@ def explain(edid: Edid) -> str:
     rates = " and ".join(f"{rate // 1_000_000}" for rate in timings.LANE_RATES_BPS)
     lines += [
         f"The first mode is the preferred one. Lanes are CSI-2 lanes for UYVY at {rates} Mb/s each; there are 2.",
-        f"Levels: share of what H.264 allows; the encoder itself does {timings.ENCODER_MACROBLOCKS_S:,} macroblocks/s.",
+        f"Levels: share of H.264's limit; the encoder's own limit is {timings.ENCODER_MACROBLOCKS_S:,} macroblocks/s.",
         "Expected: from the first line at the HDMI input to the encoded picture, computed, not measured:",
         "one frame to capture, and the encoder at its rated speed.",
     ]
@@ -90,15 +90,15 @@ def explain(edid: Edid) -> str:
 
 def _row(offer: Offer, by: list[str]) -> tuple[str, ...]:
     timing = offer.timing
-    carried, places = "no" if offer.why_not else "yes", ", ".join(dict.fromkeys(by))
+    supported, places = "no" if offer.why_not else "yes", ", ".join(dict.fromkeys(by))
     if timing is None or timing.interlaced:
-        return (offer.mode, *["-"] * 7, carried, places)
+        return (offer.mode, *["-"] * 7, supported, places)
     lanes = " / ".join(str(timing.lanes(rate)) for rate in timings.LANE_RATES_BPS)
     levels = [f"{100 * timing.macroblocks_s / most:.1f} %" for most in timings.LEVEL_MACROBLOCKS_S.values()]
     expected = "-" if offer.why_not else f"{float(timing.latency_us) / 1000:.0f} ms"
     frame = f"{float(timing.frame_us) / 1000:.1f} ms"
     clock = f"{timing.pixel_clock_hz / 1e6:.6g}"
-    return (offer.mode, clock, lanes, f"{timing.macroblocks_s:,}", *levels, frame, expected, carried, places)
+    return (offer.mode, clock, lanes, f"{timing.macroblocks_s:,}", *levels, frame, expected, supported, places)
 
 
 def _base(base: Base) -> list[str]:
@@ -179,7 +179,7 @@ def _hdmi(payload: bytes) -> str:
         return _raw(payload)
     parts = ["address " + ".".join(f"{nibble:x}" for byte in payload[3:5] for nibble in (byte >> 4, byte & 15))]
     if len(payload) > 5:
-        names = ("DVI dual", "", "", "YCbCr deep colour", "30 bit", "36 bit", "48 bit", "audio remarks (AI)")
+        names = ("DVI dual", "", "", "YCbCr deep colour", "30 bit", "36 bit", "48 bit", "audio flags (AI)")
         parts += [_bits(payload[5] & 0xF9, names)] * bool(payload[5] & 0xF9)
     if len(payload) > 6:
         parts.append(f"up to {payload[6] * 5} MHz")

@@ -24,7 +24,7 @@ def read(data: bytes) -> bytes:
     try:
         text = data.decode("ascii")
     except UnicodeDecodeError:
-        raise EdidError("no EDID: it is neither text nor does it begin with 00 ff ff ff ff ff ff 00") from None
+        raise EdidError("not an EDID: neither text nor does it begin with 00 ff ff ff ff ff ff 00") from None
     lines = [line.strip() for line in _REMARK.sub("", text).splitlines() if line.strip()]
     return _from_xxd(lines) if lines and _XXD.fullmatch(lines[0]) else _from_hex(lines)
 
@@ -42,7 +42,7 @@ def _from_xxd(lines: list[str]) -> bytes:
     for number, line in enumerate(lines, 1):
         match = _XXD.fullmatch(line)
         if match is None or int(match[1], 16) != len(data):
-            raise EdidError(f"line {number} does not go on where the line before it ends: take the whole output of xxd")
+            raise EdidError(f"line {number} does not continue the line before it: give the complete output of xxd")
         digits = match[2].replace(" ", "")
         data += _bytes(digits, number)
     return data
@@ -53,12 +53,12 @@ def _from_hex(lines: list[str]) -> bytes:
     for number, line in enumerate(lines, 1):
         digits = re.sub(r"[\s,:;]|\b0[xX]", "", line)
         if wrong := re.search(r"[^0-9a-fA-F]", digits):
-            raise EdidError(f"line {number} is no hex text: it has {wrong[0]!r}; give binary, hex text or xxd's output")
+            raise EdidError(f"line {number} is not hex text ({wrong[0]!r}): give binary, hex text or xxd's output")
         data += digits
     return _bytes(data, len(lines))
 
 
 def _bytes(digits: str, line: int) -> bytes:
     if len(digits) % 2:
-        raise EdidError(f"the hex text ends in half a byte in line {line}")
+        raise EdidError(f"hex text ends with half a byte in line {line}")
     return bytes.fromhex(digits)

@@ -237,24 +237,24 @@ def rate_text(rate: Fraction) -> str:
 def chip_refusal(timing: Timing) -> str:
     """Why the capture chip's driver rejects the timing; empty where it takes it."""
     if timing.interlaced:
-        return "interlaced: the capture chip takes progressive pictures only"
+        return "interlaced: the bridge supports progressive pictures only"
     if timing.width not in WIDTHS or timing.height not in HEIGHTS:
         return _SIZE
     if timing.pixel_clock_hz not in PIXEL_CLOCKS_HZ:
-        return f"pixel clock of {timing.pixel_clock_hz / 1e6:.6g} MHz: the capture chip takes 13 to 165 MHz"
+        return f"pixel clock of {timing.pixel_clock_hz / 1e6:.6g} MHz: the bridge supports 13 to 165 MHz"
     return ""
 
 
 def refusal(timing: Timing, chain: Chain = DEFAULT_CHAIN) -> str:
-    """Why the chain of chip, lanes and encoder does not carry the timing; empty where it does."""
+    """Why bridge, lanes or encoder do not support the timing; empty where they do."""
     if reason := chip_refusal(timing):
         return reason
     if (lanes := timing.lanes(chain.lane_bps)) > chain.lanes:
-        return f"needs {lanes} CSI-2 lanes of {chain.lane_bps / 1e6:.0f} Mb/s: there are {chain.lanes}"
+        return f"needs {lanes} CSI-2 lanes at {chain.lane_bps / 1e6:.0f} Mb/s: there are {chain.lanes}"
     if timing.macroblocks > ENCODER_MACROBLOCKS:
-        return f"{timing.macroblocks:,} macroblocks a picture: the encoder takes {ENCODER_MACROBLOCKS:,}"
+        return f"{timing.macroblocks:,} macroblocks per picture: the encoder's limit is {ENCODER_MACROBLOCKS:,}"
     if timing.macroblocks_s > ENCODER_MACROBLOCKS_S:
-        return f"{timing.macroblocks_s:,} macroblocks/s: the encoder does {ENCODER_MACROBLOCKS_S:,}"
+        return f"{timing.macroblocks_s:,} macroblocks/s: the encoder's limit is {ENCODER_MACROBLOCKS_S:,}"
     return ""
 
 
@@ -289,17 +289,17 @@ def dmt(width: int, height: int, rate: int) -> Timing | None:
     return _DMT_MODES.get((width, height, rate))
 
 
-_SIZE = "size: the capture chip takes 640x350 to 1920x1200"
+_SIZE = "size: the bridge supports 640x350 to 1920x1200"
 
 
 def _mode_refusal(mode: str) -> str:
     size, _, rate = mode.partition("@")
     width, height = (int(part) for part in size.rstrip("i").split("x"))
     if size.endswith("i"):
-        return "interlaced: the capture chip takes progressive pictures only"
+        return "interlaced: the bridge supports progressive pictures only"
     if width not in WIDTHS or height not in HEIGHTS:
         return _SIZE
-    return f"pixel clock over 165 MHz at {rate} pictures a second: the capture chip takes 13 to 165 MHz"
+    return f"pixel clock over 165 MHz at {rate} pictures per second: the bridge supports 13 to 165 MHz"
 
 
 def _timing(row: str, name: str) -> Timing:
@@ -332,9 +332,9 @@ def menu_name(timing: Timing) -> str:
     return f"{timing.height}{'i' if timing.interlaced else 'p'}{rate_text(timing.rate)}"
 
 
-def carried_instead(timing: Timing, chain: Chain = DEFAULT_CHAIN) -> Timing | None:
-    """What to choose where this is not carried: the same height at half the rate, as an interlaced picture has it, else
-    the usual sizes at this rate, else at half of it."""
+def supported_instead(timing: Timing, chain: Chain = DEFAULT_CHAIN) -> Timing | None:
+    """What to choose instead of an unsupported timing: the same height at half the rate, as an interlaced picture has
+    it, else the usual sizes at this rate, else at half of it."""
     rate = timing.rate
     wishes = [(timing.height, rate / 2), (1080, rate), (720, rate), (1080, rate / 2), (720, rate / 2)]
     for height, wanted in wishes:

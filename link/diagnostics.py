@@ -1,4 +1,4 @@
-"""What `thinair doctor` finds, at either end."""
+"""Diagnostics of `thinair doctor`, of either end."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from enum import StrEnum
 class Verdict(StrEnum):
     OK = "ok"
     BAD = "bad"
-    UNKNOWN = "unknown"  # cannot be seen from here; the text says why
-    UNSUPPORTED = "unsupported"  # this machine cannot tell
+    UNKNOWN = "unknown"  # not visible from here; the text says why
+    UNSUPPORTED = "unsupported"  # this machine does not report it
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnostic:
     name: str
     verdict: Verdict
     text: str
-    mend: str = ""  # one line for a shell, or for config.txt
-    fix: Callable[[], None] | None = None  # what --fix does: undone by the next start, or harmless
+    fix: str = ""  # one line for a shell, or for config.txt
+    apply: Callable[[], None] | None = None  # what --fix does: lost at the next start, or harmless
 
 
-def lines(findings: Iterable[Finding]) -> Iterable[str]:
-    """For people, as they come: below what is not well the line that mends it."""
-    for finding in findings:
-        yield f"{finding.verdict:12}{finding.name:16}{finding.text}"
-        if finding.mend and finding.verdict is not Verdict.OK:
-            yield f"{'':28}{finding.mend}"
+def lines(diagnostics: Iterable[Diagnostic]) -> Iterable[str]:
+    """For people: one line for each, as it comes, and below a fault its fix."""
+    for one in diagnostics:
+        yield f"{one.verdict:12}{one.name:16}{one.text}"
+        if one.fix and one.verdict is not Verdict.OK:
+            yield f"{'':28}{one.fix}"

@@ -1,4 +1,4 @@
-"""What a sender says of itself by multicast DNS (RFC 6762, RFC 6763): a hint for finding it, never believed."""
+"""A sender's announcement by multicast DNS (RFC 6762, RFC 6763): a hint for finding it, never trusted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SERVICE = "_thinair._udp.local."
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """`place` is HOST:PORT of its door."""
+class Announcement:
+    """`place` is HOST:PORT of the session server."""
 
     name: str
     place: str
@@ -23,19 +23,19 @@ class Sighting:
     signal: str = ""  # dBm, roughly
 
 
-def properties(found: Sighting, door: int) -> dict[str, str]:
-    """TXT keys of one's own; `place` is left to the address records."""
-    words = {"model": found.model, "state": found.state, "mode": found.mode, "signal": found.signal}
-    return {"v": "1", "fp": found.fingerprint, "door": str(door), **words}
+def properties(own: Announcement, session_port: int) -> dict[str, str]:
+    """TXT keys of our own announcement; its address is in the address records."""
+    texts = {"model": own.model, "state": own.state, "mode": own.mode, "signal": own.signal}
+    return {"v": "1", "fp": own.fingerprint, "door": str(session_port), **texts}
 
 
-def read_sighting(instance: str, host: str, txt: Mapping[str, str | None]) -> Sighting | None:
-    """None for what no sender of this version says."""
-    fingerprint, door = (txt.get("fp") or "").lower(), txt.get("door") or ""
+def read_announcement(instance: str, host: str, txt: Mapping[str, str | None]) -> Announcement | None:
+    """None for a record that no sender of this version publishes."""
+    fingerprint, port = (txt.get("fp") or "").lower(), txt.get("door") or ""
     hexadecimal = len(fingerprint) == 64 and set(fingerprint) <= set("0123456789abcdef")
-    if txt.get("v") != "1" or not hexadecimal or not (door.isascii() and door.isdigit() and 0 < int(door) < 65536):
+    if txt.get("v") != "1" or not hexadecimal or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
         return None
     name = clean_name(instance.removesuffix(f".{SERVICE}"))
-    place = f"[{host}]:{int(door)}" if ":" in host else f"{host}:{int(door)}"
-    words = (clean_name(txt.get(key) or "", 40) for key in ("model", "state", "mode", "signal"))
-    return Sighting(name, place, fingerprint, *words)
+    place = f"[{host}]:{int(port)}" if ":" in host else f"{host}:{int(port)}"
+    texts = (clean_name(txt.get(key) or "", 40) for key in ("model", "state", "mode", "signal"))
+    return Announcement(name, place, fingerprint, *texts)

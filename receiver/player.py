@@ -22,14 +22,14 @@ from thinair.link.errors import Exit, NoPeerError
 from thinair.link.files import check_writable
 from thinair.link.native import AccessUnit, Rx, now_us, realtime
 from thinair.link.protocol.congestion_control import Decision
-from thinair.link.protocol.frame_trace import TraceBook
+from thinair.link.protocol.frame_trace import FrameTraces
 from thinair.link.protocol.receiver_session import (
     ARRIVALS,
     SENDER_SILENCE_US,
-    ModeKept,
+    EncryptedSender,
+    ModeUnavailable,
     NewSender,
     ReceiverSession,
-    SealedSender,
     SenderBack,
     SenderChanged,
     SenderLost,
@@ -90,7 +90,7 @@ class Player:
         self.sealed = config.sealed and mode == "thinair"
         self.session = ReceiverSession(secrets.randbits(63) + 1, sealed=self.sealed)
         self.clock = self.session.clock
-        self.book = TraceBook(self.clock)
+        self.book = FrameTraces(self.clock)
         self.figures = Figures()
         self.rates = Rates()
         self.recent = Recent(hud.GRAPH_S)
@@ -251,7 +251,7 @@ class Player:
         decision = self.session.frames(self.rx.frames(), now)
         if decision is None:
             return
-        if (policy := self.session.policy) is not None:
+        if (policy := self.session.congestion) is not None:
             self.rx.timing(0, round(policy.rtt_us), policy.standing_queue_us)
         if self.decision is not None and decision.bitrate_bps < self.decision.bitrate_bps:
             rate = f"{decision.bitrate_bps / 1e6:.1f} Mbit/s"
@@ -273,7 +273,7 @@ class Player:
                 self.generation += 1
                 self._need_key = True
                 self._finish(self.book.flush())
-                self.book = TraceBook(self.clock)
+                self.book = FrameTraces(self.clock)
                 self.source = self._screen.source = None
                 self._describe()
             case SenderChanged(description=description):
@@ -287,10 +287,10 @@ class Player:
                 )
                 self._screen.say_state(words, now_us() - heard_us)
                 self.note_event("sender", f"{words}; still listening")
-            case ModeKept(width=width, height=height, rate=rate):
+            case ModeUnavailable(width=width, height=height, rate=rate):
                 kept = report.mode_words(self.description) if self.description else "its own"
                 self.note_event("mode", f"the sender keeps {kept}: its source has no {width}x{height}@{rate}")
-            case SealedSender(name=name):
+            case EncryptedSender(name=name):
                 words = f"{name or 'a sender'} wants a sealed link: --no-encryption at both ends, or neither"
                 self._screen.say_state(words)
                 self.note_event("sender", words)
@@ -486,7 +486,7 @@ class Player:
 
     def _book_skipped(self, unit: AccessUnit) -> None:
         self._book_completed(unit)
-        self.book.heard(unit)
+        self.book.join_stamps(unit)
         self.figures.skipped += 1
 
     def _book(self, decoded: Decoded, shown: Shown | None) -> None:

@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import Any
 
 from thinair.link.endpoint import Endpoint
-from thinair.link.entropy import random_bits
 from thinair.link.errors import ConfigError, Exit, NetworkError, NoPeerError
 from thinair.link.files import check_writable
+from thinair.link.host import random_bits
 from thinair.link.native import MAX_LINK_PACKET, Tx, now_us
 from thinair.sender.bitrate_control import BitrateControl
 from thinair.sender.board.status_led import LedInputs, StatusLed, choose_state, find_led

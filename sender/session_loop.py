@@ -7,16 +7,16 @@ import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from thinair.link.entropy import random_bits
+from thinair.link.host import random_bits
 from thinair.link.native import Tx, now_us
 from thinair.link.protocol.rtcp import Pli, parse
 from thinair.link.protocol.sender_session import (
     KEY_FRAME_INTERVAL_US,
-    BitrateWanted,
+    BitrateRequested,
     KeyFrameRequested,
     Linked,
     MediaDescription,
-    ModeWanted,
+    ModeRequested,
     PathConfirmed,
     SenderSession,
     Unlinked,
@@ -181,7 +181,7 @@ class SessionLoop:
         while (out := session.next_datagram(now_us())) is not None:
             self._tx.send_control(out)
         if (place := self._tx.elsewhere()) is not None:
-            question = session.heard_elsewhere(*place, random_bits(63) + 1, now_us())
+            question = session.peer_moved(*place, random_bits(63) + 1, now_us())
             if question is not None:
                 self._tx.send_control(question, *place)
         while (event := session.next_event()) is not None:
@@ -206,7 +206,7 @@ class SessionLoop:
                 self._log.add(f"receiver moved to {host}:{port}")
             case KeyFrameRequested():
                 self._pipeline.request_key_frame()
-            case ModeWanted(width=width, height=height, rate=rate):
+            case ModeRequested(width=width, height=height, rate=rate):
                 self.request_mode(Mode(width, height, rate), "the receiver")
-            case BitrateWanted(bitrate_bps=target_bps, reason=reason):
+            case BitrateRequested(bitrate_bps=target_bps, reason=reason):
                 self._bitrate.follow(target_bps, reason)

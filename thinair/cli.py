@@ -478,7 +478,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from thinair.commands.doctor import run
     from thinair.sender.board.doctor import Board
 
-    return run(Board(), mend=arguments.fix)
+    return run(Board(), apply_fixes=arguments.fix)
 
 
 def _service(arguments: argparse.Namespace) -> int:

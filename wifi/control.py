@@ -50,7 +50,7 @@ def pick(name: str | None) -> str:
     if name is not None and name not in found:
         raise DeviceError(f"{name} is no WiFi interface: use {', '.join(found) or 'a machine that has one'}")
     if not found:
-        raise DeviceError("no WiFi interface here: plug one in, or lift the block with: sudo rfkill unblock wifi")
+        raise DeviceError("no WiFi interface: plug in an adapter, or unblock it with sudo rfkill unblock wifi")
     return name or found[0]
 
 
@@ -60,7 +60,7 @@ def phy_of(interface: str) -> survey.Phy:
 
 
 def plan_ap(interface: str, ssid: str, key: str, country: str | None, wpa3: str) -> tuple[Network, list[str]]:
-    """What the access point will be, and what is to be said about it. Scans first. Raises DeviceError, ConfigError."""
+    """The access point's configuration, and lines for the log. Scans first. Raises DeviceError, ConfigError."""
     if country is not None and not (len(country) == 2 and country.isascii() and country.isalpha()):
         raise ConfigError(f"country {country!r}: give two letters, such as DE")
     if country is not None:
@@ -68,18 +68,18 @@ def plan_ap(interface: str, ssid: str, key: str, country: str | None, wpa3: str)
         time.sleep(0.2)
     known = country.upper() if country is not None else survey.parse_country(run("iw", "reg", "get"))
     if known == "00":
-        raise ConfigError("the country is not set, so the channels allowed are not known: add --country XX")
-    phy, said = phy_of(interface), []
+        raise ConfigError("country not set, so the allowed channels are unknown: add --country XX")
+    phy, lines = phy_of(interface), []
     if not phy.ap:
-        raise DeviceError(f"{interface} cannot be an access point: another adapter is needed")
+        raise DeviceError(f"{interface} does not support access point mode: use another adapter")
     if wpa3 == "auto":
         wpa3 = "both" if phy.sae_ap else "no"
         if wpa3 == "no":
-            said.append(
-                "this radio has no WPA3 as an access point: WPA2 with protected management frames where asked for"
+            lines.append(
+                "this radio does not support WPA3 as access point: WPA2 is used, with protected frames on request"
             )
     elif wpa3 != "no" and not phy.sae_ap:
-        raise ConfigError(f"{interface} cannot do WPA3 as an access point: use --wpa3 no")
+        raise ConfigError(f"{interface} does not support WPA3 as access point: use --wpa3 no")
     run("ip", "link", "set", interface, "up")
     heard = survey.parse_scan(_scan(interface))
     try:
@@ -87,8 +87,8 @@ def plan_ap(interface: str, ssid: str, key: str, country: str | None, wpa3: str)
     except ValueError as error:
         raise DeviceError(f"{error}: {known} forbids them all on {interface}") from error
     near = sum(abs(other.mhz - channel.mhz) < survey.OVERLAP_MHZ for other in heard)
-    said.append(f"channel {channel.number} ({channel.mhz} MHz): {near} of {len(heard)} networks heard are near it")
-    return Network(ssid, key, known, channel.number, channel.mhz, wpa3), said
+    lines.append(f"channel {channel.number} ({channel.mhz} MHz): {near} of {len(heard)} networks in range overlap it")
+    return Network(ssid, key, known, channel.number, channel.mhz, wpa3), lines
 
 
 def _scan(interface: str) -> str:
@@ -144,10 +144,10 @@ class _Asked:
 
 
 class Foreground:
-    """Programs that make the network, kept alive until a signal. `say` gets a line for each change."""
+    """Runs the programs that make the network until a signal comes. `log` gets a line for each change."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
         self.stop = _Asked()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self.stop.ask)
@@ -198,7 +198,7 @@ class Foreground:
             try:
                 children = [_Child(argv) for argv in begin()]
             except DeviceError as error:
-                self._say(f"{what}: {error}; tried again")
+                self._log(f"{what}: {error}; tried again")
                 self.stop.wait(_RESTART_S)
                 continue
             state = ""
@@ -206,14 +206,14 @@ class Foreground:
                 now = watch() or refusal(children)
                 if now != state:
                     state = now
-                    self._say(f"{what} {interface_words(now)}")
+                    self._log(f"{what} {interface_words(now)}")
                     if now == "up":
                         up()
             for child in reversed(children):
                 child.end()
             if not self.stop.is_set():
                 ended = next((child for child in children if child.failed), children[0])
-                self._say(f"{what}: {ended.name} ended ({ended.last}); started again")
+                self._log(f"{what}: {ended.name} ended ({ended.last}); started again")
                 self.stop.wait(_RESTART_S)
 
 
@@ -223,7 +223,7 @@ class _Child:
     def __init__(self, argv: Sequence[str]) -> None:
         if shutil.which(argv[0]) is None:
             raise DeviceError(f"{argv[0]} is missing: sudo apt install hostapd dnsmasq-base wpasupplicant")
-        self.name, self.last, self.wrong_key = argv[0], "without a word", False
+        self.name, self.last, self.wrong_key = argv[0], "without a message", False
         self._popen = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -258,7 +258,7 @@ def interface_words(state: str) -> str:
     return {
         "up": "is up",
         "down": "is not connected",
-        "wrong key": "is refused: the key is wrong (thinair wifi ap --show-key tells it at the sender)",
+        "wrong key": "is refused: wrong key; thinair wifi ap --show-key prints it on the sender",
     }[state]
 
 
@@ -272,7 +272,7 @@ def dhcp_client(interface: str) -> Sequence[str]:
     ):
         if shutil.which(argv[0]) is not None:
             return argv
-    raise DeviceError(f"no DHCP client here: add --address {profiles.NETWORK}.200")
+    raise DeviceError(f"no DHCP client on this machine: add --address {profiles.NETWORK}.200")
 
 
 def joined(interface: str, ssid: str) -> str:
@@ -299,8 +299,8 @@ def look(name: str) -> survey.Report:
         neighbours=tuple(survey.parse_scan(run("iw", "dev", name, "scan", "dump", check=False))),
         bluetooth=any(Path("/sys/class/bluetooth").glob("hci*")),
     )
-    return replace(report, hurts=survey.what_hurts(report))
+    return replace(report, problems=survey.find_problems(report))
 
 
-def say(text: str) -> None:
-    print(f"thinair: {text}", file=sys.stderr, flush=True)
+def log(text: str) -> None:
+    print(f"thinair wifi: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What `iw` says of the radio and of the air around it: pure, text in, values out.
+"""Reads the output of `iw` about the radio and the channels around it: text in, values out.
 
 `iw` is asked instead of nl80211: it is on every Raspberry Pi OS, and its words have not changed in years; a generic
 netlink reader of the same reach would be five times as long.
@@ -57,7 +57,7 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class Station:
     """The access point of a station, or a station of an access point."""
 
     address: str
@@ -126,17 +126,17 @@ def parse_interface(name: str, text: str) -> Interface:
     return Interface(name, kind[1] if kind else "", ssid[1].strip() if ssid else "", number, mhz, width)
 
 
-def parse_stations(text: str) -> list[Peer]:
+def parse_stations(text: str) -> list[Station]:
     """`iw dev IF station dump`: of an access point its stations, of a station its access point."""
-    peers = []
+    stations = []
     for part in re.split(r"^Station ", text, flags=re.MULTILINE)[1:]:
 
         def number(key: str, part: str = part) -> float | None:
             match = re.search(rf"^\s*{key}:\s*(-?[\d.]+)", part, re.MULTILINE)
             return float(match[1]) if match else None
 
-        peers.append(
-            Peer(
+        stations.append(
+            Station(
                 part[:17].lower(),
                 number("signal"),
                 number("tx bitrate"),
@@ -146,7 +146,7 @@ def parse_stations(text: str) -> list[Peer]:
                 int(number("tx packets") or 0),
             )
         )
-    return peers
+    return stations
 
 
 def parse_survey(text: str) -> Survey | None:
@@ -193,34 +193,45 @@ class Report:
     """What `thinair wifi status` tells of one interface."""
 
     interface: Interface
-    peers: tuple[Peer, ...] = ()
+    stations: tuple[Station, ...] = ()
     power_save: bool | None = None
-    load: float | None = None  # share of the time that the channel was busy
+    load: float | None = None  # share of time in which the channel is busy
     neighbours: tuple[Neighbour, ...] = ()
     bluetooth: bool = False
-    hurts: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = field(default=())
 
 
-def what_hurts(report: Report) -> tuple[str, ...]:
-    """Sentences, each with what mends it, the worst first."""
+def find_problems(report: Report) -> tuple[str, ...]:
+    """Sentences, each with its fix, the worst problem first."""
     interface, found = report.interface, []
-    signals = [peer.signal_dbm for peer in report.peers if peer.signal_dbm is not None]
+    signals = [station.signal_dbm for station in report.stations if station.signal_dbm is not None]
     others = [other for other in report.neighbours if other.mhz == interface.mhz and other.ssid != interface.ssid]
     if report.power_save:
-        found.append(f"power save is on: answers wait up to 2 s. sudo iw dev {interface.name} set power_save off")
+        found.append(
+            f"power save is on, which delays answers by up to 2 s: sudo iw dev {interface.name} set power_save off"
+        )
     if report.bluetooth:
-        found.append("Bluetooth shares the antenna: answers wait up to 0.6 s. sudo systemctl disable --now bluetooth")
+        found.append(
+            "Bluetooth shares the antenna, which delays answers by up to 0.6 s: sudo systemctl disable --now bluetooth"
+        )
     if signals and min(signals) < -70:
-        found.append(f"the signal is weak ({min(signals):.0f} dBm): bring sender and receiver nearer, or in sight")
+        found.append(
+            f"weak signal ({min(signals):.0f} dBm): move sender and receiver closer together, or into line of sight"
+        )
     if report.load is not None and report.load > 0.5:
-        found.append(f"the channel is busy {100 * report.load:.0f} % of the time: take another, or 5 GHz")
+        found.append(f"channel busy {100 * report.load:.0f} % of the time: use another one, or 5 GHz")
     elif len(others) > 2:
-        found.append(f"{len(others)} other networks are on channel {interface.channel}: take another, or 5 GHz")
+        found.append(f"{len(others)} other networks on channel {interface.channel}: use another one, or 5 GHz")
     if interface.kind == "managed" and interface.ssid and not interface.ssid.startswith("thinair-"):
-        found.append("every packet crosses the air twice, by the access point: let the sender be it (thinair wifi ap)")
+        found.append(
+            "every packet is transmitted twice, through an access point: make the sender one (thinair wifi ap)"
+        )
     if interface.mhz and _band(interface.mhz) == 2:
-        found.append("2.4 GHz is shared with all that is cheap: take 5 GHz where both ends can")
-    sent, retried = sum(peer.tx_packets for peer in report.peers), sum(peer.tx_retries for peer in report.peers)
+        found.append("2.4 GHz is crowded: use 5 GHz if both ends support it")
+    sent, retried = (
+        sum(station.tx_packets for station in report.stations),
+        sum(station.tx_retries for station in report.stations),
+    )
     if sent > 1000 and retried > sent / 3:
-        found.append(f"{100 * retried / sent:.0f} % of the packets were sent again: nearer, or another channel")
+        found.append(f"{100 * retried / sent:.0f} % of the packets retransmitted: move closer, or use another channel")
     return tuple(found)

@@ -11,7 +11,7 @@ from thinair.link.native import HOLD, READY_KEY, Outbox, Reassembler
 from thinair.link.protocol.bitrate import BitrateFollower
 from thinair.link.protocol.receiver_session import ARRIVALS, NewSender, ReceiverSession
 from thinair.link.protocol.sender_session import (
-    BitrateWanted,
+    BitrateRequested,
     KeyFrameRequested,
     Linked,
     MediaDescription,
@@ -77,7 +77,7 @@ class Sender:
                     self._linked = self._key_wanted = True
                 case KeyFrameRequested():
                     self._key_wanted = True
-                case BitrateWanted(bitrate_bps=wanted):
+                case BitrateRequested(bitrate_bps=wanted):
                     self._follower.follow(wanted, now)
         while due := self.outbox.next(now):
             for datagram in due:
@@ -144,7 +144,7 @@ class Receiver:
     def _look(self, now_us: float, given_up: int) -> None:
         self._tick_us, self._given_up = now_us + _TICK_US, given_up
         decision = self.session.frames(self.frames.frames(), round(now_us))
-        if decision is None or (policy := self.session.policy) is None:
+        if decision is None or (policy := self.session.congestion) is None:
             return
         self.frames.timing(0, round(policy.rtt_us), policy.standing_queue_us)
         self.world.rate.append((now_us / 1e6, decision.bitrate_bps / 1e6, policy.capacity_bps / 1e6))

@@ -1,4 +1,4 @@
-"""What both ends know of targets: why the bitrate is what it is, and how an encoder follows it."""
+"""Reasons of a target's bitrate, and how an encoder follows targets."""
 
 from enum import IntEnum
 
@@ -19,8 +19,8 @@ class Reason(IntEnum):
 
 
 class BitrateFollower:
-    """Turns targets into the encoder's bitrates. A change may cost a key frame, so small ones are left out; a cut is
-    made at once."""
+    """Turns targets into bitrates of the encoder. A change may cost a key frame: small ones are left out, cuts are
+    applied at once."""
 
     def __init__(self, bitrate_bps: int) -> None:
         self.bitrate_bps = bitrate_bps
@@ -28,7 +28,7 @@ class BitrateFollower:
         self._changed_us = -_RAISE_INTERVAL_US
 
     def follow(self, target_bps: int, now_us: int) -> int | None:
-        """The new bitrate, or None where it stays."""
+        """The new bitrate, None where it stays."""
         target_bps = min(max(target_bps, self.min_bps), self.max_bps)
         cut = target_bps < self.bitrate_bps * _CUT
         up = target_bps > self.bitrate_bps * _RAISE or self.max_bps == target_bps > self.bitrate_bps
@@ -38,7 +38,7 @@ class BitrateFollower:
         return target_bps
 
     def limit(self, min_bps: int, max_bps: int, now_us: int) -> int | None:
-        """What the user wants from now on. The new bitrate, or None where it stays."""
+        """Sets the user's limits. The new bitrate, None where it stays."""
         self.min_bps, self.max_bps = min_bps, max_bps
         within = min(max(self.bitrate_bps, min_bps), max_bps)
         if within == self.bitrate_bps:

@@ -1,8 +1,8 @@
-"""The peer's clock seen from here: offset and skew, with a bound that holds, from four-stamp exchanges.
+"""Offset and skew of the peer's clock with a guaranteed bound, from clock probes with four stamps.
 
-Each exchange says, whatever the path did: t3 - t4 <= offset <= t2 - t1, where offset = peer - local. All exchanges of
-the last minute, with a constant skew, leave a set of lines between two envelopes; the estimate is the middle of what
-these lines allow now, the bound half of its width. Nothing is assumed about the path's symmetry.
+Each exchange proves t3 - t4 <= offset <= t2 - t1 for any path, where offset = peer - local. With a constant skew, the
+exchanges of the last minute allow a set of lines between two envelopes. The estimate is the middle of the offsets that
+these lines allow now, the bound half of their range. The path need not be symmetric.
 """
 
 from collections import deque
@@ -16,17 +16,17 @@ WINDOW_US = 60_000_000
 BURST = 8
 BURST_INTERVAL_US = 10_000
 PROBE_INTERVAL_US = 500_000
-MAX_SKEW_PPM = 150.0  # two crystals of 50 ppm each, and warmth
-RESOLUTION_US = 5  # stamps are whole microseconds and taken beside the event
+MAX_SKEW_PPM = 150.0  # two crystals of 50 ppm each, and temperature
+RESOLUTION_US = 5  # stamps are whole microseconds, taken beside the event
 DRIFT_ALLOWANCE_US = 100
 _SKEW_STEPS = 32
 _CAPACITY = 160  # exchanges held; 60 s at two per second and two bursts fit
-_OUTSTANDING = 64  # probes without answer remembered; the oldest goes first
+_OUTSTANDING = 64  # unanswered probes remembered; the oldest goes first
 
 
 @dataclass(frozen=True, slots=True)
 class ClockEstimate:
-    """offset = peer - local at the time asked for, right within bound_us either way."""
+    """offset = peer - local at the requested time, within ± bound_us."""
 
     offset_us: float
     bound_us: float
@@ -73,7 +73,7 @@ class _Fit:
 
 
 class ClockSync:
-    """Feeds on exchanges, says when the next probe is due. All times are microseconds of the named clock."""
+    """Schedules clock probes and evaluates their echoes. All times in µs of the named clock."""
 
     def __init__(self) -> None:
         self.refused = 0  # echoes to no probe of ours, or with stamps in an impossible order
@@ -84,7 +84,7 @@ class ClockSync:
         self.reset()
 
     def reset(self, boot_id: int | None = None) -> None:
-        """Forgets the peer's clock; the next probes are a burst."""
+        """Discards the estimate; the next probes are a burst."""
         self.resets += self._boot_id is not None
         self._boot_id = boot_id
         self._exchanges: deque[_Exchange] = deque(maxlen=_CAPACITY)
@@ -94,11 +94,11 @@ class ClockSync:
         self._due_us = 0
 
     def next_probe_due(self, now_us: int) -> int:
-        """When the next probe should leave: now_us or earlier means at once."""
+        """Time of the next probe; now_us or earlier: at once."""
         return min(self._due_us, now_us + PROBE_INTERVAL_US)
 
     def take_probe(self, now_us: int) -> tuple[int, int] | None:
-        """(probe id, t1) of a probe that leaves now, None when none is due."""
+        """(probe id, t1) of a probe to send now; None: none is due."""
         if now_us < self.next_probe_due(now_us):
             return None
         self._burst_left = max(0, self._burst_left - 1)
@@ -110,7 +110,7 @@ class ClockSync:
         return self._next_id, now_us
 
     def receive_echo(self, echo: ProbeEcho, arrival_us: int) -> bool:
-        """An answer off the network; only one that fits a probe of ours is used, once."""
+        """An echo from the network; used once, and only where it fits a probe of ours."""
         if self._outstanding.get(echo.probe_id) != echo.t1_us:
             self.refused += 1
             return False
@@ -136,11 +136,11 @@ class ClockSync:
         return True
 
     def estimate(self, now_us: int) -> ClockEstimate | None:
-        """None before the first exchange: unknown, never zero."""
+        """None before the first exchange."""
         return None if self._fit is None else self._fit.at(now_us)
 
     def to_local(self, peer_us: int, now_us: int) -> int | None:
-        """A peer's stamp of about now on the local clock."""
+        """Converts a recent stamp of the peer to the local clock."""
         if self._fit is None:
             return None
         offset = self._fit.at(now_us).offset_us
@@ -150,7 +150,7 @@ class ClockSync:
     def _refit(self) -> None:
         fit = _fit(list(self._exchanges))
         while fit is None:
-            # No constant skew explains them all: a clock was stepped, or slept. The newest are right.
+            # No constant skew explains them all: a clock was stepped or suspended. The newest are right.
             for _ in range((len(self._exchanges) + 1) // 2):
                 self._exchanges.popleft()
             fit = _fit(list(self._exchanges))

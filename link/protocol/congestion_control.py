@@ -1,9 +1,9 @@
-"""What the receiver decides of the air, once per frame, sans-IO: bitrate, repair symbols sent unasked, pacing.
+"""Congestion control at the receiver, once per frame, sans-IO: bitrate, proactive repair and pacing.
 
-A frame's packets leave together, so how far apart they arrive says what the link carries (dispersion, as Pudica has
-it), and how late the first one is, against the earliest of the last seconds, says what lies in queues. Delay without
-loss lowers the bitrate; loss without delay raises the share of repair symbols, to what most frames need: the rest is
-asked for.
+The packets of a frame leave together, so their spread at arrival gives the capacity of the link (dispersion, as in
+Pudica), and the delay of the first one, over the smallest delay of the last seconds, gives the standing queue. Delay
+without loss lowers the bitrate. Loss without delay raises the repair ratio to what most frames need; the rest is
+repaired on demand.
 """
 
 from collections import deque
@@ -15,31 +15,31 @@ from thinair.link.protocol.bitrate import MIN_BITRATE_BPS, Reason
 from thinair.link.protocol.rtcp import PACE_OWN
 
 PACE_GROUP = 5  # packets
-MAX_SHARE = 128  # of 256: 50 %
+MAX_REPAIR_RATIO = 128  # of 256: 50 %
 _MAX_FRAME_PACE_US = 8_000
-_MIN_PACKETS = 3  # of a frame whose dispersion says something
+_MIN_PACKETS = 3  # of a frame whose dispersion is meaningful
 _MIN_SPAN_US = 8_000  # of a frame that is still arriving
-FAST_BPS = 100_000_000.0  # a link this fast is not looked at more closely
-_FORGET = 0.998  # per look, about 60 a second
-_FRESH_US = 300_000  # what a frame's dispersion said longer ago is no news
-_UTILISATION = 0.9  # of what the link carries, repair included
-_QUEUE_US = 10_000  # what may lie in queues before the bitrate is lowered for it
+FAST_BPS = 100_000_000.0  # a faster link is not measured more closely
+_FORGET = 0.998  # per call, about 60 a second
+_FRESH_US = 300_000  # a measured capacity that is older does not count
+_UTILISATION = 0.9  # of the capacity, repair included
+_QUEUE_US = 10_000  # standing queue above which the bitrate is lowered
 _LONG_QUEUE_US = 30_000
-_BASE_WINDOW_US = 10_000_000  # within which the earliest arrival counts as no queue at all
-_CUT_SHARE = 0.95  # targets within 5 % of the present one are not worth a change
-_RAISE_STEP, _FAR_STEP = 1.12, 1.3  # the latter while the link carries more than twice as much
+_BASE_WINDOW_US = 10_000_000  # whose smallest delay counts as an empty queue
+_CUT_SHARE = 0.95  # targets within 5 % of the present one change nothing
+_RAISE_STEP, _FAR_STEP = 1.12, 1.3  # the latter while the capacity is more than twice the target
 _RAISE_INTERVAL_US = 200_000
 _CUT_INTERVAL_US = 100_000  # between cuts for delay alone
-_HOLD_US = 400_000  # after a cut the bitrate is not raised
-_LOSS_FRAMES, _MORE_LOSS_FRAMES = 150, 600  # which the share follows; the latter where few rounds of asking fit
-_FAILED = 0.0005  # of frames: where asking often comes too late, the share rises until no more than these fail
+_HOLD_US = 400_000  # no increase after a cut
+_LOSS_FRAMES, _MORE_LOSS_FRAMES = 150, 600  # that decide the repair ratio; the latter where few repair rounds fit
+_FAILED = 0.0005  # of frames: where on-demand repair is often too late, the ratio rises until no more than these fail
 _MAX_MARGIN = 5.0
 _FEW_ROUNDS = 2.2
-_QUIET_SHARE = 0.15  # of frames with loss, where asking is quick: not worth symbols that go with every frame
+_QUIET_SHARE = 0.15  # of frames with loss: below it, quick on-demand repair is cheaper than proactive symbols
 
 
 class Frame(Protocol):
-    """The fields of FrameReport that decide."""
+    """The fields of FrameReport that are used here."""
 
     frame_id: int
     complete: bool
@@ -62,13 +62,13 @@ class Frame(Protocol):
 @dataclass(frozen=True, slots=True)
 class Decision:
     bitrate_bps: int  # of the media, for the encoder
-    share: int  # 1/256
+    repair_ratio: int  # in 1/256
     pace_us: int  # between groups of five packets, or PACE_OWN
     reason: Reason
 
 
 class _Base:
-    """The smallest of the last seconds, in two halves of the window."""
+    """Smallest value of the last seconds, kept for two halves of the window."""
 
     def __init__(self) -> None:
         self._halves: list[int | None] = [None, None]
@@ -82,47 +82,47 @@ class _Base:
         return min(half for half in self._halves if half is not None)
 
 
-class AirPolicy:
-    """`max_bps` is the media bitrate that the user allows, which is also the first target."""
+class CongestionControl:
+    """`max_bps`: media bitrate that the user allows, and the first target."""
 
     def __init__(self, max_bps: int, interval_us: float, rtt_us: float = 0.0) -> None:
         self.max_bps = max_bps
         self.interval_us = interval_us
         self.rtt_us = rtt_us
-        self.min_bps = 0  # what the user wants at least, whatever the air does
-        self.limited = False  # max_bps is the user's, below what the sender would give
-        self.answer_us = 0.0  # how long an answer to a request takes, as a rule; 0: unknown
+        self.min_bps = 0  # lower limit of the user, whatever the channel does
+        self.limited = False  # max_bps is the user's, below the sender's own
+        self.answer_us = 0.0  # usual time of a repair answer; 0: unknown
         self.target_bps = float(max_bps)
         self.reason = Reason.STEADY
-        self.capacity_bps = FAST_BPS  # newest estimate, of everything on the wire
+        self.capacity_bps = FAST_BPS  # newest estimate, of all bytes on the wire
         self.queue_us = 0
         self._base = _Base()
         self._capacities: deque[tuple[int, float]] = deque(maxlen=60)
         self._losses: deque[tuple[float, bool]] = deque(maxlen=_MORE_LOSS_FRAMES)  # lost per packet sent; with delay
-        self._asked = 0.0  # symbols asked for per packet, smoothed
-        self._rounds = 0.0  # of asking that fit into an interval, smoothed
-        self._margin = 3.0  # of frames not covered by symbols, how many times their share is halved
-        self._share = 0
+        self._asked = 0.0  # on-demand symbols per packet, smoothed
+        self._rounds = 0.0  # repair rounds that fit into a frame interval, smoothed
+        self._margin = 3.0  # how many times the share of frames without enough symbols is halved
+        self._ratio = 0
         self._raised_us = self._cut_us = -_HOLD_US
-        self._partial: int | None = None  # frame that was acted upon before it was decided
+        self._partial: int | None = None  # frame that has changed the target before it was decided
         self._frame_bits = 0.0
 
-    def see_answer(self, answer_us: int) -> None:
-        """How long an answer to a request takes: the longest of late counts."""
+    def observe_answer(self, answer_us: int) -> None:
+        """Time of a repair answer: the longest of the last seconds counts."""
         self.answer_us = max(float(answer_us), self.answer_us * _FORGET)
 
     def set_limits(self, max_bps: int, interval_us: float) -> None:
-        """The sender describes its stream anew."""
+        """The limit or the frame interval has changed."""
         if max_bps != self.max_bps:
             self.target_bps = min(self.target_bps, max_bps) if self._cut_us > 0 else float(max_bps)
         self.max_bps, self.interval_us = max_bps, interval_us
 
     def frame(self, frame: Frame, now_us: int) -> None:
-        """A frame was decided: complete or given up."""
+        """A frame was decided: complete or abandoned."""
         if not frame.packets or not frame.first_us:
             return
-        self._see_queue(frame)
-        self._see_loss(frame)
+        self._observe_queue(frame)
+        self._observe_loss(frame)
         capacity = self._dispersion(frame)
         if capacity is not None:
             self.capacity_bps = capacity
@@ -130,10 +130,10 @@ class AirPolicy:
         self._decide(now_us)
 
     def watch(self, newest: Frame | None, now_us: int) -> None:
-        """Between decisions: the newest frame may already show that the link has become slow."""
+        """Between decided frames: the newest one may already show that the link has become slow."""
         if newest is None or newest.done_us or not newest.first_us:
             return
-        self._see_queue(newest)
+        self._observe_queue(newest)
         if newest.frame_id == self._partial or newest.reached < _MIN_PACKETS:
             return
         arriving = now_us - newest.newest_us < 3 * newest.gap_us + 2_000
@@ -148,30 +148,30 @@ class AirPolicy:
 
     @property
     def lossy(self) -> bool:
-        """Packets were lost within the last seconds."""
+        """Packets were lost in the last seconds."""
         return any(lost > 0 for lost, _ in list(self._losses)[-_LOSS_FRAMES:])
 
     @property
     def standing_queue_us(self) -> int:
-        """What an answer would wait behind: a queue that the link does not carry away, unlike one after a scan."""
+        """Queue that a repair answer waits behind; 0 where the link drains it by itself, as after a radio's scan."""
         return self.queue_us if self.capacity_bps < self._wire_bps() else 0
 
     def decision(self) -> Decision:
         bitrate = round(min(max(self.target_bps, self.min_bps), self.max_bps))
         reason = Reason.LIMIT if self.limited and self.reason is Reason.STEADY else self.reason
-        return Decision(bitrate, self._share, self._pace_us(), reason)
+        return Decision(bitrate, self._ratio, self._pace_us(), reason)
 
-    # ---- what is seen -----------------------------------------------------------------------------------------------
+    # ---- observations -----------------------------------------------------------------------------------------------
 
-    def _see_queue(self, frame: Frame) -> None:
+    def _observe_queue(self, frame: Frame) -> None:
         if frame.peer_us:
             late_us = frame.first_us - frame.peer_us
             self.queue_us = max(0, late_us - self._base.add(late_us, frame.first_us))
 
-    def _see_loss(self, frame: Frame) -> None:
+    def _observe_loss(self, frame: Frame) -> None:
         sent, came = frame.packets + frame.unasked, frame.came + frame.unasked_came
         media = frame.packets - frame.came
-        # Symbols behind the packet that completed the frame have not come yet.
+        # Symbols after the packet that completed the frame may still arrive.
         lost = media if frame.complete else max(media, sent - came)
         delayed = self.queue_us > _QUEUE_US + self.interval_us / 4
         self._losses.append((lost / frame.packets, delayed))
@@ -181,8 +181,8 @@ class AirPolicy:
         self._asked += (frame.asked / frame.packets - self._asked) / 32
 
     def _dispersion(self, frame: Frame) -> float | None:
-        """Bits per second that the link carried while this frame arrived; None where too little came. Without its
-        longest pause, which may be a scan's and not the rate's."""
+        """Capacity in bit/s while this frame arrived; None where too few packets did. Leaves out the longest pause,
+        which may come from a scan and not from the rate."""
         packets = frame.came + frame.unasked_came
         if packets < _MIN_PACKETS or frame.reached < _MIN_PACKETS:
             return None
@@ -196,16 +196,16 @@ class AirPolicy:
         capacity = bits / span_us * 1e6
         return FAST_BPS if span_us < 1.2 * sent_us and capacity > self._wire_bps() else min(capacity, FAST_BPS)
 
-    # ---- what follows -----------------------------------------------------------------------------------------------
+    # ---- decisions --------------------------------------------------------------------------------------------------
 
     def _wire_bps(self) -> float:
         return self.target_bps * (1 + self._overhead())
 
     def _overhead(self) -> float:
-        return self._share / 256 + self._asked
+        return self._ratio / 256 + self._asked
 
     def _decide(self, now_us: int) -> None:
-        self._share = self._wanted_share()
+        self._ratio = self._wanted_ratio()
         allowed = self._allowed_bps(now_us)
         if allowed < self.target_bps * _CUT_SHARE and self.target_bps > MIN_BITRATE_BPS:
             self.target_bps = max(MIN_BITRATE_BPS, allowed)
@@ -222,12 +222,10 @@ class AirPolicy:
             self.reason = Reason.STEADY
 
     def _allowed_bps(self, now_us: int) -> float:
-        """Media bitrate that the link carries now, with what lies in queues drained within four frames."""
+        """Media bitrate within the present capacity that also drains the queue within four frames."""
         recent = [capacity for when_us, capacity in list(self._capacities)[-2:] if now_us - when_us < _FRESH_US]
         carried = max(recent, default=FAST_BPS)
-        if (
-            recent and self.capacity_bps < self._wire_bps()
-        ):  # no doubt about it: this frame took longer than one interval
+        if recent and self.capacity_bps < self._wire_bps():  # certain: this frame took longer than one interval
             carried = self.capacity_bps
         allowed = carried * _UTILISATION / (1 + self._overhead())
         self.reason = Reason.SLOW_LINK if allowed < self.target_bps else self.reason
@@ -235,7 +233,7 @@ class AirPolicy:
             drain = (self.queue_us - _QUEUE_US) / (4 * self.interval_us)
             allowed *= max(0.7, 1 - drain / 2)
         if self.queue_us > _LONG_QUEUE_US and self._growing() and now_us - self._cut_us >= _CUT_INTERVAL_US:
-            allowed = min(allowed, 0.85 * self.target_bps)  # somebody else fills the air
+            allowed = min(allowed, 0.85 * self.target_bps)  # other traffic fills the channel
         if allowed < self.target_bps and self.queue_us > _QUEUE_US:
             self.reason = Reason.LOSS_WITH_DELAY if self._losses and self._losses[-1][0] > 0 else Reason.DELAY
         return allowed
@@ -244,13 +242,13 @@ class AirPolicy:
         return len(self._losses) >= 2 and all(delayed for _, delayed in list(self._losses)[-2:])
 
     def _steady_bps(self, now_us: int) -> float:
-        """What the link has carried all through the last half second."""
+        """Media bitrate within the smallest capacity of the last moments."""
         recent = [capacity for when_us, capacity in self._capacities if now_us - when_us < _FRESH_US]
         return min(recent, default=FAST_BPS) * _UTILISATION / (1 + self._overhead())
 
-    def _wanted_share(self) -> int:
-        """As many symbols as most recent frames lost packets; of more frames where fewer rounds of asking fit, and of
-        more with each failure then (as outer-loop link adaptation does it)."""
+    def _wanted_ratio(self) -> int:
+        """Enough symbols for most of the recent frames: for more of them where fewer repair rounds fit, and then for
+        more after each failure (outer-loop link adaptation)."""
         drain_us = min(self._frame_bits / self.capacity_bps * 1e6, self.interval_us / 2)
         rounds = (self.interval_us - drain_us) / max(self.answer_us, self.rtt_us, 1.0)
         covered = 0.7 if rounds > 2.5 else 0.85 if rounds > 1.7 else 0.95
@@ -265,7 +263,7 @@ class AirPolicy:
         if not hit or (covered < 0.9 and len(hit) <= _QUIET_SHARE * len(losses)):
             return 0
         wanted = sorted(losses)[min(len(losses) - 1, ceil(covered * len(losses)) - 1)]
-        return min(MAX_SHARE, ceil(256 * wanted))
+        return min(MAX_REPAIR_RATIO, ceil(256 * wanted))
 
     def _pace_us(self) -> int:
         """On a link that is slower than the frame's packets leave: no slower than it carries them: nothing is later."""

@@ -1,4 +1,4 @@
-"""What happened to one frame, from capture to glass, and the book that joins what is learnt at different times."""
+"""Frame traces: the stamps of each frame from capture to display, collected as they become known."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 from thinair.link.protocol.clock_sync import ClockSync
 
 _PEER_STAMPS = {"capture_us", "dequeue_us", "encode_in_us", "encode_out_us", "first_send_us", "last_send_us"}
-STAGE_STAMPS = {  # where each begins and ends
+STAGE_STAMPS = {  # stage → its first and last stamp
     "capture": ("capture_us", "dequeue_us"),
     "wait": ("dequeue_us", "encode_in_us"),
     "encode": ("encode_in_us", "encode_out_us"),
@@ -26,8 +26,8 @@ class Outcome(StrEnum):
     PENDING = "pending"
     PRESENTED = "presented"
     SUPERSEDED = "superseded"  # a newer picture was there before this one could be shown
-    UNDECODED = "undecoded"  # the decoder gave no usable picture
-    LOST = "lost"  # given up with packets missing
+    UNDECODED = "undecoded"  # no usable picture from the decoder
+    LOST = "lost"  # abandoned with packets missing
 
 
 class Unit(Protocol):
@@ -67,7 +67,7 @@ class FrameTrace:
     first_packet_us: int | None = None
     last_packet_us: int | None = None
     repaired_us: int | None = None
-    taken_us: int | None = None  # the access unit is in the decode thread's hands
+    taken_us: int | None = None  # taken by the decode thread
     decoded_us: int | None = None
     present_in_us: int | None = None  # handed to the presenter
     presented_us: int | None = None
@@ -92,7 +92,7 @@ class FrameTrace:
 
     @property
     def receive_us(self) -> float | None:
-        """Frame whole to access unit at the decoder: what the receiving side alone takes."""
+        """Complete frame to access unit at the decoder: the receiver's own share."""
         return _between(self.repaired_us, self.taken_us)
 
     def local(self, peer_us: int | None) -> float | None:
@@ -104,24 +104,24 @@ def _between(start: float | None, end: float | None) -> float | None:
     return None if start is None or end is None else end - start
 
 
-class TraceBook:
-    """Open traces by frame id. A trace is handed out once its outcome is known and its send stamps, which travel with a
-    later frame, have come, or `patience` later frames without them. At most `capacity` are open."""
+class FrameTraces:
+    """Open traces by frame id. A trace is finished once its outcome is known and its send stamps, which travel with a
+    later frame, have arrived, or `join_frames` later frames without them. At most `capacity` are open."""
 
-    def __init__(self, clock: ClockSync, *, capacity: int = 64, patience: int = 6) -> None:
+    def __init__(self, clock: ClockSync, *, capacity: int = 64, join_frames: int = 6) -> None:
         self._clock = clock
         self._capacity = capacity
-        self._patience = patience
+        self._join_frames = join_frames
         self._open: OrderedDict[int, FrameTrace] = OrderedDict()
         self._finished: list[FrameTrace] = []
-        self.negative_air = 0  # frames that came before they were sent: the clock was wrong by at least that much
+        self.negative_network = 0  # frames received before they were sent: the clock was wrong by at least that much
         self.unjoined = 0  # finished without send stamps
 
     def __len__(self) -> int:
         return len(self._open)
 
     def received(self, unit: Unit) -> FrameTrace:
-        """An access unit has been handed over: opens its trace."""
+        """Opens the trace of an access unit that the decode thread has taken."""
         trace = FrameTrace(
             frame_id=unit.frame_id,
             size=unit.size,
@@ -138,17 +138,17 @@ class TraceBook:
             taken_us=unit.taken_us or None,
         )
         self._open[trace.frame_id] = trace
-        self.heard(unit)
+        self.join_stamps(unit)
         self._settle()
         return trace
 
-    def heard(self, unit: Unit) -> None:
-        """Joins the send stamps that a unit brings, whatever becomes of itself."""
+    def join_stamps(self, unit: Unit) -> None:
+        """Joins the send stamps that this unit carries for an earlier frame."""
         if unit.sent is not None:
             self._join(*unit.sent)
 
     def lost(self, frame_id: int) -> None:
-        """A frame that was given up: it finishes with what is known, which is nothing but its number."""
+        """An abandoned frame: its trace has nothing but its id."""
         self._finished.append(FrameTrace(frame_id, outcome=Outcome.LOST))
 
     def decoded(self, frame_id: int, now_us: int) -> None:
@@ -156,7 +156,7 @@ class TraceBook:
             trace.decoded_us = now_us
 
     def presented(self, frame_id: int, in_us: int, now_us: int) -> None:
-        """Handed to the presenter at `in_us`, on the screen at `now_us`."""
+        """Handed to the presenter at `in_us`, displayed at `now_us`."""
         if trace := self._open.get(frame_id):
             trace.present_in_us, trace.presented_us = in_us, now_us
             self._close(trace, Outcome.PRESENTED, now_us)
@@ -170,13 +170,13 @@ class TraceBook:
             self._close(trace, Outcome.UNDECODED, now_us)
 
     def finished(self) -> list[FrameTrace]:
-        """Traces that are complete since the last call, in order of their frames."""
+        """Traces finished since the last call, in order of their frames."""
         self._settle()
         out, self._finished = self._finished, []
         return out
 
     def flush(self) -> list[FrameTrace]:
-        """Everything, finished or not: at the end of a run or for a new peer."""
+        """All traces, finished or not: at the end of a run or for a new peer."""
         self._finished += self._open.values()
         self._open.clear()
         out, self._finished = self._finished, []
@@ -198,14 +198,14 @@ class TraceBook:
 
     def _count_negative(self, trace: FrameTrace) -> None:
         air = trace.stages()["air"]
-        self.negative_air += air is not None and air < 0
+        self.negative_network += air is not None and air < 0
 
     def _settle(self) -> None:
-        """Moves finished traces out, oldest first, so that they leave in order."""
+        """Moves finished traces out, oldest first."""
         while self._open:
             oldest = next(iter(self._open.values()))
             over = len(self._open) > self._capacity
-            waited = len(self._open) > self._patience
+            waited = len(self._open) > self._join_frames
             done = oldest.outcome is not Outcome.PENDING and (oldest.last_send_us is not None or waited)
             if not done and not over:
                 return

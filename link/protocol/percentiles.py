@@ -1,4 +1,4 @@
-"""Percentiles over bounded series, and the age of the picture on the glass."""
+"""Percentiles over bounded series, and the glass age."""
 
 from array import array
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from math import ceil
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Nearest-rank percentiles; without samples everything but n is None."""
+    """Nearest-rank percentiles; all but n are None without samples."""
 
     n: int
     p50: float | None
@@ -20,9 +20,7 @@ class Summary:
 
 
 class Series:
-    """The newest `capacity` samples (older ones are overwritten) and, of all there ever were, count and maximum.
-
-    All memory is taken at once: a run of hours ends with what it began with."""
+    """The newest `capacity` samples, and count and maximum of all. Memory is allocated once."""
 
     def __init__(self, capacity: int = 65536) -> None:
         self._capacity = capacity
@@ -34,7 +32,7 @@ class Series:
         return min(self.n, self._capacity)
 
     def add(self, value: float | None) -> None:
-        """None, an unknown, is no sample."""
+        """None (unknown) is no sample."""
         if value is None:
             return
         self._samples[self.n % self._capacity] = value
@@ -42,7 +40,7 @@ class Series:
         self._max = value if self._max is None else max(self._max, value)
 
     def summary(self, last: int | None = None) -> Summary:
-        """Over the samples held, or over the newest `last` of them, as a live display wants it."""
+        """Of all samples held, or of the newest `last`."""
         if last is None or last >= len(self):
             values, n, top = sorted(self._samples[: len(self)]), self.n, self._max
         else:
@@ -56,9 +54,8 @@ def nearest_rank(ordered: list[float], percent: int) -> float | None:
 
 
 class GlassAge:
-    """How old the picture on the screen is, logged at each refresh or tick: a frozen picture ages and counts.
-
-    Times are µs of the local clock, ages too. A freeze is a picture that stays for more than three frame intervals."""
+    """Age of the picture on the screen, sampled at each refresh or tick: a frozen picture ages and counts. Times and
+    ages in µs. A freeze is a picture that stays for more than three frame intervals."""
 
     def __init__(self, interval_us: float, capacity: int = 65536) -> None:
         self.ages = Series(capacity)
@@ -79,13 +76,13 @@ class GlassAge:
         self._capture_us, self.shown_us = capture_us, now_us
 
     def tick(self, now_us: int) -> float | None:
-        """Logs and returns `age`."""
+        """Adds a sample of `age`, and returns it."""
         age = self.age(now_us)
         self.ages.add(age)
         return age
 
     def age(self, now_us: int) -> float | None:
-        """Of the picture shown; None where there is none or its capture is unknown."""
+        """Of the picture shown; None without one, or while its capture time is unknown."""
         return None if self._capture_us is None else now_us - self._capture_us
 
     def stale(self, now_us: int) -> bool:

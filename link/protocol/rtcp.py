@@ -1,6 +1,6 @@
 """Control messages as RTCP packets (RFC 3550 6.7 APP, RFC 4585 PLI, RFC 8888 congestion control feedback).
 
-Layouts stand in docs/wire-protocol.md. Building takes dataclasses, parsing gives them back; bytes never raise.
+Layouts are in docs/wire-protocol.md. Dataclasses are built into bytes and parsed from them; bytes never raise.
 """
 
 from collections import Counter
@@ -19,9 +19,9 @@ MAX_REPORTS = 16384  # RFC 8888 3.1: a report block never covers more sequence n
 OFFSET_FAR = 0x1FFE  # RFC 8888 3.1: longer before the report than 8189/1024 s
 OFFSET_UNKNOWN = 0x1FFF
 MAX_REQUESTS = 16
-FLAG_PATH = 1  # of HELLO: only whether its address can be reached is asked
-WHOLE = 255  # in a request
-PACE_OWN = 0xFFFF  # in a target: as the sender has it
+FLAG_PATH = 1  # of HELLO: path validation only
+WHOLE = 255  # of a repair request's block: the whole frame
+PACE_OWN = 0xFFFF  # of a target: the sender's own pacing
 
 _PT_APP, _PT_RTPFB, _PT_PSFB = 204, 205, 206
 _FMT_PLI, _FMT_CCFB = 1, 11
@@ -37,7 +37,7 @@ _COOKIE = Struct("!Q")
 _REQUEST = Struct("!IBBBx")
 _TARGET = Struct("!QIIIHHBBH")
 _MODE = Struct("!QIHHII")
-_CALL = Struct("!BBHQ32s16s")
+_INVITE = Struct("!BBHQ32s16s")
 _BLOCK = Struct("!IHH")
 _WORD = Struct("!I")
 _TAIR = b"TAIR"
@@ -45,16 +45,16 @@ _SUBTYPE_REPAIR = 7  # the one message without a fixed length
 
 
 class ControlDrop(StrEnum):
-    """Why a control packet, or the rest of a datagram, gave no message."""
+    """Why a control packet, or the rest of a datagram, was dropped."""
 
     SHORT = "control_short"  # ends before its own fixed part
-    LENGTH = "control_length"  # its length field points past the datagram
+    LENGTH = "control_length"  # its length field exceeds the datagram
     VERSION = "control_version"  # not RTCP version 2
-    PADDING = "control_padding"  # the padding count lies
-    IGNORED = "control_ignored"  # lawful RTCP that says nothing here: SR, RR, SDES, other feedback
+    PADDING = "control_padding"  # wrong padding count
+    IGNORED = "control_ignored"  # valid RTCP without use here: SR, RR, SDES, other feedback
     UNKNOWN = "control_unknown"  # an APP packet of another name or a later subtype
     PROTOCOL = "control_protocol"  # HELLO or WELCOME of another protocol version
-    VALUE = "control_value"  # a field says what has no meaning
+    VALUE = "control_value"  # a field has a meaningless value
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What the receiver decides. `share` is in 1/256 of a block's sources, `pace_us` between groups of five packets or
+    """The receiver's target. `repair_ratio` in 1/256 of a block's packets, `pace_us` between groups of five packets or
     PACE_OWN; `outcomes` holds two bits for each of the last eight frames, the newest, `newest_id`, in the lowest."""
 
     ssrc: int
@@ -157,12 +157,12 @@ class Target:
     newest_id: int
     outcomes: int
     pace_us: int
-    share: int
+    repair_ratio: int
     reason: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class ModeWish:
+class ModeRequest:
     """The receiver would like pictures of another size and rate. `number` counts wishes: said again, it is the same."""
 
     ssrc: int
@@ -175,7 +175,7 @@ class ModeWish:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Invite:
     """In the clear: a sender would like to be called back at its door, TCP `port`. A hint, never believed: the
     connection there shows whether it is the one with this fingerprint (SHA-256 of its certificate)."""
 
@@ -204,7 +204,7 @@ class Feedback:
     report_time: int  # 1/65536 s, 32 bits
 
 
-Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Repair | Target | ModeWish | Call | Pli | Feedback
+Message = Hello | Welcome | Probe | ProbeEcho | Bye | Source | Repair | Target | ModeRequest | Invite | Pli | Feedback
 
 
 def build(message: Message) -> bytes:
@@ -214,7 +214,7 @@ def build(message: Message) -> bytes:
     if isinstance(message, Feedback):
         return _packet(_FMT_CCFB, _PT_RTPFB, message.ssrc, _feedback_body(message))
     subtype, body = (
-        _wish_body(message) if isinstance(message, Repair | Target | ModeWish | Call) else _app_body(message)
+        _request_body(message) if isinstance(message, Repair | Target | ModeRequest | Invite) else _app_body(message)
     )
     return _packet(subtype, _PT_APP, message.ssrc, _TAIR + body)
 
@@ -237,7 +237,7 @@ def parse(datagram: bytes, drops: Counter[str] | None = None) -> list[Message]:
             counts[ControlDrop.LENGTH] += 1
             break
         packet, view = view[:size], view[size:]
-        if first & 0x20:  # padding: counted by the last byte, lawful on the last packet only
+        if first & 0x20:  # padding: counted by the last byte, valid on the last packet only
             if view or not 4 <= packet[-1] <= size - 4:
                 counts[ControlDrop.PADDING] += 1
                 continue
@@ -255,18 +255,18 @@ def is_control(datagram: bytes) -> bool:
     return len(datagram) >= 2 and 192 <= datagram[1] <= 223
 
 
-def _wish_body(message: Repair | Target | ModeWish | Call) -> tuple[int, bytes]:
+def _request_body(message: Repair | Target | ModeRequest | Invite) -> tuple[int, bytes]:
     if isinstance(message, Repair):
         asked = (_REQUEST.pack(r.frame_id, r.block, r.missing, r.round) for r in message.requests)
         return _SUBTYPE_REPAIR, _COOKIE.pack(message.cookie) + b"".join(asked)
-    if isinstance(message, Call):
+    if isinstance(message, Invite):
         name = _cut_utf8(message.name, NAME_BYTES)
-        return 10, _CALL.pack(VERSION, 0, message.port, message.boot_id, message.fingerprint, name)
-    if isinstance(message, ModeWish):
+        return 10, _INVITE.pack(VERSION, 0, message.port, message.boot_id, message.fingerprint, name)
+    if isinstance(message, ModeRequest):
         mode = message.width, message.height, message.rate_numerator, message.rate_denominator
         return 9, _MODE.pack(message.cookie, message.number, *mode)
     m = message
-    decided = m.pace_us, m.share, m.reason, 0
+    decided = m.pace_us, m.repair_ratio, m.reason, 0
     return 8, _TARGET.pack(m.cookie, m.number, m.bitrate_bps, m.newest_id, m.outcomes, *decided)
 
 
@@ -343,9 +343,9 @@ def _read_welcome(ssrc: int, fields: tuple[Any, ...]) -> Welcome | ControlDrop:
     return Welcome(*values) if version == VERSION else ControlDrop.PROTOCOL
 
 
-def _read_call(ssrc: int, fields: tuple[Any, ...]) -> Call | ControlDrop:
+def _read_invite(ssrc: int, fields: tuple[Any, ...]) -> Invite | ControlDrop:
     version, _, port, boot_id, fingerprint, name = fields
-    return Call(ssrc, port, boot_id, fingerprint, _clean_text(name)) if version == VERSION else ControlDrop.PROTOCOL
+    return Invite(ssrc, port, boot_id, fingerprint, _clean_text(name)) if version == VERSION else ControlDrop.PROTOCOL
 
 
 def _read_source(ssrc: int, fields: tuple[Any, ...]) -> Source | ControlDrop:
@@ -355,11 +355,11 @@ def _read_source(ssrc: int, fields: tuple[Any, ...]) -> Source | ControlDrop:
     return Source(ssrc, boot_id, cookie, SourceCode(code), change, age_ms, _clean_text(detail))
 
 
-def _read_mode(ssrc: int, fields: tuple[Any, ...]) -> ModeWish | ControlDrop:
-    wish = ModeWish(ssrc, *fields)
-    sizes = all(16 <= size <= 8192 and size % 2 == 0 for size in (wish.width, wish.height))
-    top, bottom = wish.rate_numerator, wish.rate_denominator
-    return wish if sizes and bottom and bottom <= top <= 240 * bottom else ControlDrop.VALUE
+def _read_mode(ssrc: int, fields: tuple[Any, ...]) -> ModeRequest | ControlDrop:
+    request = ModeRequest(ssrc, *fields)
+    sizes = all(16 <= size <= 8192 and size % 2 == 0 for size in (request.width, request.height))
+    top, bottom = request.rate_numerator, request.rate_denominator
+    return request if sizes and bottom and bottom <= top <= 240 * bottom else ControlDrop.VALUE
 
 
 def _read_repair(ssrc: int, body: memoryview) -> list[Message] | ControlDrop:
@@ -379,7 +379,7 @@ _APP_READERS: dict[int, tuple[Struct, Callable[[int, tuple[Any, ...]], Message |
     5: (_BYE, lambda ssrc, fields: Bye(ssrc, *fields)),
     6: (_SOURCE, _read_source),
     9: (_MODE, _read_mode),
-    10: (_CALL, _read_call),
+    10: (_INVITE, _read_invite),
     8: (_TARGET, lambda ssrc, fields: Target(ssrc, *fields[:-1])),
 }
 
@@ -410,5 +410,5 @@ def _cut_utf8(text: str, size: int) -> bytes:
 
 
 def _clean_text(raw: bytes) -> str:
-    # Names and details are shown in terminals and on the HUD: nothing unprintable gets through.
+    # Names and details are shown in terminals and on the HUD: unprintable characters are removed.
     return "".join(c for c in raw.split(b"\0", 1)[0].decode("utf-8", "replace") if c.isprintable())

@@ -1,8 +1,48 @@
-"""The session of docs/wire-protocol.md at the sender's end, sans-IO: datagrams and `now` in, datagrams and events out.
-The other end is thinair.link.protocol.receiver_session, which a sender need not load.
+"""The sender's end of a session (docs/wire-protocol.md), sans-IO: datagrams and `now_us` in, datagrams and events out.
+The receiver's end is thinair.link.protocol.receiver_session, which a sender need not load.
 
-After each `receive_datagram` and at each `next_timeout` the caller drains `next_datagram` and then `next_event` until
-they give None. What a state does with what happens stands in `_SENDER_TRANSITIONS`.
+What a session is for
+    UDP has no connections. The sender must know that a receiver is there and wants its media before it floods an
+    address, both must notice when the other has gone or restarted, and the receiver's requests (key frame, bitrate,
+    video mode) must reach the encoder. All of it is RTCP beside the media: thinair.link.protocol.rtcp has the messages.
+
+Handshake
+    The sender sends HELLO every 200 ms for as long as it runs: its boot id, its SSRC, the description of its stream and
+    a cookie, 64 random bits. A receiver answers with WELCOME, which echoes the cookie. Only who receives at the address
+    that HELLO went to can know it, so an attacker elsewhere can neither start a stream towards somebody else nor end
+    one. Media flows from the first WELCOME on, and begins with a key frame.
+
+        sender                           receiver
+          | -- HELLO boot id, cookie, stream --> |      CALLING; the receiver may be LISTENING or not there yet
+          | <-- WELCOME its boot id, cookie ---- |      LINKED; the receiver is SERVING
+          | == media ==========================> |
+          | <-- feedback, TARGET, PLI, PROBE --- |      each of them keeps the session alive
+          | -- HELLO (new description), SOURCE ->|      when stream or source state changes
+          | <-- BYE, or 2 s of silence --------- |      CALLING again
+
+    HELLO goes on while linked: it tells changes of the stream, and a receiver that restarts finds its sender within
+    200 ms. A WELCOME with another boot id is a restarted receiver: the link begins anew, with a key frame.
+
+What ends a session
+    BYE with our cookie, or UNLINK_US without any message of the receiver. The sender then sends HELLO only. `close`
+    sends a BYE of our own.
+
+While linked
+    - PLI asks for a key frame. Requests within KEY_FRAME_INTERVAL_US of one are answered by the next: losses come in
+      bursts, and each key frame is large.
+    - TARGET has the receiver's congestion control. Numbers order them, an overtaken one is dropped. After
+      TARGET_SILENCE_US without one the sender falls back to SAFE_BITRATE_BPS: silence may mean a full queue.
+    - MODE requests another video mode; each number is taken once.
+    - SOURCE tells the source state: at each change, once more SOURCE_AGAIN_US later since it can be lost, and every
+      SOURCE_INTERVAL_US while there is no camera picture.
+    - Feedback (RFC 8888) is tallied: which packets arrived.
+    - In an encrypted session the receiver's packets may come from a new address. `peer_moved` sends a HELLO with
+      FLAG_PATH and a cookie of its own there; its echo is PathConfirmed (path validation, as RFC 9000 8.2 has it).
+
+How to drive it
+    After each `receive_datagram` and at each `next_timeout` the caller drains `next_datagram` and then `next_event`
+    until they give None. `_SENDER_TRANSITIONS` has all states and inputs: what it does not list changes nothing.
+    Malformed, late and unexpected messages never raise; `dropped` counts them by reason.
 """
 
 from collections import Counter, deque
@@ -18,7 +58,7 @@ from thinair.link.protocol.rtcp import (
     Bye,
     Feedback,
     Hello,
-    ModeWish,
+    ModeRequest,
     Pli,
     Probe,
     Source,
@@ -30,20 +70,20 @@ from thinair.link.protocol.rtcp import (
 from thinair.link.protocol.source_state import SourceCode, SourceState
 
 HELLO_INTERVAL_US = 200_000
-FIRST_HELLO_INTERVAL_US = 10_000  # to a receiver that is known to be there; doubled with each
+FIRST_HELLO_INTERVAL_US = 10_000  # to a receiver that is known to be there; doubles with each HELLO
 UNLINK_US = 2_000_000
 KEY_FRAME_INTERVAL_US = 300_000
 SOURCE_INTERVAL_US = 500_000  # while there is no picture
 SOURCE_AGAIN_US = 40_000  # after a change: the first message may be lost
-SAFE_BITRATE_BPS = 1_000_000  # while the receiver does not say what the air carries
+SAFE_BITRATE_BPS = 1_000_000  # while no TARGET comes
 TARGET_SILENCE_US = 300_000
-PATH_INTERVAL_US = 200_000  # between questions whether another address is the receiver's
-MAX_EVENTS = 256  # events nobody drained: the oldest goes first
+PATH_INTERVAL_US = 200_000  # between path validations
+MAX_EVENTS = 256  # undrained; the oldest goes first
 
 
 @dataclass(frozen=True, slots=True)
 class MediaDescription:
-    """What the sender says of its stream; rate None and sizes 0 where it does not know them yet."""
+    """The sender's stream; rate None and sizes 0 while unknown."""
 
     width: int
     height: int
@@ -57,21 +97,21 @@ class MediaDescription:
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A receiver has echoed the cookie: media is allowed, and the next frame must be a key frame."""
+    """A receiver has echoed the cookie: media may flow, beginning with a key frame."""
 
     receiver_boot_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class Unlinked:
-    """The receiver is gone: no more media. `reason` is "silent", "bye" or "closed"."""
+    """The receiver has gone: no more media. `reason` is "silent", "bye" or "closed"."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFrameRequested:
-    """The next frame must be a key frame. At most one per KEY_FRAME_INTERVAL_US."""
+    """The next frame must be a key frame. At most once per KEY_FRAME_INTERVAL_US."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +120,16 @@ class FeedbackReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class BitrateWanted:
-    """By the receiver, or the safe one since it has said nothing for TARGET_SILENCE_US."""
+class BitrateRequested:
+    """From the receiver's TARGET, or the safe bitrate after TARGET_SILENCE_US without one."""
 
     bitrate_bps: int
     reason: int
 
 
 @dataclass(frozen=True, slots=True)
-class ModeWanted:
-    """The receiver would like this mode; what the source cannot give stays as it is, and HELLO goes on saying so."""
+class ModeRequested:
+    """The receiver requests this video mode. A source without it keeps its own, which HELLO continues to state."""
 
     width: int
     height: int
@@ -98,13 +138,15 @@ class ModeWanted:
 
 @dataclass(frozen=True, slots=True)
 class PathConfirmed:
-    """The receiver has echoed from there what was sent there: the media may go there from now on."""
+    """The receiver has echoed the cookie sent to this address: media goes there from now on."""
 
     host: str
     port: int
 
 
-SenderEvent = Linked | Unlinked | KeyFrameRequested | FeedbackReceived | BitrateWanted | ModeWanted | PathConfirmed
+SenderEvent = (
+    Linked | Unlinked | KeyFrameRequested | FeedbackReceived | BitrateRequested | ModeRequested | PathConfirmed
+)
 
 
 class SenderState(StrEnum):
@@ -122,8 +164,8 @@ class SenderInput(StrEnum):
 
 
 class SenderSession:
-    """The camera side. `boot_id` and `cookie` are 64 random bits, `ssrc` 32, from the caller. `invited`: the receiver
-    has just asked for this session, and may not have its keys yet."""
+    """`boot_id` and `cookie`: 64 random bits each, `ssrc`: 32, from the caller. `invited`: the receiver has just opened
+    this session, and may not have its keys yet, so that the first HELLOs follow each other quickly."""
 
     def __init__(
         self, boot_id: int, cookie: int, ssrc: int, description: MediaDescription, *, invited: bool = False
@@ -139,17 +181,17 @@ class SenderSession:
         self._receiver_ssrc = 0
         self._hello_due_us = 0
         self._hello_interval_us = FIRST_HELLO_INTERVAL_US if invited else HELLO_INTERVAL_US
-        self._heard_us = 0
+        self._received_us = 0
         self._key_frame_us = -KEY_FRAME_INTERVAL_US
         self._key_frame_wanted = False
         self._target: Target | None = None
-        self._target_us: int | None = None  # when it came; None: there is none, or it is believed no more
-        self._wish_number: int | None = None  # of the receiver linked
+        self._target_us: int | None = None  # its arrival; None: none, or too old
+        self._mode_number: int | None = None  # of the last mode request
         self._source: SourceState | None = None
         self._source_change = 0
         self._source_due_us: int | None = None
         self._source_again = False
-        self._path: tuple[str, int] | None = None  # to be confirmed by an echo of
+        self._path: tuple[str, int] | None = None  # to be confirmed by an echo of _path_cookie
         self._path_cookie = 0
         self._path_us = -PATH_INTERVAL_US
         self._out: deque[bytes] = deque(maxlen=16)
@@ -160,21 +202,20 @@ class SenderSession:
         return self.state is SenderState.LINKED
 
     def describe(self, description: MediaDescription) -> None:
-        """The stream has changed; the next HELLO says so."""
+        """The stream has changed; HELLO states it at once."""
         self.description = description
         self._hello_due_us = 0
 
     def source_state(self, state: SourceState, now_us: int) -> None:
-        """Told to the receiver at once where it is another state than before, and twice a second while it is not LIVE.
-        Telling the same state again changes nothing."""
+        """A changed state is sent to the receiver at once, and twice a second while it is not LIVE. Idempotent."""
         if state != self._source:
             self._source = state
             self._source_change = self._source_change + 1 & 0xFFFF
-            self._tell_source(now_us)
+            self._schedule_source(now_us)
 
-    def heard_elsewhere(self, host: str, port: int, cookie: int, now_us: int) -> bytes | None:
-        """The receiver's sealed packets come from another address: what to send there, and nothing else before the
-        answer. `cookie` is 64 random bits."""
+    def peer_moved(self, host: str, port: int, cookie: int, now_us: int) -> bytes | None:
+        """The receiver's encrypted packets come from another address: returns the datagram to send there; None where
+        one was sent lately. Nothing else goes there before PathConfirmed. `cookie`: 64 random bits."""
         if self.state is not SenderState.LINKED or now_us - self._path_us < PATH_INTERVAL_US:
             return None
         self._path, self._path_cookie, self._path_us = (host, port), cookie, now_us
@@ -187,25 +228,25 @@ class SenderSession:
                 case Welcome():
                     self._welcome(message, now_us)
                 case Probe() if message.cookie == self.cookie and self.state is SenderState.LINKED:
-                    self._heard_us = now_us  # answered on the packet thread
+                    self._received_us = now_us  # the packet thread answers it
                 case Bye() if message.cookie == self.cookie and message.boot_id == self._receiver_boot_id:
                     self._step(SenderInput.BYE, now_us)
                 case Target() if message.cookie == self.cookie and self.state is SenderState.LINKED:
-                    self._hear_target(message, now_us)
-                case ModeWish() if message.cookie == self.cookie and self.state is SenderState.LINKED:
-                    self._hear_wish(message, now_us)
+                    self._receive_target(message, now_us)
+                case ModeRequest() if message.cookie == self.cookie and self.state is SenderState.LINKED:
+                    self._receive_mode_request(message, now_us)
                 case Pli() if self._is_ours(message):
-                    self._heard_us = now_us
+                    self._received_us = now_us
                     self._key_frame_wanted = True
                 case Feedback() if self._is_ours(message):
-                    self._heard_us = now_us
+                    self._received_us = now_us
                     self.tally.add(message)
                     self._events.append(FeedbackReceived(message))
                 case _:
                     self.dropped["control_unexpected"] += 1
 
     def key_frame_encoded(self, now_us: int) -> None:
-        """A key frame has left the encoder for whatever reason: requests before it are answered."""
+        """A key frame has left the encoder, for whatever reason: it answers all earlier requests."""
         self._key_frame_us = now_us
         self._key_frame_wanted = False
 
@@ -222,7 +263,7 @@ class SenderSession:
             return None
         due = [self._hello_due_us]
         if self.state is SenderState.LINKED:
-            due.append(self._heard_us + UNLINK_US)
+            due.append(self._received_us + UNLINK_US)
             if self._key_frame_wanted:
                 due.append(self._key_frame_us + KEY_FRAME_INTERVAL_US)
             if self._source_due_us is not None:
@@ -239,22 +280,22 @@ class SenderSession:
         linked = self.state is SenderState.LINKED
         return linked and message.media_ssrc == self.ssrc and message.ssrc == self._receiver_ssrc
 
-    def _hear_target(self, target: Target, now_us: int) -> None:
-        self._heard_us = now_us
+    def _receive_target(self, target: Target, now_us: int) -> None:
+        self._received_us = now_us
         if self._target is not None and target.number - self._target.number & 0xFFFFFFFF >= 0x80000000:
             self.dropped["control_overtaken"] += 1
             return
         self._target, self._target_us = target, now_us
         bitrate_bps = min(max(target.bitrate_bps, MIN_BITRATE_BPS), self.description.bitrate_bps)
         self.dropped["control_clamped"] += bitrate_bps != target.bitrate_bps
-        self._events.append(BitrateWanted(bitrate_bps, target.reason))
+        self._events.append(BitrateRequested(bitrate_bps, target.reason))
 
-    def _hear_wish(self, wish: ModeWish, now_us: int) -> None:
-        self._heard_us = now_us
-        if wish.number != self._wish_number:
-            self._wish_number = wish.number
-            rate = Fraction(wish.rate_numerator, wish.rate_denominator)
-            self._events.append(ModeWanted(wish.width, wish.height, rate))
+    def _receive_mode_request(self, request: ModeRequest, now_us: int) -> None:
+        self._received_us = now_us
+        if request.number != self._mode_number:
+            self._mode_number = request.number
+            rate = Fraction(request.rate_numerator, request.rate_denominator)
+            self._events.append(ModeRequested(request.width, request.height, rate))
 
     def _hello(self, cookie: int, flags: int = 0) -> Hello:
         d = self.description
@@ -272,11 +313,11 @@ class SenderSession:
             return
         new = message.boot_id != self._receiver_boot_id
         self._receiver_boot_id, self._receiver_ssrc = message.boot_id, message.ssrc
-        self._heard_us = max(self._heard_us, now_us)
+        self._received_us = max(self._received_us, now_us)
         self._step(SenderInput.WELCOME_NEW if new else SenderInput.WELCOME, now_us)
 
     def _check_silence(self, now_us: int) -> None:
-        if self.state is SenderState.LINKED and now_us - self._heard_us >= UNLINK_US:
+        if self.state is SenderState.LINKED and now_us - self._received_us >= UNLINK_US:
             self._step(SenderInput.SILENCE, now_us)
 
     def _run_timers(self, now_us: int) -> None:
@@ -288,19 +329,19 @@ class SenderSession:
             self._events.append(KeyFrameRequested())
         if self._target_us is not None and now_us - self._target_us >= TARGET_SILENCE_US:
             self._target_us = None
-            self._events.append(BitrateWanted(min(SAFE_BITRATE_BPS, self.description.bitrate_bps), Reason.NO_REPORT))
+            self._events.append(BitrateRequested(min(SAFE_BITRATE_BPS, self.description.bitrate_bps), Reason.NO_REPORT))
         if now_us >= self._hello_due_us:
             self._hello_due_us = now_us + self._hello_interval_us
             self._hello_interval_us = min(2 * self._hello_interval_us, HELLO_INTERVAL_US)
             self._out.append(build(self._hello(self.cookie)))
         if self.state is SenderState.LINKED and self._source_due_us is not None and now_us >= self._source_due_us:
-            self._say_source(now_us)
+            self._send_source(now_us)
 
-    def _tell_source(self, now_us: int) -> None:
+    def _schedule_source(self, now_us: int) -> None:
         if self._source is not None:
             self._source_due_us, self._source_again = now_us, True
 
-    def _say_source(self, now_us: int) -> None:
+    def _send_source(self, now_us: int) -> None:
         source = self._source
         assert source is not None
         age_ms = min(max(0, now_us - source.since_us) // 1000, 0xFFFFFFFF)
@@ -319,9 +360,9 @@ class SenderSession:
 
     def _link(self, event: SenderInput, now_us: int) -> None:
         assert self._receiver_boot_id is not None
-        self._target = self._target_us = self._wish_number = None
+        self._target = self._target_us = self._mode_number = None
         self.key_frame_encoded(now_us)  # Linked asks for one itself
-        self._tell_source(now_us)
+        self._schedule_source(now_us)
         self._events.append(Linked(self._receiver_boot_id))
 
     def _unlink(self, event: SenderInput, now_us: int) -> None:
@@ -330,9 +371,9 @@ class SenderSession:
         self._receiver_boot_id = self._target_us = None
         self._events.append(Unlinked(reason))
         if event is SenderInput.CLOSE:
-            self._say_bye(event, now_us)
+            self._send_bye(event, now_us)
 
-    def _say_bye(self, event: SenderInput, now_us: int) -> None:
+    def _send_bye(self, event: SenderInput, now_us: int) -> None:
         self.tally.finish()
         self._out.append(build(Bye(self.ssrc, self.boot_id, self.cookie)))
 
@@ -340,7 +381,7 @@ class SenderSession:
 _SenderAction = Callable[[SenderSession, SenderInput, int], None]
 _SENDER_TRANSITIONS: dict[tuple[SenderState, SenderInput], tuple[SenderState, _SenderAction | None]] = {
     (SenderState.CALLING, SenderInput.WELCOME_NEW): (SenderState.LINKED, SenderSession._link),
-    (SenderState.CALLING, SenderInput.CLOSE): (SenderState.CLOSED, SenderSession._say_bye),
+    (SenderState.CALLING, SenderInput.CLOSE): (SenderState.CLOSED, SenderSession._send_bye),
     (SenderState.LINKED, SenderInput.WELCOME): (SenderState.LINKED, None),
     (SenderState.LINKED, SenderInput.WELCOME_NEW): (SenderState.LINKED, SenderSession._link),
     (SenderState.LINKED, SenderInput.BYE): (SenderState.CALLING, SenderSession._unlink),

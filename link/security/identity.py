@@ -1,5 +1,5 @@
-"""An end's long-term key: a P-256 key and a certificate that nobody but its pairings vouches for (browsers know P-256,
-not Ed25519). The `openssl` command makes it, once."""
+"""An end's identity: a P-256 key and a self-signed certificate that pairing pins (browsers support P-256, not Ed25519).
+The `openssl` command creates it, once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from thinair.link.errors import DeviceError, FileError
 from thinair.link.security import private_files
 
-_DAYS = 36_500  # a board without a clock cannot tell how old it is; pairings end by being forgotten
+_DAYS = 36_500  # boards without a real-time clock cannot check its age; a pairing ends by thinair pairings forget
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def fingerprint(der: bytes) -> str:
 
 
 def load(home: Path) -> Identity:
-    """Of the folder; made where there is none. Raises FileError, DeviceError."""
+    """The identity in this folder, created where there is none. Raises FileError, DeviceError."""
     place = home / "identity"
     if not place.is_dir():
         _make(place)
@@ -42,13 +42,13 @@ def load(home: Path) -> Identity:
         pem = (place / "cert.pem").read_text(encoding="ascii")
         der = ssl.PEM_cert_to_DER_cert(pem)
     except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {place}/cert.pem ({error}): move {place} away to begin anew") from error
+        raise FileError(f"cannot read {place}/cert.pem ({error}): move {place} away, and pair again") from error
     return Identity(place / "key.pem", place / "cert.pem", pem, der)
 
 
 def _make(place: Path) -> None:
-    """Two that begin at once end with the same one."""
-    import tempfile  # once in a life
+    """Two processes that start at the same time end with the same identity."""
+    import tempfile  # only needed once
 
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".identity-") as made:  # of 0700
         key, certificate = Path(made) / "key.pem", Path(made) / "cert.pem"
@@ -58,9 +58,9 @@ def _make(place: Path) -> None:
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False, umask=0o077)
         except FileNotFoundError as error:
-            raise DeviceError("there is no openssl to make a key with: apt-get install openssl") from error
+            raise DeviceError("openssl is missing, which creates the key: sudo apt install openssl") from error
         if done.returncode != 0:
-            raise DeviceError(f"openssl made no key: {done.stderr.strip().splitlines()[-1:]}")
+            raise DeviceError(f"openssl could not create a key: {' '.join(done.stderr.strip().splitlines()[-1:])}")
         ready = Path(made) / "identity"
         ready.mkdir(mode=0o700)
         key.rename(ready / "key.pem")

@@ -1,4 +1,4 @@
-"""Media keys of a session from what both ends gave to it: HKDF (RFC 5869) with SHA-256."""
+"""Media keys of a session, from a secret of each end: HKDF (RFC 5869) with SHA-256."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom an end is paired with: certificates by fingerprint, in a file that is read again for each question."""
+"""Pairings of an end: certificates by fingerprint, in a file that is read again at each access."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from thinair.link.security import identity, private_files
 from thinair.link.security.identity import fingerprint
 from thinair.link.security.pairing import Peer
 
-MOST = 64  # an operator who pairs more has lost count
+MOST = 64  # the oldest goes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Pairing:
     fingerprint: str
     name: str
     certificate: str  # PEM
-    address: str = ""  # where it was last, HOST:PORT of a sender's door
+    address: str = ""  # last known HOST:PORT of the session server
     token: str = field(default="", repr=False)  # for the sender's control API; at the sender its digest()
     control: int = 0  # the port of that API
 
@@ -33,33 +33,34 @@ class Pairings:
 
     def all(self) -> list[Pairing]:
         """The newest last. Raises FileError."""
-        found: list[Pairing] = []
-        for item in private_files.read(self.path).get("pairings", []):
-            try:
-                found.append(Pairing(**item))
-            except TypeError as error:
-                raise FileError(f"{self.path} is not what thinair wrote: move it away to begin anew") from error
-        return found
+        stored = private_files.read(self.path).get("pairings", [])
+        try:
+            if not isinstance(stored, list):
+                raise TypeError("no list")
+            return [Pairing(**item) for item in stored]
+        except TypeError as error:
+            raise FileError(f"{self.path} is damaged: move it away, and pair again") from error
 
-    def get(self, print_: str) -> Pairing | None:
-        return next((one for one in self.all() if one.fingerprint == print_), None)
+    def get(self, fingerprint: str) -> Pairing | None:
+        return next((one for one in self.all() if one.fingerprint == fingerprint), None)
 
     def add(self, peer: Peer, address: str = "", token: str = "", control: int = 0) -> Pairing:
         """In place of an older one with the same certificate."""
-        print_ = fingerprint(ssl.PEM_cert_to_DER_cert(peer.pem))
-        new = Pairing(print_, peer.name, peer.pem, address, token, control)
+        new = Pairing(fingerprint(ssl.PEM_cert_to_DER_cert(peer.pem)), peer.name, peer.pem, address, token, control)
         self._write([*(one for one in self.all() if one.fingerprint != new.fingerprint), new][-MOST:])
         return new
 
-    def moved(self, print_: str, address: str, control: int) -> None:
-        """It answered there."""
-        all_ = self.all()
-        new = [replace(one, address=address, control=control) if one.fingerprint == print_ else one for one in all_]
-        if new != all_:
-            self._write(new)
+    def moved(self, fingerprint: str, address: str, control: int) -> None:
+        """The peer has answered at this address."""
+        before = self.all()
+        after = [
+            replace(one, address=address, control=control) if one.fingerprint == fingerprint else one for one in before
+        ]
+        if after != before:
+            self._write(after)
 
     def forget(self, which: str) -> list[Pairing]:
-        """By name, or the beginning of a fingerprint; those that were forgotten."""
+        """Pairings of this name, or whose fingerprint begins so; returns those removed."""
         gone = [one for one in self.all() if matches(one, which)]
         if gone:
             self._write([one for one in self.all() if one not in gone])
@@ -71,7 +72,7 @@ class Pairings:
 
 
 def digest(token: str) -> str:
-    """What a sender keeps of a token: whoever reads its files cannot use it."""
+    """What a sender stores of a token: nobody who reads its files can use it."""
     return hashlib.sha256(token.encode(errors="surrogateescape")).hexdigest()
 
 

@@ -1,13 +1,12 @@
-"""What outlives a run and is nobody else's to read: keys, pairings, the pairing code. Files of 0600 in a folder of
-0700, written whole or not at all."""
+"""Secrets on disk: keys, pairings, the pairing code. Files of mode 0600 in a folder of 0700, replaced atomically."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from thinair.link.errors import FileError
 
@@ -22,25 +21,27 @@ def folder(end: str) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise FileError(f"cannot keep keys in {path}: {error.strerror}: set THINAIR_STATE to a folder") from error
+        raise FileError(
+            f"cannot keep keys in {path} ({error.strerror}): set THINAIR_STATE to another folder"
+        ) from error
     return path
 
 
-def read(path: Path) -> dict[str, Any]:
-    """{} where there is none yet. Raises FileError for what is none of ours."""
+def read(path: Path) -> dict[str, object]:
+    """{} where there is no file yet. Raises FileError for an unreadable or damaged one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise FileError(f"cannot read {path} ({error}): move it away to begin anew") from error
+        raise FileError(f"cannot read {path} ({error}): move it away, and pair again") from error
     if not isinstance(content, dict):
-        raise FileError(f"{path} is not what thinair wrote: move it away to begin anew")
+        raise FileError(f"{path} is damaged: move it away, and pair again")
     return content
 
 
-def write(path: Path, content: dict[str, Any]) -> None:
-    """In place of the old one, on the disk when this returns. Raises FileError."""
+def write(path: Path, content: Mapping[str, object]) -> None:
+    """Replaces the file; on disk when this returns. Raises FileError."""
     import tempfile  # loads what most starts do without
 
     try:
@@ -65,7 +66,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def sync(path: Path) -> None:
-    """A folder's entries."""
+    """Flushes the entries of a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""How long a web server waits for its clients, and for how many: asyncio protocols around another server's."""
+"""Limits of a web server's connections, by number and by time: asyncio protocols around the server's own."""
 
 from __future__ import annotations
 
@@ -7,40 +7,41 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_MOST = 48  # connections; the one that has waited longest gives way
+_MAX_CONNECTIONS = 48  # above it, the one that has been idle longest is closed
 _IDLE_S = 5.0  # from the connection, or the last answer, to the end of the next request's head
 
 
-class Patience:
-    """`wrap` goes around a server's factory of protocols; `busy` around the work on a request of one of them."""
+class ConnectionLimits:
+    """`wrap` goes around a server's protocol factory, `busy` around the work on one request. `refused` counts closed
+    connections by reason: "too_many", "slow"."""
 
-    def __init__(self, most: int = _MOST, idle_s: float = _IDLE_S) -> None:
+    def __init__(self, most: int = _MAX_CONNECTIONS, idle_s: float = _IDLE_S) -> None:
         self.refused: Counter[str] = Counter()
         self._most, self._idle_s = most, idle_s
-        self._waiting: dict[asyncio.BaseProtocol, _Visit] = {}  # those without a request, the oldest first
-        self._open: dict[asyncio.BaseProtocol, _Visit] = {}
+        self._waiting: dict[asyncio.BaseProtocol, _Connection] = {}  # without a request, the oldest first
+        self._open: dict[asyncio.BaseProtocol, _Connection] = {}
 
     def wrap(self, factory: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
-        return lambda: _Visit(self, factory())
+        return lambda: _Connection(self, factory())
 
     @contextmanager
     def busy(self, inner: asyncio.BaseProtocol) -> Iterator[None]:
-        visit = self._open.get(inner)
-        if visit is not None:
+        connection = self._open.get(inner)
+        if connection is not None:
             self._waiting.pop(inner, None)
-            visit.rest()
+            connection.rest()
         try:
             yield
         finally:
-            if visit is not None and inner in self._open:
-                self._waiting[inner] = visit
-                visit.expect(self._idle_s)
+            if connection is not None and inner in self._open:
+                self._waiting[inner] = connection
+                connection.expect(self._idle_s)
 
-    def enter(self, inner: asyncio.BaseProtocol, visit: _Visit) -> None:
-        self._open[inner] = self._waiting[inner] = visit
-        visit.expect(self._idle_s)
+    def enter(self, inner: asyncio.BaseProtocol, connection: _Connection) -> None:
+        self._open[inner] = self._waiting[inner] = connection
+        connection.expect(self._idle_s)
         if len(self._open) > self._most:
-            oldest = next(iter(self._waiting))  # the newest at the latest
+            oldest = next(iter(self._waiting))  # at least the new one is idle
             self.refused["too_many"] += 1
             self._waiting.pop(oldest).end()
 
@@ -48,21 +49,21 @@ class Patience:
         self._open.pop(inner, None)
         self._waiting.pop(inner, None)
 
-    def tired(self) -> None:
+    def timed_out(self) -> None:
         self.refused["slow"] += 1
 
 
-class _Visit(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     """One connection."""
 
-    def __init__(self, patience: Patience, inner: asyncio.Protocol) -> None:
-        self._patience, self._inner = patience, inner
+    def __init__(self, limits: ConnectionLimits, inner: asyncio.Protocol) -> None:
+        self._limits, self._inner = limits, inner
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
 
     def expect(self, seconds: float) -> None:
         self.rest()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._tired)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._timed_out)
 
     def rest(self) -> None:
         if self._timer is not None:
@@ -72,19 +73,19 @@ class _Visit(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _tired(self) -> None:
-        self._patience.tired()
+    def _timed_out(self) -> None:
+        self._limits.timed_out()
         self.end()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._inner.connection_made(transport)
-        self._patience.enter(self._inner, self)
+        self._limits.enter(self._inner, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.rest()
-        self._patience.leave(self._inner)
+        self._limits.leave(self._inner)
         self._inner.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

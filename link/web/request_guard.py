@@ -1,4 +1,4 @@
-"""Who may open a page of ours: Host, Origin and token, checked for every request."""
+"""Admission to our HTTP servers: Host, Origin and access token of each request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 COOKIE = "thinair"
-# Of every answer.
+# Headers of every response.
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -33,14 +33,14 @@ def is_loopback(host: str) -> bool:
 
 
 def given(request: web.Request) -> Iterable[str]:
-    """The tokens that came with it."""
+    """The access tokens of a request: cookie, query, Authorization."""
     _, _, bearer = request.headers.get("Authorization", "").partition("Bearer ")
     words = (request.cookies.get(COOKIE, ""), request.query.get("token", ""), bearer)
     return (one for one in words if one)
 
 
 def same(one: str, other: str) -> bool:
-    """In a time that tells nothing."""
+    """Constant-time comparison."""
     return hmac.compare_digest(one.encode(errors="surrogateescape"), other.encode(errors="surrogateescape"))
 
 
@@ -49,16 +49,16 @@ def set_cookie(response: web.StreamResponse, token: str, *, secure: bool = False
 
 
 def _netloc(origin: str) -> str:
-    """ "" where it cannot be read."""
+    """ "" for an unreadable origin."""
     try:
         return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 
 
-class Guard:
-    """`right` tells whether a token opens the page; None: none is asked for. A name that is not this machine's in Host
-    is a rebound one (DNS rebinding); an address in it cannot be rebound. A foreign Origin is another site's page."""
+class RequestGuard:
+    """`right` tells whether a token is valid; None: no token is needed. A Host that is neither an address nor a name of
+    this machine means DNS rebinding. A foreign Origin is another site's page."""
 
     def __init__(self, host: str, right: Callable[[str], bool] | None) -> None:
         self._right = right
@@ -67,7 +67,7 @@ class Guard:
         self._names = _LOCAL | ({host.lower(), own, f"{own}.local"} if self._any_address else set())
 
     def refusal(self, request: web.Request) -> str | None:
-        """host, origin, token; None: come in."""
+        """Why the request is refused: "host", "origin" or "token"; None: it is admitted."""
         if not self._is_ours(request.headers.get("Host", "")):
             return "host"
         origin = request.headers.get("Origin")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from thinair.link.errors import Exit
-from thinair.link.mdns import Sighting
+from thinair.link.mdns import Announcement
 from thinair.link.security import private_files
 from thinair.link.security.pairing_store import Pairings
 from thinair.receiver.connection.mdns_browser import look
@@ -21,7 +21,7 @@ def run(seconds: float) -> int:
     return int(Exit.OK if found else Exit.FAULTS)
 
 
-def table(found: list[Sighting], paired: set[str]) -> list[str]:
+def table(found: list[Announcement], paired: set[str]) -> list[str]:
     """What a stranger says of himself is not to be believed: only PAIRED is ours, and it speaks of a key that he still
     has to show."""
     rows = [

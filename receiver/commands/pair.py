@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
-from thinair.link.mdns import Sighting
+from thinair.link.mdns import Announcement
 from thinair.link.protocol.session_messages import RANDOM_BYTES, decode_challenge, decode_pair_result
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.identity import Identity
@@ -43,7 +43,7 @@ def run(place: Endpoint | None, code: str | None) -> int:
     return 0
 
 
-def _only_stranger(found: list[Sighting], pairings: Pairings) -> Endpoint:
+def _only_stranger(found: list[Announcement], pairings: Pairings) -> Endpoint:
     paired = {one.fingerprint for one in pairings.all()}
     strangers = [one for one in found if one.fingerprint not in paired]
     if len(strangers) != 1:

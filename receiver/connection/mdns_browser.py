@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from thinair.link.errors import NetworkError
-from thinair.link.mdns import SERVICE, Sighting, read_sighting
+from thinair.link.mdns import SERVICE, Announcement, read_announcement
 
 _ANSWER_MS = 2000
 _MOST = 64  # asked about; somebody may shout many names
 
 
 @contextlib.asynccontextmanager
-async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
+async def watching(see: Callable[[Announcement], None]) -> AsyncIterator[None]:
     """`see` is told of each sender that comes or says something new. Raises NetworkError."""
     from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -26,7 +26,7 @@ async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
         if not await info.async_request(here.zeroconf, _ANSWER_MS):
             return
         for host in info.parsed_addresses()[:1]:
-            if (found := read_sighting(name, host, info.decoded_properties)) is not None:
+            if (found := read_announcement(name, host, info.decoded_properties)) is not None:
                 see(found)
 
     def changed(zeroconf: Any, service_type: str, name: str, state_change: Any) -> None:
@@ -51,9 +51,9 @@ async def watching(see: Callable[[Sighting], None]) -> AsyncIterator[None]:
         await here.async_close()
 
 
-async def look(seconds: float) -> list[Sighting]:
+async def look(seconds: float) -> list[Announcement]:
     """Those that are found in this time, by name. Raises NetworkError."""
-    found: dict[str, Sighting] = {}
+    found: dict[str, Announcement] = {}
     async with watching(lambda one: found.update({one.fingerprint: one})):
         await asyncio.sleep(seconds)
     return sorted(found.values(), key=lambda one: one.name)

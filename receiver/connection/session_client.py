@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from thinair.link.errors import FileError
-from thinair.link.mdns import Sighting
-from thinair.link.protocol.rtcp import Call, Hello, parse
+from thinair.link.mdns import Announcement
+from thinair.link.protocol.rtcp import Hello, Invite, parse
 from thinair.link.protocol.session_messages import (
     CODEC,
     RANDOM_BYTES,
@@ -95,7 +95,7 @@ class Caller:
                 who = message.name or "a sender"
                 self._meet(host, f"{who} at {host} sends unsealed: --no-encryption at both ends, or neither")
                 continue
-            if not isinstance(message, Call):
+            if not isinstance(message, Invite):
                 self.refused["call"] += 1
                 continue
             print_ = message.fingerprint.hex()
@@ -107,7 +107,7 @@ class Caller:
             if self._session is None or self._session.boot_id != message.boot_id:
                 self._heard.set()
 
-    def see(self, found: Sighting) -> None:
+    def see(self, found: Announcement) -> None:
         """A sender said by multicast that it is there: a hint too."""
         if not self._is_paired(found.fingerprint):
             self._meet_stranger(found.fingerprint, found.name, found.place)

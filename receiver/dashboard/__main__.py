@@ -17,8 +17,8 @@ from aiohttp import web
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.host import own_address
-from thinair.link.web.connection_limits import Patience
-from thinair.link.web.request_guard import Guard, is_loopback, same
+from thinair.link.web.connection_limits import ConnectionLimits
+from thinair.link.web.request_guard import RequestGuard, is_loopback, same
 from thinair.receiver.dashboard import SECRET_NAME
 from thinair.receiver.dashboard.server import Dashboard
 from thinair.receiver.workers.ipc import Splitter, pack_json
@@ -46,8 +46,8 @@ async def _main(fd: int, listen: Endpoint, token: str) -> None:
     def tell(content: dict[str, Any]) -> None:
         writer.write(pack_json(content))
 
-    patience = Patience()
-    dashboard = Dashboard(Guard(listen.host, partial(same, token) if token else None), patience, tell)
+    patience = ConnectionLimits()
+    dashboard = Dashboard(RequestGuard(listen.host, partial(same, token) if token else None), patience, tell)
     runner = web.AppRunner(dashboard.app, access_log=None, handler_cancellation=True)
     await runner.setup()
     serving = asyncio.create_task(

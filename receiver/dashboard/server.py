@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 
 from thinair.link.native import now_us
-from thinair.link.web.connection_limits import Patience
-from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
+from thinair.link.web.connection_limits import ConnectionLimits
+from thinair.link.web.request_guard import HEADERS, RequestGuard, set_cookie
 from thinair.receiver.dashboard.commands import WishError, read_wish
 from thinair.receiver.dashboard.history import History
 from thinair.receiver.dashboard.jpeg import JpegMaker
@@ -43,7 +43,7 @@ _REFUSALS = {
 class Dashboard:
     """`tell` sends a message to the player. All but the JPEG thread belongs to one loop."""
 
-    def __init__(self, guard: Guard, patience: Patience, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, guard: RequestGuard, patience: ConnectionLimits, tell: Callable[[dict[str, Any]], None]) -> None:
         self.refused = patience.refused
         self.viewers: set[Viewer] = set()
         self.dropped = 0  # viewers that did not read

@@ -150,7 +150,7 @@ def air_section(decision: Decision | None) -> dict[str, float | str | None]:
     if decision is None:
         return {"bitrate_bps": None, "repair_share": None, "pace_us": None, "reason": None}
     pace_us = None if decision.pace_us == PACE_OWN else decision.pace_us
-    share, reason = round(decision.share / 256, 3), decision.reason.name.lower()
+    share, reason = round(decision.repair_ratio / 256, 3), decision.reason.name.lower()
     return {"bitrate_bps": decision.bitrate_bps, "repair_share": share, "pace_us": pace_us, "reason": reason}
 
 
@@ -230,7 +230,7 @@ def full(player: Player, conditions: dict[str, Any]) -> dict[str, Any]:
         "latency_ms": latency_section(figures),
         "glass_age_ms": glass_section(figures),
         "clock": clock_section(player.clock.estimate(now_us()))
-        | {"negative_one_way": player.clock.negative_deltas, "negative_air": player.book.negative_air},
+        | {"negative_one_way": player.clock.negative_deltas, "negative_network": player.book.negative_network},
         "drops": {name: count for name, count in rx.drops().items() if count},
         "control": dict(player.session.dropped + player.refused),
         "decoder": dict(player.decoder.counters),
@@ -267,7 +267,7 @@ def hud_figures(player: Player, age_us: float | None) -> hud.Figures:
 def live_state(player: Player) -> dict[str, Any]:
     """What the dashboard shows of this moment. Counters count since the start; None is unknown."""
     figures, media, showing, now = player.figures, player.description, player.showing(), now_us()
-    estimate, decision, policy = player.clock.estimate(now), player.decision, player.session.policy
+    estimate, decision, policy = player.clock.estimate(now), player.decision, player.session.congestion
     recovery, rx = player.rx.recovery(), player.rx.stats()
     return {
         "now_us": now,
@@ -282,7 +282,7 @@ def live_state(player: Player) -> dict[str, Any]:
         "bitrate_bps": player.rates.bitrate_bps,
         "sender_bps": media.bitrate_bps if media else None,
         "target_bps": decision.bitrate_bps if decision else None,
-        "repair_share": round(decision.share / 256, 3) if decision else None,
+        "repair_share": round(decision.repair_ratio / 256, 3) if decision else None,
         "reason": decision.reason.name.lower().replace("_", " ") if decision else None,
         "capacity_bps": round(policy.capacity_bps) if policy and policy.capacity_bps < FAST_BPS else None,
         "limits": player.session.limits,

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
-from thinair.link.entropy import random_bits
 from thinair.link.errors import NetworkError
-from thinair.link.host import own_address
-from thinair.link.mdns import Sighting, properties
+from thinair.link.host import own_address, random_bits
+from thinair.link.mdns import Announcement, properties
 from thinair.link.native import Tx, keep_secret, now_us
-from thinair.link.protocol.rtcp import Call, build
+from thinair.link.protocol.rtcp import Invite, build
 from thinair.link.protocol.sender_session import MediaDescription, SenderSession
 from thinair.link.security import identity, private_files, tls
 from thinair.link.security.media_keys import MediaKeys
@@ -118,7 +117,7 @@ class EncryptedLink:
             self._invite_due_us = now_us + INVITE_INTERVAL_US
             if to is not None and not self._status.linked:
                 fingerprint = bytes.fromhex(self.identity.fingerprint)
-                invite = Call(self._sessions.ssrc, self.server.port, self._boot_id, fingerprint, self._config.name)
+                invite = Invite(self._sessions.ssrc, self.server.port, self._boot_id, fingerprint, self._config.name)
                 self._tx.send_control(build(invite), to.host, to.port, True)
         return self._invite_due_us
 
@@ -148,7 +147,7 @@ class EncryptedLink:
             self._signal_dbm = dbm
         signal = f"{self._signal_dbm} dBm" if self._signal_dbm is not None else ""
         told = self.identity.fingerprint, board_model(), self._status.state, mode, signal
-        return properties(Sighting(self._config.name, "", *told), self.server.port)
+        return properties(Announcement(self._config.name, "", *told), self.server.port)
 
     def _log_pairing(self) -> None:
         place = f"{own_address()}:{self.server.port}"

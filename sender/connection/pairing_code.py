@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from thinair.link.entropy import random_bits
+from thinair.link.host import random_bits
 from thinair.link.security import private_files
 from thinair.link.security.pairing import WRONG_TRIES, make_code
 
@@ -18,12 +19,12 @@ class PairingCode:
         content = private_files.read(self.path)
         if "code" not in content:
             return self.renew()
-        return None if int(content.get("wrong", 0)) >= WRONG_TRIES else str(content["code"])
+        return None if _wrong(content) >= WRONG_TRIES else str(content["code"])
 
     def wrong(self) -> int:
         """Counts one more wrong try, on disk before it returns; how many are left."""
         content = private_files.read(self.path)
-        wrong = int(content.get("wrong", 0)) + 1
+        wrong = _wrong(content) + 1
         private_files.write(self.path, content | {"wrong": wrong})
         return max(0, WRONG_TRIES - wrong)
 
@@ -37,3 +38,9 @@ class PairingCode:
         code = make_code(random_bits(60))
         private_files.write(self.path, {"code": code, "wrong": 0})
         return code
+
+
+def _wrong(content: Mapping[str, object]) -> int:
+    """A damaged count closes pairing."""
+    value = content.get("wrong", 0)
+    return value if isinstance(value, int) else WRONG_TRIES

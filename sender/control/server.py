@@ -23,8 +23,8 @@ from thinair.link.security.identity import Identity
 from thinair.link.security.pairing import scan_text
 from thinair.link.video_mode import Mode
 from thinair.link.web import qr
-from thinair.link.web.connection_limits import Patience
-from thinair.link.web.request_guard import HEADERS, Guard, set_cookie
+from thinair.link.web.connection_limits import ConnectionLimits
+from thinair.link.web.request_guard import HEADERS, RequestGuard, set_cookie
 from thinair.sender.connection.session_server import SessionServer
 from thinair.sender.control.operations import Operations
 from thinair.sender.control.tokens import AccessTokens
@@ -55,7 +55,7 @@ class ControlServer:
     log: Callable[[str], None]
     port: int = 0  # HTTPS
     local_port: int = 0
-    patience: Patience = field(default_factory=Patience)
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     _tokens: AccessTokens = field(init=False)
     _cables: dict[str, asyncio.Server] = field(default_factory=dict)
     _factory: Any = None
@@ -65,15 +65,15 @@ class ControlServer:
 
     @property
     def refused(self) -> Counter[str]:
-        return self.patience.refused
+        return self.limits.refused
 
     async def run(self, listening: socket.socket, *, chosen: bool) -> None:
         """HTTPS on `listening`, HTTP at the port after it, or any where that is taken; of a port that the user has
         `chosen` that raises NetworkError. Until cancelled."""
         async with contextlib.AsyncExitStack() as stack:
-            far = await self._runner(stack, Guard("", self._tokens.good), local=False)
-            near = await self._runner(stack, Guard("127.0.0.1", None), local=True)
-            cable = await self._runner(stack, Guard("", None), local=True)
+            far = await self._runner(stack, RequestGuard("", self._tokens.good), local=False)
+            near = await self._runner(stack, RequestGuard("127.0.0.1", None), local=True)
+            cable = await self._runner(stack, RequestGuard("", None), local=True)
             self._factory = self._patient(cable)
             loop = asyncio.get_running_loop()
             factory = self._patient(far)
@@ -95,9 +95,9 @@ class ControlServer:
 
     def _patient(self, runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
         assert runner.server is not None  # it is set up
-        return self.patience.wrap(runner.server)
+        return self.limits.wrap(runner.server)
 
-    async def _runner(self, stack: contextlib.AsyncExitStack, guard: Guard, *, local: bool) -> web.AppRunner:
+    async def _runner(self, stack: contextlib.AsyncExitStack, guard: RequestGuard, *, local: bool) -> web.AppRunner:
         runner = web.AppRunner(self._app(guard, local), access_log=None, handler_cancellation=True)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -131,7 +131,7 @@ class ControlServer:
 
     # ---- routes -----------------------------------------------------------------------------------------------------
 
-    def _app(self, guard: Guard, local: bool) -> web.Application:
+    def _app(self, guard: RequestGuard, local: bool) -> web.Application:
         near = [
             web.get("/api/v1/pairing", self._pairing),
             web.post("/api/v1/pairing/renew", self._renew),
@@ -157,10 +157,10 @@ class ControlServer:
         )
         return app
 
-    def _checker(self, guard: Guard) -> Any:
+    def _checker(self, guard: RequestGuard) -> Any:
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-            with self.patience.busy(request.protocol):
+            with self.limits.busy(request.protocol):
                 reason = guard.refusal(request)
                 if reason == "token" and (request.path in {"/", "/app.js", "/style.css"} or request.path[:3] == "/T/"):
                     reason = None  # nothing of the sender is in them; the page asks for the rest

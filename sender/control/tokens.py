@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import time
 
-from thinair.link.entropy import random_bits
 from thinair.link.errors import FileError
+from thinair.link.host import random_bits
 from thinair.link.security.pairing_store import Pairings, digest
 from thinair.link.web.request_guard import same
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from thinair.edid.presets import PRESETS
-from thinair.edid.timings import DEFAULT_CHAIN, Chain, Timing, carried_instead, menu_name
+from thinair.edid.timings import DEFAULT_CHAIN, Chain, Timing, menu_name, supported_instead
 from thinair.link.errors import ConfigError, DeviceError, FileError
 from thinair.link.native import (
     V4L2_CID_DV_RX_POWER_PRESENT,
@@ -393,8 +393,8 @@ def check_edid(data: bytes) -> None:
 
 def _menu_text(timing: Timing, chain: Chain) -> str:
     """In the words of a camera's menu: what it sends, and what to choose there."""
-    other = carried_instead(timing, chain)
-    return f"{menu_name(timing)}: not carried" + (f", choose {menu_name(other)}" if other else "")
+    other = supported_instead(timing, chain)
+    return f"{menu_name(timing)}: not supported" + (f", choose {menu_name(other)}" if other else "")
 
 
 def _with_reason(text: str, why: str) -> str:

@@ -99,7 +99,7 @@ def refusal(timing: Timing, chain: Chain | None) -> str:
         if reason := chip_refusal(timing):
             return reason
         if (lanes := timing.lanes(chain.lane_bps)) > chain.lanes:
-            return f"needs {lanes} CSI-2 lanes of {chain.lane_bps // 1_000_000} Mb/s: there are {chain.lanes}"
+            return f"needs {lanes} CSI-2 lanes at {chain.lane_bps // 1_000_000} Mb/s: there are {chain.lanes}"
     if timing.width % 2 or timing.height % 2:
         return "an odd number of pixels"
     return ""

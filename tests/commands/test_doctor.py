@@ -1,4 +1,4 @@
-"""thinair doctor on boards made of files: every fault is found, told with its line, and mended where that is safe."""
+"""thinair doctor on boards made of files: every fault is found, told with its line, and fixed where that is safe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from thinair.commands.doctor import run
-from thinair.link.diagnostics import Finding, Verdict
+from thinair.link.diagnostics import Diagnostic, Verdict
 from thinair.sender.board.doctor import Board, examine, fix
 
 pytestmark = pytest.mark.quick
@@ -65,23 +65,23 @@ def good(tmp_path: Path) -> Shown:
     return board
 
 
-def found(board: Board) -> dict[str, Finding]:
-    return {finding.name: finding for finding in examine(board)}
+def found(board: Board) -> dict[str, Diagnostic]:
+    return {diagnostic.name: diagnostic for diagnostic in examine(board)}
 
 
 def test_a_good_zero_has_no_fault_and_is_never_said_to_have_enough_voltage(good: Shown) -> None:
-    verdicts = {name: finding.verdict for name, finding in found(good).items()}
+    verdicts = {name: diagnostic.verdict for name, diagnostic in found(good).items()}
     assert verdicts.pop("low voltage") is Verdict.UNSUPPORTED
     assert set(verdicts.values()) == {Verdict.OK}
     assert set(verdicts) == {
         "overlay", "CMA", "gpu_mem", "h264 clock", "Bluetooth", "throttling", "governor", "WiFi power save",
         "WiFi scans", "roaming",
     }  # fmt: skip
-    assert run(good, mend=False) == 0
+    assert run(good, apply_fixes=False) == 0
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "name", "mend"),
+    ("path", "text", "name", "wanted"),
     [
         ("boot/firmware/config.txt", "", "overlay", "dtoverlay=tc358743"),
         ("boot/firmware/config.txt", "[pi4]\ndtoverlay=tc358743", "overlay", "dtoverlay=tc358743"),
@@ -96,38 +96,40 @@ def test_a_good_zero_has_no_fault_and_is_never_said_to_have_enough_voltage(good:
         ("sys/module/brcmfmac/parameters/roamoff", "0", "roaming", "options brcmfmac roamoff=1"),
     ],
 )
-def test_each_fault_is_found_and_told_with_the_line_that_mends_it(  # noqa: PLR0917 -- a table
-    good: Shown, path: str, text: str, name: str, mend: str, capsys: pytest.CaptureFixture[str]
+def test_each_fault_is_found_with_its_fix(  # noqa: PLR0917 -- a table
+    good: Shown, path: str, text: str, name: str, wanted: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good.put(path, text)
-    finding = found(good)[name]
-    assert finding.verdict is Verdict.BAD
-    assert mend in finding.mend
-    assert run(good, mend=False) == 1
-    assert finding.mend in capsys.readouterr().out
+    diagnostic = found(good)[name]
+    assert diagnostic.verdict is Verdict.BAD
+    assert wanted in diagnostic.fix
+    assert run(good, apply_fixes=False) == 1
+    assert diagnostic.fix in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("question", "answer", "name", "mend"),
+    ("question", "answer", "name", "wanted"),
     [
         ("iw dev wlan0 get power_save", "Power save: on\n", "WiFi power save", "iw dev wlan0 set power_save off"),
         ("nmcli -g 802-11-wireless.bssid connection show set 1", "\n", "WiFi scans", "802-11-wireless.bssid BSSID"),
     ],
 )
-def test_faults_that_tools_tell_are_found(good: Shown, question: str, answer: str, name: str, mend: str) -> None:
+def test_faults_that_other_programs_report_are_found(
+    good: Shown, question: str, answer: str, name: str, wanted: str
+) -> None:
     good.answers[question] = answer
-    finding = found(good)[name]
-    assert finding.verdict is Verdict.BAD
-    assert mend in finding.mend
+    diagnostic = found(good)[name]
+    assert diagnostic.verdict is Verdict.BAD
+    assert wanted in diagnostic.fix
 
 
 def test_the_line_against_scans_names_the_access_point_that_is_used(good: Shown) -> None:
     good.answers["nmcli -g 802-11-wireless.bssid connection show set 1"] = "\n"
     good.answers["iw dev wlan0 link"] = "Connected to 02:11:22:33:44:55 (on wlan0)\n"
-    assert found(good)["WiFi scans"].mend.endswith("'set 1' 802-11-wireless.bssid 02:11:22:33:44:55")
+    assert found(good)["WiFi scans"].fix.endswith("'set 1' 802-11-wireless.bssid 02:11:22:33:44:55")
 
 
-def test_what_is_safe_is_mended_and_the_rest_left_to_the_person(good: Shown) -> None:
+def test_safe_fixes_are_applied_and_the_others_left_to_the_user(good: Shown) -> None:
     good.put("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave")
     good.put("sys/class/bluetooth/hci0/address", "")
     good.put("sys/class/rfkill/rfkill0/type", "bluetooth")
@@ -136,8 +138,8 @@ def test_what_is_safe_is_mended_and_the_rest_left_to_the_person(good: Shown) -> 
     good.put("boot/firmware/config.txt", "gpu_mem=32")
     good.answers["iw dev wlan0 get power_save"] = "Power save: on\n"
     good.answers["iw dev wlan0 set power_save off"] = ""
-    mended = {finding.name: why for finding, why in fix(good)}
-    assert mended == {"Bluetooth": "", "governor": "", "WiFi power save": "", "roaming": ""}
+    fixed = {diagnostic.name: why for diagnostic, why in fix(good)}
+    assert fixed == {"Bluetooth": "", "governor": "", "WiFi power save": "", "roaming": ""}
     assert good.read("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") == "performance"
     assert good.read("sys/class/rfkill/rfkill0/soft") == "1"
     assert good.read("etc/modprobe.d/thinair.conf") == "options brcmfmac roamoff=1"
@@ -146,12 +148,12 @@ def test_what_is_safe_is_mended_and_the_rest_left_to_the_person(good: Shown) -> 
     assert found(good)["Bluetooth"].verdict is Verdict.OK
 
 
-def test_what_may_not_be_mended_says_so_and_the_rest_goes_on(good: Shown) -> None:
+def test_a_fix_that_is_refused_is_reported_and_the_others_are_applied(good: Shown) -> None:
     good.answers["iw dev wlan0 get power_save"] = "Power save: on\n"  # and `set` is refused
     good.put("sys/module/brcmfmac/parameters/roamoff", "0")
-    mended = {finding.name: why for finding, why in fix(good)}
-    assert "sudo iw dev wlan0 set power_save off" in mended["WiFi power save"]
-    assert mended["roaming"] == ""
+    fixed = {diagnostic.name: why for diagnostic, why in fix(good)}
+    assert "sudo iw dev wlan0 set power_save off" in fixed["WiFi power save"]
+    assert fixed["roaming"] == ""
 
 
 def test_a_board_with_a_detector_tells_low_voltage(good: Shown) -> None:
@@ -162,4 +164,4 @@ def test_a_board_with_a_detector_tells_low_voltage(good: Shown) -> None:
 
 
 def test_an_empty_machine_is_unknown_and_never_good(tmp_path: Path) -> None:
-    assert {finding.verdict for finding in examine(Shown(tmp_path))} == {Verdict.UNKNOWN}
+    assert {diagnostic.verdict for diagnostic in examine(Shown(tmp_path))} == {Verdict.UNKNOWN}

@@ -1,4 +1,4 @@
-"""edid: what is in it, what is wrong with it, what is mended and built."""
+"""edid: what is in it, what is wrong with it, what is fixed and built."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from thinair.edid.errors import EdidError, ModeError
 from thinair.edid.fix import fix
 from thinair.edid.parse import offers, parse
 from thinair.edid.text import read, to_hex
-from thinair.edid.timings import DMTS, VICS, Timing, carried_instead, find, menu_name, refusal
+from thinair.edid.timings import DMTS, VICS, Timing, find, menu_name, refusal, supported_instead
 from thinair.link.errors import Exit
 
 pytestmark = pytest.mark.quick
@@ -64,25 +64,25 @@ def sealed(data: bytes | bytearray) -> bytes:
 def test_the_origins_faults_are_named() -> None:
     said = "\n".join(check(origin()))
     for words in (
-        "block 0: the checksum is 0x00, it should be 0x4f",
-        "block 1: the checksum is 0x00, it should be 0x28",
+        "block 0: checksum 0x00, expected 0x4f",
+        "block 1: checksum 0x00, expected 0x28",
         "its header 0xE3 should be 0xE2",
-        "the range limits say 59 to 61 Hz, the modes have rates of 24 to 60 Hz",
-        "1440x480i@59.94, which is not carried: interlaced",
-        "it offers audio",
-        "VIC 31 offers 1920x1080@50, which is not carried",
+        "range limits are 59 to 61 Hz, but modes have rates of 24 to 60 Hz",
+        "1440x480i@59.94, which is not supported: interlaced",
+        "audio is offered",
+        "VIC 31 offers 1920x1080@50, which is not supported",
     ):
         assert words in said
 
 
-def test_the_origins_file_is_mended_and_keeps_what_is_carried() -> None:
-    mended, done = fix(origin())
-    assert check(mended) == []
-    was, now = parse(origin()), parse(mended)
+def test_the_origins_file_is_fixed_and_keeps_what_is_supported() -> None:
+    fixed, done = fix(origin())
+    assert check(fixed) == []
+    was, now = parse(origin()), parse(fixed)
     assert now.base.name == was.base.name == "Toshiba-H2C"
     assert (now.base.manufacturer, now.base.serial) == (was.base.manufacturer, was.base.serial)
-    carried = [offer.mode for offer in offers(was) if not offer.why_not]
-    assert [offer.mode for offer in offers(now)] == carried
+    supported = [offer.mode for offer in offers(was) if not offer.why_not]
+    assert [offer.mode for offer in offers(now)] == supported
     assert len(done) >= 9
 
 
@@ -161,9 +161,9 @@ def test_random_text_is_read_or_refused_with_a_sentence() -> None:
         (b" \n", "the file is empty"),
         (b"\x00" * (1 << 20) + b"1", "too long"),
         (b"\xff\xd8\xff\xe0 picture", "neither text"),
-        (b"root:x:0:0", "line 1 is no hex text: it has 'r'"),
+        (b"root:x:0:0", "line 1 is not hex text ('r')"),
         (b"00 ff f", "half a byte"),
-        (b"00000000: 00ff ffff  ....\n00000010: ffff  ..\n", "line 2 does not go on"),
+        (b"00000000: 00ff ffff  ....\n00000010: ffff  ..\n", "line 2 does not continue"),
     ],
 )
 def test_what_is_no_edid_is_refused_by_name(content: bytes, said: str) -> None:
@@ -179,7 +179,7 @@ def test_what_is_no_edid_is_refused_by_name(content: bytes, said: str) -> None:
         (bytes(128), "does not begin with"),
         (bytes(128 * 257), "at most 256 blocks"),
         (origin()[:18] + b"\x02" + origin()[19:], "version 2.3"),
-        (origin()[:130] + b"\x02" + origin()[131:], "block 1: its timings begin at byte 2"),
+        (origin()[:130] + b"\x02" + origin()[131:], "block 1: timings begin at byte 2"),
     ],
 )
 def test_bytes_that_are_no_edid_are_refused_by_name(data: bytes, said: str) -> None:
@@ -194,29 +194,29 @@ def test_unknown_blocks_are_kept_byte_for_byte() -> None:
     data[126] = 2
     data = bytearray(sealed(data))
     assert parse(bytes(data)).to_bytes() == bytes(data)
-    assert "tag 0x99, kept as it is" in show.show(parse(bytes(data)))
+    assert "tag 0x99, kept unchanged" in show.show(parse(bytes(data)))
     assert check(bytes(data)) == []
 
 
 def test_an_extension_count_that_is_not_true_is_a_fault() -> None:
     data = bytearray(preset("low-latency"))
     data[126] = 3
-    assert check(sealed(data)) == ["it claims 3 extension blocks, and has 1"]
+    assert check(sealed(data)) == ["3 extension blocks announced, 1 present"]
     override = DataBlock.of(7, bytes((EXTENSION_COUNT, 1)))
     assert override.extended == EXTENSION_COUNT
 
 
-def test_range_limits_of_a_secondary_formula_without_its_parameters_are_a_fault_that_is_mended() -> None:
+def test_range_limits_of_a_secondary_formula_without_its_parameters_are_a_fault_that_is_fixed() -> None:
     data = bytearray(origin())
     data[data.index(b"\xfd\0", 54) + 7] = 2
-    assert any("as their formula byte wants" in fault for fault in check(sealed(data)))
+    assert any("match their formula byte" in fault for fault in check(sealed(data)))
     assert check(fix(bytes(data))[0]) == []
 
 
 def test_more_blocks_than_the_driver_takes_are_a_fault() -> None:
     data = bytearray(preset("low-latency") + (b"\x99" + bytes(127)) * 7)
     data[126] = 8
-    assert check(sealed(data)) == ["it has 9 blocks, and the capture chip's driver takes 8"]
+    assert check(sealed(data)) == ["9 blocks; the bridge's driver accepts 8"]
 
 
 @pytest.mark.parametrize(
@@ -224,19 +224,19 @@ def test_more_blocks_than_the_driver_takes_are_a_fault() -> None:
     [
         ("1920x1080@60", "3 CSI-2 lanes"),
         ("1920x1080@50", "408,000 macroblocks/s"),
-        ("3840x2160@30", "no mode of CTA-861 or DMT"),
-        ("1234x700@60", "no mode of CTA-861 or DMT"),
+        ("3840x2160@30", "not a mode of CTA-861 or DMT"),
+        ("1234x700@60", "not a mode of CTA-861 or DMT"),
         ("1280x720@24", "cannot be the preferred mode"),
     ],
 )
-def test_a_mode_that_is_not_carried_is_refused_with_the_reason(wish: str, said: str) -> None:
+def test_a_mode_that_is_not_supported_is_refused_with_the_reason(wish: str, said: str) -> None:
     with pytest.raises(ModeError, match=said):
         built(wish)
 
 
 @pytest.mark.parametrize("name", ["", "fourteen chars", "naïve", "a\nb", " x"])
 def test_a_name_that_does_not_fit_is_refused(name: str) -> None:
-    with pytest.raises(ModeError, match="1 to 13 letters"):
+    with pytest.raises(ModeError, match="1 to 13 ASCII characters"):
         built("1280x720@60", name)
 
 
@@ -284,12 +284,12 @@ def test_range_limits_go_through_their_descriptor() -> None:
     assert RangeLimits.of(limits.descriptor()) == limits
 
 
-def test_explain_says_each_mode_once_and_why_it_is_not_carried() -> None:
+def test_explain_says_each_mode_once_and_why_it_is_not_supported() -> None:
     text = show.explain(parse(origin()))
     assert len(re.findall(r"^1280x720@60 ", text, re.MULTILINE)) == 1
     row = next(line for line in text.splitlines() if line.startswith("1920x1080@30"))
     assert re.split(r"\s{2,}", row)[1:9] == ["74.25", "2 / 2", "244,800", "99.6 %", "46.9 %", "33.3 ms", "67 ms", "yes"]
-    assert "1920x1080@50: 408,000 macroblocks/s: the encoder does 245,760" in text
+    assert "1920x1080@50: 408,000 macroblocks/s: the encoder's limit is 245,760" in text
 
 
 def test_impossible_timings_are_said_so() -> None:
@@ -308,7 +308,7 @@ def test_impossible_timings_are_said_so() -> None:
         (["build", "--output", "/no/edid.txt"], Exit.FILE, "cannot write /no/edid.txt"),
         (["build", "--modes", "1080p"], Exit.USAGE, "1920x1080@25"),
         (["build", "--modes", "1920x1080@60"], Exit.USAGE, "3 CSI-2 lanes"),
-        (["build", "--name", "a name that is long"], Exit.USAGE, "1 to 13 letters"),
+        (["build", "--name", "a name that is long"], Exit.USAGE, "1 to 13 ASCII characters"),
     ],
 )
 def test_a_mistake_at_the_command_ends_in_one_line_and_its_exit_code(
@@ -320,27 +320,27 @@ def test_a_mistake_at_the_command_ends_in_one_line_and_its_exit_code(
 
 
 def test_the_command_builds_checks_and_mends_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made, mended, old = tmp_path / "made.bin", tmp_path / "mended.txt", tmp_path / "old.txt"
+    made, fixed, old = tmp_path / "made.bin", tmp_path / "fixed.txt", tmp_path / "old.txt"
     old.write_bytes(ORIGIN)
     modes = "1280x720@60,1920x1080@30"
     assert main(["edid", "build", "--modes", modes, "--name", "CAM 1", "--binary", "--output", str(made)]) == Exit.OK
     assert made.read_bytes() == built(modes, "CAM 1")
     assert main(["edid", "check", str(made)]) == Exit.OK
     assert main(["edid", "check", str(old)]) == Exit.FAULTS
-    assert main(["edid", "fix", str(old), "--output", str(mended)]) == Exit.OK
-    assert read(mended.read_bytes()) == fix(origin())[0]
+    assert main(["edid", "fix", str(old), "--output", str(fixed)]) == Exit.OK
+    assert read(fixed.read_bytes()) == fix(origin())[0]
     capsys.readouterr()
-    assert main(["edid", "explain", str(mended)]) == Exit.OK
+    assert main(["edid", "explain", str(fixed)]) == Exit.OK
     assert "1920x1080@30" in capsys.readouterr().out
 
 
-def test_a_mode_that_is_not_carried_is_named_as_a_camera_names_it_with_one_to_choose() -> None:
+def test_a_mode_that_is_not_supported_is_named_as_a_camera_names_it_with_one_to_choose() -> None:
     full = VICS[31]  # 1920x1080@50
     # CTA-861: VIC 20 is 1080i50, 1125 lines of 2640 pixels at 74.25 MHz
     interlaced = Timing(1920, 1080, 74_250_000, 528, 44, 148, 2, 5, 15, interlaced=True)
     assert menu_name(interlaced) == "1080i50"
     for timing, instead in ((interlaced, "1080p25"), (full, "1080p25"), (VICS[16], "1080p30")):
-        other = carried_instead(timing)
+        other = supported_instead(timing)
         assert other is not None
         assert menu_name(other) == instead
         assert refusal(other) == ""

@@ -17,7 +17,7 @@ from thinair.edid.parse import parse
 def test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_sentence() -> None:
     dice = random.Random(seed())
     pool = [origin(), *valid_cached()]
-    refused, read, mended = set(), 0, 0
+    refused, read, fixed = set(), 0, 0
     for number in range(10_000):
         data = mutated(dice, pool) if number % 10 else dice.randbytes(dice.choice((0, 1, 127, 128, 256, 384)))
         try:
@@ -29,11 +29,11 @@ def test_ten_thousand_random_and_mutated_edids_are_read_or_refused_with_a_senten
             if number % 4 == 2:
                 better, _ = fix(data)
                 assert check(better) == []
-                mended += 1
+                fixed += 1
             read += 1
         except EdidError as error:
             refused.add(str(error))
     assert read > 5000
-    assert mended > 500
+    assert fixed > 500
     assert len(refused) > 5
     assert [said for said in refused if not re.fullmatch(r"[^\n]{10,200}", said)] == []

@@ -13,7 +13,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import ConfigError
-from thinair.link.mdns import SERVICE, read_sighting
+from thinair.link.mdns import SERVICE, read_announcement
 from thinair.link.options import parse_bitrate
 from thinair.link.protocol.receiver_session import ReceiverSession
 from thinair.link.protocol.rtcp import parse
@@ -31,12 +31,12 @@ from thinair.link.protocol.session_messages import (
 from thinair.link.security import tls
 from thinair.link.security.pairing import Own, PairingReceiver, PairingSender, clean_name, read_scan, stretch
 from thinair.link.video_mode import Mode
-from thinair.link.web.request_guard import Guard
+from thinair.link.web.request_guard import RequestGuard
 
 _DER = b"a certificate"
 _KEY = stretch("7K2M-9QXD-41TV", _DER)
 _LOOP = asyncio.new_event_loop()
-_GUARDS = Guard("127.0.0.1", None), Guard("0.0.0.0", lambda token: token == "secret")  # noqa: S104, S105
+_GUARDS = RequestGuard("127.0.0.1", None), RequestGuard("0.0.0.0", lambda token: token == "secret")  # noqa: S104, S105
 
 
 def _control(data: bytes) -> None:
@@ -68,7 +68,7 @@ def _sighting(data: bytes) -> None:
     words = data.decode("utf-8", "surrogateescape").split("\n")
     keys = ("fp", "door", "model", "state", "mode", "signal")
     txt: dict[str, str | None] = {"v": "1", **dict(zip(keys, words[1:], strict=False))}
-    found = read_sighting(f"{words[0]}.{SERVICE}", "192.0.2.1", txt)
+    found = read_announcement(f"{words[0]}.{SERVICE}", "192.0.2.1", txt)
     if found is not None:
         Endpoint.parse(found.place)
         assert all(c.isprintable() for c in found.name + found.model + found.state + found.mode)

@@ -52,7 +52,14 @@ def ask(box: Outbox, *requests: tuple[int, int, int, int], now_us: int = 0, cook
 
 
 def target(box: Outbox, number: int = 1, now_us: int = 0, **fields: int) -> None:
-    values = {"bitrate_bps": 8_000_000, "newest_id": 0, "outcomes": 2, "pace_us": PACE_OWN, "share": 0, "reason": 0}
+    values = {
+        "bitrate_bps": 8_000_000,
+        "newest_id": 0,
+        "outcomes": 2,
+        "pace_us": PACE_OWN,
+        "repair_ratio": 0,
+        "reason": 0,
+    }
     assert not box.control(build(Target(OWN, COOKIE, number, **(values | fields))), now_us)
 
 
@@ -63,7 +70,7 @@ def block_of(media: list[bytes], block: int, blocks: int) -> list[bytes]:
 @pytest.mark.parametrize("size", [500, 900, 20_000, 127 * 950, 200_000])
 def test_symbols_follow_their_frame_and_are_as_the_slow_code_has_them(size: int) -> None:
     box = outbox()
-    target(box, share=40)
+    target(box, repair_ratio=40)
     datagrams = push(box, 7, size, key=True)
     media = [datagram for datagram in datagrams if datagram[1] & 0x7F == MEDIA]
     symbols = datagrams[len(media) :]
@@ -80,7 +87,7 @@ def test_symbols_follow_their_frame_and_are_as_the_slow_code_has_them(size: int)
 
 def test_fresh_symbols_go_on_where_those_sent_unasked_ended_and_begin_again_after_the_last() -> None:
     box = outbox()
-    target(box, share=128)
+    target(box, repair_ratio=128)
     media = [packet for packet in push(box, 3, 5_000) if packet[1] & 0x7F == MEDIA]
     k, sent = len(media), 3
     assert (k, box.stats()["repair_unasked"]) == (6, sent)
@@ -166,8 +173,8 @@ def test_a_generic_nack_gets_the_packets_themselves() -> None:
 
 def test_targets_are_brought_into_their_range_and_an_older_one_is_ignored() -> None:
     box = outbox()
-    target(box, 10, share=255, pace_us=60_000)
-    target(box, 9, share=0)
+    target(box, 10, repair_ratio=255, pace_us=60_000)
+    target(box, 9, repair_ratio=0)
     datagrams: list[bytes] = []
     box.push(unit(27_000), now_us=0, frame_id=1, rtp_time=0, capture_us=1)
     leaving: list[int] = []

@@ -34,22 +34,22 @@ def test_binary_hex_text_and_both_kinds_of_xxd_read_alike() -> None:
     assert read(remark) == origin()
 
 
-def test_edid_decode_finds_no_failure_in_what_is_built_or_mended() -> None:
+def test_edid_decode_finds_no_failure_in_what_is_built_or_fixed() -> None:
     for data in valid():
         assert "EDID conformity: PASS" in verdict(data), verdict(data)
 
 
-def test_edid_decode_passes_what_is_mended_after_damage() -> None:
+def test_edid_decode_passes_what_is_fixed_after_damage() -> None:
     dice = random.Random(seed())
     passed = 0
     for _ in range(60):
         data = bytearray(dice.choice([origin(), *valid_cached()]))
         data[dice.choice((20, 24, 35, 36, 37, 126, 127, *range(95, 108), 131, 255))] ^= 1 << dice.randrange(8)
         try:
-            mended, _ = fix(bytes(data))
+            fixed, _ = fix(bytes(data))
         except EdidError:
             continue
-        assert "EDID conformity: PASS" in verdict(mended), (data.hex(), verdict(mended))
+        assert "EDID conformity: PASS" in verdict(fixed), (data.hex(), verdict(fixed))
         passed += 1
     assert passed > 30
 

@@ -1,7 +1,7 @@
 """Known truth for the latency that a report states: a camera, a path out of the network model, a player's own books.
 
 Virtual time, with a true time that neither end knows; the sender's clock is hours away and runs up to 100 ppm fast or
-slow. Everything that counts is the player's own: ClockSync, TraceBook, Figures."""
+slow. Everything that counts is the player's own: ClockSync, FrameTraces, Figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from thinair.bench.analysis.recorded_run import summary
 from thinair.bench.network import Jitter, Link, Model
 from thinair.link.protocol.clock_sync import ClockSync
-from thinair.link.protocol.frame_trace import TraceBook
+from thinair.link.protocol.frame_trace import FrameTraces
 from thinair.receiver.stats.report import Figures, milliseconds
 
 PERCENTS = ("p50", "p95", "p99")
@@ -94,7 +94,7 @@ class World:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.clock = ClockSync()
-        self.book = TraceBook(self.clock)
+        self.book = FrameTraces(self.clock)
         self.figures = Figures(_INTERVAL_US)
         self._link = Link(case.model(), case.seed)
         self._rng = random.Random(f"work/{case.seed}")

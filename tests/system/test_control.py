@@ -263,7 +263,7 @@ def test_a_mistake_is_said_in_words(camera: Camera, method: str, path: str, body
 
 
 def test_the_document_has_every_route_and_no_other() -> None:
-    from thinair.link.web.request_guard import Guard
+    from thinair.link.web.request_guard import RequestGuard
     from thinair.sender.control.server import ControlServer
 
     control = ControlServer.__new__(ControlServer)
@@ -273,7 +273,7 @@ def test_the_document_has_every_route_and_no_other() -> None:
         for method in methods
     }
     for local in (True, False):
-        router = control._app(Guard("127.0.0.1", None), local).router
+        router = control._app(RequestGuard("127.0.0.1", None), local).router
         routes = {
             (route.method, route.resource.canonical)
             for route in router.routes()

@@ -310,7 +310,7 @@ def test_the_doctor_says_what_to_do_where_there_is_no_display(monkeypatch: pytes
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     (finding,) = display([])
     assert finding.verdict is Verdict.BAD
-    assert "--headless" in finding.mend
+    assert "--headless" in finding.fix
 
 
 def test_the_doctor_sees_a_folder_that_is_full_or_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def check_dropped(seen: Any, _vivid: str) -> None:
 def check_unwanted(seen: Any, _vivid: str) -> None:
     assert seen == {
         "log": ["UNSUPPORTED"],
-        "detail": "480p59.94: not carried, choose 720p60; too small for the encoder",
+        "detail": "480p59.94: not supported, choose 720p60; too small for the encoder",
     }
 
 
@@ -128,14 +128,14 @@ def test_the_genuine_bridge_driver_leads_through_every_state(vm: Machine, vivid:
         [[f"EDID written to {bridge}"], ["resolution"]],
         [[], ["resolution"]],
     ]
-    assert told["asked"] == [True, "1280x720@59 is no mode of CTA-861 or DMT that the capture chip takes"]
+    assert told["asked"] == [True, "1280x720@59 is not a mode of CTA-861 or DMT that the bridge supports"]
     assert told["bridge"] == {
         "plugged": ["NO_SIGNAL", False, ""],
         "720p60": ["start 1280x720@60.00", False, ""],
         "no sync": ["NO_SYNC", True, ""],
-        "1080p60": ["UNSUPPORTED", False, "1080p60: not carried, choose 1080p30"],
+        "1080p60": ["UNSUPPORTED", False, "1080p60: not supported, choose 1080p30"],
         "no signal": ["NO_SIGNAL", False, ""],
-        "interlaced": ["UNSUPPORTED", False, "outside what the capture chip takes"],
+        "interlaced": ["UNSUPPORTED", False, "outside what the bridge supports"],
         "unplugged": ["NO_CABLE", False, ""],
     }
 

@@ -118,7 +118,7 @@ def pictures(player: Process, sender: Process, wanted: int) -> int:
 @pytest.mark.timeout(300)
 def test_a_wrong_key_is_said_in_one_line(air: Air, ap: Process) -> None:
     station = join(air, "certainly-not-this-one")
-    line = station.until(r"thinair: station is refused: the key is wrong.*", 90)
+    line = station.until(r"thinair wifi: station is refused: wrong key.*", 90)
     assert "--show-key" in line[0]
     station.stop()
     ap.stop()

@@ -17,7 +17,7 @@ from thinair.link.errors import ConfigError
 from thinair.wifi import profiles, survey
 from thinair.wifi.control import Foreground
 from thinair.wifi.profiles import KEY_CHARACTERS, Network, new_key, own_key
-from thinair.wifi.survey import Channel, Interface, Neighbour, Peer, Report, choose_channel, what_hurts
+from thinair.wifi.survey import Channel, Interface, Neighbour, Report, Station, choose_channel, find_problems
 
 pytestmark = pytest.mark.quick
 FIXTURES = FIXTURES / "wifi"
@@ -67,9 +67,9 @@ def test_what_iw_says_of_the_kernels_simulated_radios_is_read() -> None:
     interface = survey.parse_interface("wlan0", (FIXTURES / "info-ap.txt").read_text())
     assert (interface.kind, interface.ssid) == ("AP", "thinair-lab")
     assert interface.channel > 0
-    (peer,) = survey.parse_stations((FIXTURES / "stations.txt").read_text())
-    assert peer.signal_dbm == -30
-    assert peer.tx_packets > 0
+    (station,) = survey.parse_stations((FIXTURES / "stations.txt").read_text())
+    assert station.signal_dbm == -30
+    assert station.tx_packets > 0
     (found,) = survey.parse_scan((FIXTURES / "scan.txt").read_text())
     assert (found.ssid, found.mhz) == ("thinair-lab", interface.mhz)
 
@@ -84,15 +84,23 @@ def test_a_survey_is_that_of_the_channel_in_use() -> None:
     assert survey.parse_survey("Survey data from wlan0\n\tfrequency: 2412 MHz\n") is None
 
 
-def test_what_hurts_is_said_with_what_mends_it() -> None:
+def test_each_problem_of_the_radio_is_reported_with_its_fix() -> None:
     interface = Interface("wlan0", "managed", "studio", 6, 2437, 20)
-    peer = Peer("02:00:00:00:00:01", -80, 54, 54, 900, 3, 2000)
+    station = Station("02:00:00:00:00:01", -80, 54, 54, 900, 3, 2000)
     others = tuple(Neighbour(str(number), 2437, -60, f"n{number}") for number in range(4))
-    said = " ".join(what_hurts(Report(interface, (peer,), True, 0.7, others, bluetooth=True)))
-    for words in ("power_save off", "disable --now bluetooth", "weak", "busy 70 %", "twice", "2.4 GHz", "sent again"):
+    said = " ".join(find_problems(Report(interface, (station,), True, 0.7, others, bluetooth=True)))
+    for words in (
+        "power_save off",
+        "disable --now bluetooth",
+        "weak",
+        "busy 70 %",
+        "twice",
+        "2.4 GHz",
+        "retransmitted",
+    ):
         assert words in said
-    own = Report(Interface("wlan0", "AP", "thinair-x", 36, 5180, 20), (Peer("a", -40),), power_save=False, load=0.1)
-    assert what_hurts(own) == ()
+    own = Report(Interface("wlan0", "AP", "thinair-x", 36, 5180, 20), (Station("a", -40),), power_save=False, load=0.1)
+    assert find_problems(own) == ()
 
 
 def test_a_key_is_made_once_kept_private_and_strong(tmp_path: Path) -> None:

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from thinair.link.diagnostics import Finding, Verdict, lines
+from thinair.link.diagnostics import Diagnostic, Verdict, lines
 from thinair.link.errors import Exit
 from thinair.sender.board.doctor import Board, examine, fix
 
 
-def run(board: Board, *, mend: bool) -> int:
-    """Prints every finding, and with `mend` applies what is safe first. 1 where something stays bad."""
-    if mend:
-        for finding, why in fix(board):
-            print(f"{finding.name}: {f'not mended: {why}' if why else 'mended'}")
+def run(board: Board, *, apply_fixes: bool) -> int:
+    """Prints every diagnostic; with `apply_fixes`, safe fixes are applied first. 1 where a fault is left."""
+    if apply_fixes:
+        for diagnostic, why in fix(board):
+            print(f"{diagnostic.name}: {f'not fixed: {why}' if why else 'fixed'}")
     if board.model:
         print(board.model)
-    findings: list[Finding] = []
+    faults = 0
 
-    def noted() -> Iterator[Finding]:
-        for finding in _checks(board):
-            findings.append(finding)
-            yield finding
+    def counted() -> Iterator[Diagnostic]:
+        nonlocal faults
+        for diagnostic in _checks(board):
+            faults += diagnostic.verdict is Verdict.BAD
+            yield diagnostic
 
-    for line in lines(noted()):
+    for line in lines(counted()):
         print(line, flush=True)
-    bad = sum(finding.verdict is Verdict.BAD for finding in findings)
-    print(f"{bad} to mend, by the lines below them" if bad else "nothing to mend")
-    return int(Exit.FAULTS if bad else Exit.OK)
+    print(f"faults: {faults}; the fix is below each" if faults else "no faults")
+    return int(Exit.FAULTS if faults else Exit.OK)
 
 
-def _checks(board: Board) -> Iterator[Finding]:
+def _checks(board: Board) -> Iterator[Diagnostic]:
     if not board.is_pi:
         from thinair.receiver.commands import doctor
 

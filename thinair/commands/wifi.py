@@ -69,19 +69,19 @@ def _ap(args: argparse.Namespace) -> int:
         print(key)
         return int(Exit.OK)
     interface = control.pick(args.interface)
-    network, said = control.plan_ap(interface, args.ssid, key, args.country, args.wpa3)
-    for line in said:
-        control.say(line)
+    network, lines = control.plan_ap(interface, args.ssid, key, args.country, args.wpa3)
+    for line in lines:
+        control.log(line)
     if args.write is not None:
         return _write(args.write, interface, network, access_point=True)
-    control.say(
+    control.log(
         f"network {network.ssid!r}, sender at {profiles.AP_ADDRESS}; print its key with thinair wifi ap --show-key"
     )
     if args.backend == "networkmanager" or (args.backend == "auto" and control.has_network_manager()):
         control.by_network_manager(interface, network, access_point=True)
-        control.say("access point is up, managed by NetworkManager")
+        control.log("access point is up, managed by NetworkManager")
     else:
-        control.Foreground(control.say).access_point(interface, network)
+        control.Foreground(control.log).access_point(interface, network)
     return int(Exit.OK)
 
 
@@ -94,9 +94,9 @@ def _join(args: argparse.Namespace) -> int:
         return _write(args.write, interface, network, access_point=False)
     if args.backend == "networkmanager" or (args.backend == "auto" and control.has_network_manager()):
         control.by_network_manager(interface, network, access_point=False)
-        control.say(f"joined {network.ssid}, managed by NetworkManager")
+        control.log(f"joined {network.ssid}, managed by NetworkManager")
     else:
-        control.Foreground(control.say).station(interface, network, args.address)
+        control.Foreground(control.log).station(interface, network, args.address)
     return int(Exit.OK)
 
 
@@ -132,24 +132,25 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([dataclasses.asdict(report) for report in reports], indent=1))
     else:
-        print("\n".join(_words(report) for report in reports))
+        print("\n".join(_text(report) for report in reports))
     return int(Exit.OK)
 
 
-def _words(report: Report) -> str:
+def _text(report: Report) -> str:
     face = report.interface
     lines = [f"{face.name}: {face.kind or 'down'}" + (f" of {face.ssid!r}" if face.ssid else "")]
     if face.channel:
         lines.append(f"  channel {face.channel} ({face.mhz} MHz, {face.width_mhz} MHz wide)")
-    for peer in report.peers:
-        signal = f"{peer.signal_dbm:.0f} dBm" if peer.signal_dbm is not None else "signal unknown"
-        rates = "/".join(f"{rate:g}" if rate is not None else "?" for rate in (peer.tx_mbps, peer.rx_mbps))
+    for station in report.stations:
+        signal = f"{station.signal_dbm:.0f} dBm" if station.signal_dbm is not None else "signal unknown"
+        rates = "/".join(f"{rate:g}" if rate is not None else "?" for rate in (station.tx_mbps, station.rx_mbps))
         lines.append(
-            f"  {peer.address}: {signal}, {rates} Mbit/s out/in, {peer.tx_retries} retries, {peer.tx_failed} failed"
+            f"  {station.address}: {signal}, {rates} Mbit/s out/in, {station.tx_retries} retries, "
+            f"{station.tx_failed} failed"
         )
     if report.load is not None:
         lines.append(f"  channel busy {100 * report.load:.0f} % of the time")
     if report.power_save is not None:
         lines.append(f"  power save {'on' if report.power_save else 'off'}")
-    lines += [f"  problem: {sentence}" for sentence in report.hurts]
+    lines += [f"  problem: {sentence}" for sentence in report.problems]
     return "\n".join(lines)

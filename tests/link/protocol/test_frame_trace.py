@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from thinair.link.protocol.clock_sync import ClockSync
-from thinair.link.protocol.frame_trace import STAGES, FrameTrace, Outcome, TraceBook
+from thinair.link.protocol.frame_trace import STAGES, FrameTrace, FrameTraces, Outcome
 
 pytestmark = pytest.mark.quick
 
@@ -44,14 +44,14 @@ def unit(frame_id: int, sent_of: int | None = None) -> FakeUnit:
     return FakeUnit(frame_id, OFFSET + 1_000_000 + 40_000 * frame_id, sent)
 
 
-def present(book: TraceBook, trace: FrameTrace) -> None:
+def present(book: FrameTraces, trace: FrameTrace) -> None:
     assert trace.last_packet_us is not None
     book.decoded(trace.frame_id, trace.last_packet_us + 2_000)
     book.presented(trace.frame_id, trace.last_packet_us + 2_500, trace.last_packet_us + 3_000)
 
 
 def test_the_stages_of_a_frame_add_up_to_its_latency() -> None:
-    book = TraceBook(known_clock())
+    book = FrameTraces(known_clock())
     present(book, book.received(unit(0)))
     book.received(unit(1, sent_of=0))
     (trace,) = book.finished()
@@ -66,7 +66,7 @@ def test_the_stages_of_a_frame_add_up_to_its_latency() -> None:
 
 
 def test_before_the_clock_is_known_latency_is_unknown_and_local_stages_are_not() -> None:
-    book = TraceBook(ClockSync())
+    book = FrameTraces(ClockSync())
     present(book, book.received(unit(0)))
     (trace,) = book.flush()
     assert trace.capture_to_present_us is None
@@ -78,7 +78,7 @@ def test_before_the_clock_is_known_latency_is_unknown_and_local_stages_are_not()
 def test_a_stamp_of_zero_is_unknown() -> None:
     plain = unit(0)
     plain.capture_us = plain.dequeue_us = plain.encode_in_us = plain.encode_out_us = 0
-    book = TraceBook(known_clock())
+    book = FrameTraces(known_clock())
     present(book, book.received(plain))
     (trace,) = book.flush()
     assert trace.capture_us is None
@@ -86,7 +86,7 @@ def test_a_stamp_of_zero_is_unknown() -> None:
 
 
 def test_send_stamps_join_whether_they_come_before_or_after_the_picture_is_shown() -> None:
-    book = TraceBook(known_clock())
+    book = FrameTraces(known_clock())
     first = book.received(unit(0))
     second = book.received(unit(1, sent_of=0))
     present(book, first)
@@ -98,7 +98,7 @@ def test_send_stamps_join_whether_they_come_before_or_after_the_picture_is_shown
 
 
 def test_send_stamps_find_their_frame_over_the_wrap_of_its_low_bits() -> None:
-    book = TraceBook(known_clock())
+    book = FrameTraces(known_clock())
     present(book, book.received(unit(0x1FFFF)))
     present(book, book.received(unit(0x20000, sent_of=0x1FFFF)))
     book.received(unit(0x20001, sent_of=0x20000))
@@ -106,7 +106,7 @@ def test_send_stamps_find_their_frame_over_the_wrap_of_its_low_bits() -> None:
 
 
 def test_unknown_send_deltas_stay_unknown() -> None:
-    book = TraceBook(known_clock(), patience=1)
+    book = FrameTraces(known_clock(), join_frames=1)
     present(book, book.received(unit(0)))
     late = unit(1)
     late.sent = (0, None, None)
@@ -117,7 +117,7 @@ def test_unknown_send_deltas_stay_unknown() -> None:
 
 
 def test_a_frame_whose_send_stamps_were_lost_is_handed_out_after_a_few_frames() -> None:
-    book = TraceBook(known_clock(), patience=4)
+    book = FrameTraces(known_clock(), join_frames=4)
     present(book, book.received(unit(0)))
     for frame_id in (1, 2, 3):
         book.received(unit(frame_id))
@@ -128,7 +128,7 @@ def test_a_frame_whose_send_stamps_were_lost_is_handed_out_after_a_few_frames() 
 
 
 def test_traces_leave_in_the_order_of_their_frames_with_their_outcomes() -> None:
-    book = TraceBook(known_clock(), patience=1)
+    book = FrameTraces(known_clock(), join_frames=1)
     for frame_id in range(3):
         book.received(unit(frame_id))
     book.superseded(1, 2_000_000)
@@ -141,7 +141,7 @@ def test_traces_leave_in_the_order_of_their_frames_with_their_outcomes() -> None
 
 
 def test_a_book_whose_frames_are_never_decided_stays_bounded() -> None:
-    book = TraceBook(known_clock(), capacity=16)
+    book = FrameTraces(known_clock(), capacity=16)
     handed_out = 0
     for frame_id in range(1000):
         book.received(unit(frame_id))
@@ -151,18 +151,18 @@ def test_a_book_whose_frames_are_never_decided_stays_bounded() -> None:
 
 
 def test_a_frame_that_came_before_it_was_sent_is_counted_not_hidden() -> None:
-    book = TraceBook(known_clock())
+    book = FrameTraces(known_clock())
     present(book, book.received(unit(0)))
     late = unit(1)
     late.sent = (0, 70_000, 80_000)
     book.received(late)
     (trace,) = book.finished()
     assert trace.stages()["air"] == pytest.approx(-16_000, abs=1)
-    assert book.negative_air == 1
+    assert book.negative_network == 1
 
 
 def test_events_of_frames_that_are_not_in_the_book_are_passed_over() -> None:
-    book = TraceBook(known_clock())
+    book = FrameTraces(known_clock())
     book.decoded(5, 1)
     book.presented(5, 1, 1)
     assert book.finished() == []

@@ -20,17 +20,17 @@ from tests.link.protocol.test_session import (
     new_sender,
     serving_receiver,
 )
-from thinair.link.protocol.receiver_session import WISH_PATIENCE_US, ModeKept, ReceiverSession
-from thinair.link.protocol.rtcp import Hello, Message, ModeWish, build
-from thinair.link.protocol.sender_session import ModeWanted
+from thinair.link.protocol.receiver_session import MODE_TIMEOUT_US, ModeUnavailable, ReceiverSession
+from thinair.link.protocol.rtcp import Hello, Message, ModeRequest, build
+from thinair.link.protocol.sender_session import ModeRequested
 
 pytestmark = pytest.mark.quick
 
 WISHED = (1280, 720, Fraction(50))
 
 
-def wishes(messages: list[Message]) -> list[ModeWish]:
-    return [message for message in messages if isinstance(message, ModeWish)]
+def wishes(messages: list[Message]) -> list[ModeRequest]:
+    return [message for message in messages if isinstance(message, ModeRequest)]
 
 
 def test_a_wish_for_a_mode_is_said_until_the_sender_has_it() -> None:
@@ -46,7 +46,7 @@ def test_a_wish_for_a_mode_is_said_until_the_sender_has_it() -> None:
         session.receive_datagram(build(changed), now, *CAMERA)
         messages, events = drain_receiver(session, now)
         assert not wishes(messages)
-        assert not any(isinstance(event, ModeKept) for event in events)
+        assert not any(isinstance(event, ModeUnavailable) for event in events)
 
 
 def test_a_wish_that_is_not_granted_ends_in_words_after_four_seconds() -> None:
@@ -55,8 +55,8 @@ def test_a_wish_that_is_not_granted_ends_in_words_after_four_seconds() -> None:
     kept = []
     for now in range(0, 6 * SECOND, 100 * MS):
         session.receive_datagram(build(HELLO), now, *CAMERA)
-        kept += [(now, event) for event in drain_receiver(session, now)[1] if isinstance(event, ModeKept)]
-    assert kept == [(WISH_PATIENCE_US, ModeKept(*WISHED))]
+        kept += [(now, event) for event in drain_receiver(session, now)[1] if isinstance(event, ModeUnavailable)]
+    assert kept == [(MODE_TIMEOUT_US, ModeUnavailable(*WISHED))]
 
 
 def test_nobody_is_asked_for_a_mode_while_nobody_is_there() -> None:
@@ -65,22 +65,22 @@ def test_nobody_is_asked_for_a_mode_while_nobody_is_there() -> None:
 
 def test_a_sender_hears_a_wish_once_however_often_it_is_said() -> None:
     session = linked_sender()
-    one, other = (build(ModeWish(PEER_SSRC, COOKIE, number, 1280, 720, 50, 1)) for number in (1, 2))
+    one, other = (build(ModeRequest(PEER_SSRC, COOKIE, number, 1280, 720, 50, 1)) for number in (1, 2))
     heard = []
     for now, data in enumerate((one, one, one, other, other)):
         session.receive_datagram(data, now)
-        heard += [event for event in drain_sender(session, now)[1] if isinstance(event, ModeWanted)]
-    assert heard == [ModeWanted(*WISHED)] * 2
+        heard += [event for event in drain_sender(session, now)[1] if isinstance(event, ModeRequested)]
+    assert heard == [ModeRequested(*WISHED)] * 2
 
 
 def test_a_wish_of_a_stranger_or_before_the_link_is_not_heard() -> None:
-    stranger = build(ModeWish(PEER_SSRC, COOKIE + 1, 1, 1280, 720, 50, 1))
+    stranger = build(ModeRequest(PEER_SSRC, COOKIE + 1, 1, 1280, 720, 50, 1))
     for session, data in (
         (linked_sender(), stranger),
-        (new_sender(), build(ModeWish(PEER_SSRC, COOKIE, 1, 1280, 720, 50, 1))),
+        (new_sender(), build(ModeRequest(PEER_SSRC, COOKIE, 1, 1280, 720, 50, 1))),
     ):
         session.receive_datagram(data, 1)
-        assert not any(isinstance(event, ModeWanted) for event in drain_sender(session, 1)[1])
+        assert not any(isinstance(event, ModeRequested) for event in drain_sender(session, 1)[1])
         assert session.dropped["control_unexpected"] == 1
 
 
@@ -89,5 +89,5 @@ def test_a_wish_of_a_stranger_or_before_the_link_is_not_heard() -> None:
 )
 def test_a_mode_that_cannot_be_is_dropped_and_counted(mode: tuple[int, int, int, int]) -> None:
     session = linked_sender()
-    session.receive_datagram(build(ModeWish(PEER_SSRC, COOKIE, 1, *mode)), 1)
+    session.receive_datagram(build(ModeRequest(PEER_SSRC, COOKIE, 1, *mode)), 1)
     assert session.dropped["control_value"] == 1

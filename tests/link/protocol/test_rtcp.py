@@ -28,7 +28,7 @@ from thinair.link.protocol.source_state import SourceCode
 pytestmark = pytest.mark.quick
 
 PROTOCOL = ROOT / "docs" / "wire-protocol.md"
-KINDS = {"Hello", "Welcome", "Probe", "ProbeEcho", "Bye", "Source", "Repair", "Target", "ModeWish", "Call", "Pli"}
+KINDS = {"Hello", "Welcome", "Probe", "ProbeEcho", "Bye", "Source", "Repair", "Target", "ModeRequest", "Invite", "Pli"}
 KINDS |= {"Feedback"}
 HELLO = Hello(1, 2, 3, 4, 1920, 1080, 25, 1, 8_000_000, "camera")
 SOURCE = Source(1, 2, 3, SourceCode.UNSUPPORTED, 4, 5000, "1920x1080i")

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from thinair.link.protocol.rtcp import (
     NAME_BYTES,
     Bye,
-    Call,
     Feedback,
     Hello,
+    Invite,
     Message,
-    ModeWish,
+    ModeRequest,
     Pli,
     Probe,
     ProbeEcho,
@@ -45,7 +45,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Bye, u32, u64, u64),
     st.builds(Source, u32, u64, u64, st.sampled_from(SourceCode), u16, u32, texts(DETAIL_BYTES)),
     st.builds(
-        ModeWish,
+        ModeRequest,
         u32,
         u64,
         u32,
@@ -53,7 +53,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
         st.integers(240, 480),
         st.integers(2, 240),
     ),
-    st.builds(Call, u32, u16, u64, st.binary(min_size=32, max_size=32), texts(NAME_BYTES)),
+    st.builds(Invite, u32, u16, u64, st.binary(min_size=32, max_size=32), texts(NAME_BYTES)),
     st.builds(Pli, u32, u32),
     st.builds(Feedback, u32, u32, u16, st.lists(st.none() | st.integers(0, 0x1FFF), max_size=200).map(tuple), u32),
 )

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from tests.link.protocol.test_session import BOOT, CAMERA, HELLO, PEER_BOOT, PEER_SSRC, drain_sender, linked_sender
 from thinair.link.errors import ConfigError, FileError
-from thinair.link.mdns import Sighting
+from thinair.link.mdns import Announcement
 from thinair.link.protocol.receiver_session import ReceiverSession
-from thinair.link.protocol.rtcp import FLAG_PATH, Call, Hello, Welcome, build, parse
+from thinair.link.protocol.rtcp import FLAG_PATH, Hello, Invite, Welcome, build, parse
 from thinair.link.protocol.sender_session import PATH_INTERVAL_US, PathConfirmed
 from thinair.link.security import identity, private_files
 from thinair.link.security.media_keys import hkdf, media_keys
@@ -244,8 +244,8 @@ def test_a_call_is_no_reason_to_fall_over_a_file_that_cannot_be_read(tmp_path: P
 
     async def hear() -> None:
         caller = Caller(identity.load(tmp_path), Pairings(tmp_path), 5004, hooks)
-        caller.hear(build(Call(1, 5010, 2, bytes(32), "A-CAM")), "192.0.2.1")
-        caller.see(Sighting("B-CAM", "192.0.2.2:5010", "ab" * 32))
+        caller.hear(build(Invite(1, 5010, 2, bytes(32), "A-CAM")), "192.0.2.1")
+        caller.see(Announcement("B-CAM", "192.0.2.2:5010", "ab" * 32))
         task = asyncio.create_task(caller.run())
         await asyncio.sleep(0)
         task.cancel()
@@ -259,17 +259,17 @@ def test_a_call_is_no_reason_to_fall_over_a_file_that_cannot_be_read(tmp_path: P
 
 def test_a_receiver_at_another_address_is_followed_once_it_has_echoed_from_there() -> None:
     session = linked_sender()
-    asked = session.heard_elsewhere("192.0.2.9", 7000, 99, 1000)
+    asked = session.peer_moved("192.0.2.9", 7000, 99, 1000)
     assert asked is not None
     (hello,) = parse(asked)
     assert isinstance(hello, Hello)
     assert (hello.cookie, hello.flags) == (99, FLAG_PATH)
-    assert session.heard_elsewhere("192.0.2.66", 1, 98, 2000) is None, "not asked too often"
+    assert session.peer_moved("192.0.2.66", 1, 98, 2000) is None, "not asked too often"
     session.receive_datagram(build(Welcome(PEER_SSRC, PEER_BOOT, 98, BOOT)), 2000)
     assert not any(isinstance(event, PathConfirmed) for event in drain_sender(session, 2000)[1])
     session.receive_datagram(build(Welcome(PEER_SSRC, PEER_BOOT, 99, BOOT)), 3000)
     assert drain_sender(session, 3000)[1] == [PathConfirmed("192.0.2.9", 7000)]
-    assert session.heard_elsewhere("192.0.2.66", 1, 97, 1000 + PATH_INTERVAL_US) is not None
+    assert session.peer_moved("192.0.2.66", 1, 97, 1000 + PATH_INTERVAL_US) is not None
 
 
 def test_a_receiver_answers_a_question_of_the_path_and_changes_nothing() -> None:

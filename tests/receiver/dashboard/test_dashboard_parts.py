@@ -11,7 +11,7 @@ from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinair.link.web.request_guard import Guard, same
+from thinair.link.web.request_guard import RequestGuard, same
 from thinair.receiver.dashboard.commands import WishError, read_wish
 from thinair.receiver.dashboard.history import KEPT_S, History
 from thinair.receiver.dashboard.metrics import ReceiverMetrics
@@ -57,12 +57,12 @@ def test_no_text_raises_anything_but_a_mistake(text: str) -> None:
         read_wish(text)
 
 
-def refusal(guard: Guard, path: str = "/ws", **headers: str) -> str | None:
+def refusal(guard: RequestGuard, path: str = "/ws", **headers: str) -> str | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return guard.refusal(make_mocked_request("GET", path, headers=named))
 
 
-LOCAL, OPEN = Guard("127.0.0.1", None), Guard("0.0.0.0", partial(same, "secret-token"))  # noqa: S104
+LOCAL, OPEN = RequestGuard("127.0.0.1", None), RequestGuard("0.0.0.0", partial(same, "secret-token"))  # noqa: S104
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ LOCAL, OPEN = Guard("127.0.0.1", None), Guard("0.0.0.0", partial(same, "secret-t
         (OPEN, {"Host": "evil.example", "Cookie": "thinair=secret-token"}, "host"),
     ],
 )
-def test_who_may_come_in(guard: Guard, headers: dict[str, str], reason: str | None) -> None:
+def test_who_may_come_in(guard: RequestGuard, headers: dict[str, str], reason: str | None) -> None:
     assert refusal(guard, **headers) == reason
 
 

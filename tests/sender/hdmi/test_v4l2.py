@@ -59,15 +59,15 @@ def test_an_unusual_rate_stays_as_it_is() -> None:
     [
         (VICS[4], TWO_LANES, ""),
         (VICS[34], TWO_LANES, ""),
-        (VICS[16], TWO_LANES, "needs 3 CSI-2 lanes of 972 Mb/s: there are 2"),
-        (VICS[34], Chain(1, 972_000_000), "needs 2 CSI-2 lanes of 972 Mb/s: there are 1"),
+        (VICS[16], TWO_LANES, "needs 3 CSI-2 lanes at 972 Mb/s: there are 2"),
+        (VICS[34], Chain(1, 972_000_000), "needs 2 CSI-2 lanes at 972 Mb/s: there are 1"),
         (VICS[16], None, ""),
         (Timing(1920, 1080, 74_250_000, 88, 44, 148, 2, 5, 15, interlaced=True), None, "interlaced"),
-        (Timing(3840, 2160, 297_000_000, 176, 88, 296, 8, 10, 72), TWO_LANES, "size: the capture chip takes"),
+        (Timing(3840, 2160, 297_000_000, 176, 88, 296, 8, 10, 72), TWO_LANES, "size: the bridge supports"),
         (Timing(1365, 768, 85_500_000, 70, 143, 213, 3, 3, 24), None, "an odd number of pixels"),
     ],
 )
-def test_a_mode_that_is_not_carried_says_why(timing: Timing, chain: Chain | None, words: str) -> None:
+def test_a_mode_that_is_not_supported_says_why(timing: Timing, chain: Chain | None, words: str) -> None:
     reason = refusal(timing, chain)
     assert reason.startswith(words)
     assert bool(reason) == bool(words)
