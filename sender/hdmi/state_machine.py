@@ -95,7 +95,9 @@ class _BackOff:
 
 
 class HdmiMachine:
-    """One input. Times are those of the caller's clock and never go back."""
+    """One input. Times are those of the caller's clock and never go back.
+
+    Size: the state table needs a method for each input, output and action, and all share one state."""
 
     def __init__(self, now_us: int) -> None:
         self.state = HdmiState.NO_DEVICE
