@@ -1,6 +1,6 @@
-"""`thinair doctor`: what on this Raspberry Pi keeps the picture from being smooth, and the line that mends it.
+"""`thinair doctor`: what on this Raspberry Pi keeps the video from being smooth, and the command that fixes it.
 
-Every check reads files below a root and the output of system tools, so that it can be shown any board.
+The checks read files below a root and the output of system tools, so that tests can show them any board.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def examine(board: Board) -> Iterator[Diagnostic]:
     yield _governor(board)
     interface = board.wireless()
     if interface is None:
-        yield Diagnostic("WiFi", Verdict.UNKNOWN, "no WiFi interface here")
+        yield Diagnostic("WiFi", Verdict.UNKNOWN, "no WiFi interface")
         return
     yield _power_save(board, interface)
     yield _scans(board, interface)
@@ -112,21 +112,21 @@ def _in_config(board: Board, line: str) -> str:
 def _overlay(board: Board) -> Diagnostic:
     line = "dtoverlay=tc358743"
     if not any(value.split(",")[0] == "tc358743" for value in board.config().get("dtoverlay", [])):
-        return Diagnostic("overlay", Verdict.BAD, "the HDMI board is not switched on", _in_config(board, line))
+        return Diagnostic("overlay", Verdict.BAD, "the HDMI board's overlay is missing", _in_config(board, line))
     names = {board.read(str(path.relative_to(board.root))) for path in board.root.glob("sys/bus/i2c/devices/*/name")}
     if "tc358743" not in names:
-        text = "the HDMI board does not answer: look at its ribbon cable; started since the line was added?"
+        text = "the HDMI board does not answer: check its ribbon cable, and reboot if the overlay is new"
         return Diagnostic("overlay", Verdict.BAD, text, "sudo reboot")
-    return Diagnostic("overlay", Verdict.OK, "tc358743 is there")
+    return Diagnostic("overlay", Verdict.OK, "tc358743 found")
 
 
 def _cma(board: Board) -> Diagnostic:
     found = re.search(r"CmaTotal:\s+(\d+) kB", board.read("proc/meminfo") or "")
     if found is None:
-        return Diagnostic("CMA", Verdict.UNKNOWN, "the kernel does not tell its contiguous memory")
+        return Diagnostic("CMA", Verdict.UNKNOWN, "the kernel does not report its contiguous memory")
     megabytes = int(found[1]) // 1024
     if megabytes < CMA_MB:
-        text = f"{megabytes} MB of contiguous memory, {CMA_MB} are needed for pictures"
+        text = f"{megabytes} MB of contiguous memory; pictures need {CMA_MB} MB"
         return Diagnostic("CMA", Verdict.BAD, text, _in_config(board, f"dtoverlay=cma,cma-{CMA_MB}"))
     return Diagnostic("CMA", Verdict.OK, f"{megabytes} MB")
 
@@ -134,7 +134,7 @@ def _cma(board: Board) -> Diagnostic:
 def _gpu_mem(board: Board) -> Diagnostic:
     given = board.config().get("gpu_mem", ["64"])[-1]  # 64: the firmware's default below 1 GB
     if not given.isdigit() or int(given) < GPU_MEM_MB:
-        text = f"{given} MB for the video core, the encoder wants {GPU_MEM_MB}"
+        text = f"{given} MB for the video core; the encoder needs {GPU_MEM_MB} MB"
         return Diagnostic("gpu_mem", Verdict.BAD, text, _in_config(board, f"gpu_mem={GPU_MEM_MB}"))
     return Diagnostic("gpu_mem", Verdict.OK, f"{given} MB")
 
@@ -144,7 +144,7 @@ def _h264_clock(board: Board) -> Diagnostic:
     values = [value for key in ("h264_freq_min", "gpu_freq_min") for value in config.get(key, [])]
     least = max((int(value) for value in values if value.isdigit()), default=0)
     if least < H264_MHZ:
-        text = "the encoder's clock is left to rise by itself, and may not"
+        text = "the encoder's clock is not fixed and may stay low"
         return Diagnostic("h264 clock", Verdict.BAD, text, _in_config(board, f"h264_freq_min={H264_MHZ}"))
     return Diagnostic("h264 clock", Verdict.OK, f"at least {least} MHz")
 
@@ -164,7 +164,7 @@ def _bluetooth(board: Board) -> Diagnostic:
         for switch in switches:
             (switch / "soft").write_text("1")
 
-    text = "on: it shares the radio and holds packets back by up to half a second"
+    text = "on: it shares the radio and delays packets by up to 0.5 s"
     mend = _in_config(board, "dtoverlay=disable-bt")
     return Diagnostic("Bluetooth", Verdict.BAD, text, mend, block if switches else None)
 
@@ -172,22 +172,22 @@ def _bluetooth(board: Board) -> Diagnostic:
 def _throttled(board: Board) -> Diagnostic:
     bits = _throttle_bits(board)
     if bits is None:
-        return Diagnostic("throttling", Verdict.UNKNOWN, "the firmware does not tell")
+        return Diagnostic("throttling", Verdict.UNKNOWN, "the firmware does not report it")
     told = [text for bit, text in _THROTTLE_BITS.items() if bits >> bit & 1]
     told += [f"{text} since the start" for bit, text in _THROTTLE_BITS.items() if bits >> bit & 0x10001 == 0x10000]
     if told:
-        return Diagnostic("throttling", Verdict.BAD, "; ".join(told), "cool the board, or use a stronger supply")
+        return Diagnostic("throttling", Verdict.BAD, "; ".join(told), "cool the board or use a stronger power supply")
     return Diagnostic("throttling", Verdict.OK, "none")
 
 
 def _low_voltage(board: Board) -> Diagnostic:
     if "Zero" in board.model:
         return Diagnostic(
-            "low voltage", Verdict.UNSUPPORTED, "a Zero has no detector for it: use a good supply and a short cable"
+            "low voltage", Verdict.UNSUPPORTED, "a Zero has no detector: use a good power supply and a short cable"
         )
     bits = _throttle_bits(board)
     if bits is None:
-        return Diagnostic("low voltage", Verdict.UNKNOWN, "the firmware does not tell")
+        return Diagnostic("low voltage", Verdict.UNKNOWN, "the firmware does not report it")
     if bits >> _LOW_VOLTAGE_BIT & 0x10001:
         return Diagnostic(
             "low voltage", Verdict.BAD, "the supply sags, now or since the start", "use a stronger supply"
@@ -207,7 +207,7 @@ def _governor(board: Board) -> Diagnostic:
     paths = sorted((board.root / "sys/devices/system/cpu").glob("cpu*/cpufreq/scaling_governor"))
     slow = [path for path in paths if path.read_text().strip() != "performance"]
     if not paths:
-        return Diagnostic("governor", Verdict.UNKNOWN, "the kernel does not steer the processor's clock here")
+        return Diagnostic("governor", Verdict.UNKNOWN, "the kernel does not control the processor's clock here")
     if not slow:
         return Diagnostic("governor", Verdict.OK, "performance")
 
@@ -216,7 +216,7 @@ def _governor(board: Board) -> Diagnostic:
             path.write_text("performance")
 
     names = " ".join(f"/{path.relative_to(board.root)}" for path in slow)
-    text = f"{slow[0].read_text().strip()}: the clock rises only after a picture was late"
+    text = f"{slow[0].read_text().strip()}: the clock rises only after a picture is late"
     return Diagnostic("governor", Verdict.BAD, text, f"echo performance | sudo tee {names}", perform)
 
 
@@ -224,7 +224,7 @@ def _power_save(board: Board, interface: str) -> Diagnostic:
     said = board.tool(["iw", "dev", interface, "get", "power_save"])
     mend = f"sudo iw dev {interface} set power_save off"
     if said is None:
-        text = f"{interface} does not tell; is iw installed?"
+        text = f"{interface} does not report it: is iw installed?"
         return Diagnostic("WiFi power save", Verdict.UNKNOWN, text, "sudo apt install iw")
     if "off" in said:
         return Diagnostic("WiFi power save", Verdict.OK, "off")
@@ -233,7 +233,7 @@ def _power_save(board: Board, interface: str) -> Diagnostic:
         if board.tool(["iw", "dev", interface, "set", "power_save", "off"]) is None:
             raise OSError(1, f"iw may not switch it off: {mend}")
 
-    text = "on: packets wait for up to a second"
+    text = "on: packets wait up to 1 s"
     return Diagnostic("WiFi power save", Verdict.BAD, text, mend, switch_off)
 
 
@@ -241,16 +241,16 @@ def _scans(board: Board, interface: str) -> Diagnostic:
     """NetworkManager scans now and then unless its connection names the access point."""
     active = board.tool(["nmcli", "-t", "-f", "NAME,DEVICE", "connection", "show", "--active"])
     if active is None:
-        return Diagnostic("WiFi scans", Verdict.UNKNOWN, "no NetworkManager to ask")
+        return Diagnostic("WiFi scans", Verdict.UNKNOWN, "NetworkManager does not run")
     name = next((line.rpartition(":")[0] for line in active.splitlines() if line.endswith(f":{interface}")), None)
     if name is None:
         return Diagnostic("WiFi scans", Verdict.UNKNOWN, f"{interface} is not connected")
     pinned = board.tool(["nmcli", "-g", "802-11-wireless.bssid", "connection", "show", name])
     if pinned and pinned.strip():
-        return Diagnostic("WiFi scans", Verdict.OK, f"none: {name} names its access point")
+        return Diagnostic("WiFi scans", Verdict.OK, f"none: {name} is bound to its access point")
     link = re.search(r"Connected to ([0-9a-f:]{17})", board.tool(["iw", "dev", interface, "link"]) or "")
     bssid = link[1] if link else "BSSID"
-    text = f"{name} looks for other access points now and then: 50 to 400 ms without a packet"
+    text = f"{name} scans for other access points now and then: 50 to 400 ms without packets"
     return Diagnostic(
         "WiFi scans", Verdict.BAD, text, f"sudo nmcli connection modify '{name}' 802-11-wireless.bssid {bssid}"
     )
@@ -268,5 +268,5 @@ def _roaming(board: Board) -> Diagnostic:
         (board.root / path).parent.mkdir(parents=True, exist_ok=True)
         board.write(path, line + "\n")
 
-    text = "the WiFi chip looks for better access points by itself; holds from the next start on"
+    text = "the WiFi chip looks for better access points by itself; the fix works after a reboot"
     return Diagnostic("roaming", Verdict.BAD, text, f"echo '{line}' | sudo tee /{path}", note_down)

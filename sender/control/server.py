@@ -55,7 +55,7 @@ class ControlServer:
     log: Callable[[str], None]
     port: int = 0  # HTTPS
     local_port: int = 0
-    patience: ConnectionLimits = field(default_factory=ConnectionLimits)
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     _tokens: AccessTokens = field(init=False)
     _cables: dict[str, asyncio.Server] = field(default_factory=dict)
     _factory: Any = None
@@ -65,7 +65,7 @@ class ControlServer:
 
     @property
     def refused(self) -> Counter[str]:
-        return self.patience.refused
+        return self.limits.refused
 
     async def run(self, listening: socket.socket, *, chosen: bool) -> None:
         """HTTPS on `listening`, HTTP at the port after it, or any where that is taken; of a port that the user has
@@ -95,7 +95,7 @@ class ControlServer:
 
     def _patient(self, runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
         assert runner.server is not None  # it is set up
-        return self.patience.wrap(runner.server)
+        return self.limits.wrap(runner.server)
 
     async def _runner(self, stack: contextlib.AsyncExitStack, guard: RequestGuard, *, local: bool) -> web.AppRunner:
         runner = web.AppRunner(self._app(guard, local), access_log=None, handler_cancellation=True)
@@ -160,7 +160,7 @@ class ControlServer:
     def _checker(self, guard: RequestGuard) -> Any:
         @web.middleware
         async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-            with self.patience.busy(request.protocol):
+            with self.limits.busy(request.protocol):
                 reason = guard.refusal(request)
                 if reason == "token" and (request.path in {"/", "/app.js", "/style.css"} or request.path[:3] == "/T/"):
                     reason = None  # nothing of the sender is in them; the page asks for the rest

@@ -50,5 +50,7 @@ def _open_x264(config: EncoderConfig, preset: str, threads: int) -> Encoder:
         encoder = X264(config, preset=preset, threads=threads)
         encoder.open()
     except ImportError as error:
-        raise DeviceError(f"the x264 encoder needs PyAV: {install_line('av')}") from error
+        from thinair.link.missing_package import install_line
+
+        raise DeviceError(f"encoder x264 needs PyAV: {install_line('av')}") from error
     return encoder
