@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from thinair.link.errors import DeviceError
-from thinair.link.missing_package import install_line
 from thinair.sender.encoders.base import AccessUnitOut, Encoder, EncoderConfig
 
 __all__ = ["AccessUnitOut", "Encoder", "EncoderConfig", "open_encoder"]
