@@ -62,7 +62,7 @@ MISTAKES: dict[str, tuple[tuple[str, ...], Exit, str]] = {
     "nobody to play": (
         (*QUIET_PLAY, "--listen", "0", "--seconds", "0.2"),
         Exit.NO_PEER,
-        "nothing came on port ",
+        "no stream received on port ",
     ),
     "nobody to send to": ((*SEND, "--seconds", "0.5"), Exit.NO_PEER, "no receiver at 127.0.0.1:9"),
     "an unknown bench": (("bench", "dream"), Exit.USAGE, "dream"),

@@ -90,7 +90,7 @@ def test_the_demo_ends_by_itself_with_a_report_in_which_everything_adds_up(tmp_p
     done = call("demo", "--dashboard", "off", "--headless", "--seconds", "10", *MODE,
                 "--frames", str(table), "--report", str(summary))  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "late " in done.stdout
+    assert "latency " in done.stdout
     report = json.loads(summary.read_text())
     check_frames(report)
     check_keys(report, "d")
@@ -113,7 +113,7 @@ def test_the_demo_ends_by_itself_with_a_report_in_which_everything_adds_up(tmp_p
 def test_a_demo_that_is_stopped_leaves_its_report_and_no_process(tmp_path: Path) -> None:
     report, mark = tmp_path / "report.json", f"thinair-{tmp_path.name}"
     with running([*DEMO, "--headless", "--name", mark, "--report", str(report), *MODE]) as one:
-        one.wait_for("latency ")
+        one.wait_for_pictures(11)
         assert one.stop() == 0, one.text()
     check_frames(json.loads(report.read_text()))
     assert not [command for command in commands() if mark.encode() in command]
