@@ -52,14 +52,7 @@ def ask(box: Outbox, *requests: tuple[int, int, int, int], now_us: int = 0, cook
 
 
 def target(box: Outbox, number: int = 1, now_us: int = 0, **fields: int) -> None:
-    values = {
-        "bitrate_bps": 8_000_000,
-        "newest_id": 0,
-        "outcomes": 2,
-        "pace_us": PACE_OWN,
-        "repair_ratio": 0,
-        "reason": 0,
-    }
+    values = {"bitrate_bps": 8_000_000, "newest_id": 0, "outcomes": 2, "pace_us": PACE_OWN, "repair_ratio": 0, "reason": 0}
     assert not box.control(build(Target(OWN, COOKIE, number, **(values | fields))), now_us)
 
 

@@ -19,7 +19,8 @@ from tests.support.paths import ROOT
 from tests.support.screens import BARS, MATRIX, RANGE, TOLERANCE, bars, cells, eventually, grey
 from thinair.link.errors import ConfigError, DeviceError
 from thinair.receiver.video.i420 import Colour, Preparer, colour_of, fit
-from thinair.receiver.video.presenter import NullPresenter, Overlay, Presenter, open_presenter
+from thinair.receiver.video.presenter import NullPresenter, Overlay, Presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 
 WIDTH, HEIGHT = 640, 384
 both = pytest.mark.parametrize("kind", ["x11", "sdl"])
@@ -187,7 +188,7 @@ def test_text_and_border_lie_over_the_picture_and_go_again(glass: Glass, kind: s
 
 _SURVIVOR = """
 import sys
-from thinair.receiver.video.presenter import open_presenter
+from thinair.receiver.video.presenter_factory import open_presenter
 from tests.support.screens import grey
 presenter = open_presenter(sys.argv[1], width=320, height=240)
 presenter.present(grey(320, 240))
@@ -258,7 +259,7 @@ def test_a_monitor_that_is_not_there_is_named(glass: Glass, kind: str) -> None:
 def test_without_any_display_automatic_counts_pictures_and_gives_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setattr("thinair.receiver.video.presenter._gpus", list)
+    monkeypatch.setattr("thinair.receiver.video.presenter_factory._gpus", list)
     presenter = open_presenter("auto", width=64, height=48)
     assert isinstance(presenter, NullPresenter)
     assert "no display" in presenter.reason
@@ -275,7 +276,7 @@ def test_a_display_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.quick
 def test_an_unknown_presenter_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'vga' is unknown"):
+    with pytest.raises(ConfigError, match="unknown presenter 'vga'"):
         open_presenter("vga", width=64, height=48)
 
 
