@@ -223,7 +223,7 @@ def test_an_address_that_is_no_secure_context_gets_jpegs_and_is_told_why(
         is_live(page)
         assert "token" not in page.url
         assert not page.evaluate("() => isSecureContext")
-        assert "no secure context" in page.inner_text("#advice")
+        assert "not a secure context" in page.inner_text("#advice")
         page.locator("#canvas").wait_for()
         shoot(page, "insecure-desktop-dark")
         assert serious(page) == []

@@ -8,17 +8,19 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from packaging.requirements import Requirement
 
 from tests.support.paths import ROOT
+from tests.support.processes import running
 from thinair import DISTRIBUTION, __version__
 from thinair.link.missing_package import REQUIREMENTS, install_line
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OUR_FOLDERS = ("bench", "edid", "link", "receiver", "sender", "wifi")
+HEADLESS_DEMO = ("demo", "--headless")
 JUNK = 'raise SystemExit(f"{__file__} was imported")\n'
 
 
@@ -91,29 +93,32 @@ def junk_folder(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "arguments", [("demo", "--headless", "--seconds", "3", "--dashboard", "off", "--control", "off"), ("doctor",)]
-)
-def test_modules_of_the_current_folder_and_foreign_packages_change_nothing(
-    tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
-    site = installed_package(tmp_path / "site")
-    script = program(tmp_path)
-    done = subprocess.run(
-        [sys.executable, str(script), *arguments],
-        cwd=junk_folder(tmp_path / "work"),
-        env=os.environ | {"PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
-    assert "was imported" not in done.stdout + done.stderr
-    if arguments[0] == "demo":
-        assert done.returncode == 0, done.stderr
-        assert "presented" in done.stdout
-    else:
-        assert done.returncode in {0, 1}, done.stderr
+class Installed(TypedDict):
+    """Where an installation runs."""
+
+    env: dict[str, str]
+    cwd: Path
+
+
+def installed(folder: Path) -> tuple[list[str], Installed]:
+    """The command of an installation, and where to run it: amid modules that end whoever imports them."""
+    env = os.environ | {"PYTHONPATH": str(installed_package(folder / "site"))}
+    return [sys.executable, str(program(folder))], {"env": env, "cwd": junk_folder(folder / "work")}
+
+
+def test_the_demo_imports_nothing_from_the_current_folder_or_foreign_packages(tmp_path: Path) -> None:
+    words, places = installed(tmp_path)
+    with running([*words, *HEADLESS_DEMO, "--dashboard", "off", "--control", "off"], **places) as demo:
+        demo.wait_for_pictures(1)
+        assert demo.stop() == 0, demo.text()
+    assert "was imported" not in demo.text()
+
+
+def test_doctor_imports_nothing_from_the_current_folder_or_foreign_packages(tmp_path: Path) -> None:
+    words, places = installed(tmp_path)
+    with running([*words, "doctor"], **places) as doctor:
+        assert doctor.end() in {0, 1}, doctor.text()
+    assert "was imported" not in doctor.text()
 
 
 @pytest.mark.long
@@ -129,14 +134,8 @@ def test_the_wheel_installs_into_an_empty_environment_and_runs_the_demo(tmp_path
     (site,) = environment.glob("lib/python3*/site-packages")
     assert not [name for name in OUR_FOLDERS if (site / name).exists()]
     clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}
-    done = subprocess.run(
-        [environment / "bin/thinair", "demo", "--headless", "--seconds", "3"],
-        cwd=junk_folder(tmp_path / "work"),
-        env=clean,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "presented" in done.stdout
+    with running(
+        [str(environment / "bin/thinair"), *HEADLESS_DEMO], env=clean, cwd=junk_folder(tmp_path / "work")
+    ) as demo:
+        demo.wait_for_pictures(1)
+        assert demo.stop() == 0, demo.text()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TypeVar
 
 from thinair.link.child_process import python_module
@@ -107,13 +108,18 @@ class Running:
 
 @contextmanager
 def running(
-    words: Sequence[str], *, env: dict[str, str] | None = None, stdin: int = subprocess.DEVNULL
+    words: Sequence[str],
+    *,
+    env: dict[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> Iterator[Running]:
     """Starts it; kills it at the end, whatever happened."""
     began_s = time.monotonic()
     process = subprocess.Popen(
         words,
         env=env or environment(),
+        cwd=cwd,
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

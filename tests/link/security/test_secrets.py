@@ -84,7 +84,7 @@ def test_keys_tokens_and_codes_are_in_files_of_their_owner_and_in_no_log(tmp_pat
         player = stack.enter_context(running([*PLAY, "--headless", "--listen", "0"], env=env))
         send = [*THINAIR, "send", "--to", f"127.0.0.1:{player.port(LISTENING)}", *MODE]
         sender = stack.enter_context(running(send, env=env))
-        eventually(lambda: "late " in player.text())
+        eventually(lambda: "latency " in player.text())
         said = sender.text() + player.text()
         arguments = "".join(words_of(one.process.pid, "cmdline") for one in (sender, player))
     files = [path for path in state.rglob("*") if path.is_file()]
