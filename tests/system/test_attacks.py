@@ -282,7 +282,7 @@ def test_a_thousand_wrong_codes_open_nothing_and_disturb_nobody(stage: Stage) ->
 
     said = asyncio.run(try_all())
     assert sum(one.startswith("wrong code;") for one in said) == 10
-    assert sum(one.startswith("too many wrong codes") for one in said) == 990
+    assert sum(one.startswith("pairing is closed after too many wrong codes") for one in said) == 990
     player, sender = stage.end()
     assert (sender["control"]["wrong_code"], sender["control"]["closed"]) == (10, 990)
     whole(player)
@@ -295,7 +295,7 @@ def test_wrong_codes_tried_all_at_once_are_counted_one_by_one(stage: Stage) -> N
         return [str(one) for one in await asyncio.gather(*tries, return_exceptions=True)]
 
     said: list[str] = []
-    while not any(one.startswith("too many wrong codes") for one in said) and len(said) < 80:
+    while not any(one.startswith("pairing is closed after too many wrong codes") for one in said) and len(said) < 80:
         said += asyncio.run(try_all())  # of four from one address the door may have sent one away
     assert sum(one.startswith("wrong code;") for one in said) == 10, said
     eventually(lambda: shown(stage.player) > 120)
