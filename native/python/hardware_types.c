@@ -259,7 +259,7 @@ static PyMethodDef encoder_methods[] = {
     {"encode", encoder_encode, METH_VARARGS, "(unit, key) of one picture; None if the encoder skipped it."},
     {"request_key_frame", encoder_request_key, METH_NOARGS, NULL},
     {"set_bitrate", encoder_set_bitrate, METH_O, "False where the encoder cannot."},
-    {"stats", encoder_stats, METH_NOARGS, "bytes_copied, junk, late."},
+    {"stats", encoder_stats, METH_NOARGS, "bytes_copied, undecodable, late."},
     {"close", encoder_close, METH_NOARGS, NULL},
     {0},
 };
