@@ -3,13 +3,13 @@ PY := .venv/bin/python
 ARGS ?=
 HOURS ?= 0.5
 
-.PHONY: demo test test-vm vm check snapshots lint bench bench-tables bench-soak gate bench-setup native-test fuzz test-long test-armv6 wheel wheel-armv6 clean
+.PHONY: demo test test-vm vm check quick snapshots lint bench bench-tables bench-soak gate bench-setup native-test fuzz test-long test-armv6 wheel wheel-armv6 clean
 
 demo: setup-run
 	.venv/bin/thinair demo $(ARGS)
 
 test: setup-test vm lint native-test gate
-	$(PY) -m pytest -m "not long"
+	$(PY) -m pytest -m "not long" --durations=10
 
 # Real V4L2 and HDMI drivers, in a guest: tests/vm/README.md.
 test-vm: setup-test vm
@@ -33,15 +33,18 @@ wheel-armv6: setup-test
 	tools/armv6/setup.sh wheel
 	tools/armv6/wheel.sh
 
-# The quick subset: no display, no peers, no namespaces, no sanitizer build.
-check: setup-test lint
-	$(PY) -m pytest -m "quick and not long" -x
+# Within a minute, without display, Chromium, QEMU, GStreamer, namespaces or sanitizer build: the linters beside the tests.
+check: setup-check
+	@$(MAKE) --no-print-directory -j2 lint quick
+
+quick: setup-check
+	$(PY) -m pytest -m "quick and not slow and not long" -x --ignore tests/vm --ignore tests/browser --ignore tests/peers --ignore tests/system
 
 # Writes what reviews read: tests/commands/help.txt, tests/project/messages.txt, docs/configuration.md.
-snapshots: setup-test
+snapshots: setup-check
 	$(PY) -m tests.support.catalogue
 
-lint: setup-test
+lint: setup-check
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	tools/format.sh --check

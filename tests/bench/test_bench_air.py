@@ -59,6 +59,7 @@ def counted(seen: list[Seen], sent: dict[int, int]) -> tuple[int, int, int, list
     return len(intact & wanted), damaged, stale, ages
 
 
+@pytest.mark.slow
 @pytest.mark.quick
 @given(pictures)
 def test_intact_damaged_and_stale_pictures_and_ages_equal_a_count_picture_by_picture(seen: list[Seen]) -> None:

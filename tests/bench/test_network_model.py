@@ -11,7 +11,7 @@ import pytest
 from thinair.bench.network import MODELS, Link, Model, Rate, Stalls, read_trace
 from thinair.link.errors import ConfigError, FileError
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.slow]
 CLEAN = MODELS["clean"]
 
 

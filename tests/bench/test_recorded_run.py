@@ -202,6 +202,7 @@ def test_noise_after_the_header_of_a_packet_file_raises_nothing(tmp_path: Path) 
 # ---- compare ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_millisecond_more_in_any_stage_is_found_there_and_in_the_latency(
     stage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -211,6 +212,7 @@ def test_a_millisecond_more_in_any_stage_is_found_there_and_in_the_latency(
     assert f"B is slower in capture_to_present, {stage}\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_ten_runs_without_a_change_give_no_false_alarm(tmp_path: Path) -> None:
     files = [saved(tmp_path / f"{n}.json", run(seed=n)) for n in range(10)]
     for one, other in pairwise(files):

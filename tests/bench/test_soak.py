@@ -16,7 +16,7 @@ from thinair.bench.soak.verdict import Soak, verdict
 from thinair.cli import main
 from thinair.sender.sources.visual_code import Code
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.slow]
 
 SECOND = 1_000_000
 BEGAN, LENGTH = 50_000 * SECOND, 1_800 * SECOND

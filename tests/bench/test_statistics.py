@@ -17,6 +17,7 @@ def test_a_percentile_needs_as_many_samples_as_its_interval_and_one_fewer_gives_
     assert quantile(range(least), percent) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("percent", [50, 95, 99])
 def test_the_interval_of_a_percentile_holds_the_true_one_in_95_percent_of_many_samples(percent: int) -> None:
     print("seed 7")
@@ -44,6 +45,7 @@ def rounds(rng: np.random.Generator, middle_ms: float, count: int = 6, n: int = 
     return out
 
 
+@pytest.mark.slow
 def test_a_millisecond_more_is_found_and_no_change_raises_no_alarm() -> None:
     print("seed 11")
     rng = np.random.default_rng(11)
@@ -57,6 +59,7 @@ def test_a_millisecond_more_is_found_and_no_change_raises_no_alarm() -> None:
         assert slower.ratio_low > 1
 
 
+@pytest.mark.slow
 def test_the_interval_of_a_difference_holds_the_truth_though_starts_differ() -> None:
     print("seed 13")
     rng = np.random.default_rng(13)

@@ -32,6 +32,7 @@ def measured(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
     return read_all(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.quick
 @pytest.mark.parametrize("name", ["sim", "sim-sockets"])
 def test_a_simulation_becomes_tables(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

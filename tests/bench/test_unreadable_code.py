@@ -12,7 +12,7 @@ from PIL import Image
 from thinair.bench.harness.unreadable_code import why_unread
 from thinair.sender.sources.visual_code import Geometry, Painter
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.slow]
 
 WIDTH, HEIGHT = 1280, 720
 Lines = npt.NDArray[np.uint8]

@@ -75,7 +75,13 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return line
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (code is not Exit.USAGE))
+        for name, (_, code, _) in MISTAKES.items()
+    ],
+)
 def test_a_mistake_ends_in_one_line_and_its_exit_code(mistake: str, tmp_path: Path) -> None:
     words, code, said = MISTAKES[mistake]
     env = environment(XDG_RUNTIME_DIR=str(tmp_path))  # without one libwayland says so
@@ -95,6 +101,7 @@ def test_a_port_in_use_is_told_with_its_number() -> None:
         assert done.returncode == Exit.NETWORK
 
 
+@pytest.mark.slow
 def test_a_configuration_with_a_mistake_names_the_file_and_the_key(tmp_path: Path) -> None:
     for content, said in {
         "[play]\nvolume = 3\n": "'volume'",
@@ -111,6 +118,7 @@ def test_a_configuration_with_a_mistake_names_the_file_and_the_key(tmp_path: Pat
         assert done.returncode == Exit.USAGE
 
 
+@pytest.mark.slow
 def test_a_configuration_is_read_and_arguments_go_before_it(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
@@ -124,6 +132,7 @@ def test_a_configuration_is_read_and_arguments_go_before_it(tmp_path: Path) -> N
     assert "0.1 s" in one_line(call("play", "--config", str(file), "--seconds", "0.1"))
 
 
+@pytest.mark.slow
 def test_what_a_run_would_write_is_left_alone_by_the_check(tmp_path: Path) -> None:
     old, new = tmp_path / "old.json", tmp_path / "new.csv"
     old.write_text("kept")
@@ -144,6 +153,7 @@ def test_a_defect_ends_in_its_own_exit_code_with_the_place() -> None:
     assert "defect" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "broken"),
     [
@@ -186,6 +196,7 @@ print(json.dumps([heavy, said]))
     assert "glass" in said["bench --help"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_player_in_good_order(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     with running([*PLAY, "--headless", "--listen", "0", "--report", str(report)]) as play:

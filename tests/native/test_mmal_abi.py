@@ -81,6 +81,7 @@ def oracle_value(names: dict[str, Any], name: str) -> int:
     return int(names[name]) + (name in OFF_BY_ONE)
 
 
+@pytest.mark.slow
 @pytest.mark.quick
 @pytest.mark.parametrize("target", COMPILERS)
 def test_every_number_and_layout_agrees_with_picamera(target: str) -> None:

@@ -126,6 +126,7 @@ def test_any_losses_up_to_the_symbols_sent_are_restored_without_a_question(
     assert bytes(got) == wire.units[number]
 
 
+@pytest.mark.slow
 @given(st.data(), st.lists(sizes, min_size=3, max_size=10), st.sampled_from([0, 30, 90]))
 def test_no_wrong_byte_comes_out_of_any_air_and_the_picture_goes_on_when_it_clears(
     data: st.DataObject, frames: list[int], share: int

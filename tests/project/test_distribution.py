@@ -13,6 +13,7 @@ from typing import Any, TypedDict
 import pytest
 from packaging.requirements import Requirement
 
+from tests.support.namespace import outside
 from tests.support.paths import ROOT
 from tests.support.processes import running
 from thinair import DISTRIBUTION, __version__
@@ -126,11 +127,11 @@ def test_doctor_imports_nothing_from_the_current_folder_or_foreign_packages(tmp_
 def test_the_wheel_installs_into_an_empty_environment_and_runs_the_demo(tmp_path: Path) -> None:
     """Needs the network: pip fetches what the project depends on."""
     wheels, environment = tmp_path / "dist", tmp_path / "env"
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), "."]
+    pip = [*outside(), sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(wheels), "."]
     subprocess.run(pip, cwd=ROOT, check=True)
     subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
     (wheel,) = wheels.glob("*.whl")
-    subprocess.run([environment / "bin/pip", "install", "--quiet", str(wheel)], check=True)
+    subprocess.run([*outside(), str(environment / "bin/pip"), "install", "--quiet", str(wheel)], check=True)
     (site,) = environment.glob("lib/python3*/site-packages")
     assert not [name for name in OUR_FOLDERS if (site / name).exists()]
     clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "VIRTUAL_ENV"}}

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,8 +67,9 @@ def imports(tree: ast.AST, *, top_only: bool = False) -> Iterator[str]:
             yield from imports(node, top_only=top_only)
 
 
-def imported_by(path: Path, *, top_only: bool = False) -> set[str]:
-    return set(imports(ast.parse(path.read_text(encoding="utf-8"), str(path)), top_only=top_only))
+@cache
+def imported_by(path: Path, *, top_only: bool = False) -> frozenset[str]:
+    return frozenset(imports(ast.parse(path.read_text(encoding="utf-8"), str(path)), top_only=top_only))
 
 
 def module_name(path: Path) -> str:

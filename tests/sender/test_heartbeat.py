@@ -199,6 +199,7 @@ def test_the_first_configuration_is_valid_for_the_sender(tmp_path: Path) -> None
     assert values["edid"] == "low-latency"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "threshold"), [("thinair.service", 20), ("thinair-edid.service", 10)])
 def test_systemd_accepts_the_units_and_rates_them_as_confined(tmp_path: Path, unit: str, threshold: int) -> None:
     """`systemd-analyze security` in tenths: 19 and 9 as of systemd 252."""

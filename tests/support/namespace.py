@@ -19,14 +19,26 @@ link set far up
 """
 
 
+_outside: int | None = None  # the network that this process came from
+
+
 def enter() -> bool:
     """Moves this process, and what it starts, into a network that has nobody else. False where that is not allowed:
     without root."""
+    global _outside  # noqa: PLW0603 -- a process has one network
     libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/self/ns/net", os.O_RDONLY)
     if os.geteuid() != 0 or libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET) != 0:
+        os.close(before)
         return False
+    _outside = before
     subprocess.run(["ip", "-batch", "-"], input=_NETWORK, text=True, check=True)
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     _X_SOCKETS.mkdir(mode=0o1777, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(_X_SOCKETS)], check=True)
     return True
+
+
+def outside() -> list[str]:
+    """What goes before a command that needs the machine's network, such as pip."""
+    return [] if _outside is None else ["nsenter", f"--net=/proc/{os.getpid()}/fd/{_outside}"]

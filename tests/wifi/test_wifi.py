@@ -133,6 +133,7 @@ def test_the_access_points_files_say_what_was_chosen(tmp_path: Path, wpa3: str, 
     assert "dhcp-option=option:router\n" in profiles.dnsmasq("wlan0"), "no way further"
 
 
+@pytest.mark.slow
 def test_a_signal_ends_the_wait_wherever_it_comes() -> None:
     """An Event's own lock would be waited for by the thread that holds it."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -62,6 +62,7 @@ def test_a_message_is_decoded_as_it_was_encoded(message: Message, decode: Decode
     assert decode(line) == message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("message", "decode"), [one for one in MESSAGES if "refusal" not in one[0]])
 @given(st.data())
 def test_a_field_of_another_kind_makes_no_message_of_another_shape(

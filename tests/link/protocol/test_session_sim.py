@@ -13,7 +13,7 @@ from thinair.link.protocol.rtcp import Probe, ProbeEcho, build, is_control, pars
 from thinair.link.protocol.sender_session import KeyFrameRequested, Linked, MediaDescription, SenderSession
 from thinair.link.protocol.source_state import SourceCode, SourceState
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.slow]
 
 MS = 1000
 SECOND = 1_000_000

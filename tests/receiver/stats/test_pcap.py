@@ -35,6 +35,7 @@ def test_packets_are_noted_both_ways_as_a_pcap_that_tells_addresses_and_times(tm
     assert all(began <= one.at_us <= now_us() for one in noted)
 
 
+@pytest.mark.slow
 def test_packets_that_nobody_fetches_make_room_for_newer_ones_and_are_counted() -> None:
     with linked(log_packets=True) as (tx, rx):
         for number in range(60):

@@ -231,6 +231,7 @@ STATES = {
 }
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(changes, st.booleans(), st.integers(0, 3 * SECOND)), max_size=30), st.booleans())
 def test_no_history_is_a_dead_end_and_no_start_lacks_its_stop(
     history: list[tuple[dict[str, object], bool, int]], watched: bool
