@@ -10,12 +10,14 @@ from pathlib import Path
 
 _CLONE_NEWNS, _CLONE_NEWNET = 0x00020000, 0x40000000  # linux/sched.h
 _X_SOCKETS = Path("/tmp/.X11-unix")  # noqa: S108 -- where X servers listen; the newest to take a number removes the other's
-# An Ethernet that leads nowhere; RFC 2544 keeps these addresses for tests.
+# An Ethernet that leads nowhere; RFC 2544 keeps these addresses for tests. Chromium's WebRTC takes the default route's
+# address and no other.
 _NETWORK = """link set lo up
 link add eth0 type veth peer name far
 addr add 198.18.0.1/24 dev eth0
 link set eth0 up
 link set far up
+route add default via 198.18.0.2
 """
 
 
