@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import median
 
 from thinair.bench.analysis.run_files import write_json
-from thinair.bench.glass.row import Settings, free_port
+from thinair.bench.glass.row import Settings
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.options import add_json
 from thinair.bench.harness.run_conditions import RunConditions
 from thinair.bench.players.recovery_time import GONE_S, first_current, playing, sending

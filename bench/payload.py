@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 
 from thinair.bench.analysis.run_files import write_json
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.options import add_bitrate, add_json, add_mode
 from thinair.bench.harness.processes import PRIORITY, realtime
 from thinair.bench.harness.run_conditions import RunConditions, scheduling

@@ -19,7 +19,7 @@ from typing import TypedDict
 from thinair.bench.analysis.run_files import write_json
 from thinair.bench.analysis.summary import COLUMNS, Percentiles, summary
 from thinair.bench.glass.baselines import INSTALL
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.options import add_bitrate, add_json, add_mode
 from thinair.bench.harness.processes import PRIORITY, realtime
 from thinair.bench.harness.run_conditions import RunConditions, scheduling

@@ -16,8 +16,8 @@ from typing import TypedDict, cast
 from thinair.bench.air.pixels import PictureFigures, PictureSampler, figures, link_latencies_ms
 from thinair.bench.analysis.summary import Percentiles, read_frames, summary
 from thinair.bench.glass.baselines import BY_NAME, INSTALL, Place
-from thinair.bench.glass.row import free_port
 from thinair.bench.harness.chromium import chromium
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.processes import PRIORITY, Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import ScreenError, VirtualScreen, xvfb

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import NotRequired, TypedDict
 from thinair.bench.analysis.summary import Percentiles, read_frames, summary
 from thinair.bench.glass.baselines import UNENCRYPTED, Place, PlayerSpec
 from thinair.bench.glass.figures import Figures, join, pooled, sent_frames
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.processes import Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import ScreenError, ScreenSampler, VirtualScreen, xvfb
@@ -207,21 +207,3 @@ def sender_command(feed: str, port: int, settings: Settings, log: Path) -> list[
         *("--bitrate", str(settings.bitrate_bps), "--preset", settings.preset, "--key-interval", "1", "--pace", "off"),
         *("--priority", "0", "--frames", str(log)),
     ]
-
-
-def free_port() -> int:
-    """An even UDP port of loopback with the odd one above it free too, as RTP receivers want it."""
-    while True:
-        with (
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as low,
-            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as high,
-        ):
-            low.bind(("127.0.0.1", 0))
-            port = int(low.getsockname()[1])
-            if port % 2:
-                continue
-            try:
-                high.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port

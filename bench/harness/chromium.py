@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from thinair.bench.harness.free_ports import free_tcp_port
 from thinair.link.child_process import python_module
 
 # No sandbox, since benches may run as root; the rest prevents network traffic and questions at the first start.
@@ -76,12 +77,6 @@ def start_browser(
         env={**os.environ, "DISPLAY": display},
         start_new_session=True,
     )
-
-
-def free_tcp_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(port: int) -> bool:

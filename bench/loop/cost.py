@@ -15,7 +15,7 @@ from statistics import fmean, stdev
 
 from thinair.bench.analysis.recorded_run import LATENCY
 from thinair.bench.analysis.run_files import read_report, write_json
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.processes import process, wait_for_port
 from thinair.bench.harness.run_conditions import RunConditions
 from thinair.bench.harness.xvfb_screen import ScreenError, ScreenSampler, xvfb

@@ -26,7 +26,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.processes import Process, above, ended, process, wait_for_port
 from thinair.bench.harness.unreadable_code import why_unread_on
 from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenError, xvfb

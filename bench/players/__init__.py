@@ -19,8 +19,9 @@ from typing import TypedDict
 from thinair.bench.analysis.run_files import write_json
 from thinair.bench.analysis.summary import COLUMNS
 from thinair.bench.glass.baselines import Place, PlayerSpec
-from thinair.bench.glass.row import Row, RowFigures, Settings, free_port, measure, merged, sender_command
-from thinair.bench.harness.chromium import QUIET, answers, chromium, free_tcp_port
+from thinair.bench.glass.row import Row, RowFigures, Settings, measure, merged, sender_command
+from thinair.bench.harness.chromium import QUIET, answers, chromium
+from thinair.bench.harness.free_ports import free_port, free_tcp_port
 from thinair.bench.harness.options import add_bitrate, add_json, add_mode
 from thinair.bench.harness.processes import PRIORITY, process, realtime
 from thinair.bench.harness.run_conditions import Conditions, RunConditions

@@ -19,7 +19,8 @@ from pathlib import Path
 
 import aiohttp
 
-from thinair.bench.harness.chromium import QUIET, answers, chromium, free_tcp_port
+from thinair.bench.harness.chromium import QUIET, answers, chromium
+from thinair.bench.harness.free_ports import free_tcp_port
 from thinair.link.child_process import python_code, python_module
 
 KINDS = {

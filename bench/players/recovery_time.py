@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from thinair.bench.glass.row import Settings, free_port, sender_command
+from thinair.bench.glass.row import Settings, sender_command
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.processes import bound_ports, has_tcp_listener
 from thinair.link.child_process import python_module
 

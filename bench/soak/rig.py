@@ -10,8 +10,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thinair.bench.glass.row import free_port
-from thinair.bench.harness.chromium import free_tcp_port
+from thinair.bench.harness.free_ports import free_port, free_tcp_port
 from thinair.bench.harness.processes import above
 from thinair.bench.harness.xvfb_screen import ScreenSampler, Sighting, VirtualScreen, XvfbProcess
 from thinair.link.child_process import python_module

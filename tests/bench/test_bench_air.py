@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.bench.test_glass import HEIGHT, STRIDE, WIDTH, framebuffer_file, xwd_header
 from thinair.bench.air.pixels import PictureSampler, Seen, figures
 from thinair.bench.air.row import Settings, measure
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.network import MODELS
 from thinair.link.child_process import python_module
 from thinair.link.native import now_us

@@ -15,8 +15,9 @@ from thinair.bench.analysis.summary import read_frames, summary
 from thinair.bench.glass import SCHEMA, against_best, footer, line, table
 from thinair.bench.glass.baselines import INSTALL, PLAYERS, UNENCRYPTED, Place, PlayerSpec, choose
 from thinair.bench.glass.figures import Figures, SentFrame, join, sent_frames
-from thinair.bench.glass.row import Row, Settings, free_port, measure, merged, sender_command
+from thinair.bench.glass.row import Row, Settings, measure, merged, sender_command
 from thinair.bench.glass.strip_delimiters import strip
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.run_conditions import Conditions
 from thinair.bench.harness.xvfb_screen import Framebuffer, ScreenError, ScreenSampler, Sighting, xvfb
 from thinair.link.errors import ConfigError

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from thinair.bench.analysis.recorded_run import Frame
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.loop import figures
 from thinair.bench.loop.delay_relay import is_lost
 from thinair.bench.loop.rig import DELAYABLE, EMIT_US, Round, Seen

@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import ROOT
 from tests.support.processes import PLAY, Running, call, environment, running
 from tests.vm.machine import HOST, Machine, Process
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 
 pytestmark = pytest.mark.long
 # What udev and the sysinit target would do, and a place to read what the service says.
