@@ -1,8 +1,21 @@
-"""Files that the user named, checked before a run starts."""
+"""Files that the user named: an error is one line that names the file."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from thinair.link.errors import FileError
+
+
+@contextmanager
+def writing(path: Path, advice: str = "") -> Iterator[None]:
+    """Around all that writes the file. Raises FileError for an OSError; `advice`: what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}{advice and f'; {advice}'}") from error
 
 
 def check_writable(*paths: Path | None) -> None:
@@ -11,13 +24,11 @@ def check_writable(*paths: Path | None) -> None:
         if path is None:
             continue
         new = not path.exists()
-        try:
+        with writing(path):
             with path.open("ab"):
                 pass
             if new:
                 path.unlink()
-        except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def check_readable(path: str) -> None:

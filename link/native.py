@@ -1,4 +1,4 @@
-"""The one door to the C extension."""
+"""The only importer of the C extension."""
 
 from thinair._native import (
     AU_GAP,

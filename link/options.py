@@ -85,7 +85,6 @@ ENCRYPTION = switch(
     name="encryption",
     old_names=("sealed",),
 )
-SEALED = ENCRYPTION  # until both configurations are renamed
 LOG_FORMAT = choice("format of log lines on standard error", "text", "json")
 
 

@@ -92,7 +92,7 @@ class Player:
         """`transport`: thinair, rtp or annexb. `rx` is the caller's to close. Raises FileError, DeviceError."""
         self._config, self._rx, self._transport, self._conditions = config, rx, transport, conditions
         self._encrypted = config.encryption and transport == "thinair"
-        self._session = session = ReceiverSession(secrets.randbits(63) + 1, sealed=self._encrypted)
+        self._session = session = ReceiverSession(secrets.randbits(63) + 1, encrypted=self._encrypted)
         self._queue = LoopQueue()
         self._events = events = EventLog()
         self._gate = gate = DecodeGate()
@@ -144,13 +144,13 @@ class Player:
         loop = asyncio.get_running_loop()
         self._queue.attach(loop)
         loop.add_reader(self._rx.eventfd, self._queue.woken.set)
-        threads = [
+        decode, display = (
             threading.Thread(target=self._guard, args=(work,), name=f"thinair-{name}")
             for name, work in (("decode", self._decode.run), ("display", self._display.run))
-        ]
+        )
         try:
             try:
-                for thread in threads:
+                for thread in (decode, display):
                     thread.start()
                 self._table.start(self._rx.local_port)
                 await self._workers.start()
@@ -159,9 +159,10 @@ class Player:
                 loop.remove_reader(self._rx.eventfd)
                 self._loop.close(now_us())
                 self._decode.stop()
+                await asyncio.to_thread(decode.join)
                 self._mailbox.close()
-                for thread in threads:
-                    await asyncio.to_thread(thread.join)
+                await asyncio.to_thread(display.join)
+            self._display.discard(self._mailbox.get(0.0))  # where the window was closed: every frame is counted
             self._queue.run()
             self._accounting.close()
             await self._workers.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from thinair.link.errors import FileError
+from thinair.link.files import writing
 from thinair.sender.status import SenderStatus
 
 
@@ -34,7 +34,5 @@ def write_report(path: Path, status: SenderStatus) -> None:
     }
     import json  # a Pi starts without reports
 
-    try:
+    with writing(path):
         path.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error

@@ -111,7 +111,7 @@ def _open_tx(config: SenderConfig, transport: str, endpoint: Endpoint, ssrc: int
             pace_us=pace_us,
             fixed_pace=config.pace != "auto",
             priority=config.priority,
-            sealed=config.encryption and transport == "thinair",
+            encrypted=config.encryption and transport == "thinair",
         )
     except ValueError as error:
         raise NetworkError(f"cannot send to {endpoint}: unknown host") from error

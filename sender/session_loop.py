@@ -142,7 +142,7 @@ class SessionLoop:
 
     def request_mode(self, mode: Mode, who: str) -> None:
         self._log.add(f"{who} requested {mode}")
-        self._events.record({"asked": str(mode)})
+        self._events.record({"requested": str(mode)})
         self._pipeline.request_mode(mode)
 
     def limit_bitrate(self, min_bps: int, max_bps: int) -> None:

@@ -345,11 +345,11 @@ class Tx:
         priority: int = 0,
         bind_port: int = 0,
         fixed_pace: bool = False,
-        sealed: bool = False,
+        encrypted: bool = False,
     ) -> None:
         """`host` "": no peer yet. `pace_us`: between groups of `pace_group` packets, 0: no pacing; `fixed_pace`: the
-        receiver does not change it. `priority`: SCHED_FIFO, 0: none. `sealed`: only packets sealed with installed keys
-        are sent or accepted."""
+        receiver does not change it. `priority`: SCHED_FIFO, 0: none. `encrypted`: only packets sealed with installed
+        keys are sent or accepted."""
     eventfd: int  # readable while control() has something
     local_port: int
     notes: list[str]  # what the system refused (priority, DSCP, buffer), as text
@@ -380,7 +380,7 @@ class Tx:
     def install_keys(
         self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False
     ) -> None:
-        """As Seal.install(). Raises ValueError if not `sealed`."""
+        """As Seal.install(). Raises ValueError if not `encrypted`."""
     def forget_keys(self) -> None:
         """Clears all keys: nothing is sent or accepted until new ones are installed."""
     def set_peer(self, host: str, port: int, /) -> None:
@@ -418,11 +418,11 @@ class Rx:
         priority: int = 0,
         receive_buffer: int = 4194304,
         repair_timeout_us: int = 0,
-        sealed: bool = False,
+        encrypted: bool = False,
         log_packets: bool = False,
     ) -> None:
         """`host` "": any local address; `port` 0: any. `payload_type` to `max_au` and `repair_timeout_us` as
-        Reassembler, `quiet_us` as AnnexbStream, `sealed` as Tx. `slots`: access units in the ring, 2 to 64.
+        Reassembler, `quiet_us` as AnnexbStream, `encrypted` as Tx. `slots`: access units in the ring, 2 to 64.
         `receive_buffer`: bytes. `log_packets`: keep packets for packets()."""
     eventfd: int  # readable while control() or invites() has something, and after a frame was abandoned
     local_port: int
@@ -434,16 +434,16 @@ class Rx:
         """Control datagrams since the last call, oldest first: (datagram, arrival µs, host, port). Clears the
         eventfd."""
     def send_control(self, datagram: Buffer, host: str, port: int) -> bool:
-        """Sends a control datagram, sealed if `sealed`. False: not sent."""
+        """Sends a control datagram, sealed if `encrypted`. False: not sent."""
     def install_keys(
         self, own: Buffer, peer: Buffer, media_ssrc: int, *, limit: int = 0, after_peer: bool = False
     ) -> None:
-        """As Seal.install(). Raises ValueError if not `sealed`."""
+        """As Seal.install(). Raises ValueError if not `encrypted`."""
     def forget_keys(self) -> None:
         """Clears all keys: nothing is sent or accepted until new ones are installed."""
     def invites(self) -> list[tuple[bytes, int, str, int]]:
-        """With `sealed`: unsealed invites and HELLOs since the last call, as control() returns them. Not authenticated;
-        their number and rate are limited."""
+        """With `encrypted`: unsealed invites and HELLOs since the last call, as control() returns them. Not
+        authenticated; their number and rate are limited."""
     def accept(self, host: str, port: int, ssrc: int, own_ssrc: int = 0, cookie: int = 0) -> None:
         """Accepts media from this address and SSRC only, and forgets the previous peer's frames. Repair requests go
         there with `own_ssrc` and `cookie`; cookie 0: none. Raises ValueError for an address that cannot be used."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thinair.link.errors import ConfigError, FileError
+from thinair.link.files import writing
 
 NETWORK = "10.55.0"  # /24; the access point is .1
 AP_ADDRESS = f"{NETWORK}.1"
@@ -55,13 +56,11 @@ def own_key(file: Path) -> str:
 
 def write_private(file: Path, text: str) -> None:
     """A file with mode 0600 from its first byte on. Raises FileError."""
-    try:
+    with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
             opened.write(text)
-    except OSError as error:
-        raise FileError(f"cannot write {file}: {error.strerror}") from error
 
 
 def hostapd(interface: str, network: Network, control: Path) -> str:

@@ -21,6 +21,7 @@ from thinair.bench.analysis.recorded_run import (
     row_of,
 )
 from thinair.link.errors import ConfigError, FileError
+from thinair.link.files import writing
 
 SCHEMA = "thinair.run/1"
 REPORT_SCHEMA = "thinair.report/1"
@@ -108,10 +109,8 @@ def write_run(path: Path, run: RecordedRun) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Raises FileError."""
-    try:
+    with writing(path):
         path.write_text(text)
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def write_json(path: Path | None, content: Mapping[str, object]) -> None:
@@ -123,13 +122,10 @@ def write_json(path: Path | None, content: Mapping[str, object]) -> None:
 def write_csv(path: Path, frames: Sequence[Frame]) -> None:
     """Raises FileError."""
     columns = used_columns(frames)
-    try:
-        with path.open("w", newline="") as opened:
-            out = csv.DictWriter(opened, columns, extrasaction="ignore")
-            out.writeheader()
-            out.writerows(row_of(frame) for frame in frames)
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error
+    with writing(path), path.open("w", newline="") as opened:
+        out = csv.DictWriter(opened, columns, extrasaction="ignore")
+        out.writeheader()
+        out.writerows(row_of(frame) for frame in frames)
 
 
 def used_columns(frames: Sequence[Frame]) -> list[str]:

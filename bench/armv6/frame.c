@@ -96,7 +96,7 @@ int main(int argc, char **argv) {
     ta_tx_config repair = config, sealed = config;
     repair.port = repair_port;
     sealed.port = sealed_port;
-    sealed.sealed = true;
+    sealed.encrypted = true;
     memset(keys[1], 1, sizeof keys[1]);
     const ta_seal_config down = {.own = keys[0], .peer = keys[1], .media_ssrc = 1},
                          up = {.own = keys[1], .peer = keys[0], .media_ssrc = 1};

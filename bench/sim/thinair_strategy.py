@@ -34,8 +34,8 @@ class Sender:
         self._filler = random.Random(world.seed).randbytes(400_000).replace(b"\0", b"\1")
         description = MediaDescription(1920, 1080, Fraction(round(1e6 / world.interval_us)), world.model.max_bps)
         self.session = SenderSession(_SENDER, _COOKIE, _SSRC, description)
-        self.outbox = SendQueue(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(world.interval_us))
-        self.outbox.set_cookie(_COOKIE)
+        self.queue = SendQueue(ssrc=_SSRC, max_packet=PAYLOAD + _HEADERS, interval_us=round(world.interval_us))
+        self.queue.set_cookie(_COOKIE)
         self._follower = BitrateFollower(world.model.max_bps)
         self._linked = False
         self._key_wanted = False
@@ -44,7 +44,7 @@ class Sender:
         now = round(now_us)
         if not self._linked:
             return
-        ready = self.outbox.ready(now)
+        ready = self.queue.ready(now)
         if ready == SKIP:
             self.world.skip()
             return
@@ -52,7 +52,7 @@ class Sender:
         number, size = self.world.encode(self._follower.bitrate_bps, key=key, now_us=now_us)
         unit = (_KEY if key else _PICTURE) + self._filler[: max(8, size - 6)]
         try:
-            self.outbox.push(unit, now_us=now, frame_id=number, rtp_time=now * 9 // 100 & 0xFFFFFFFF, key=key,
+            self.queue.push(unit, now_us=now, frame_id=number, rtp_time=now * 9 // 100 & 0xFFFFFFFF, key=key,
                              capture_us=now, encode_out_us=now)  # fmt: skip
         except ValueError:
             self._key_wanted = True
@@ -63,7 +63,7 @@ class Sender:
 
     def receive(self, content: bytes, now_us: float) -> None:
         now = round(now_us)
-        if not self.outbox.control(content, now):
+        if not self.queue.control(content, now):
             self.session.receive_datagram(content, now)
 
     def poll(self, now_us: float) -> list[Packet]:
@@ -79,7 +79,7 @@ class Sender:
                     self._key_wanted = True
                 case BitrateRequested(bitrate_bps=wanted):
                     self._follower.follow(wanted, now)
-        while due := self.outbox.next(now):
+        while due := self.queue.next(now):
             for datagram in due:
                 media = datagram[1] & 0x7F == 96
                 if media:
@@ -88,8 +88,8 @@ class Sender:
         return out
 
     def timeout_us(self, now_us: float) -> float:
-        session, outbox = self.session.next_timeout(round(now_us)), self.outbox.deadline()
-        return min(float(due) for due in (session, outbox) if due is not None)
+        session, queue = self.session.next_timeout(round(now_us)), self.queue.deadline()
+        return min(float(due) for due in (session, queue) if due is not None)
 
 
 class Receiver:

@@ -155,14 +155,13 @@ class _Peer:
 
 
 class ReceiverSession:
-    """`boot_id`: 64 random bits from the caller. `sealed`: the session is encrypted, so that every message received is
-    the paired sender's.
+    """`boot_id`: 64 random bits from the caller. `encrypted`: every message received is the paired sender's.
 
     Size: one method for each message, timer and state action of the session."""
 
-    def __init__(self, boot_id: int, *, sealed: bool = False) -> None:
+    def __init__(self, boot_id: int, *, encrypted: bool = False) -> None:
         self.boot_id = boot_id
-        self.sealed = sealed
+        self.encrypted = encrypted
         self.ssrc = boot_id & 0xFFFFFFFF
         self.state = ReceiverState.LISTENING
         self.clock = ClockSync()
@@ -334,9 +333,9 @@ class ReceiverSession:
             self._answer_path(candidate)
         elif peer is None or self.state is ReceiverState.CLOSED:
             self._adopt(ReceiverInput.HELLO_NEW, candidate, now_us)
-        elif self.sealed and peer.hello.boot_id == candidate.hello.boot_id:  # wherever it is now
+        elif self.encrypted and peer.hello.boot_id == candidate.hello.boot_id:  # wherever it is now
             self._hello_again(peer, candidate, now_us)
-        elif self.sealed:
+        elif self.encrypted:
             self._adopt(ReceiverInput.HELLO_NEW, candidate, now_us)
         elif (peer.host, peer.port, peer.hello.boot_id) == (candidate.host, candidate.port, candidate.hello.boot_id):
             self._hello_again(peer, candidate, now_us)
@@ -353,7 +352,7 @@ class ReceiverSession:
 
     def _answer_path(self, candidate: _Peer) -> None:
         hello = candidate.hello
-        if not self.sealed or self._peer is None or self._peer.hello.boot_id != hello.boot_id:
+        if not self.encrypted or self._peer is None or self._peer.hello.boot_id != hello.boot_id:
             self.dropped["control_unexpected"] += 1
             return
         self._out.append(
@@ -378,7 +377,7 @@ class ReceiverSession:
 
     def _from_peer(self, message: Message, now_us: int, host: str, port: int) -> None:
         peer = self._peer
-        if peer is None or not (self.sealed or peer.is_at(host, port)):
+        if peer is None or not (self.encrypted or peer.is_at(host, port)):
             self.dropped["control_address"] += 1
             return
         match message:

@@ -176,7 +176,7 @@ class ModeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """In the clear: a sender would like to be called back at its door, TCP `port`. A hint, never believed: the
+    """In the clear: a sender asks for a session; its session server is at TCP `port`. A hint, never trusted: the
     connection there shows whether it is the one with this fingerprint (SHA-256 of its certificate)."""
 
     ssrc: int

@@ -41,12 +41,12 @@ def read_code(text: str) -> str:
 
 
 def scan_text(place: str, code: str) -> str:
-    """For a QR code: where the sender's door is, and its code. read_scan() reads it."""
+    """For a QR code: where the sender's session server is, and its code. read_scan() reads it."""
     return f"THINAIR://{place}/{code}".upper()
 
 
 def read_scan(text: str) -> tuple[str | None, str]:
-    """(address of the door or None, code), of what somebody typed, pasted or scanned. Raises ConfigError."""
+    """(address of the session server or None, code), of what somebody typed, pasted or scanned. Raises ConfigError."""
     scheme, found, rest = text.strip().partition("://")
     if not found or scheme.upper() != "THINAIR":
         return None, read_code(text)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from thinair.link.errors import FileError
+from thinair.link.files import writing
 
 
 def folder(end: str) -> Path:
@@ -44,7 +45,7 @@ def write(path: Path, content: Mapping[str, object]) -> None:
     """Replaces the file; on disk when this returns. Raises FileError."""
     import tempfile  # loads what most starts do without
 
-    try:
+    with writing(path):
         handle, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # of 0600
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -61,8 +62,6 @@ def write(path: Path, content: Mapping[str, object]) -> None:
                 Path(new).unlink()
             raise
         sync(path.parent)
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def sync(path: Path) -> None:

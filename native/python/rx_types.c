@@ -9,16 +9,16 @@ typedef struct RxObject {
 } RxObject;
 
 static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"port",   "host",        "mode",  "payload_type", "window_frames",  "reorder_us",
-                            "max_au", "quiet_us",    "slots", "priority",     "receive_buffer", "repair_timeout_us",
-                            "sealed", "log_packets", NULL};
+    static char *names[] = {"port",      "host",        "mode",  "payload_type", "window_frames",  "reorder_us",
+                            "max_au",    "quiet_us",    "slots", "priority",     "receive_buffer", "repair_timeout_us",
+                            "encrypted", "log_packets", NULL};
     RxObject *self = (RxObject *)object;
     const char *host = "", *mode = "thinair";
     int port, payload_type = 96, window = 8, reorder_us = 4000, max_au = 2097152, quiet_us = 4000, slots = 8,
-              priority = 0, buffer = 4194304, repair_timeout_us = 0, sealed = 0, log_packets = 0;
+              priority = 0, buffer = 4194304, repair_timeout_us = 0, encrypted = 0, log_packets = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "i|ssiiiiiiiiipp", names, &port, &host, &mode, &payload_type,
                                      &window, &reorder_us, &max_au, &quiet_us, &slots, &priority, &buffer,
-                                     &repair_timeout_us, &sealed, &log_packets))
+                                     &repair_timeout_us, &encrypted, &log_packets))
         return -1;
     ta_rx_config config = {.host = host, .priority = priority, .receive_buffer = buffer};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, 0, 65535) < 0 ||
@@ -31,7 +31,7 @@ static int rx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
         return -1;
     config.port = (uint16_t)port;
     config.slots = (uint32_t)slots;
-    config.sealed = sealed;
+    config.encrypted = encrypted;
     config.log_packets = log_packets;
     config.frames = (ta_reassembler_config){.payload_type = (uint8_t)payload_type,
                                             .elements = config.mode == TA_MODE_THINAIR,

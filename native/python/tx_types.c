@@ -10,14 +10,15 @@ typedef struct TxObject {
 static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"host",       "port",       "mode",    "ssrc",     "payload_type",
                             "max_packet", "pace_group", "pace_us", "priority", "bind_port",
-                            "fixed_pace", "sealed",     NULL};
+                            "fixed_pace", "encrypted",  NULL};
     TxObject *self = (TxObject *)object;
     const char *host, *mode = "thinair";
     int port, payload_type = 96, max_packet = 1400, pace_group = 5, pace_us = 0, priority = 0, bind_port = 0,
-              fixed_pace = 0, sealed = 0;
+              fixed_pace = 0, encrypted = 0;
     unsigned long ssrc = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "si|skiiiiiipp", names, &host, &port, &mode, &ssrc, &payload_type,
-                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port, &fixed_pace, &sealed))
+                                     &max_packet, &pace_group, &pace_us, &priority, &bind_port, &fixed_pace,
+                                     &encrypted))
         return -1;
     ta_tx_config config = {.host = host, .priority = priority};
     if (ta_py_mode(mode, &config.mode) < 0 || ta_py_check_range("port", port, host[0] != 0, 65535) < 0 ||
@@ -31,7 +32,7 @@ static int tx_open(PyObject *object, PyObject *args, PyObject *kwargs) {
     config.port = (uint16_t)port;
     config.bind_port = (uint16_t)bind_port;
     config.fixed_pace = fixed_pace;
-    config.sealed = sealed;
+    config.encrypted = encrypted;
     config.pace_group = (uint32_t)pace_group;
     config.pace_us = (uint32_t)pace_us;
     config.packets = (ta_packetizer_config){

@@ -22,7 +22,7 @@ static atomic_size_t sent;
 
 static void send_up_to(size_t end) {
     for (size_t i; (i = sent) < end;) {
-        sent = i + 1; /* before the pump hears of it: its thread sends the rest */
+        sent = i + 1; /* before the pump is told: its thread sends the rest */
         sendto(sender, packets[i], sizes[i], 0, (const struct sockaddr *)&receiver, sizeof receiver);
     }
 }

@@ -22,7 +22,7 @@ def run(seconds: float) -> int:
 
 
 def table(found: list[Announcement], paired: set[str]) -> list[str]:
-    """What a stranger says of himself is not to be believed: only PAIRED is ours, and it speaks of a key that he still
+    """An announcement is not authenticated: only PAIRED is ours, and it is about a key whose owner still
     has to show."""
     rows = [
         (one.name, one.place, "yes" if one.fingerprint in paired else "no", one.state, one.mode, one.signal, one.model)

@@ -11,8 +11,8 @@ from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Any
 
-from thinair.link.errors import AuthenticationError, ConfigError, FileError, NetworkError
-from thinair.link.files import check_writable
+from thinair.link.errors import AuthenticationError, ConfigError, NetworkError
+from thinair.link.files import check_writable, writing
 from thinair.link.options import parse_bitrate
 from thinair.link.security import private_files, tls
 from thinair.link.security.identity import fingerprint
@@ -58,10 +58,8 @@ def _do(sender: Sender, action: str, arguments: argparse.Namespace) -> None:
         case "preview":
             check_writable(Path(arguments.value))
             picture = sender.ask("GET", "preview.jpg")
-            try:
+            with writing(Path(arguments.value)):
                 Path(arguments.value).write_bytes(picture)
-            except OSError as error:
-                raise FileError(f"cannot write {arguments.value}: {error.strerror}") from error
         case "page":
             url = clean_name(str(json.loads(sender.ask("POST", "page-links"))["url"]), 90)
             print(url)
@@ -130,7 +128,7 @@ def _lines(status: Mapping[str, Any]) -> list[str]:
 
     rows = {
         "sender": f"{status.get('name')} ({status.get('model')})",
-        "state": status.get("source") or status.get("light", {}).get("state"),
+        "state": status.get("source") or status.get("status_led", {}).get("state"),
         "mode": status.get("mode") or "unknown",
         "receiver": status.get("receiver") or "none",
         "latency": f"{number('latency_ms', 'ms')} ± {number('latency_bound_ms', 'ms')}",

@@ -24,7 +24,7 @@ def open_rx(config: ReceiverConfig, transport: str, endpoint: Endpoint) -> Rx:
             slots=_SLOTS,
             repair_timeout_us=_FRAME_TIMEOUT_US if transport == "thinair" else 0,
             priority=config.priority,
-            sealed=config.encryption and transport == "thinair",
+            encrypted=config.encryption and transport == "thinair",
             log_packets=config.packets is not None,
         )
     except ValueError as error:

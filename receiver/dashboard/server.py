@@ -54,11 +54,11 @@ _REFUSALS = {
 class Dashboard:
     """`tell` sends a message to the player. All but the JPEG thread belongs to one loop."""
 
-    def __init__(self, guard: RequestGuard, patience: ConnectionLimits, tell: Callable[[Content], None]) -> None:
-        self.refused = patience.refused
+    def __init__(self, guard: RequestGuard, limits: ConnectionLimits, tell: Callable[[Content], None]) -> None:
+        self.refused = limits.refused
         self.viewers: set[Viewer] = set()
         self.dropped = 0  # viewers that did not read
-        self._guard, self._patience, self._tell = guard, patience, tell
+        self._guard, self._limits, self._tell = guard, limits, tell
         self._history = History()
         self._events: deque[Event] = deque(maxlen=_EVENTS)
         self._metrics = ReceiverMetrics()
@@ -158,7 +158,7 @@ class Dashboard:
             self.refused[reason] += 1
             status, text = _REFUSALS[reason]
             return web.Response(status=status, text=text + "\n", headers=HEADERS)
-        with self._patience.busy(request.protocol):
+        with self._limits.busy(request.protocol):
             return await handler(request)
 
     async def _page(self, request: web.Request) -> web.StreamResponse:

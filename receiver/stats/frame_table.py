@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from thinair.link.errors import FileError
+from thinair.link.files import writing
 from thinair.link.protocol.frame_trace import FrameTrace
 
 COLUMNS = (
@@ -38,10 +38,8 @@ class FrameCsv:
         self._file: Any = None
         if path is None:
             return
-        try:
+        with writing(path):
             self._file = path.open("w", newline="")
-        except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror}") from error
         self._rows = csv.writer(self._file)
         self._rows.writerow(COLUMNS)
 

@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from thinair.link.errors import FileError
+from thinair.link.files import writing
 from thinair.link.native import Rx
 
 HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101)
@@ -21,10 +21,8 @@ class PacketLog:
         self._file: Any = None
         if path is None:
             return
-        try:
+        with writing(path):
             self._file = path.open("wb")
-        except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror}") from error
         self._file.write(HEADER)
 
     def drain(self) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TypedDict
 
-from thinair.link.errors import FileError
+from thinair.link.files import writing
 from thinair.link.protocol.congestion_control import Decision
 from thinair.link.protocol.rtcp import PACE_OWN
 from thinair.receiver.stats.counters import FrameCounts, Percentiles, Timing
@@ -111,10 +111,8 @@ def full(status: PlayerStatus, conditions: Conditions) -> Report:
 
 def write_json(path: Path, content: Report) -> None:
     """Raises FileError."""
-    try:
+    with writing(path):
         path.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _mode(status: PlayerStatus) -> ModeSection | None:

@@ -147,13 +147,16 @@ class DisplayThread:
         self._mailbox.wake()
 
     def run(self) -> None:
-        """Until `q`, the window's close button, or a closed mailbox. Raises DeviceError when the display goes away."""
+        """Until `q`, the window's close button, or a closed and empty mailbox. Raises DeviceError when the display goes
+        away."""
         if self._config.priority:
             realtime(max(1, self._config.priority - 1))  # refused here means refused for the decoder, which says so
         began_us = now_us()
         try:
-            while not self._mailbox.closed and not self._quit.is_set():
+            while not self._quit.is_set():
                 decoded = self._mailbox.get(_POLL_S)
+                if decoded is None and self._mailbox.closed:
+                    break
                 if decoded is not None and self.latency == "smooth":
                     self._await_due(decoded)
                 with self._window:
@@ -172,7 +175,7 @@ class DisplayThread:
             raise
         except TimeoutError:  # the window is still there; a later call may succeed
             self._hung = True
-            self._discard(decoded)
+            self.discard(decoded)
         except OSError as error:
             self._lost = error
         else:
@@ -213,24 +216,25 @@ class DisplayThread:
         self.showing = replace(self.showing, presenter="none", why=f"the display is gone: {error}")
         self._search_us = now_us() + _SEARCH_AGAIN_US
         self._note(f"the display is gone ({error}); reconnecting")
-        self._discard(decoded)
+        self.discard(decoded)
 
     def _search_display(self, decoded: Decoded | None) -> None:
         if now_us() < self._search_us:
-            self._discard(decoded)
+            self.discard(decoded)
             return
         try:
             self._open(self.showing.size or _WAITING_SIZE, waiting=self.showing.size is None)
         except DeviceError:
             self._search_us = now_us() + _SEARCH_AGAIN_US
-            self._discard(decoded)
+            self.discard(decoded)
             return
         self._search_us = 0
         self._note("the display is back")
         if decoded is not None:
             self._show(decoded)
 
-    def _discard(self, decoded: Decoded | None) -> None:
+    def discard(self, decoded: Decoded | None) -> None:
+        """By the loop too, once this thread has ended: a picture that is not shown."""
         if decoded is not None and decoded.frame is not None:
             decoded.superseded, decoded.frame = True, None
             self._post(lambda: self._ended(decoded, None))
@@ -239,7 +243,7 @@ class DisplayThread:
         frame = decoded.frame
         assert frame is not None
         if decoded.decoded_us < self._newest_us:  # a newer one was shown while this one changed threads
-            self._discard(decoded)
+            self.discard(decoded)
             return
         size = (frame.width, frame.height)
         presenter = self._presenter

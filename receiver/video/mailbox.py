@@ -37,6 +37,6 @@ class Mailbox(Generic[T]):
             return None
 
     def close(self) -> None:
-        """The reader wakes; what still lies here is not read."""
+        """The writer has ended. The reader wakes, and gets what still lies here first."""
         self.closed = True
         self._queue.put(None)

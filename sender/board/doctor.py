@@ -165,8 +165,8 @@ def _bluetooth(board: Board) -> Diagnostic:
             (switch / "soft").write_text("1")
 
     text = "on: it shares the radio and delays packets by up to 0.5 s"
-    mend = _in_config(board, "dtoverlay=disable-bt")
-    return Diagnostic("Bluetooth", Verdict.BAD, text, mend, block if switches else None)
+    advice = _in_config(board, "dtoverlay=disable-bt")
+    return Diagnostic("Bluetooth", Verdict.BAD, text, advice, block if switches else None)
 
 
 def _throttled(board: Board) -> Diagnostic:
@@ -222,7 +222,7 @@ def _governor(board: Board) -> Diagnostic:
 
 def _power_save(board: Board, interface: str) -> Diagnostic:
     said = board.tool(["iw", "dev", interface, "get", "power_save"])
-    mend = f"sudo iw dev {interface} set power_save off"
+    advice = f"sudo iw dev {interface} set power_save off"
     if said is None:
         text = f"{interface} does not report it: is iw installed?"
         return Diagnostic("WiFi power save", Verdict.UNKNOWN, text, "sudo apt install iw")
@@ -231,10 +231,10 @@ def _power_save(board: Board, interface: str) -> Diagnostic:
 
     def switch_off() -> None:
         if board.tool(["iw", "dev", interface, "set", "power_save", "off"]) is None:
-            raise OSError(1, f"iw may not switch it off: {mend}")
+            raise OSError(1, f"iw may not switch it off: {advice}")
 
     text = "on: packets wait up to 1 s"
-    return Diagnostic("WiFi power save", Verdict.BAD, text, mend, switch_off)
+    return Diagnostic("WiFi power save", Verdict.BAD, text, advice, switch_off)
 
 
 def _scans(board: Board, interface: str) -> Diagnostic:

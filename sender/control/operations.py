@@ -42,11 +42,11 @@ class Status(TypedDict):
 
     name: str
     model: str
-    light: LedStatus
+    status_led: LedStatus
     source: str  # why there is no picture; empty while there is one
     mode: str | None
     receiver: str | None
-    sealed: bool
+    encrypted: bool
     bitrate_bps: int
     limits: Limits
     latency_ms: float | None
@@ -91,11 +91,11 @@ class Operations:
         return {
             "name": status.config.name,
             "model": board_model(),
-            "light": {"state": led.value, "pattern_ms": PATTERNS[led]},
+            "status_led": {"state": led.value, "pattern_ms": PATTERNS[led]},
             "source": "" if live or source is None else source.title(),
             "mode": str(status.mode) if status.mode is not None else None,
             "receiver": client if status.linked else None,
-            "sealed": True,
+            "encrypted": True,
             "bitrate_bps": status.bitrate_bps,
             "limits": {"min_bps": min_bps, "max_bps": max_bps},
             "latency_ms": latency_us / 1000 or None,

@@ -219,7 +219,7 @@ class ControlServer:
         except ConfigError as error:
             raise BodyError(str(error)) from error
         self.operations.request_mode(mode)
-        return _json({"asked": str(mode)}, 202)
+        return _json({"requested": str(mode)}, 202)
 
     async def _bitrate(self, request: web.Request) -> web.StreamResponse:
         body = await _body(request, {"max_bps"}, {"min_bps", "max_bps"})
@@ -231,12 +231,12 @@ class ControlServer:
 
     async def _key_frame(self, _request: web.Request) -> web.StreamResponse:
         self.operations.request_key_frame()
-        return _json({"asked": "key frame"}, 202)
+        return _json({"requested": "key frame"}, 202)
 
     async def _restart(self, _request: web.Request) -> web.StreamResponse:
         if not self.operations.restart():
             return _problem(409, "this sender was started by hand: no service manager would start it again")
-        return _json({"asked": "restart"}, 202)
+        return _json({"requested": "restart"}, 202)
 
     async def _page_link(self, request: web.Request) -> web.StreamResponse:
         token, life_s = self._tokens.page()

@@ -94,14 +94,14 @@ class Port(Protocol):
 
     def request_mode(self, mode: Mode) -> None:
         """From any thread: the camera is told by an EDID that offers this mode alone; a grabber is opened again with
-        it. Raises ConfigError where the mode is not carried."""
+        it. Raises ConfigError where the mode is not supported."""
 
     def close(self) -> None: ...
 
 
 class HdmiPort:
     """See Port. `edid`: as `read_edid` gives it, written where the device holds another; None leaves it. `wanted`: a
-    grabber's mode; a camera is asked by the EDID. `limit`: why an encoder cannot carry a mode, empty where it can."""
+    grabber's mode; a camera is asked by the EDID. `limit`: why an encoder does not support a mode, "" if it does."""
 
     def __init__(
         self,
@@ -128,12 +128,12 @@ class HdmiPort:
         self._requested: Mode | None = None  # done by the thread that polls
 
     def request_mode(self, mode: Mode) -> None:
-        from thinair.edid.build import mode as carried  # most senders are never asked
+        from thinair.edid.build import mode as supported  # most senders are never asked
         from thinair.edid.errors import EdidError
 
         if self._found is None or self._found.timings:
             try:
-                carried(mode.width, mode.height, mode.rate)
+                supported(mode.width, mode.height, mode.rate)
             except EdidError as error:
                 raise ConfigError(str(error)) from error
         self._requested = mode
@@ -227,9 +227,9 @@ class HdmiPort:
             self._machine.gone(now_us(), f"opened again for {mode}")
             return
         from thinair.edid.build import build
-        from thinair.edid.build import mode as carried
+        from thinair.edid.build import mode as supported
 
-        self._edid = build([carried(mode.width, mode.height, mode.rate)])
+        self._edid = build([supported(mode.width, mode.height, mode.rate)])
         self._write_edid()
 
     def _write_edid(self) -> None:
@@ -250,7 +250,7 @@ class HdmiPort:
                 self._machine.refused(now_us(), mode)
 
     def _signal(self, found: Input, control: V4L2Device) -> Mode | str:
-        """The mode, or why there is none that is carried. Raises OSError."""
+        """The mode, or why there is none that is supported. Raises OSError."""
         if not found.timings:
             return self._grabbed(control)
         self._bt = control.query_timings()
@@ -388,7 +388,7 @@ def check_edid(data: bytes) -> None:
         raise ConfigError(f"that is no EDID: {error}") from error
     if wrong := wrong_checksums(data):
         block = wrong[0][0]
-        raise ConfigError(f"the EDID's block {block} has a wrong checksum: mend it with thinair edid fix")
+        raise ConfigError(f"the EDID's block {block} has a wrong checksum: correct it with thinair edid fix")
 
 
 def _menu_text(timing: Timing, chain: Chain) -> str:

@@ -148,7 +148,7 @@ class HdmiMachine:
         self._step(HdmiInput.NO_LOCK, now_us)
 
     def refused(self, now_us: int, why: str) -> None:
-        """ERANGE, or timings the chain does not carry."""
+        """ERANGE, or timings that the pipeline does not support."""
         self._step(HdmiInput.REFUSED, now_us, why)
 
     def found(self, now_us: int, mode: Mode) -> None:

@@ -268,7 +268,7 @@ def prepare(found: Input, control: V4L2Device, bt: dict[str, int]) -> None:
 
 
 def write_edid(control: V4L2Device, wanted: bytes) -> str:
-    """Writes it where the device holds another: writing makes the camera plug anew. What was done, in words."""
+    """Writes it where the device holds another: writing causes a hotplug. What was done, in words."""
     try:
         if control.edid() == wanted:
             return f"{control.path} holds the EDID already"

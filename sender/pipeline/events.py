@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         state: str
         detail: str
         mode: str
-        asked: str  # mode
+        requested: str  # mode
         bitrate_bps: str
         why: str
 

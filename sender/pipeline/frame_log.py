@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from thinair.link.errors import FileError
+from thinair.link.files import writing
 
 if TYPE_CHECKING:
     from thinair.sender.encoders.base import AccessUnitOut
@@ -35,10 +35,8 @@ class FrameLog:
         if self._path is not None:
             import csv  # here and below: a Pi starts without reports
 
-            try:
+            with writing(self._path):
                 self._file = self._path.open("w", newline="")
-            except OSError as error:
-                raise FileError(f"cannot write {self._path}: {error.strerror}") from error
             self._rows = csv.writer(self._file)
             self._rows.writerow(COLUMNS)
         return self

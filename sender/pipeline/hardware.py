@@ -11,7 +11,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.link.files import writing
 from thinair.link.native import HardwarePipeline, Tx, now_us
 from thinair.link.protocol.source_state import SourceCode, SourceState
 from thinair.link.video_mode import Mode
@@ -54,7 +55,7 @@ class NativePipeline(Protocol):
 
 
 def limit(mode: Mode) -> str:
-    """Why the Pi's encoder cannot carry a mode; empty where it can."""
+    """Why the Pi's encoder does not support a mode; empty where it does."""
     picture = -(-mode.width // 16) * -(-mode.height // 16)
     if picture > _MACROBLOCKS or picture * mode.rate > _MACROBLOCKS_S:
         return f"the encoder takes {_MACROBLOCKS_S} macroblocks/s, not {int(picture * mode.rate)}"
@@ -336,10 +337,8 @@ class HdmiPipeline:
         if not self._sdp_due or path is None or self._plain is None:
             return
         self._sdp_due = False
-        try:
+        with writing(path):
             path.write_text(describe_stream(self._plain[1], key_unit, self._config.name))
-        except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _ntp_offset_s() -> float:

@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thinair.link.errors import ConfigError, DeviceError, FileError
+from thinair.link.errors import ConfigError, DeviceError
+from thinair.link.files import writing
 from thinair.link.native import READY_KEY, SKIP, Tx, map_large_blocks, now_us, raw_to_i420, realtime, rewrite_au
 from thinair.link.protocol.source_state import DETAIL_BYTES, SourceCode, SourceState
 from thinair.sender.config import SenderConfig, split_plain_output
@@ -129,7 +130,7 @@ class SoftwarePipeline:
         self.counts.skipped += picture.skipped
         encoder = self._encoder
         if encoder is None:
-            return  # of a mode that is not carried, which was told
+            return  # of a mode that is not supported, which was reported
         if self._dark:
             self._go_live(encoder, SourceState(SourceCode.LIVE, now_us()))
         if not self._allowed.is_set():
@@ -267,10 +268,8 @@ class SoftwarePipeline:
 
     def _write_sdp(self, path: Path, key_unit: bytes) -> None:
         assert self._plain is not None
-        try:
+        with writing(path):
             path.write_text(describe_stream(self._plain[1], key_unit, self._config.name))
-        except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _cut(text: str) -> str:

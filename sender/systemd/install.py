@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from thinair.link.errors import DeviceError, FileError
+from thinair.link.files import writing
 from thinair.link.security.pairing import scan_text
 from thinair.link.security.tls import PORT
 from thinair.link.web import qr
@@ -39,11 +40,9 @@ def install(root: Path, program: str, run: bool) -> list[Path]:
     written = []
     for name, text in texts.items():
         path = root / name
-        try:
+        with writing(path, "run it with sudo"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        except OSError as error:
-            raise FileError(f"cannot write {path}: {error.strerror}; run it with sudo") from error
         written.append(path)
     if run:
         for command in (

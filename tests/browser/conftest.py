@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.support.player_with_dashboard import HEIGHT, WIDTH, Rig
+from tests.support.processes import HANG_S
 from thinair.bench.harness.chromium import QUIET, chromium
 from thinair.sender.sources.visual_code import Code, Geometry, Reader
 
@@ -72,6 +73,7 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
                 device_scale_factor=scale,
             )
             stack.callback(context.close)
+            context.set_default_timeout(HANG_S * 1000)
             page = context.new_page()
             page.on("pageerror", lambda error: errors.append(str(error)))
             page.goto(url)
@@ -81,9 +83,9 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
         assert errors == []
 
 
-def is_live(page: Page, timeout_s: float = 10.0) -> None:
-    page.locator("#status.good").wait_for(timeout=timeout_s * 1000)
-    page.locator("#here").filter(has_text="pictures/s").wait_for(timeout=timeout_s * 1000)
+def is_live(page: Page) -> None:
+    page.locator("#status.good").wait_for()
+    page.locator("#here").filter(has_text="pictures/s").wait_for()
 
 
 def pixels(page: Page) -> NDArray[np.uint8]:

@@ -106,7 +106,7 @@ def test_a_page_that_is_reloaded_is_live_again(live: Rig, open_page: Open) -> No
     is_live(page)
     for _ in range(3):
         page.reload()
-        is_live(page, 5)
+        is_live(page)
 
 
 def test_a_tab_that_sleeps_asks_for_no_pictures_and_wakes_with_a_live_one(live: Rig, open_page: Open) -> None:

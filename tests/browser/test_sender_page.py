@@ -91,7 +91,7 @@ def tried(browser: Browser, host: str, target: str, **paths: str) -> Page:
     page_of = browser.new_context().new_page()
     with site(_TRIES.format(target=target, **paths)) as port:
         page_of.goto(f"http://{host}:{port}/")
-        page_of.wait_for_function("window.done", timeout=20_000)
+        page_of.wait_for_function("window.done")
         page_of.wait_for_timeout(500)
     said = page_of.evaluate("window.said")
     assert set(said) <= {"refused", "opaque"}, said
@@ -152,7 +152,7 @@ def test_neither_can_do_anything_at_the_player_s_page(rebound: Browser, tmp_path
 
 
 def ready(page: Page) -> Page:
-    page.locator("body[data-ready]").wait_for(timeout=10_000)
+    page.locator("body[data-ready]").wait_for()
     return page
 
 
@@ -167,16 +167,16 @@ def test_the_operator_sees_led_preview_and_code_on_a_phone(browser: Browser, cam
     ready(page)
     assert page.inner_text("#name") == "A-CAM"
     assert page.inner_text("#state") == "no receiver"
-    page.locator("#preview").wait_for(timeout=5000)
+    page.locator("#preview").wait_for()
     assert page.evaluate("document.getElementById('preview').naturalWidth") == 320
     code = page.inner_text("#code")
     page.on("dialog", lambda dialog: dialog.accept())
     page.click("#renew")
     eventually(lambda: page.inner_text("#code") != code)
     page.click("#link")
-    page.locator("#link-qr svg").wait_for(timeout=5000)
+    page.locator("#link-qr svg").wait_for()
     page.click("#restart")
-    page.locator("#message").filter(has_text="no service manager").wait_for(timeout=5000)
+    page.locator("#message").filter(has_text="no service manager").wait_for()
     SHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SHOTS / f"sender-{look}.png", full_page=True)
     found = Axe().run(page)
@@ -192,7 +192,7 @@ def test_a_phone_opens_the_page_by_its_link_and_sees_no_code(browser: Browser, c
     page = context.new_page()
     try:
         page.goto(f"https://{HOST}:{camera.https}/")
-        page.locator("#state").filter(has_text="access token missing").wait_for(timeout=5000)
+        page.locator("#state").filter(has_text="access token missing").wait_for()
         page.goto(f"https://{HOST}:{camera.https}/{link.partition('//')[2].partition('/')[2]}")
         ready(page)
         assert page.url == f"https://{HOST}:{camera.https}/", "the token is out of the history"
@@ -213,6 +213,6 @@ def test_the_page_says_when_the_sender_is_gone(browser: Browser, tmp_path: Path)
         page.goto(f"http://{HOST}:{camera.http}/")
         ready(page)
         sender.kill()
-        page.locator("#state").filter(has_text="does not answer").wait_for(timeout=10_000)
+        page.locator("#state").filter(has_text="does not answer").wait_for()
         time.sleep(0.1)
         context.close()

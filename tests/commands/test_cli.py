@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import PLAY, call, environment, running
+from tests.support.processes import HANG_S, PLAY, call, environment, running
 from thinair.link.errors import Exit
 from thinair.link.native import Rx
 
@@ -194,6 +194,18 @@ print(json.dumps([heavy, said]))
     assert "--source" in said["send --help"]
     assert "full screen" in said["play --help"]
     assert "glass" in said["bench --help"]
+
+
+def test_a_player_whose_terminal_is_gone_ends() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    words = [*PLAY, "--headless", "--listen", "0"]
+    process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=write, stderr=write, env=environment())
+    os.close(write)
+    try:
+        process.wait(HANG_S)
+    finally:
+        process.kill()
 
 
 @pytest.mark.slow

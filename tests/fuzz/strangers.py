@@ -53,8 +53,8 @@ def _sender_session(data: bytes) -> None:
 
 
 def _receiver_session(data: bytes) -> None:
-    for sealed in (False, True):
-        session = ReceiverSession(5, sealed=sealed)
+    for encrypted in (False, True):
+        session = ReceiverSession(5, encrypted=encrypted)
         session.receive_datagram(data, 1_000_000, "192.0.2.1", 5004)
         while session.next_event() is not None:
             pass
@@ -64,7 +64,7 @@ def _receiver_session(data: bytes) -> None:
         assert said <= 72 * (len(data) // 68), "an open link answers a HELLO by a WELCOME and a PROBE"
 
 
-def _sighting(data: bytes) -> None:
+def _announcement(data: bytes) -> None:
     words = data.decode("utf-8", "surrogateescape").split("\n")
     keys = ("fp", "door", "model", "state", "mode", "signal")
     txt: dict[str, str | None] = {"v": "1", **dict(zip(keys, words[1:], strict=False))}
@@ -82,8 +82,8 @@ def _typed(data: bytes) -> None:
     assert clean_name(text).isprintable()
 
 
-def _door(data: bytes) -> None:
-    """Lines at the sender's door, through the pairing."""
+def _session_server(data: bytes) -> None:
+    """Lines at the sender's session server, through the pairing."""
     reader = asyncio.StreamReader(limit=tls.READER_LIMIT, loop=_LOOP)
     reader.feed_data(data)
     reader.feed_eof()
@@ -123,7 +123,7 @@ def _headers(data: bytes) -> None:
 
 
 TARGETS: tuple[Callable[[bytes], None], ...] = (
-    _control, _sender_session, _receiver_session, _sighting, _typed, _door, _impostor, _headers,
+    _control, _sender_session, _receiver_session, _announcement, _typed, _session_server, _impostor, _headers,
 )  # fmt: skip
 
 

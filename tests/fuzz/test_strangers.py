@@ -20,7 +20,7 @@ def test_each_target_has_something_in_the_corpus() -> None:
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
-def test_what_strangers_say_raises_nothing(path: Path) -> None:
+def test_input_from_the_network_raises_nothing(path: Path) -> None:
     feed(path.read_bytes())
 
 

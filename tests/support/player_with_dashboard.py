@@ -54,7 +54,7 @@ class Rig:
             stack.close()
 
     def get(self, path: str) -> str:
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 -- our own
+        with urllib.request.urlopen(self.url + path, timeout=HANG_S) as answer:  # noqa: S310 -- our own
             text: str = answer.read().decode()
             return text
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.processes import HANG_S
+
 if TYPE_CHECKING:
     import av
 
@@ -65,7 +67,7 @@ def cells(pixels: NDArray[np.uint8], x: int, y: int, width: int, height: int) ->
     return pixels[np.ix_(down, across)].astype(float)
 
 
-def eventually(true: Callable[[], bool], seconds: float = 3.0) -> bool:
+def eventually(true: Callable[[], bool], seconds: float = HANG_S) -> bool:
     """Another process acts, in its own time."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from tests.support.player_with_dashboard import eventually
-from tests.support.processes import LISTENING, PLAY, SESSION_PORT, THINAIR, Running, environment, running
+from tests.support.processes import HANG_S, LISTENING, PLAY, SESSION_PORT, THINAIR, Running, environment, running
 from tests.support.seeds import seed
 from thinair.link.endpoint import Endpoint
 from thinair.link.errors import AuthenticationError
@@ -88,7 +88,7 @@ class Stage:
         self.stack = ExitStack()
         self.sender = self._run("send", "--session-port", "0", "--name", "A-CAM", "--mode", "640x360@30",
                                 "--bitrate", "4M", "--report", str(folder / "sender.json"))  # fmt: skip
-        self.door = self.sender.port(SESSION_PORT)
+        self.session_port = self.sender.port(SESSION_PORT)
         self.player = self.play()
         self.media = self.player.port(LISTENING)
         self.tap = self.stack.enter_context(contextlib.closing(Tap(self.media)))
@@ -276,7 +276,7 @@ def test_a_thousand_wrong_codes_open_nothing_and_disturb_nobody(stage: Stage) ->
         own, pairings, said = identity.load(stage.folder), Pairings(stage.folder), []
         for number in range(1000):
             with pytest.raises(AuthenticationError) as caught:
-                await pair(Endpoint(HOST, stage.door), f"0000-0000-{number:04}", own, pairings)
+                await pair(Endpoint(HOST, stage.session_port), f"0000-0000-{number:04}", own, pairings)
             said.append(str(caught.value))
         return said
 
@@ -291,12 +291,12 @@ def test_a_thousand_wrong_codes_open_nothing_and_disturb_nobody(stage: Stage) ->
 def test_wrong_codes_tried_all_at_once_are_counted_one_by_one(stage: Stage) -> None:
     async def try_all() -> list[str]:
         own, pairings = identity.load(stage.folder), Pairings(stage.folder)
-        tries = [pair(Endpoint(HOST, stage.door), f"0000-0000-{at:04}", own, pairings) for at in range(4)]
+        tries = [pair(Endpoint(HOST, stage.session_port), f"0000-0000-{at:04}", own, pairings) for at in range(4)]
         return [str(one) for one in await asyncio.gather(*tries, return_exceptions=True)]
 
     said: list[str] = []
     while not any(one.startswith("pairing is closed after too many wrong codes") for one in said) and len(said) < 80:
-        said += asyncio.run(try_all())  # of four from one address the door may have sent one away
+        said += asyncio.run(try_all())  # of four from one address the server may have sent one away
     assert sum(one.startswith("wrong code;") for one in said) == 10, said
     eventually(lambda: shown(stage.player) > 120)
     player, sender = stage.end()
@@ -309,24 +309,24 @@ def test_a_stranger_who_begins_to_pair_and_falls_silent_keeps_nobody_from_it(sta
     home.mkdir()
     pem, env = identity.load(home).pem, environment(THINAIR_STATE=str(tmp_path / "guest"))
     begin = {"do": "pair", "version": 1, "name": "x", "certificate": pem, "nonce": "00" * 32}
-    with socket.create_connection((HOST, stage.door)) as plain:
+    with socket.create_connection((HOST, stage.session_port)) as plain:
         one = tls.receiver_context(None, None).wrap_socket(plain)
         one.sendall(json.dumps(begin).encode() + b"\n")
         assert b'"nonce"' in one.recv(4096)
         code = str(PairingCode(Path(stage.state) / "sender").current())
-        line = [*THINAIR, "pair", f"{HOST}:{stage.door}", code]
+        line = [*THINAIR, "pair", f"{HOST}:{stage.session_port}", code]
         done = subprocess.run(line, env=env, capture_output=True, text=True, check=False, timeout=9)
         assert done.returncode == 0, done.stderr
         one.close()
 
 
-def test_slow_and_many_strangers_at_the_door_keep_no_receiver_out(stage: Stage) -> None:
+def test_slow_and_many_strangers_at_the_session_server_keep_no_receiver_out(stage: Stage) -> None:
     held = []
     for number in range(2, 40):  # each has an address of its own, as on a network
         one = socket.socket()
         one.bind((f"127.0.0.{number}", 0))
-        one.settimeout(5)
-        one.connect((HOST, stage.door))
+        one.settimeout(HANG_S)
+        one.connect((HOST, stage.session_port))
         held.append(one)
     began_s = time.monotonic()
     stage.player.stop()

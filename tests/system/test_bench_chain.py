@@ -8,13 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.processes import THINAIR, call, environment, running
 from thinair.bench.analysis.run_files import SCHEMA, read_run
-from thinair.bench.glass.row import free_port
+from thinair.bench.harness.free_ports import free_port
 from thinair.bench.harness.xvfb_screen import xvfb
 from thinair.bench.report.frame_timeline import by_frame, read_pcap
 from thinair.link.protocol.frame_trace import STAGES
@@ -22,11 +21,6 @@ from thinair.link.protocol.frame_trace import STAGES
 pytestmark = pytest.mark.display
 
 SMALL = ("--mode", "1280x720@25", "--bitrate", "3M")
-
-
-def excused(found: dict[str, Any]) -> bool:
-    """The machine was taken away meanwhile, which the run says itself."""
-    return bool(found["report"]["conditions"]["unfit"])
 
 
 @pytest.mark.timeout(120)
@@ -40,7 +34,7 @@ def test_a_code_loops_through_the_end_to_end_path_and_the_three_ways_to_time_it_
     assert loop["n"] > 100, done.stdout
     assert set(loop["pairs"]) == {"loop_in_band", "loop_screen", "screen_in_band"}
     assert done.returncode == int(bool(loop["faults"])), done.stdout
-    assert not loop["faults"] or excused(found), done.stdout
+    assert all(abs(pair["mean_ms"]) < 20 for pair in loop["pairs"].values()), done.stdout
     run = read_run(files["json"])
     assert run.faults() == []
     assert {frame.round for frame in run.frames} == {0, 1}

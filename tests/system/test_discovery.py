@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.net,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
 ]
-DOOR = "5010"
+SESSION_PORT = "5010"
 
 
 @pytest.fixture
@@ -88,11 +88,11 @@ def test_a_new_user_finds_pairs_and_plays_a_sender_by_its_name(two: Cable, tmp_p
             found = call(two.receiver, desk, "ls").stdout
             return found if word in found else ""
 
-        row = rf"A-CAM +{two.sender.address}:{DOOR} +no +waiting +640x360@30"
+        row = rf"A-CAM +{two.sender.address}:{SESSION_PORT} +no +waiting +640x360@30"
         assert re.search(row, eventually(lambda: listed("A-CAM"), 20))
         done = call(two.receiver, desk, "pair", said=code)
         assert done.returncode == 0, done.stderr
-        assert f"A-CAM at {two.sender.address}:{DOOR}" in done.stderr
+        assert f"A-CAM at {two.sender.address}:{SESSION_PORT}" in done.stderr
         line = [*two.receiver.inside, *PLAY, "--headless", "A-CAM"]
         player = stack.enter_context(running(line, env=environment(THINAIR_STATE=str(desk))))
         player.wait_for("connected to A-CAM")
@@ -191,6 +191,6 @@ def test_a_sender_on_a_board_with_avahi_is_found_by_the_file_that_it_may_write(t
         daemon.wait_for("Server startup complete")
         sender = stack.enter_context(running(beside_avahi(*send), env=environment(THINAIR_STATE=str(tmp_path / "a"))))
         sender.wait_for("session server at")
-        row = rf"A & B +{two.sender.address}:{DOOR} +no +waiting +640x360@30"
+        row = rf"A & B +{two.sender.address}:{SESSION_PORT} +no +waiting +640x360@30"
         eventually(lambda: re.search(row, call(two.receiver, tmp_path / "b", "ls").stdout), 30)
         assert "<name>A &amp; B</name>" in (services / AVAHI_FILE.name).read_text()

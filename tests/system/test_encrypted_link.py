@@ -31,11 +31,11 @@ MODE = ("--mode", "640x360@30", "--bitrate", "1M", "--name", "A-CAM")
 
 
 class Set:
-    """A sender with its door, and receivers with homes of their own."""
+    """A sender with its session server, and receivers with homes of their own."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.door = 0  # the first sender's, which later ones take over
+        self.session_port = 0  # the first sender's, which later ones take over
         self.stack = ExitStack()
 
     def env(self, name: str = "desk") -> dict[str, str]:
@@ -47,9 +47,9 @@ class Set:
         )
 
     def send(self, *words: str) -> Running:
-        line = [*THINAIR, "send", "--session-port", str(self.door), *MODE, *words]
+        line = [*THINAIR, "send", "--session-port", str(self.session_port), *MODE, *words]
         one = self.stack.enter_context(running(line, env=self.env("camera")))
-        self.door = one.port(SESSION_PORT)
+        self.session_port = one.port(SESSION_PORT)
         return one
 
     def play(self, *words: str, name: str = "desk", port: int = 0) -> Running:
@@ -60,7 +60,7 @@ class Set:
         return self.thinair("pairings", "code", name="camera").stdout.strip()
 
     def pair(self, name: str = "desk") -> None:
-        done = self.thinair("pair", f"{HOST}:{self.door}", name=name, said=self.code() + "\n")
+        done = self.thinair("pair", f"{HOST}:{self.session_port}", name=name, said=self.code() + "\n")
         assert done.returncode == 0, done.stderr
 
 
@@ -78,18 +78,18 @@ def test_a_new_user_pairs_by_the_code_and_sees_the_picture(place: Set) -> None:
     assert code not in sender.text(), "a log is no place for it"
     player = place.play()
     player.wait_for("no sender is paired yet: run thinair pair")
-    done = place.thinair("pair", f"{HOST}:{place.door}", said=code.lower().replace("-", " ") + "\n")
+    done = place.thinair("pair", f"{HOST}:{place.session_port}", said=code.lower().replace("-", " ") + "\n")
     assert done.returncode == 0, done.stderr
     assert "paired with A-CAM" in done.stdout
     player.wait_for("connected to A-CAM")
     player.wait_for_pictures(30)
     listed = place.thinair("pairings", "list").stdout
-    assert re.search(rf"sender +[0-9a-f]{{12}} +A-CAM +{HOST}:{place.door}", listed)
+    assert re.search(rf"sender +[0-9a-f]{{12}} +A-CAM +{HOST}:{place.session_port}", listed)
     for path in (place.folder / "desk" / "receiver").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_opens_it(
+def test_after_ten_wrong_codes_pairing_is_closed_until_somebody_at_the_sender_opens_it(
     place: Set,
 ) -> None:
     place.send()
@@ -100,7 +100,7 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
         said = []
         for number in range(12):
             with pytest.raises(AuthenticationError) as caught:
-                await pair(Endpoint(HOST, place.door), f"0000-0000-00{number:02}", own, pairings)
+                await pair(Endpoint(HOST, place.session_port), f"0000-0000-00{number:02}", own, pairings)
             said.append(str(caught.value))
         return said
 
@@ -108,7 +108,7 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
     assert said[0] == "wrong code; 9 tries left"
     assert said[9] == "wrong code; 0 tries left"
     assert all("too many wrong codes" in one for one in said[10:])
-    done = place.thinair("pair", f"{HOST}:{place.door}", said=right + "\n")
+    done = place.thinair("pair", f"{HOST}:{place.session_port}", said=right + "\n")
     assert done.returncode == 2
     assert "thinair pairings renew" in done.stderr
     assert place.thinair("pairings", "code", name="camera").returncode == 2
@@ -117,11 +117,11 @@ def test_after_ten_wrong_codes_the_door_is_closed_until_somebody_at_the_sender_o
 
 
 @pytest.mark.parametrize("open_end", ["sender", "player"])
-def test_ends_that_are_not_sealed_alike_say_so(place: Set, open_end: str) -> None:
+def test_an_encrypted_end_and_an_unencrypted_one_say_so(place: Set, open_end: str) -> None:
     player = place.play(*(["--no-encryption"] if open_end == "player" else []))
     port = player.port(LISTENING)
     words = ["--to", f"{HOST}:{port}", *(["--no-encryption"] if open_end == "sender" else [])]
-    line = [*THINAIR, "send", "--session-port", str(place.door), *MODE, *words]
+    line = [*THINAIR, "send", "--session-port", str(place.session_port), *MODE, *words]
     place.stack.enter_context(running(line, env=place.env("camera")))
     player.wait_for("uses an unencrypted link, this" if open_end == "sender" else "uses an encrypted link, this")
 
@@ -173,9 +173,9 @@ def test_a_receiver_that_is_forgotten_loses_the_picture_and_is_told_to_pair_agai
 def test_a_sender_that_calls_a_receiver_it_is_not_paired_with_is_named_once(place: Set) -> None:
     player = place.play()
     place.send("--to", f"{HOST}:{player.port(LISTENING)}")
-    player.wait_for(f":{place.door} is not paired: run thinair pair ")
+    player.wait_for(f":{place.session_port} is not paired: run thinair pair ")
     time.sleep(1.0)
-    assert player.text().count(f":{place.door} is not paired") == 1
+    assert player.text().count(f":{place.session_port} is not paired") == 1
     place.pair()
     player.wait_for_pictures(10)
 
@@ -190,8 +190,8 @@ def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -
         tap.bind((HOST, 0))
         tap.settimeout(HANG_S)
         line = [*THINAIR, "send", "--session-port", "0", *MODE]
-        door = stack.enter_context(running(line, env=env)).port(SESSION_PORT)
-        answer = asyncio.run(let_in(state, door, tap.getsockname()[1]))
+        session_port = stack.enter_context(running(line, env=env)).port(SESSION_PORT)
+        answer = asyncio.run(let_in(state, session_port, tap.getsockname()[1]))
         for _ in range(10):  # HELLO, sealed; without the echo of its cookie nothing else comes
             caught.append(tap.recv(65536))
     assert answer["ssrc"]
@@ -202,11 +202,11 @@ def test_nothing_of_the_picture_and_no_key_stands_in_the_clear(tmp_path: Path) -
         assert b"TAIR" not in data[8:]
 
 
-async def let_in(state: Path, door: int, port: int) -> SessionGrant:
+async def let_in(state: Path, session_port: int, port: int) -> SessionGrant:
     home = state / "receiver"
     (pairing,) = Pairings(home).all()
     context = tls.receiver_context(identity.load(home), pairing.certificate)
-    reader, writer = await asyncio.open_connection(HOST, door, ssl=context)
+    reader, writer = await asyncio.open_connection(HOST, session_port, ssl=context)
     secret = "ab" * 32
     tls.send(
         writer,
@@ -230,14 +230,14 @@ async def let_in(state: Path, door: int, port: int) -> SessionGrant:
         b'{"do":"pair","version":1,"name":1,"certificate":[],"nonce":{}}\n', bytes(range(256)),
     ],
 )  # fmt: skip
-def test_a_door_survives_whatever_is_said_there(place: Set, said: bytes) -> None:
+def test_a_session_server_survives_whatever_is_said_there(place: Set, said: bytes) -> None:
     sender = place.send()
     context = tls.receiver_context(None, None)
     for plain in (True, False):
         for _ in range(3):
             with (
                 contextlib.suppress(OSError),
-                socket.create_connection((HOST, place.door), timeout=10) as raw,
+                socket.create_connection((HOST, place.session_port), timeout=HANG_S) as raw,
                 contextlib.closing(raw if plain else context.wrap_socket(raw)) as line,
             ):
                 line.sendall(said)
@@ -254,11 +254,11 @@ def test_a_stranger_with_a_certificate_of_his_own_gets_no_session(place: Set, tm
     stranger = identity.load(tmp_path / "stranger")
 
     def ask(own: identity.Identity | None) -> bytes:
-        """What is answered; nothing where the door ends it by an alert or at once."""
+        """What is answered; nothing where the server ends it by an alert or at once."""
         context = tls.receiver_context(own, None)
         with (
             contextlib.suppress(OSError),
-            socket.create_connection((HOST, place.door), timeout=10) as raw,
+            socket.create_connection((HOST, place.session_port), timeout=HANG_S) as raw,
             contextlib.closing(context.wrap_socket(raw)) as line,
         ):
             line.sendall(b'{"do":"session","version":1,"port":9,"secret":"' + b"ab" * 32 + b'"}\n')

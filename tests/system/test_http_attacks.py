@@ -39,9 +39,9 @@ def camera(tmp_path: Path) -> Iterator[Camera]:
         yield one
 
 
-def knock(camera: Camera, sealed: bool) -> socket.socket:
-    plain = socket.create_connection((HOST, camera.https if sealed else camera.http), timeout=20)
-    return tls.receiver_context(None, None).wrap_socket(plain) if sealed else plain
+def knock(camera: Camera, encrypted: bool) -> socket.socket:
+    plain = socket.create_connection((HOST, camera.https if encrypted else camera.http), timeout=HANG_S)
+    return tls.receiver_context(None, None).wrap_socket(plain) if encrypted else plain
 
 
 def last_words(one: socket.socket) -> bytes:
@@ -59,10 +59,12 @@ def alive(camera: Camera) -> dict[str, int]:
     return dict(content["refused"])
 
 
-@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("encrypted", [True, False])
 @pytest.mark.parametrize("what", OVERSIZED)
-def test_what_is_too_large_or_no_request_is_refused_and_costs_nothing(camera: Camera, what: str, sealed: bool) -> None:
-    with knock(camera, sealed) as one:
+def test_what_is_too_large_or_no_request_is_refused_and_costs_nothing(
+    camera: Camera, what: str, encrypted: bool
+) -> None:
+    with knock(camera, encrypted) as one:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
             one.sendall(OVERSIZED[what])
         one.settimeout(HANG_S)
@@ -71,19 +73,19 @@ def test_what_is_too_large_or_no_request_is_refused_and_costs_nothing(camera: Ca
     alive(camera)
 
 
-@pytest.mark.parametrize("sealed", [True, False])
-def test_a_body_over_the_limit_is_refused(camera: Camera, sealed: bool) -> None:
-    ask = camera.there if sealed else camera.here
-    more = {"token": camera.token} if sealed else {}
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_a_body_over_the_limit_is_refused(camera: Camera, encrypted: bool) -> None:
+    ask = camera.there if encrypted else camera.here
+    more = {"token": camera.token} if encrypted else {}
     status, content, _ = ask("PUT", f"{API}/mode", b'{"mode": "' + b"x" * 100_000 + b'"}', **more)
     assert status == 413
     assert content["problem"]
     assert alive(camera)["http_413"] == 1
 
 
-@pytest.mark.parametrize("sealed", [True, False])
-def test_who_sends_a_byte_a_second_is_hung_up_and_keeps_nobody_out(camera: Camera, sealed: bool) -> None:
-    slow = [knock(camera, sealed) for _ in range(40)]
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_who_sends_a_byte_a_second_is_hung_up_and_keeps_nobody_out(camera: Camera, encrypted: bool) -> None:
+    slow = [knock(camera, encrypted) for _ in range(40)]
     for one in slow:
         one.settimeout(HANG_S)
         one.sendall(b"GET / HTTP/1.1\r\nX: ")
@@ -102,7 +104,7 @@ def test_who_sends_a_byte_a_second_is_hung_up_and_keeps_nobody_out(camera: Camer
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(camera: Camera) -> None:
-    with knock(camera, sealed=False) as one:
+    with knock(camera, encrypted=False) as one:
         one.sendall(f"PUT {API}/mode HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
                     "Content-Length: 500\r\n\r\n{".encode())  # fmt: skip
         one.settimeout(HANG_S)
@@ -111,7 +113,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(camera: Camera) -> None:
 
 
 def test_a_crowd_of_connections_keeps_the_operator_out_of_nothing(camera: Camera) -> None:
-    crowd = [knock(camera, sealed=False) for _ in range(120)]
+    crowd = [knock(camera, encrypted=False) for _ in range(120)]
     refused = alive(camera)
     assert refused["http_too_many"] >= 60
     for one in crowd:
@@ -122,11 +124,11 @@ def test_the_player_s_page_hangs_up_on_the_slow_too(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     try:
         rig.play()
-        crowd = [socket.create_connection((HOST, rig.port), timeout=20) for _ in range(60)]
+        crowd = [socket.create_connection((HOST, rig.port), timeout=HANG_S) for _ in range(60)]
         for one in crowd:
             with contextlib.suppress(ConnectionError):
                 one.sendall(b"GET / HTTP/1.1\r\nX: ")
-        with urllib.request.urlopen(rig.url, timeout=10) as answer:  # noqa: S310 -- our own
+        with urllib.request.urlopen(rig.url, timeout=HANG_S) as answer:  # noqa: S310 -- our own
             assert answer.status == 200
         assert all(last_words(one)[:12] in {b"", b"HTTP/1.0 400", b"HTTP/1.1 400"} for one in crowd)
         for one in crowd:
@@ -141,7 +143,7 @@ def test_the_picture_goes_on_meanwhile(camera: Camera) -> None:
     report = camera.folder / "play.json"
     player = camera.play("--report", str(report))
     player.wait_for_pictures(1)
-    crowd = [knock(camera, sealed=at % 2 == 0) for at in range(60)]
+    crowd = [knock(camera, encrypted=at % 2 == 0) for at in range(60)]
     for _ in range(3):
         for one in crowd:
             with contextlib.suppress(ConnectionError, ssl.SSLError, OSError):
@@ -164,7 +166,7 @@ def test_two_senders_on_one_machine_have_an_api_each(tmp_path: Path) -> None:
         pages = [each.text().partition("page: ")[2].split()[0] for each in (one, two)]
         assert pages[0] != pages[1]
         for page in pages:
-            with urllib.request.urlopen(page, timeout=5) as answer:  # noqa: S310 -- our own
+            with urllib.request.urlopen(page, timeout=HANG_S) as answer:  # noqa: S310 -- our own
                 assert answer.status == 200
     with socket.create_server(("", 0)) as server:
         taken = server.getsockname()[1]

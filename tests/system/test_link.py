@@ -1,4 +1,5 @@
 """Sender and player as processes in two network namespaces: either first, either restarted, the cable out and in again.
+How soon the picture is back, tests/link/protocol/test_session_sim.py shows in virtual time.
 
 Both ends and the test share one CLOCK_MONOTONIC, so that a presented picture can be dated against a line of a log."""
 
@@ -22,7 +23,6 @@ pytestmark = [
 ]
 
 PORT = "5004"
-BACK_S = 1.0  # the picture returns within this
 MODE = ("--mode", "640x360@30", "--bitrate", "2M")
 
 
@@ -49,76 +49,58 @@ def presented_s(frames: Path) -> list[float]:
         return [int(row["presented_us"]) / 1e6 for row in csv.DictReader(file) if row["outcome"] == "presented"]
 
 
-def first_after(moment_s: float, frames: Path) -> float:
-    """Seconds from the moment to the next picture."""
-    return next((at - moment_s for at in presented_s(frames) if at > moment_s), float("inf"))
-
-
-def test_a_player_that_was_there_first_shows_each_new_sender_within_a_second(net: Cable, tmp_path: Path) -> None:
+def test_a_player_that_was_there_first_shows_each_new_sender(net: Cable, tmp_path: Path) -> None:
     frames = tmp_path / "frames.csv"
     with running(player(net, frames)) as play:
         play.wait_for("listening")
         with running(sender(net)) as first:
-            first_ready_s = first.wait_for("sending")
             first.wait_for("linked")
-            first.run_on(1.0)
+            play.wait_for_pictures(10)
             first.kill()
             killed_s = time.monotonic()
+        play.wait_for("network silent", after_s=killed_s)
         with running(sender(net)) as second:
-            second_ready_s = second.wait_for("sending")
             second.wait_for("linked")
-            second.run_on(1.0)
+            play.wait_for_pictures(10)
             assert play.stop() == 0
             second.wait_for("receiver lost (it ended the session)")
             assert second.stop() == 0
     shown = presented_s(frames)
-    assert first_after(first_ready_s - 0.1, frames) - 0.1 <= BACK_S
-    assert not [at for at in shown if killed_s + 0.5 < at < second_ready_s - 0.5], "nobody sends, nothing is shown"
-    assert next(at for at in shown if at > killed_s + 0.1) - second_ready_s <= BACK_S
+    assert min(shown) < killed_s < max(shown)
 
 
-def test_a_sender_that_was_there_first_serves_each_new_player_within_a_second(net: Cable, tmp_path: Path) -> None:
-    frames = [tmp_path / "first.csv", tmp_path / "third.csv"]
+def test_a_sender_that_was_there_first_serves_each_new_player(net: Cable) -> None:
     with running(sender(net)) as send:
         send.wait_for("sending")
-        with running(player(net, frames[0])) as first:
-            ready_s = first.wait_for("listening")
-            first.wait_for("640x360")
-            first.run_on(1.0)
+        with running(player(net)) as first:
+            first.wait_for_pictures(10)
             assert first.stop() == 0
-        assert first_after(ready_s - 0.1, frames[0]) - 0.1 <= BACK_S
         with running(player(net)) as second:
-            second.wait_for("640x360")
-            second.run_on(0.5)
+            second.wait_for_pictures(10)
             second.kill()  # no goodbye: the sender goes on sending to nobody
-        with running(player(net, frames[1])) as third:
-            ready_s = third.wait_for("listening")
-            third.wait_for("640x360")
-            third.run_on(1.0)
+        with running(player(net)) as third:
+            third.wait_for_pictures(10)
             assert third.stop() == 0
-        assert first_after(ready_s - 0.1, frames[1]) - 0.1 <= BACK_S
         assert send.stop() == 0
 
 
-@pytest.mark.parametrize("down_s", [1.0, 3.0], ids=["for less than the sender waits", "until the sender gives up"])
-def test_the_picture_is_back_within_a_second_of_the_cable(net: Cable, tmp_path: Path, down_s: float) -> None:
+@pytest.mark.parametrize("given_up", [False, True], ids=["for less than the sender waits", "until the sender gives up"])
+def test_the_picture_is_back_when_the_cable_is(net: Cable, tmp_path: Path, given_up: bool) -> None:
     frames = tmp_path / "frames.csv"
     with running(player(net, frames)) as play, running(sender(net)) as send:
         send.wait_for("linked")
-        play.run_on(1.0)
+        play.wait_for_pictures(10)
         net.set_up(False)
-        down_at_s = time.monotonic()
-        play.wait_for("network silent")
-        play.run_on(down_s - (time.monotonic() - down_at_s))
+        down_s = time.monotonic()
+        play.wait_for("network silent", after_s=down_s)
+        if given_up:
+            send.wait_for("receiver lost (no packets from it)")
         net.set_up(True)
-        up_at_s = time.monotonic()
-        play.run_on(2.0)
+        up_s = time.monotonic()
+        play.wait_for_pictures(10)
         assert play.stop() == 0
-        assert ("receiver lost (no packets from it)" in send.text()) == (down_s > 2)
     shown = presented_s(frames)
-    assert [at for at in shown if at < down_at_s], "nothing was shown to begin with"
-    assert not [at for at in shown if down_at_s + 0.3 < at < up_at_s - 0.1]
-    assert first_after(up_at_s - 0.1, frames) - 0.1 <= BACK_S
+    assert min(shown) < down_s < up_s < max(shown)
 
 
 def test_the_clock_bound_holds_over_a_path_that_delays_each_way(net: Cable, tmp_path: Path) -> None:
@@ -133,7 +115,7 @@ def test_the_clock_bound_holds_over_a_path_that_delays_each_way(net: Cable, tmp_
     ):
         between.wait_for("relay ready")
         send.wait_for("linked")
-        play.run_on(4.0)
+        play.wait_for_pictures(100)
         assert play.stop() == 0
     report = json.loads(report_file.read_text())
     clock, latency = report["clock"], report["latency_ms"]

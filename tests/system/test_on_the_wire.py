@@ -27,21 +27,21 @@ HOST = "127.0.0.1"
 WINDOW = 24  # bytes of the picture that are looked for
 
 
-def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
+def captured(folder: Path, *, encrypted: bool) -> tuple[bytes, bytes, Path]:
     """(the capture as tshark wrote it, the recorded movie, the state): a pairing's session from its first packet on."""
     state = Path(introduce(folder / "state"))
     env = environment(THINAIR_STATE=str(state))
-    media, door, control = 5004, 5010, 5011  # known before anybody listens; the tests' network is their own
+    media, session_port, control = 5004, 5010, 5011  # known before anybody listens; the tests' network is their own
     file = folder / "air.pcapng"
-    ports = " or ".join(f"port {port}" for port in (media, door, control))
+    ports = " or ".join(f"port {port}" for port in (media, session_port, control))
     tshark = ["tshark", "-i", "lo", "-f", ports, "-w", str(file), "-q"]
-    more = [] if sealed else ["--no-encryption"]
+    more = [] if encrypted else ["--no-encryption"]
     send = [
         "send",
         "--to",
         f"{HOST}:{media}",
         "--session-port",
-        str(door),
+        str(session_port),
         "--control",
         str(control),
         "--mode",
@@ -54,11 +54,11 @@ def captured(folder: Path, *, sealed: bool) -> tuple[bytes, bytes, Path]:
             player.wait_for("listening on port")
             with running([*THINAIR, *send, "--bitrate", "4M", *more], env=env) as sender:
                 eventually(lambda: int((re.findall(r"presented (\d+)", player.text()) or ["0"])[-1]) > 60)
-                if sealed:
+                if encrypted:
                     sender.wait_for("page: http")
                     code = str(PairingCode(state / "sender").current())
                     env_guest = environment(THINAIR_STATE=str(folder / "guest"))
-                    assert call("pair", f"{HOST}:{door}", code, env=env_guest).returncode == 0
+                    assert call("pair", f"{HOST}:{session_port}", code, env=env_guest).returncode == 0
                     assert call("remote", "status", env=env).returncode == 0
             assert player.stop() == 0
         tap.process.terminate()
@@ -81,12 +81,12 @@ def seen(capture: bytes, movie: bytes) -> int:
 
 def test_an_open_link_s_pictures_are_found_in_the_capture(tmp_path: Path) -> None:
     """So that the next test could fail."""
-    capture, movie, _ = captured(tmp_path, sealed=False)
+    capture, movie, _ = captured(tmp_path, encrypted=False)
     assert seen(capture, movie) > 100
 
 
-def test_a_sealed_session_shows_no_byte_of_the_picture_and_no_secret(tmp_path: Path) -> None:
-    capture, movie, state = captured(tmp_path, sealed=True)
+def test_an_encrypted_session_shows_no_byte_of_the_picture_and_no_secret(tmp_path: Path) -> None:
+    capture, movie, state = captured(tmp_path, encrypted=True)
     assert len(capture) > 500_000
     assert seen(capture, movie) == 0
     paired = Pairings(state / "receiver").all()[0]

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.player_with_dashboard import eventually
-from tests.support.processes import PLAY, THINAIR, call, running
+from tests.support.processes import HANG_S, PLAY, THINAIR, call, running
 
 pytestmark = pytest.mark.net
 
@@ -18,7 +18,7 @@ MODE = ("--mode", "640x360@30", "--bitrate", "2M")
 
 
 def scraped(port: int) -> dict[tuple[str, ...], float]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=HANG_S) as answer:
         text = answer.read().decode()
     return {
         (sample.name, *sample.labels.values()): sample.value

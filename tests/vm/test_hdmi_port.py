@@ -110,7 +110,7 @@ def test_vivid_in_every_state_and_with_every_fault(vm: Machine, vivid: str) -> N
         check(told[name], vivid)
 
 
-def test_a_grabber_without_timings_starts_in_the_mode_it_has_or_the_one_wished_for(vm: Machine) -> None:
+def test_a_grabber_without_timings_starts_in_the_mode_it_has_or_the_one_requested(vm: Machine) -> None:
     vm.load("vivid", n_devs=1, num_inputs=1, input_types=0, node_types=1)
     plain, wished, impossible = play(vm, vm.device("vivid-000-vid-cap"), "grabber")["grabber"]
     vm.settle()

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from thinair.link.child_process import python_module
-from thinair.link.errors import Exit, FileError
-from thinair.link.files import check_readable, check_writable
+from thinair.link.errors import Exit
+from thinair.link.files import check_readable, check_writable, writing
 from thinair.link.host import PORT_FD
 from thinair.link.options import load, options
 from thinair.link.security.pairing_store import introduce
@@ -150,7 +150,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    try:
+    with writing(path):
         path.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise FileError(f"cannot write {path}: {error.strerror}") from error

@@ -14,6 +14,7 @@ from thinair.edid.parse import parse
 from thinair.edid.show import explain, show
 from thinair.edid.text import MAX_FILE_BYTES, read, to_hex
 from thinair.link.errors import ConfigError, Exit, FileError
+from thinair.link.files import writing
 from thinair.link.video_mode import Mode
 
 _FILE_HELP = "EDID: binary, hex text of v4l2-ctl, or output of xxd; - is standard input"
@@ -93,7 +94,5 @@ def _write(data: bytes, arguments: argparse.Namespace) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    try:
+    with writing(arguments.output):
         arguments.output.write_bytes(content)
-    except OSError as error:
-        raise FileError(f"cannot write {arguments.output}: {error.strerror or error}") from error

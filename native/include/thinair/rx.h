@@ -12,7 +12,7 @@ typedef struct ta_rx_config {
     const char *host; /* local address; "": any */
     uint16_t port;    /* 0: any */
     ta_mode mode;
-    bool sealed;                    /* only packets sealed with installed keys are sent or accepted */
+    bool encrypted;                 /* only packets sealed with installed keys are sent or accepted */
     bool log_packets;               /* keep packets for ta_rx_packets */
     ta_reassembler_config frames;   /* TA_MODE_THINAIR, TA_MODE_RTP */
     ta_annexb_stream_config stream; /* TA_MODE_ANNEXB */

@@ -10,7 +10,7 @@ typedef struct ta_tx_config {
     uint16_t port;
     uint16_t bind_port; /* 0: any */
     ta_mode mode;
-    bool sealed; /* only packets sealed with installed keys are sent or accepted */
+    bool encrypted; /* only packets sealed with installed keys are sent or accepted */
     ta_packetizer_config packets;
     uint32_t pace_group; /* packets sent together */
     uint32_t pace_us;    /* between groups; 0: no pacing */

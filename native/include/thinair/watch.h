@@ -17,8 +17,8 @@ typedef struct ta_code_watcher {
     ta_code_place top, bottom;
     size_t step;         /* bytes from cell to cell */
     uint32_t sleep_us;   /* between two samples */
-    bool separate_codes; /* top and bottom carry different codes: a new one at the bottom is a sighting */
-    bool stop_at_first;  /* return at the first sighting, while its picture is still in memory */
+    bool separate_codes; /* top and bottom carry different codes: a new one at the bottom counts */
+    bool stop_at_first;  /* return at the first new code, while its picture is still in memory */
 
     bool have_last;
     ta_code last;          /* the newest code, which is not reported again */

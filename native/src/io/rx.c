@@ -91,7 +91,7 @@ static void take_message(ta_rx *rx, struct msghdr *message, size_t size, uint64_
     }
     for (size_t at = 0; at < size; at += segment) {
         const size_t part = size - at < segment ? size - at : segment;
-        if (rx->sealed)
+        if (rx->encrypted)
             ta_rx_take_sealed(rx, data + at, part, arrival_us, from);
         else if (rx->mode == TA_MODE_ANNEXB || !ta_is_rtcp(data + at, part))
             ta_rx_take_media(rx, data + at, part, arrival_us, from);
@@ -189,9 +189,9 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
         if (!(rx->slots[i].data = malloc(rx->max_au)))
             return TA_ENOMEM;
     }
-    if (rx->sealed && !(rx->invites = calloc(INVITES, sizeof *rx->invites)))
+    if (rx->encrypted && !(rx->invites = calloc(INVITES, sizeof *rx->invites)))
         return TA_ENOMEM;
-    status = rx->sealed ? ta_seal_open(&rx->seal) : TA_OK;
+    status = rx->encrypted ? ta_seal_open(&rx->seal) : TA_OK;
     if (status == TA_OK && config->log_packets)
         status = ta_rx_open_packets(rx);
     if (status == TA_OK)
@@ -204,13 +204,13 @@ static ta_status open_parts(ta_rx *rx, const ta_rx_config *config) {
 
 ta_status ta_rx_open(ta_rx **out, const ta_rx_config *config) {
     *out = NULL;
-    if (config->slots < 2 || config->slots >= MAX_SLOTS || (config->sealed && config->mode != TA_MODE_THINAIR))
+    if (config->slots < 2 || config->slots >= MAX_SLOTS || (config->encrypted && config->mode != TA_MODE_THINAIR))
         return TA_EINVAL;
     ta_rx *rx = calloc(1, sizeof *rx);
     if (!rx)
         return TA_ENOMEM;
     rx->mode = config->mode;
-    rx->sealed = config->sealed;
+    rx->encrypted = config->encrypted;
     rx->repair = config->mode == TA_MODE_THINAIR && config->frames.repair_timeout_us > 0;
     rx->fd = rx->wake_fd = -1;
     rx->references = 1;

@@ -52,7 +52,7 @@ void ta_rx_take_media(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arri
         return;
     }
     uint32_t ssrc = (uint32_t)data[8] << 24 | (uint32_t)data[9] << 16 | (uint32_t)data[10] << 8 | data[11];
-    bool known = rx->mode == TA_MODE_THINAIR ? rx->have_peer && (rx->sealed || ta_address_equal(&rx->peer, from))
+    bool known = rx->mode == TA_MODE_THINAIR ? rx->have_peer && (rx->encrypted || ta_address_equal(&rx->peer, from))
                                              : latch_peer(rx, from, ssrc, arrival_us);
     if (!known) {
         rx->drops[TA_DROP_ADDRESS]++;

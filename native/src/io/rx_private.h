@@ -47,7 +47,7 @@ struct ta_rx {
     ta_address peer;
     uint32_t ssrc;
     bool repair; /* TA_MODE_THINAIR with repair and requests */
-    bool sealed;
+    bool encrypted;
     ta_seal *seal;
     ta_control *invites; /* INVITES unsealed invites, drop-new */
     size_t invite_head, invite_count;

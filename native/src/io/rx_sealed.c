@@ -11,7 +11,7 @@ bool ta_rx_send_one(ta_rx *rx, const uint8_t *data, size_t size, const ta_addres
     if (size > TA_CONTROL_MAX)
         return false;
     ta_rx_log_packet(rx, data, size, ta_now_us(), to, true);
-    if (rx->sealed) {
+    if (rx->encrypted) {
         if (ta_seal_rtcp(rx->seal, data, size, sealed_packet, &size) != TA_OK)
             return false;
         data = sealed_packet;
@@ -72,7 +72,7 @@ void ta_rx_take_sealed(ta_rx *rx, const uint8_t *data, size_t size, uint64_t arr
 }
 
 ta_status ta_rx_install(ta_rx *rx, const ta_seal_config *keys) {
-    if (!rx->sealed)
+    if (!rx->encrypted)
         return TA_EINVAL;
     pthread_mutex_lock(&rx->lock);
     const ta_status status = ta_seal_install(rx->seal, keys);
@@ -81,7 +81,7 @@ ta_status ta_rx_install(ta_rx *rx, const ta_seal_config *keys) {
 }
 
 void ta_rx_forget_keys(ta_rx *rx) {
-    if (!rx->sealed)
+    if (!rx->encrypted)
         return;
     pthread_mutex_lock(&rx->lock);
     ta_seal_forget(rx->seal);

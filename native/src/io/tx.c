@@ -39,7 +39,7 @@ struct ta_tx {
     bool segments;    /* the kernel segments messages (UDP_SEGMENT) */
     bool blocked;     /* the socket's buffer is full: waiting for POLLOUT */
     bool media;
-    bool sealed;
+    bool encrypted;
     ta_seal *seal;
     uint8_t *sealed_packets; /* BATCH datagrams, sealed */
     bool has_new_peer;       /* new_peer has not been reported */
@@ -94,7 +94,7 @@ static bool send_batch(ta_tx *tx, ta_datagram *due, size_t count) {
     struct iovec vectors[BATCH];
     _Alignas(struct cmsghdr) char control[BATCH][CONTROL_SPACE];
     size_t held[BATCH], filled = 0, n = 0;
-    if (tx->sealed && !seal_batch(tx, due, count)) {
+    if (tx->encrypted && !seal_batch(tx, due, count)) {
         tx->stats.media_refused += count;
         ta_send_queue_reset(tx->queue);
         return false;
@@ -145,7 +145,7 @@ static bool send_one(ta_tx *tx, const uint8_t *data, size_t size, const ta_addre
     uint8_t sealed_packet[TA_CONTROL_MAX + TA_SEAL_CONTROL];
     if (to->size == 0 || size > TA_CONTROL_MAX)
         return false;
-    if (tx->sealed && !plain) {
+    if (tx->encrypted && !plain) {
         if (ta_seal_rtcp(tx->seal, data, size, sealed_packet, &size) != TA_OK)
             return false;
         data = sealed_packet;
@@ -182,7 +182,7 @@ static bool is_peers(ta_tx *tx, uint8_t *data, size_t *size, uint64_t arrival_us
     uint8_t open[TA_CONTROL_MAX];
     bool newest;
     ta_drop why;
-    if (!tx->sealed)
+    if (!tx->encrypted)
         return ta_address_equal(from, &tx->peer);
     if (ta_unseal_rtcp(tx->seal, data, *size, arrival_us, open, size, &newest, &why) != TA_OK) {
         tx->stats.auth += why == TA_DROP_AUTH;
@@ -289,7 +289,7 @@ ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config) {
     pthread_mutex_init(&tx->lock, NULL);
     tx->mode = config->mode;
     tx->media = config->mode != TA_MODE_THINAIR;
-    tx->sealed = config->sealed;
+    tx->encrypted = config->encrypted;
     ta_send_queue_config queue = {.packets = config->packets,
                                   .raw = config->mode == TA_MODE_ANNEXB,
                                   .fixed_pace = config->fixed_pace,
@@ -297,9 +297,9 @@ ta_status ta_tx_open(ta_tx **out, const ta_tx_config *config) {
                                   .pace_us = config->pace_us};
     queue.packets.elements = config->mode == TA_MODE_THINAIR;
     ta_status status = ta_send_queue_open(&tx->queue, &queue);
-    if (status == TA_OK && config->sealed)
+    if (status == TA_OK && config->encrypted)
         status = config->mode == TA_MODE_THINAIR ? ta_seal_open(&tx->seal) : TA_EINVAL;
-    if (status == TA_OK && config->sealed && !(tx->sealed_packets = malloc((size_t)BATCH * SEALED_SIZE)))
+    if (status == TA_OK && config->encrypted && !(tx->sealed_packets = malloc((size_t)BATCH * SEALED_SIZE)))
         status = TA_ENOMEM;
     if (status == TA_OK)
         status = open_socket(tx, config);
@@ -385,7 +385,7 @@ bool ta_tx_send_control_to(ta_tx *tx, const uint8_t *data, size_t size, const ch
 }
 
 ta_status ta_tx_install(ta_tx *tx, const ta_seal_config *keys) {
-    if (!tx->sealed)
+    if (!tx->encrypted)
         return TA_EINVAL;
     pthread_mutex_lock(&tx->lock);
     const ta_status status = ta_seal_install(tx->seal, keys);
@@ -394,7 +394,7 @@ ta_status ta_tx_install(ta_tx *tx, const ta_seal_config *keys) {
 }
 
 void ta_tx_forget_keys(ta_tx *tx) {
-    if (!tx->sealed)
+    if (!tx->encrypted)
         return;
     pthread_mutex_lock(&tx->lock);
     ta_seal_forget(tx->seal);

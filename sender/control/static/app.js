@@ -58,17 +58,17 @@ function rowsOf(s) {
     Bitrate: `${(s.bitrate_bps / 1e6).toFixed(1)} Mbit/s of ${(s.limits.max_bps / 1e6).toFixed(1)}`,
     Signal: s.signal_dbm === null ? unknown : `${bars(s.signal_dbm)} ${s.signal_dbm} dBm`,
     Battery: s.battery_percent === null ? unknown : `${s.battery_percent} %`,
-    Encrypted: s.sealed ? "yes" : "no",
+    Encrypted: s.encrypted ? "yes" : "no",
     Model: s.model,
   };
 }
 
 function show(s) {
   $("name").textContent = s.name;
-  document.title = `${s.name}: ${s.light.state}`;
-  $("state").textContent = s.source || s.light.state;
-  $("led").setAttribute("aria-label", `status LED: ${s.light.state}`);
-  if (s.light.pattern_ms.join() !== pattern.join()) pattern = s.light.pattern_ms;
+  document.title = `${s.name}: ${s.status_led.state}`;
+  $("state").textContent = s.source || s.status_led.state;
+  $("led").setAttribute("aria-label", `status LED: ${s.status_led.state}`);
+  if (s.status_led.pattern_ms.join() !== pattern.join()) pattern = s.status_led.pattern_ms;
   const rows = Object.entries(rowsOf(s)).flatMap(([key, value]) => {
     const [name, text] = [document.createElement("dt"), document.createElement("dd")];
     name.textContent = key;

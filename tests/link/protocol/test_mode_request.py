@@ -33,7 +33,7 @@ def wishes(messages: list[Message]) -> list[ModeRequest]:
     return [message for message in messages if isinstance(message, ModeRequest)]
 
 
-def test_a_wish_for_a_mode_is_said_until_the_sender_has_it() -> None:
+def test_a_mode_request_is_repeated_until_the_sender_has_it() -> None:
     session = serving_receiver()
     assert session.ask_mode(*WISHED, 0)
     said = 0
@@ -49,7 +49,7 @@ def test_a_wish_for_a_mode_is_said_until_the_sender_has_it() -> None:
         assert not any(isinstance(event, ModeUnavailable) for event in events)
 
 
-def test_a_wish_that_is_not_granted_ends_in_words_after_four_seconds() -> None:
+def test_a_mode_request_that_is_not_granted_ends_with_a_reason_after_four_seconds() -> None:
     session = serving_receiver()
     session.ask_mode(*WISHED, 0)
     kept = []
@@ -63,7 +63,7 @@ def test_nobody_is_asked_for_a_mode_while_nobody_is_there() -> None:
     assert not ReceiverSession(PEER_BOOT).ask_mode(*WISHED, 0)
 
 
-def test_a_sender_hears_a_wish_once_however_often_it_is_said() -> None:
+def test_a_sender_takes_a_mode_request_once_however_often_it_is_repeated() -> None:
     session = linked_sender()
     one, other = (build(ModeRequest(PEER_SSRC, COOKIE, number, 1280, 720, 50, 1)) for number in (1, 2))
     heard = []
@@ -73,7 +73,7 @@ def test_a_sender_hears_a_wish_once_however_often_it_is_said() -> None:
     assert heard == [ModeRequested(*WISHED)] * 2
 
 
-def test_a_wish_of_a_stranger_or_before_the_link_is_not_heard() -> None:
+def test_a_mode_request_of_an_attacker_or_before_the_link_is_refused() -> None:
     stranger = build(ModeRequest(PEER_SSRC, COOKIE + 1, 1, 1280, 720, 50, 1))
     for session, data in (
         (linked_sender(), stranger),

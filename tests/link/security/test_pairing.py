@@ -273,7 +273,7 @@ def test_a_receiver_at_another_address_is_followed_once_it_has_echoed_from_there
 
 
 def test_a_receiver_answers_a_question_of_the_path_and_changes_nothing() -> None:
-    session = ReceiverSession(PEER_BOOT, sealed=True)
+    session = ReceiverSession(PEER_BOOT, encrypted=True)
     session.receive_datagram(build(HELLO), 0, *CAMERA)
     while session.next_datagram(0):
         pass
@@ -288,8 +288,8 @@ def test_a_receiver_answers_a_question_of_the_path_and_changes_nothing() -> None
     assert plain.next_datagram(1) is None
 
 
-def test_a_sealed_sender_is_the_same_wherever_it_is_and_another_boot_is_another_session() -> None:
-    session = ReceiverSession(PEER_BOOT, sealed=True)
+def test_an_encrypted_sender_is_the_same_at_any_address_and_another_boot_is_another_session() -> None:
+    session = ReceiverSession(PEER_BOOT, encrypted=True)
     session.receive_datagram(build(HELLO), 0, *CAMERA)
     session.receive_datagram(build(HELLO), 1, "192.0.2.50", 9)
     targets = set()

@@ -151,7 +151,7 @@ def test_nothing_is_recorded_before_a_key_frame(tmp_path: Path) -> None:
     assert packets(movies(tmp_path)[0])[0]["flags"].startswith("K")
 
 
-def test_a_ring_gives_the_seconds_before_the_wish(tmp_path: Path) -> None:
+def test_a_ring_gives_the_seconds_before_the_request(tmp_path: Path) -> None:
     rig = Rig(tmp_path, pre_record_s=2.0)
     rig.feed(units(200))
     assert 2.0 <= rig.recorder.status().pre_record_s <= 3.1

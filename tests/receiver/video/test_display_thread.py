@@ -77,6 +77,23 @@ def test_a_picture_overtaken_while_it_changed_threads_is_counted_and_not_shown()
     ]
 
 
+def test_the_last_picture_before_the_end_is_shown() -> None:
+    for number in range(100):
+        with Rig() as rig:
+            rig.mailbox.put(decoded(1))
+            if number % 2:
+                rig.display.wake()
+        assert [(one.decoded_us, shown is None) for one, shown in rig.ended] == [(1, False)]
+
+
+def test_a_picture_that_comes_after_the_window_was_closed_is_counted_and_not_shown() -> None:
+    rig = Rig()
+    rig.mailbox.put(decoded(1))
+    rig.display.discard(rig.mailbox.get(0.0))
+    rig.display.discard(rig.mailbox.get(0.0))
+    assert [(one.superseded, shown is None) for one, shown in rig.ended] == [(True, True)]
+
+
 def test_the_newer_of_a_picture_and_the_senders_word_is_believed() -> None:
     no_cable, live = (SourceState(code, 0) for code in (SourceCode.NO_CABLE, SourceCode.LIVE))
     with Rig() as rig:

@@ -238,7 +238,7 @@ def test_what_the_port_notes_after_its_opening_is_noted_once() -> None:
     assert stage.pipeline.notes == ["the EDID was written", "no events"]
 
 
-def test_states_of_the_port_are_handed_on_and_wishes_reach_the_chain() -> None:
+def test_states_of_the_port_are_handed_on_and_mode_requests_reach_the_pipeline() -> None:
     stage = Stage()
     state = SourceState(SourceCode.NO_CABLE, 5)
 

@@ -25,8 +25,8 @@ def sealed(*, relay: bool = False, repairs: bool = True) -> Iterator[tuple[Tx, R
     """A sender and a receiver with the keys of one session; with `relay` the sender sends to nobody yet.
     A receiver that `repairs` may ask for a packet whenever the sender is kept waiting in the middle of a frame."""
     with (
-        closing(Rx(port=0, sealed=True, repair_timeout_us=1_000_000)) as rx,
-        closing(Tx(host="" if relay else HOST, port=0 if relay else rx.local_port, ssrc=SSRC, sealed=True)) as tx,
+        closing(Rx(port=0, encrypted=True, repair_timeout_us=1_000_000)) as rx,
+        closing(Tx(host="" if relay else HOST, port=0 if relay else rx.local_port, ssrc=SSRC, encrypted=True)) as tx,
     ):
         tx.install_keys(DOWN, UP, SSRC)
         rx.install_keys(UP, DOWN, SSRC)
@@ -44,7 +44,7 @@ def captured(tx: Tx, number: int = 1) -> list[bytes]:
         return [tap.recv(2000) for _ in range(count)]
 
 
-def test_units_cross_sealed_and_nothing_of_them_stands_in_the_clear() -> None:
+def test_access_units_cross_encrypted_and_nothing_of_them_is_in_the_clear() -> None:
     with sealed(repairs=False) as (tx, rx):
         packets = 0
         for number in range(20):
@@ -59,7 +59,7 @@ def test_units_cross_sealed_and_nothing_of_them_stands_in_the_clear() -> None:
         assert tx.stats()["packets_sealed"] == packets
 
 
-def test_control_crosses_both_ways_and_probes_are_answered_sealed() -> None:
+def test_control_crosses_encrypted_both_ways_and_probes_are_answered() -> None:
     with sealed() as (tx, rx):
         rx.send_control(build(Pli(OWN_SSRC, SSRC)), HOST, tx.local_port)
         until(lambda: [parse(one[0]) for one in tx.control()] == [[Pli(OWN_SSRC, SSRC)]], "the request did not come")
@@ -74,7 +74,7 @@ def test_control_crosses_both_ways_and_probes_are_answered_sealed() -> None:
         assert found[0].probe_id == 3
 
 
-def test_what_is_lost_is_asked_for_and_mended_sealed() -> None:
+def test_lost_packets_are_requested_and_repaired_encrypted() -> None:
     with sealed(relay=True) as (tx, rx), raw_socket() as relay:
         tx.set_peer(HOST, relay.getsockname()[1])
         rx.accept(HOST, relay.getsockname()[1], SSRC, OWN_SSRC, COOKIE)
@@ -84,17 +84,17 @@ def test_what_is_lost_is_asked_for_and_mended_sealed() -> None:
             if index not in {2, 3}:
                 relay.sendto(datagram, (HOST, rx.local_port))
         relay.settimeout(0.02)  # between two looks at what has come of it
-        mended: list[AccessUnit] = []
+        repaired: list[AccessUnit] = []
 
         def comes_by_the_relay() -> bool:
             with suppress(TimeoutError):
                 datagram, (_, port) = relay.recvfrom(2000)
                 relay.sendto(datagram, (HOST, tx.local_port if port == rx.local_port else rx.local_port))
-            mended.extend([] if (got := rx.wait(0)) is None else [got])
-            return bool(mended)
+            repaired.extend([] if (got := rx.wait(0)) is None else [got])
+            return bool(repaired)
 
-        until(comes_by_the_relay, "it was not mended")
-        assert mended[0].repaired
+        until(comes_by_the_relay, "it was not repaired")
+        assert repaired[0].repaired
         assert tx.stats()["repair_on_demand"] >= 2
 
 
@@ -123,7 +123,7 @@ def test_forged_and_replayed_media_changes_nothing_and_is_counted() -> None:
 def test_the_same_session_opened_again_plays_nothing_of_what_was_recorded() -> None:
     with sealed() as (tx, _):
         recorded = captured(tx)
-    with closing(Rx(port=0, sealed=True)) as rx, raw_socket() as stranger:
+    with closing(Rx(port=0, encrypted=True)) as rx, raw_socket() as stranger:
         rx.install_keys(UP, NEW, SSRC)  # another session's keys
         rx.accept(HOST, 9, SSRC)
         for datagram in recorded:
@@ -205,7 +205,7 @@ def test_senders_that_call_in_the_clear_are_few_a_second_and_nothing_else_is_let
 
 
 def test_without_keys_nothing_leaves() -> None:
-    with raw_socket() as tap, closing(Tx(host=HOST, port=tap.getsockname()[1], ssrc=SSRC, sealed=True)) as tx:
+    with raw_socket() as tap, closing(Tx(host=HOST, port=tap.getsockname()[1], ssrc=SSRC, encrypted=True)) as tx:
         tx.allow_media(True)
         push(tx, unit(500, 1), 1, key=True)
         assert not tx.send_control(build(Pli(1, 2)))
@@ -217,11 +217,11 @@ def test_without_keys_nothing_leaves() -> None:
             tap.recv(2000)
 
 
-def test_only_our_own_link_is_sealed() -> None:
+def test_plain_rtp_cannot_be_encrypted() -> None:
     with pytest.raises(ValueError, match="cannot use"):
-        Tx(host=HOST, port=9, mode="rtp", sealed=True)
+        Tx(host=HOST, port=9, mode="rtp", encrypted=True)
     with pytest.raises(ValueError, match="cannot use"):
-        Rx(port=0, mode="rtp", sealed=True)
+        Rx(port=0, mode="rtp", encrypted=True)
     with closing(Rx(port=0)) as rx, pytest.raises(ValueError, match="keys"):
         rx.install_keys(UP, DOWN, SSRC)
 
@@ -246,7 +246,7 @@ def test_new_keys_are_taken_up_in_the_middle_of_a_stream() -> None:
 def test_a_link_packet_leaves_room_for_its_symbol_and_the_seal() -> None:
     with raw_socket() as tap:
         port = tap.getsockname()[1]
-        with closing(Tx(host=HOST, port=port, ssrc=SSRC, sealed=True, max_packet=1430)) as tx:
+        with closing(Tx(host=HOST, port=port, ssrc=SSRC, encrypted=True, max_packet=1430)) as tx:
             tx.install_keys(DOWN, UP, SSRC)
             tx.allow_media(True)
             count = push(tx, unit(20_000, 1), 1, key=True)
