@@ -221,9 +221,9 @@ def test_recording_outlives_the_display_and_the_window_comes_back_with_it(tmp_pa
         play, send = stack.enter_context(shown(tmp_path, *words, env=env, sent=sent))
         play.wait_for("recording to")
         live(Glass(first.display, first.file))
+        play.wait_for_pictures(45)
         Glass(first.display, first.file).signal(signal.SIGKILL)
         play.wait_for("the display is gone")
-        play.run_on(1.5)
         directory = tmp_path / "fb"
         directory.mkdir()
         argv = ["Xvfb", first.display, "-screen", "0", "1280x800x24", "-fbdir", str(directory), "-nolisten", "tcp"]
@@ -234,6 +234,7 @@ def test_recording_outlives_the_display_and_the_window_comes_back_with_it(tmp_pa
         screen = Glass(first.display, directory / "Xvfb_screen0")
         eventually(lambda: screen.pixels().any())
         live(screen)
+        play.wait_for_pictures(20)
         assert play.stop() == 0, play.text()
         assert send.stop() == 0, send.text()
     (movie,) = tmp_path.glob("*.mp4")
