@@ -33,6 +33,7 @@ def chromium() -> str | None:
 
 def main() -> int:
     port, display, width, height, home = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a shell ignores it
     # Chromium's processes outlive their parent: as children of this process their time counts as the bench's.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     page = free_tcp_port()
