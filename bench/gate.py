@@ -123,7 +123,7 @@ def _unknown(budget: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
             if name not in _SIM or not _is_number(limit):
                 yield f"[sim.{model}] {name} is not known: use {', '.join(_SIM)}, each with a number"
     for mode, limits in budget.get("stages", {}).items():
-        for name, percentiles in dict(limits).items():  # type: ignore[call-overload]
+        for name, percentiles in dict(limits).items():  # type: ignore[call-overload]  # likewise
             known = name in (*STAGES, LATENCY, "loop") and set(percentiles) <= set(_PERCENTILES)
             if not known or not all(map(_is_number, percentiles.values())):
                 yield f"[stages.{mode}] {name}: use stages, and {', '.join(_PERCENTILES)} of them in ms"

@@ -34,7 +34,9 @@ def test_a_code_loops_through_the_end_to_end_path_and_the_three_ways_to_time_it_
     assert loop["n"] > 100, done.stdout
     assert set(loop["pairs"]) == {"loop_in_band", "loop_screen", "screen_in_band"}
     assert done.returncode == int(bool(loop["faults"])), done.stdout
-    assert all(abs(pair["mean_ms"]) < 20 for pair in loop["pairs"].values()), done.stdout
+    parts = ("grab_ms", "half_step_ms", "clock_bound_ms", "sampling_gap_ms")  # measured in the same run
+    bound_ms = sum(loop[part] for part in parts)
+    assert all(abs(pair["mean_ms"]) <= bound_ms for pair in loop["pairs"].values()), done.stdout
     run = read_run(files["json"])
     assert run.faults() == []
     assert {frame.round for frame in run.frames} == {0, 1}

@@ -117,7 +117,7 @@ def test_python_runs_while_a_picture_waits_for_the_server(glass: Glass, window: 
     thread = threading.Thread(target=show, args=(window,))
     try:
         thread.start()
-        assert sum(range(100_000)) == 4_999_950_000
+        assert sum(range(100_000)) == 4_999_950_000  # while the other thread is in its call
         assert thread.is_alive()
     finally:
         glass.signal(signal.SIGCONT)
